@@ -1,0 +1,225 @@
+//! The names of things: tenants, clients, resource servers, and the streams that their events stand in.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::envelope::StreamName;
+
+/// Keys of clients that Gatebook did not name itself are UUIDs version 5 in this namespace.
+const CLIENT_NAMESPACE: Uuid = Uuid::from_u128(0x6f0a_31c5_54a8_4d0e_9f7e_2a3b_6c1d_88e2);
+
+/// Who owns resource servers and registrations. Nothing crosses from one tenant to another.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TenantId(Arc<str>);
+
+impl TenantId {
+    /// The tenant that a fresh instance has.
+    pub fn default_tenant() -> Self {
+        Self(Arc::from("default"))
+    }
+
+    /// 1 to 128 characters out of letters, digits and `.` `_` `:` `@` `-`.
+    pub fn parse(text: &str) -> Result<Self, InvalidName> {
+        let known = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | ':' | '@' | '-');
+        if text.is_empty() || text.len() > 128 || !text.chars().all(known) {
+            return Err(InvalidName("a tenant is 1 to 128 characters out of letters, digits and . _ : @ -"));
+        }
+        Ok(Self(Arc::from(text)))
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for TenantId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The public identifier of a client (RFC 6749 §2.2): one that Gatebook drew, or the URL of the client's own document.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ClientId(Arc<str>);
+
+impl ClientId {
+    /// The longest identifier, in bytes; that of a metadata document's URL.
+    pub const MAX_LENGTH: usize = 2048;
+
+    /// The identifier of a client that Gatebook names: its key as text, so it never looks like a URL (CIMD §6.9)
+    /// and is drawn from a space that no user identifier shares (RFC 9700 §4.15).
+    pub fn of_key(key: ClientKey) -> Self {
+        Self(Arc::from(key.to_string()))
+    }
+
+    /// Any identifier as a caller names it: 1 to 2048 printable ASCII characters (RFC 6749 appendix A.1).
+    pub fn parse(text: &str) -> Result<Self, InvalidName> {
+        if text.is_empty() || text.len() > Self::MAX_LENGTH || !text.bytes().all(|b| (0x20..0x7f).contains(&b)) {
+            return Err(InvalidName("a client_id is 1 to 2048 printable ASCII characters"));
+        }
+        Ok(Self(Arc::from(text)))
+    }
+
+    /// The key of the client with this identifier: the UUID itself, or the version 5 UUID of any other text.
+    pub fn key(&self) -> ClientKey {
+        match Uuid::try_parse(&self.0) {
+            // Only the canonical spelling is the client's own name; `{…}`, upper case or undashed text is another identifier.
+            Ok(uuid) if uuid.to_string() == *self.0 => ClientKey(uuid),
+            _ => ClientKey(Uuid::new_v5(&CLIENT_NAMESPACE, self.0.as_bytes())),
+        }
+    }
+
+    /// The identifier as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ClientId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What a client is known by inside: short, of fixed form, safe in a stream name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ClientKey(pub Uuid);
+
+impl fmt::Display for ClientKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Identifies a resource server within the instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ResourceServerId(pub Uuid);
+
+impl ResourceServerId {
+    /// The resource server that a fresh instance has, so that a first registration needs no set-up.
+    pub const DEFAULT: Self = Self(Uuid::from_u128(0x6761_7465_626f_4f6b_8000_0000_0000_0001));
+}
+
+impl fmt::Display for ResourceServerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for ResourceServerId {
+    type Err = InvalidName;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        canonical(text).map(Self).ok_or(InvalidName("a resource server id is a UUID"))
+    }
+}
+
+/// Identifies one staged change of redirect URIs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ChangeId(pub Uuid);
+
+impl fmt::Display for ChangeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for ChangeId {
+    type Err = InvalidName;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        canonical(text).map(Self).ok_or(InvalidName("a change_id is a UUID"))
+    }
+}
+
+/// Which aggregate a stream's events belong to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Stream {
+    /// `client-<key>`
+    Client(ClientKey),
+    /// `registration-<resource server id>-<client key>`
+    Registration(ResourceServerId, ClientKey),
+    /// `resource_server-<id>`
+    ResourceServer(ResourceServerId),
+}
+
+impl Stream {
+    /// The name under which the log keeps the stream.
+    pub fn name(self) -> StreamName {
+        StreamName(Arc::from(self.to_string()))
+    }
+
+    /// The aggregate behind a stream's name.
+    pub fn parse(name: &StreamName) -> Result<Self, InvalidName> {
+        const UNKNOWN: InvalidName = InvalidName("the stream's name follows none of the known forms");
+        let (kind, id) = name.as_str().split_once('-').ok_or(UNKNOWN)?;
+        let parsed = match kind {
+            "client" => canonical(id).map(|key| Self::Client(ClientKey(key))),
+            "resource_server" => canonical(id).map(|id| Self::ResourceServer(ResourceServerId(id))),
+            "registration" => id.split_at_checked(36).and_then(|(server, rest)| {
+                let key = canonical(rest.strip_prefix('-')?)?;
+                Some(Self::Registration(ResourceServerId(canonical(server)?), ClientKey(key)))
+            }),
+            _ => None,
+        };
+        parsed.ok_or(UNKNOWN)
+    }
+}
+
+impl fmt::Display for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Client(key) => write!(f, "client-{key}"),
+            Self::Registration(server, key) => write!(f, "registration-{server}-{key}"),
+            Self::ResourceServer(id) => write!(f, "resource_server-{id}"),
+        }
+    }
+}
+
+/// A text that is not a name of the kind asked for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct InvalidName(pub &'static str);
+
+/// A UUID in its canonical spelling only, so that a thing has one name.
+fn canonical(text: &str) -> Option<Uuid> {
+    Uuid::try_parse(text).ok().filter(|uuid| uuid.to_string() == text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_stream_name_reads_back_as_the_stream_it_names() {
+        let key = ClientKey(Uuid::from_u128(7));
+        let server = ResourceServerId(Uuid::from_u128(9));
+        for stream in [Stream::Client(key), Stream::Registration(server, key), Stream::ResourceServer(server)] {
+            assert_eq!(Stream::parse(&stream.name()), Ok(stream));
+        }
+        for text in ["", "client", "client-x", "registration-", "registration-a-b", "order-1"] {
+            assert!(Stream::parse(&StreamName(Arc::from(text))).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_client_id_has_one_key_and_another_spelling_is_another_client() {
+        let key = ClientKey(Uuid::from_u128(0xabc));
+        let id = ClientId::of_key(key);
+        assert_eq!(id.key(), key);
+        let shouted = ClientId::parse(&id.as_str().to_uppercase()).unwrap();
+        assert_ne!(shouted.key(), key);
+        let url = ClientId::parse("https://app.example/client.json").unwrap();
+        assert_eq!(url.key().0.get_version_num(), 5);
+    }
+}

@@ -1,0 +1,1 @@
+//! How the events look to a reader: SQLite tables, their fold and their queries.

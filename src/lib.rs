@@ -1,0 +1,3 @@
+//! Gatebook carries what `events` decides and shows what `projections` keep: HTTP, the event log, keys and commands.
+
+pub mod log;

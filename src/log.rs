@@ -1,0 +1,126 @@
+//! The event log's port: one small trait over plain data, and what its backends must promise.
+//!
+//! A backend moves [`Envelope`]s and knows nothing of what they mean. Revisions and positions are opaque:
+//! a revision is handed back and compared, a position is ordered and printable. `tests/backends` holds one contract
+//! suite that every backend passes.
+
+use async_trait::async_trait;
+use futures_util::stream::BoxStream;
+use gatebook_events::envelope::{CommitId, Envelope, Position, Revision, StoredEvent, StreamName};
+
+mod chain;
+pub mod memory;
+pub mod sqlite;
+
+pub use chain::{BrokenChain, ChainHash};
+
+/// Where events are kept for ever.
+#[async_trait]
+pub trait EventLog: Send + Sync + 'static {
+    /// All events of one stream, in order. A stream that nobody wrote to has no events and no revision.
+    async fn read(&self, stream: &StreamName) -> Result<StreamEvents, LogError>;
+
+    /// Appends the events of one commit: all or none, durable before this returns `Ok`, never half visible to a reader.
+    ///
+    /// A commit that already stands in the log, as told by its id and its events' ids, is
+    /// [`Appended`] with `duplicate: true` whatever `expected` says, and nothing is written twice.
+    async fn append(&self, append: Append) -> Result<Appended, AppendError>;
+
+    /// Every event of every stream after `after`, in order and without end. Says each time when it has caught up.
+    ///
+    /// What was read is verified against the hash chain; a break ends the stream with [`LogError::Broken`].
+    fn follow(&self, after: Position) -> BoxStream<'static, Result<Followed, LogError>>;
+
+    /// The position of the last event that a reader can see; the start when there is none.
+    async fn head(&self) -> Result<Position, LogError>;
+}
+
+/// One stream's events, with the revision to append at.
+#[derive(Debug, Clone, Default)]
+pub struct StreamEvents {
+    /// The events, oldest first.
+    pub events: Vec<Envelope>,
+    /// The stream's revision; none while it is empty.
+    pub revision: Option<Revision>,
+}
+
+/// A request to append.
+#[derive(Debug, Clone)]
+pub struct Append {
+    /// The stream to append to.
+    pub stream: StreamName,
+    /// What the writer believes about the stream.
+    pub expected: Expected,
+    /// The same for every try of the same write.
+    pub commit: CommitId,
+    /// One event or more.
+    pub events: Vec<StoredEvent>,
+}
+
+/// What a writer believes about a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expected {
+    /// Nobody wrote to it.
+    Empty,
+    /// Its last write left this revision.
+    At(Revision),
+}
+
+impl From<Option<Revision>> for Expected {
+    fn from(revision: Option<Revision>) -> Self {
+        revision.map_or(Self::Empty, Self::At)
+    }
+}
+
+/// An append that stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Appended {
+    /// The stream's revision after the commit's last event.
+    pub revision: Revision,
+    /// The position of the commit's last event.
+    pub position: Position,
+    /// Whether an earlier try had already landed.
+    pub duplicate: bool,
+}
+
+/// What [`EventLog::follow`] yields.
+#[derive(Debug, Clone)]
+pub enum Followed {
+    /// One event or more, in order.
+    Events(Vec<Envelope>),
+    /// There is nothing after this position at the moment.
+    CaughtUp(Position),
+}
+
+/// Why an append does not stand, or may not.
+#[derive(Debug, thiserror::Error)]
+pub enum AppendError {
+    /// Somebody else wrote to the stream first. Nothing was written.
+    #[error("the stream {stream} has moved on")]
+    Conflict {
+        /// The stream in question.
+        stream: StreamName,
+        /// Its revision now, as far as the backend knows.
+        current: Option<Revision>,
+    },
+    /// The answer was lost: the commit stands or it does not. Retrying with the same ids finds out.
+    #[error("the outcome of the append is not known")]
+    Indeterminate(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The log cannot be written to now. Nothing was written.
+    #[error("the event log is not available")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The request can never succeed: no events, an event id used twice, or more than the backend takes at once.
+    #[error("the append is not acceptable: {0}")]
+    Refused(String),
+}
+
+/// Why the log cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// The log cannot be reached now.
+    #[error("the event log is not available")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// What is stored is not what was written.
+    #[error(transparent)]
+    Broken(#[from] BrokenChain),
+}

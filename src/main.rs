@@ -1,0 +1,3 @@
+//! The `gatebook` command.
+
+fn main() {}
