@@ -1,6 +1,35 @@
 //! What can happen to a client, a registration or a resource server, and when it may.
 //!
 //! Pure: no async, no IO, no clock, no randomness. Time, ids and hashes arrive inside the commands.
+//! Each aggregate has a state, commands, [`Aggregate::decide`] (may this happen?) and [`Aggregate::evolve`] (what it changes).
 
+pub mod client;
+pub mod codec;
 pub mod envelope;
 pub mod identity;
+pub mod metadata;
+pub mod redirect;
+pub mod registration;
+pub mod rejection;
+pub mod resource_server;
+pub mod scenario;
+pub mod scope;
+pub mod secret;
+pub mod standing;
+mod upcast;
+
+pub use rejection::Rejection;
+
+/// A thing with a history: its state is the fold of its events, and its events are what commands were decided to be.
+pub trait Aggregate: Default + Clone + Send + Sync + 'static {
+    /// What can be asked of it. Time, ids and hashes are inside, already drawn.
+    type Command: Send + Sync;
+    /// What can have happened to it.
+    type Event: codec::Stored + Clone + std::fmt::Debug + PartialEq + Send + Sync + 'static;
+
+    /// May this happen? No events means that it already holds.
+    fn decide(&self, command: &Self::Command) -> Result<Vec<Self::Event>, Rejection>;
+
+    /// The state after an event. Total: an event that does not fit the state leaves it as it was.
+    fn evolve(self, event: &Self::Event) -> Self;
+}

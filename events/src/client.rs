@@ -1,0 +1,120 @@
+//! The client: its identity, its metadata and its credentials. What it may do is for registrations to say.
+
+use chrono::{DateTime, Utc};
+
+use crate::identity::{ClientId, TenantId};
+use crate::metadata::ClientMetadata;
+use crate::resource_server::RegistrationType;
+use crate::secret::{KeptSecret, SecretHash, TokenHash};
+use crate::{Aggregate, Rejection};
+
+mod command;
+mod decide;
+mod event;
+
+pub use command::{ClientCommand, Party};
+pub use event::{ClientEvent, Deleted, MetadataUpdated, Registered, RegistrationTokenRotated, SecretRevoked, SecretRotated};
+
+/// The state of a client.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Client {
+    /// Whether it exists, and whether it still does.
+    pub life: Life,
+    /// Who it is, once it is registered.
+    pub profile: Option<Profile>,
+}
+
+/// The life of a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Life {
+    /// Nobody registered it.
+    #[default]
+    Unregistered,
+    /// It exists.
+    Registered,
+    /// It was deleted; its history stays and its identifier is never used again.
+    Deleted,
+}
+
+/// Who a client is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Profile {
+    /// Its public identifier.
+    pub client_id: ClientId,
+    /// How it came.
+    pub registration_type: RegistrationType,
+    /// The tenant whose administrators may touch what all registrations share.
+    pub home: Option<TenantId>,
+    /// What it says about itself.
+    pub metadata: ClientMetadata,
+    /// When it was registered.
+    pub issued_at: DateTime<Utc>,
+    /// The secret that it should use.
+    pub secret: Option<KeptSecret>,
+    /// The secret before that, and until when it still works.
+    pub previous_secret: Option<(SecretHash, DateTime<Utc>)>,
+    /// Its registration access token (RFC 7592 §3), while it has one.
+    pub registration_token: Option<TokenHash>,
+}
+
+impl Client {
+    /// The profile of a client that exists.
+    pub fn registered(&self) -> Option<&Profile> {
+        self.profile.as_ref().filter(|_| self.life == Life::Registered)
+    }
+}
+
+impl Aggregate for Client {
+    type Command = ClientCommand;
+    type Event = ClientEvent;
+
+    fn decide(&self, command: &ClientCommand) -> Result<Vec<ClientEvent>, Rejection> {
+        decide::decide(self, command)
+    }
+
+    fn evolve(mut self, event: &ClientEvent) -> Self {
+        if let ClientEvent::Registered(registered) = event {
+            self.life = Life::Registered;
+            self.profile = Some(Profile {
+                client_id: registered.client_id.clone(),
+                registration_type: registered.registration_type,
+                home: registered.home.clone(),
+                metadata: registered.metadata.clone(),
+                issued_at: registered.issued_at,
+                secret: registered.secret.clone(),
+                previous_secret: None,
+                registration_token: registered.registration_token,
+            });
+            return self;
+        }
+        let Some(profile) = &mut self.profile else { return self };
+        match event {
+            ClientEvent::Registered(_) => {}
+            ClientEvent::MetadataUpdated(updated) => {
+                profile.metadata = updated.metadata.clone();
+                if let Some(secret) = &updated.secret {
+                    profile.secret = Some(secret.clone());
+                } else if !updated.metadata.needs_secret() {
+                    profile.secret = None;
+                    profile.previous_secret = None;
+                }
+            }
+            ClientEvent::SecretRotated(rotated) => {
+                let old = profile.secret.replace(rotated.secret.clone());
+                profile.previous_secret = old.zip(rotated.old_valid_until).map(|(old, until)| (old.hash, until));
+            }
+            ClientEvent::SecretRevoked(_) => profile.previous_secret = None,
+            ClientEvent::RegistrationTokenRotated(rotated) => profile.registration_token = Some(rotated.registration_token),
+            ClientEvent::Deleted(_) => {
+                self.life = Life::Deleted;
+                profile.secret = None;
+                profile.previous_secret = None;
+                profile.registration_token = None;
+            }
+        }
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,82 @@
+//! What can be asked of a client.
+
+use chrono::{DateTime, Utc};
+
+use crate::identity::{ClientId, TenantId};
+use crate::metadata::ClientMetadata;
+use crate::resource_server::RegistrationType;
+use crate::secret::{KeptSecret, TokenHash};
+
+/// What can be asked of a client.
+#[derive(Debug, Clone)]
+pub enum ClientCommand {
+    /// Enter it.
+    Register {
+        /// Its public identifier.
+        client_id: ClientId,
+        /// How it came.
+        registration_type: RegistrationType,
+        /// The tenant that it belongs to.
+        home: Option<TenantId>,
+        /// What it says about itself.
+        metadata: ClientMetadata,
+        /// The secret's hash, where it has one.
+        secret: Option<KeptSecret>,
+        /// The registration access token's hash, where it has one.
+        registration_token: Option<TokenHash>,
+        /// The names of members that were ignored.
+        ignored: Vec<Box<str>>,
+        /// Now.
+        at: DateTime<Utc>,
+    },
+    /// Replace what it says about itself (RFC 7592 §2.2).
+    UpdateMetadata {
+        /// Who asks.
+        by: Party,
+        /// All of it.
+        metadata: ClientMetadata,
+        /// A first secret, used where the client has none and its new method needs one.
+        secret: Option<KeptSecret>,
+        /// The names of members that were ignored.
+        ignored: Vec<Box<str>>,
+    },
+    /// Give it a new secret.
+    RotateSecret {
+        /// Who asks.
+        by: Party,
+        /// The new one.
+        secret: KeptSecret,
+        /// Until when the old one works too; not at all, if absent.
+        old_valid_until: Option<DateTime<Utc>>,
+    },
+    /// End the old secret now.
+    RevokeOldSecret {
+        /// Who asks.
+        by: Party,
+    },
+    /// Give it a new registration access token.
+    RotateRegistrationToken {
+        /// Who asks.
+        by: Party,
+        /// The new one.
+        registration_token: TokenHash,
+    },
+    /// End it (RFC 7592 §2.3).
+    Delete {
+        /// Who asks.
+        by: Party,
+        /// Why, for the history.
+        reason: Option<String>,
+    },
+}
+
+/// Who asks for a change of what all registrations of a client share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Party {
+    /// An administrator of this tenant.
+    Admin(TenantId),
+    /// The holder of the registration access token.
+    Holder,
+    /// Gatebook itself.
+    System,
+}

@@ -1,0 +1,89 @@
+//! What can have happened to a client.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::codec::stored;
+use crate::identity::{ClientId, TenantId};
+use crate::metadata::ClientMetadata;
+use crate::resource_server::RegistrationType;
+use crate::secret::{KeptSecret, TokenHash};
+
+stored! {
+    /// What can have happened to a client.
+    ClientEvent {
+        "client.registered" 1 => Registered,
+        "client.metadata_updated" 1 => MetadataUpdated,
+        "client.secret_rotated" 1 => SecretRotated,
+        "client.secret_revoked" 1 => SecretRevoked,
+        "client.registration_token_rotated" 1 => RegistrationTokenRotated,
+        "client.deleted" 1 => Deleted,
+    }
+}
+
+/// It was entered.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Registered {
+    /// Its public identifier.
+    pub client_id: ClientId,
+    /// How it came.
+    pub registration_type: RegistrationType,
+    /// The tenant that it belongs to; none for a client that is described by its own document.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub home: Option<TenantId>,
+    /// When, as `client_id_issued_at` says it (RFC 7591 §3.2.1).
+    pub issued_at: DateTime<Utc>,
+    /// What it says about itself.
+    pub metadata: ClientMetadata,
+    /// The secret's hash, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<KeptSecret>,
+    /// The registration access token's hash, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registration_token: Option<TokenHash>,
+    /// The names of members of the request that were ignored (RFC 7591 §2); their values are not kept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ignored: Vec<Box<str>>,
+}
+
+/// What it says about itself was replaced.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MetadataUpdated {
+    /// All of it.
+    pub metadata: ClientMetadata,
+    /// A first secret, where the new method needs one and there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<KeptSecret>,
+    /// The names of members of the request that were ignored.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ignored: Vec<Box<str>>,
+}
+
+/// It has a new secret.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SecretRotated {
+    /// The new one.
+    pub secret: KeptSecret,
+    /// Until when the old one works too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub old_valid_until: Option<DateTime<Utc>>,
+}
+
+/// Its old secret ended before its time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SecretRevoked {}
+
+/// It has a new registration access token; the old one is void.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RegistrationTokenRotated {
+    /// The new one.
+    pub registration_token: TokenHash,
+}
+
+/// It ended: identifier, secret and tokens are void.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Deleted {
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}

@@ -1,0 +1,128 @@
+//! The only door between events and their stored shapes. Names and versions are written by hand, each beside its event.
+
+use crate::client::ClientEvent;
+use crate::envelope::Envelope;
+use crate::identity::Stream;
+use crate::registration::RegistrationEvent;
+use crate::resource_server::ResourceServerEvent;
+use crate::upcast;
+
+/// An event that can be stored and read back.
+pub trait Stored: Sized {
+    /// Every stored name, with the newest version that this build writes and reads.
+    const SHAPES: &'static [(&'static str, u16)];
+
+    /// The literal name and the version that this event is stored under.
+    fn shape(&self) -> (&'static str, u16);
+
+    /// The event's own members as JSON.
+    fn encode(&self) -> Result<String, CodecError>;
+
+    /// Reads any version ever stored.
+    fn decode(name: &str, version: u16, data: &str) -> Result<Self, CodecError>;
+}
+
+/// An event of any aggregate, with the stream it stands in.
+#[derive(Debug, Clone, PartialEq)]
+pub enum AnyEvent {
+    /// Of a client.
+    Client(ClientEvent),
+    /// Of a registration.
+    Registration(RegistrationEvent),
+    /// Of a resource server.
+    ResourceServer(ResourceServerEvent),
+}
+
+/// Reads what an envelope holds.
+pub fn decode(envelope: &Envelope) -> Result<(Stream, AnyEvent), CodecError> {
+    let stream = Stream::parse(&envelope.stream).map_err(|_| CodecError::UnknownStream(envelope.stream.to_string()))?;
+    let (name, version, data) = (&*envelope.event.name, envelope.event.version, &*envelope.event.data);
+    let event = match stream {
+        Stream::Client(_) => AnyEvent::Client(ClientEvent::decode(name, version, data)?),
+        Stream::Registration(..) => AnyEvent::Registration(RegistrationEvent::decode(name, version, data)?),
+        Stream::ResourceServer(_) => AnyEvent::ResourceServer(ResourceServerEvent::decode(name, version, data)?),
+    };
+    Ok((stream, event))
+}
+
+/// Why a stored event cannot be read or an event cannot be stored.
+#[derive(Debug, thiserror::Error)]
+pub enum CodecError {
+    /// The name is none that this build knows in that stream.
+    #[error("the event name {0} is not known to this build")]
+    UnknownName(String),
+    /// The stream's name follows none of the known forms.
+    #[error("the stream {0} is not known to this build")]
+    UnknownStream(String),
+    /// A newer build wrote it.
+    #[error("{name} has version {version}, and this build reads up to {newest}: a newer build is needed")]
+    Newer {
+        /// The event's name.
+        name: String,
+        /// The version that was stored.
+        version: u16,
+        /// The newest version that this build reads.
+        newest: u16,
+    },
+    /// The JSON is not of the shape that its name and version promise.
+    #[error("{name} version {version} does not have the stored shape of that name")]
+    Malformed {
+        /// The event's name.
+        name: String,
+        /// The version that was stored.
+        version: u16,
+        /// What the JSON reader says.
+        #[source]
+        source: serde_json::Error,
+    },
+}
+
+/// Reads one shape: at once where it is the newest, through the upcast steps where it is not.
+pub(crate) fn read<T: serde::de::DeserializeOwned>(name: &str, version: u16, newest: u16, data: &str) -> Result<T, CodecError> {
+    let malformed = |source| CodecError::Malformed { name: name.to_owned(), version, source };
+    match version.cmp(&newest) {
+        std::cmp::Ordering::Equal => serde_json::from_str(data).map_err(malformed),
+        std::cmp::Ordering::Greater => Err(CodecError::Newer { name: name.to_owned(), version, newest }),
+        std::cmp::Ordering::Less => {
+            let old = serde_json::from_str(data).map_err(malformed)?;
+            serde_json::from_value(upcast::to_newest(name, version, newest, old)).map_err(malformed)
+        }
+    }
+}
+
+/// Declares an aggregate's events: `"stored.name" version => Payload`.
+macro_rules! stored {
+    ($(#[$about:meta])* $events:ident { $($name:literal $version:literal => $payload:ident,)+ }) => {
+        $(#[$about])*
+        #[derive(Debug, Clone, PartialEq)]
+        pub enum $events {
+            $(#[doc = concat!("`", $name, "`")] $payload($payload),)+
+        }
+
+        impl $crate::codec::Stored for $events {
+            const SHAPES: &'static [(&'static str, u16)] = &[$(($name, $version)),+];
+
+            fn shape(&self) -> (&'static str, u16) {
+                match self {
+                    $(Self::$payload(_) => ($name, $version),)+
+                }
+            }
+
+            fn encode(&self) -> Result<String, $crate::codec::CodecError> {
+                let (name, version) = self.shape();
+                let encoded = match self {
+                    $(Self::$payload(payload) => serde_json::to_string(payload),)+
+                };
+                encoded.map_err(|source| $crate::codec::CodecError::Malformed { name: name.to_owned(), version, source })
+            }
+
+            fn decode(name: &str, version: u16, data: &str) -> Result<Self, $crate::codec::CodecError> {
+                match name {
+                    $($name => $crate::codec::read(name, version, $version, data).map(Self::$payload),)+
+                    _ => Err($crate::codec::CodecError::UnknownName(name.to_owned())),
+                }
+            }
+        }
+    };
+}
+pub(crate) use stored;

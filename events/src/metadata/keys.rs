@@ -1,0 +1,42 @@
+//! A client's public keys by value (RFC 7517), with nothing private among them.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::MetadataError;
+
+/// The most keys that one client may register.
+const MAX_KEYS: usize = 10;
+/// Members that hold private or symmetric key material (RFC 7518 §6.2.2, §6.3.2, §6.4).
+const PRIVATE: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
+
+/// A JWK Set of public keys, kept as sent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Jwks(Value);
+
+impl Jwks {
+    /// Judges a set as sent.
+    pub(super) fn parse(value: &Value) -> Result<Self, MetadataError> {
+        const NOT_A_SET: MetadataError = MetadataError::metadata("jwks", "is not an object with an array \"keys\" of one to ten keys");
+        let keys = value.get("keys").and_then(Value::as_array).ok_or(NOT_A_SET)?;
+        if keys.is_empty() || keys.len() > MAX_KEYS {
+            return Err(NOT_A_SET);
+        }
+        for key in keys {
+            let key = key.as_object().ok_or(NOT_A_SET)?;
+            if PRIVATE.iter().any(|member| key.contains_key(*member)) {
+                return Err(MetadataError::metadata("jwks", "has private or symmetric key material"));
+            }
+            if !key.get("kty").is_some_and(Value::is_string) {
+                return Err(MetadataError::metadata("jwks", "has a key without a \"kty\""));
+            }
+        }
+        Ok(Self(value.clone()))
+    }
+
+    /// The set as sent.
+    pub fn as_value(&self) -> &Value {
+        &self.0
+    }
+}

@@ -1,0 +1,290 @@
+//! From the members of a registration request to [`ClientMetadata`]: every rule of RFC 7591 §2 and §2.1 that does not
+//! depend on the resource server.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use super::{ApplicationType, AuthMethod, ClientMetadata, GrantType, Jwks, ResponseType};
+use crate::redirect::{RedirectProblem, RedirectUris, WebUri};
+use crate::scope::Scope;
+
+/// The longest text for people to read, in characters.
+const MAX_TEXT: usize = 256;
+/// The most members with a language tag.
+const MAX_LOCALIZED: usize = 50;
+/// The most contacts.
+const MAX_CONTACTS: usize = 10;
+/// The most names of ignored members that are kept, and the longest of them in bytes.
+const MAX_IGNORED: (usize, usize) = (50, 64);
+
+/// A request's metadata, and what of the request was not used.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Parsed {
+    /// What will be registered, if the resource server agrees.
+    pub metadata: ClientMetadata,
+    /// The names of members that were ignored (RFC 7591 §2), sorted; values are not kept.
+    pub ignored: Vec<Box<str>>,
+}
+
+/// Why metadata cannot be registered (RFC 7591 §3.2.2). The sentence is ASCII and may be shown to anybody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{member} {problem}")]
+pub struct MetadataError {
+    /// The member in question.
+    pub member: &'static str,
+    /// What is wrong with it, as the rest of a sentence.
+    pub problem: Problem,
+}
+
+/// What is wrong with a member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Problem {
+    /// Answered as `invalid_client_metadata`.
+    #[error("{0}")]
+    Metadata(&'static str),
+    /// Answered as `invalid_redirect_uri`.
+    #[error("{0}")]
+    Redirect(&'static str),
+    /// Answered as `invalid_redirect_uri`: one of the URIs.
+    #[error("has a value that {0}")]
+    RedirectUri(RedirectProblem),
+    /// Answered as `invalid_client_metadata`: a link.
+    #[error("{0}")]
+    Link(RedirectProblem),
+}
+
+impl MetadataError {
+    pub(super) const fn metadata(member: &'static str, problem: &'static str) -> Self {
+        Self { member, problem: Problem::Metadata(problem) }
+    }
+
+    const fn redirect(problem: &'static str) -> Self {
+        Self { member: "redirect_uris", problem: Problem::Redirect(problem) }
+    }
+}
+
+/// Reads the members of a request. Members that are null or an empty text count as omitted (RFC 7592 §2.2).
+pub fn parse(mut request: Map<String, Value>) -> Result<Parsed, MetadataError> {
+    request.retain(|_, value| !value.is_null() && value.as_str() != Some(""));
+    let mut members = Members(request);
+
+    let redirect_uris = redirect_uris(&mut members)?;
+    let asked_type = members.word("application_type", ApplicationType::known)?;
+    let application_type = asked_type.unwrap_or_else(|| inferred_type(&redirect_uris));
+    if asked_type == Some(ApplicationType::Web) && redirect_uris.iter().any(|uri| uri.is_loopback() || uri.private_use_scheme().is_some()) {
+        return Err(MetadataError::redirect("has a loopback or private-use URI, which application_type \"web\" does not allow"));
+    }
+    let token_endpoint_auth_method =
+        members.word("token_endpoint_auth_method", AuthMethod::known)?.unwrap_or(default_method(application_type));
+    let grant_types = grant_types(&mut members)?;
+    let response_types = response_types(&mut members, &grant_types)?;
+    if grant_types.contains(&GrantType::AuthorizationCode) && redirect_uris.is_empty() {
+        return Err(MetadataError::redirect("is required for the authorization_code grant"));
+    }
+    if token_endpoint_auth_method == AuthMethod::None && grant_types.contains(&GrantType::ClientCredentials) {
+        return Err(MetadataError::metadata(
+            "grant_types",
+            "has client_credentials, which a client with token_endpoint_auth_method \"none\" cannot use",
+        ));
+    }
+    let (jwks_uri, jwks) = keys(&mut members, token_endpoint_auth_method)?;
+
+    let metadata = ClientMetadata {
+        redirect_uris,
+        token_endpoint_auth_method,
+        grant_types,
+        response_types,
+        application_type,
+        client_name: members.people_text("client_name")?,
+        client_uri: members.link("client_uri")?,
+        logo_uri: members.link("logo_uri")?,
+        tos_uri: members.link("tos_uri")?,
+        policy_uri: members.link("policy_uri")?,
+        localized: members.localized()?,
+        scope: scope(&mut members)?,
+        contacts: contacts(&mut members)?,
+        jwks_uri,
+        jwks,
+        software_id: members.people_text("software_id")?,
+        software_version: members.people_text("software_version")?,
+    };
+    Ok(Parsed { metadata, ignored: members.ignored() })
+}
+
+fn redirect_uris(members: &mut Members) -> Result<RedirectUris, MetadataError> {
+    const SHAPE: MetadataError = MetadataError::redirect("is not an array of strings");
+    let Some(value) = members.0.remove("redirect_uris") else { return Ok(RedirectUris::default()) };
+    let texts = value.as_array().ok_or(SHAPE)?;
+    let texts = texts.iter().map(|text| text.as_str().ok_or(SHAPE)).collect::<Result<Vec<_>, _>>()?;
+    RedirectUris::parse(texts).map_err(|problem| MetadataError { member: "redirect_uris", problem: Problem::RedirectUri(problem) })
+}
+
+/// What a client is that did not say: one whose every answer stays on the user's machine is native (RFC 8252 §8.4).
+fn inferred_type(uris: &RedirectUris) -> ApplicationType {
+    let local = |uri: &crate::redirect::RedirectUri| uri.is_loopback() || uri.private_use_scheme().is_some();
+    if !uris.is_empty() && uris.iter().all(local) { ApplicationType::Native } else { ApplicationType::Web }
+}
+
+/// RFC 7591 §2 names `client_secret_basic`; a native client cannot keep a secret (RFC 8252 §8.5), so the server
+/// substitutes `none` and says so in its answer (RFC 7591 §3.2.1).
+fn default_method(application_type: ApplicationType) -> AuthMethod {
+    match application_type {
+        ApplicationType::Native => AuthMethod::None,
+        ApplicationType::Web => AuthMethod::ClientSecretBasic,
+    }
+}
+
+/// The supported part of what was asked for; RFC 7591 §2 lets the server leave out the rest.
+fn grant_types(members: &mut Members) -> Result<Vec<GrantType>, MetadataError> {
+    let Some(asked) = members.texts("grant_types")?.filter(|asked| !asked.is_empty()) else {
+        return Ok(vec![GrantType::AuthorizationCode]);
+    };
+    let mut grants = Vec::new();
+    for grant in asked.iter().filter_map(|text| GrantType::known(text)) {
+        if !grants.contains(&grant) {
+            grants.push(grant);
+        }
+    }
+    if grants.is_empty() {
+        return Err(MetadataError::metadata("grant_types", "has no grant that is supported here"));
+    }
+    Ok(grants)
+}
+
+/// RFC 7591 §2.1: `code` and `authorization_code` go together.
+fn response_types(members: &mut Members, grants: &[GrantType]) -> Result<Vec<ResponseType>, MetadataError> {
+    let with_code = grants.contains(&GrantType::AuthorizationCode);
+    let Some(asked) = members.texts("response_types")?.filter(|asked| !asked.is_empty()) else {
+        return Ok(if with_code { vec![ResponseType::Code] } else { Vec::new() });
+    };
+    let asks_code = asked.iter().any(|text| ResponseType::known(text) == Some(ResponseType::Code));
+    match (with_code, asks_code) {
+        (true, true) => Ok(vec![ResponseType::Code]),
+        (true, false) => Err(MetadataError::metadata("response_types", "lacks code, which the authorization_code grant needs")),
+        (false, true) => Err(MetadataError::metadata("response_types", "has code, which needs the authorization_code grant")),
+        (false, false) => Err(MetadataError::metadata("response_types", "has no response type that is supported here")),
+    }
+}
+
+fn keys(members: &mut Members, method: AuthMethod) -> Result<(Option<WebUri>, Option<Jwks>), MetadataError> {
+    let jwks_uri = members.link("jwks_uri")?;
+    let jwks = members.0.remove("jwks").map(|value| Jwks::parse(&value)).transpose()?;
+    if jwks_uri.is_some() && jwks.is_some() {
+        return Err(MetadataError::metadata("jwks", "and jwks_uri must not both be present"));
+    }
+    if jwks_uri.as_ref().is_some_and(|uri| !uri.is_https()) {
+        return Err(MetadataError::metadata("jwks_uri", "is not an https URL"));
+    }
+    if method == AuthMethod::PrivateKeyJwt && jwks_uri.is_none() && jwks.is_none() {
+        return Err(MetadataError::metadata("token_endpoint_auth_method", "is private_key_jwt, which needs jwks or jwks_uri"));
+    }
+    Ok((jwks_uri, jwks))
+}
+
+fn scope(members: &mut Members) -> Result<Option<Scope>, MetadataError> {
+    let Some(text) = members.text("scope")? else { return Ok(None) };
+    Scope::parse(&text)
+        .map_err(|_| MetadataError::metadata("scope", "has a character that RFC 6749 section 3.3 does not allow, or is too long"))
+}
+
+fn contacts(members: &mut Members) -> Result<Vec<Box<str>>, MetadataError> {
+    let contacts = members.texts("contacts")?.unwrap_or_default();
+    if contacts.len() > MAX_CONTACTS || contacts.iter().any(|text| !is_for_people(text)) {
+        return Err(MetadataError::metadata("contacts", "has more than 10 entries, or one that is too long or has control characters"));
+    }
+    Ok(contacts.into_iter().filter(|text| !text.is_empty()).map(String::into_boxed_str).collect())
+}
+
+/// The members that nobody has read yet.
+struct Members(Map<String, Value>);
+
+impl Members {
+    fn text(&mut self, member: &'static str) -> Result<Option<String>, MetadataError> {
+        match self.0.remove(member) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(_) => Err(MetadataError::metadata(member, "is not a string")),
+        }
+    }
+
+    fn texts(&mut self, member: &'static str) -> Result<Option<Vec<String>>, MetadataError> {
+        const PROBLEM: &str = "is not an array of strings";
+        let Some(value) = self.0.remove(member) else { return Ok(None) };
+        let Value::Array(items) = value else { return Err(MetadataError::metadata(member, PROBLEM)) };
+        let text = |item| match item {
+            Value::String(text) => Ok(text),
+            _ => Err(MetadataError::metadata(member, PROBLEM)),
+        };
+        items.into_iter().map(text).collect::<Result<_, _>>().map(Some)
+    }
+
+    fn word<T>(&mut self, member: &'static str, known: fn(&str) -> Option<T>) -> Result<Option<T>, MetadataError> {
+        let Some(text) = self.text(member)? else { return Ok(None) };
+        known(&text).map(Some).ok_or(MetadataError::metadata(member, "is not a value that is supported here"))
+    }
+
+    fn people_text(&mut self, member: &'static str) -> Result<Option<Box<str>>, MetadataError> {
+        match self.text(member)? {
+            Some(text) if !is_for_people(&text) => {
+                Err(MetadataError::metadata(member, "is longer than 256 characters, or has control characters or direction overrides"))
+            }
+            text => Ok(text.map(String::into_boxed_str)),
+        }
+    }
+
+    fn link(&mut self, member: &'static str) -> Result<Option<WebUri>, MetadataError> {
+        let Some(text) = self.text(member)? else { return Ok(None) };
+        WebUri::parse(&text).map(Some).map_err(|problem| MetadataError { member, problem: Problem::Link(problem) })
+    }
+
+    /// RFC 7591 §2.2. A malformed tag makes an unknown member, which is ignored like any other.
+    fn localized(&mut self) -> Result<BTreeMap<Box<str>, Box<str>>, MetadataError> {
+        let tagged: Vec<(String, &'static str)> =
+            self.0.keys().filter_map(|name| localizable(name).map(|member| (name.clone(), member))).collect();
+        if tagged.len() > MAX_LOCALIZED {
+            return Err(MetadataError::metadata("client_name", "and the other localized members are more than 50"));
+        }
+        let mut localized = BTreeMap::new();
+        for (name, member) in tagged {
+            let Some(Value::String(text)) = self.0.remove(&name) else {
+                return Err(MetadataError::metadata(member, "with a language tag is not a string"));
+            };
+            let good = if member == "client_name" { is_for_people(&text) } else { WebUri::parse(&text).is_ok() };
+            if !good {
+                return Err(MetadataError::metadata(member, "with a language tag has an unacceptable value"));
+            }
+            localized.insert(name.into_boxed_str(), text.into_boxed_str());
+        }
+        Ok(localized)
+    }
+
+    fn ignored(self) -> Vec<Box<str>> {
+        let (most, longest) = MAX_IGNORED;
+        let printable = |name: &String| name.len() <= longest && name.bytes().all(|b| (0x20..0x7f).contains(&b));
+        let mut names: Vec<Box<str>> = self.0.into_iter().map(|(name, _)| name).filter(printable).map(String::into_boxed_str).collect();
+        names.sort();
+        names.truncate(most);
+        names
+    }
+}
+
+/// Which member a tagged name such as `client_name#ja-Jpan-JP` is a translation of.
+fn localizable(name: &str) -> Option<&'static str> {
+    let (member, tag) = name.split_once('#')?;
+    let member = ["client_name", "client_uri", "logo_uri", "tos_uri", "policy_uri"].into_iter().find(|known| *known == member)?;
+    let mut subtags = tag.split('-');
+    let language = subtags.next().is_some_and(|sub| (1..=8).contains(&sub.len()) && sub.bytes().all(|b| b.is_ascii_alphabetic()));
+    let rest = subtags.all(|sub| (1..=8).contains(&sub.len()) && sub.bytes().all(|b| b.is_ascii_alphanumeric()));
+    (language && rest && tag.len() <= 35).then_some(member)
+}
+
+/// Short, and free of what would hide or reorder the text around it on an administrator's screen.
+fn is_for_people(text: &str) -> bool {
+    let misleading =
+        |c: char| c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
+    text.chars().count() <= MAX_TEXT && !text.chars().any(misleading)
+}
+
+#[cfg(test)]
+mod tests;

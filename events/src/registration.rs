@@ -1,0 +1,160 @@
+//! The registration: a client's standing at one resource server, and the redirect URIs that serve there.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::identity::{ChangeId, ClientId, TenantId};
+use crate::redirect::RedirectUris;
+use crate::resource_server::RegistrationType;
+use crate::{Aggregate, Rejection};
+
+mod command;
+mod decide;
+mod event;
+
+pub use command::RegistrationCommand;
+pub use event::{
+    Approved, Denied, RedirectsApproved, RedirectsNarrowed, RedirectsRejected, RedirectsStaged, RedirectsSuperseded, RegistrationEvent,
+    Reinstated, Requested, Restored, Revoked, Suspended,
+};
+
+/// The state of a registration.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Registration {
+    /// Where it stands.
+    pub status: Status,
+    /// Where it stood before it was revoked, and returns to when it is restored.
+    pub before_revocation: Option<Status>,
+    /// Until when a denied client may not ask again.
+    pub denied_until: Option<DateTime<Utc>>,
+    /// Whose it is.
+    pub tenant: Option<TenantId>,
+    /// Which client.
+    pub client_id: Option<ClientId>,
+    /// How the client came to this resource server.
+    pub registration_type: Option<RegistrationType>,
+    /// The redirect URIs that serve while the registration is approved.
+    pub redirect_uris: RedirectUris,
+    /// The change that waits.
+    pub staged: Option<StagedChange>,
+    /// The last change that was decided, and how: a second approval or rejection of it is no news.
+    pub last_change: Option<(ChangeId, ChangeOutcome)>,
+    /// The URIs that the last rejected change would have added; the same wish is not staged again.
+    pub rejected: RedirectUris,
+}
+
+/// Where a registration stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// Nobody asked for it.
+    #[default]
+    None,
+    /// It waits for an administrator.
+    Pending,
+    /// The client may act.
+    Approved,
+    /// An administrator said no.
+    Denied,
+    /// The client may not act until an administrator reinstates it.
+    Suspended,
+    /// The client may not act any more.
+    Revoked,
+}
+
+impl Status {
+    /// The name on the wire and in storage.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Pending => "pending",
+            Self::Approved => "approved",
+            Self::Denied => "denied",
+            Self::Suspended => "suspended",
+            Self::Revoked => "revoked",
+        }
+    }
+}
+
+/// A change of redirect URIs that waits for an administrator while the approved set serves.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StagedChange {
+    /// Names this very change.
+    pub change_id: ChangeId,
+    /// What would be added.
+    pub added: RedirectUris,
+    /// What the same wish already took away.
+    pub removed: RedirectUris,
+    /// What is served once it is approved.
+    pub result: RedirectUris,
+    /// Where the wish came from, such as `rfc7592` or `manifest`.
+    pub origin: String,
+}
+
+/// How a staged change ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChangeOutcome {
+    /// It serves.
+    Approved,
+    /// It never served.
+    Rejected,
+    /// A newer wish replaced it, or it was withdrawn.
+    Superseded,
+}
+
+impl Aggregate for Registration {
+    type Command = RegistrationCommand;
+    type Event = RegistrationEvent;
+
+    fn decide(&self, command: &RegistrationCommand) -> Result<Vec<RegistrationEvent>, Rejection> {
+        decide::decide(self, command)
+    }
+
+    fn evolve(mut self, event: &RegistrationEvent) -> Self {
+        match event {
+            RegistrationEvent::Requested(requested) => {
+                self.status = Status::Pending;
+                self.denied_until = None;
+                self.tenant = Some(requested.tenant.clone());
+                self.client_id = Some(requested.client_id.clone());
+                self.registration_type = Some(requested.registration_type);
+                self.redirect_uris = requested.redirect_uris.clone();
+            }
+            RegistrationEvent::Approved(_) | RegistrationEvent::Reinstated(_) => self.status = Status::Approved,
+            RegistrationEvent::Denied(denied) => {
+                self.status = Status::Denied;
+                self.denied_until = denied.until;
+            }
+            RegistrationEvent::Suspended(_) => self.status = Status::Suspended,
+            RegistrationEvent::Revoked(_) => {
+                self.before_revocation = Some(self.status);
+                self.status = Status::Revoked;
+            }
+            RegistrationEvent::Restored(_) => self.status = self.before_revocation.take().unwrap_or(Status::Pending),
+            RegistrationEvent::RedirectsStaged(staged) => self.staged = Some(staged.change.clone()),
+            RegistrationEvent::RedirectsApproved(approved) => {
+                if let Some(change) = self.staged.take_if(|staged| staged.change_id == approved.change_id) {
+                    self.redirect_uris = change.result;
+                    self.last_change = Some((approved.change_id, ChangeOutcome::Approved));
+                    self.rejected = RedirectUris::default();
+                }
+            }
+            RegistrationEvent::RedirectsRejected(rejected) => {
+                if let Some(change) = self.staged.take_if(|staged| staged.change_id == rejected.change_id) {
+                    self.rejected = change.added;
+                    self.last_change = Some((rejected.change_id, ChangeOutcome::Rejected));
+                }
+            }
+            RegistrationEvent::RedirectsSuperseded(superseded) => {
+                if self.staged.take_if(|staged| staged.change_id == superseded.change_id).is_some() {
+                    self.last_change = Some((superseded.change_id, ChangeOutcome::Superseded));
+                }
+            }
+            RegistrationEvent::RedirectsNarrowed(narrowed) => self.redirect_uris = self.redirect_uris.without(&narrowed.removed),
+        }
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,83 @@
+//! What can be asked of a registration.
+
+use chrono::{DateTime, Utc};
+
+use crate::identity::{ChangeId, ClientId, TenantId};
+use crate::redirect::RedirectUris;
+use crate::resource_server::{Admission, RegistrationType};
+
+/// What can be asked of a registration.
+#[derive(Debug, Clone)]
+pub enum RegistrationCommand {
+    /// Let the client in, at once or after a review.
+    Request {
+        /// Whose resource server it is.
+        tenant: TenantId,
+        /// Which client.
+        client_id: ClientId,
+        /// How it came.
+        registration_type: RegistrationType,
+        /// Where answers may be sent.
+        redirect_uris: RedirectUris,
+        /// What the resource server's rules said.
+        admission: Admission,
+        /// Now.
+        at: DateTime<Utc>,
+    },
+    /// Let a waiting or denied client in.
+    Approve {
+        /// Why.
+        reason: Option<String>,
+    },
+    /// Keep a waiting client out.
+    Deny {
+        /// Why.
+        reason: Option<String>,
+        /// Until when it may not ask again; for ever, if absent.
+        until: Option<DateTime<Utc>>,
+    },
+    /// Keep the client out for now.
+    Suspend {
+        /// Why.
+        reason: Option<String>,
+    },
+    /// End a suspension.
+    Reinstate {
+        /// Why.
+        reason: Option<String>,
+    },
+    /// Keep the client out for good.
+    Revoke {
+        /// Why.
+        reason: Option<String>,
+    },
+    /// Undo a revocation; the registration stands where it stood before.
+    Restore {
+        /// Why.
+        reason: Option<String>,
+    },
+    /// Say which redirect URIs the client claims now. What it no longer claims stops serving at once; what it claims anew
+    /// waits or serves by the resource server's rules.
+    ClaimRedirects {
+        /// All of them.
+        claimed: RedirectUris,
+        /// Whether additions serve at once.
+        admission: Admission,
+        /// The id of the change, should one be staged.
+        change_id: ChangeId,
+        /// Where the wish comes from.
+        origin: String,
+    },
+    /// Let the change that waits serve.
+    ApproveRedirects {
+        /// Which change; whichever waits, if absent.
+        change_id: Option<ChangeId>,
+    },
+    /// Drop the change that waits.
+    RejectRedirects {
+        /// Which change; whichever waits, if absent.
+        change_id: Option<ChangeId>,
+        /// Why.
+        reason: Option<String>,
+    },
+}

@@ -1,0 +1,122 @@
+//! What can have happened to a registration.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::StagedChange;
+use crate::codec::stored;
+use crate::identity::{ChangeId, ClientId, TenantId};
+use crate::redirect::RedirectUris;
+use crate::resource_server::RegistrationType;
+
+stored! {
+    /// What can have happened to a registration.
+    RegistrationEvent {
+        "registration.requested" 1 => Requested,
+        "registration.approved" 1 => Approved,
+        "registration.denied" 1 => Denied,
+        "registration.suspended" 1 => Suspended,
+        "registration.reinstated" 1 => Reinstated,
+        "registration.revoked" 1 => Revoked,
+        "registration.restored" 1 => Restored,
+        "registration.redirects_staged" 1 => RedirectsStaged,
+        "registration.redirects_approved" 1 => RedirectsApproved,
+        "registration.redirects_rejected" 1 => RedirectsRejected,
+        "registration.redirects_superseded" 1 => RedirectsSuperseded,
+        "registration.redirects_narrowed" 1 => RedirectsNarrowed,
+    }
+}
+
+/// A client asked to be let in, or asked differently while it waits.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Requested {
+    /// Whose resource server it is.
+    pub tenant: TenantId,
+    /// Which client.
+    pub client_id: ClientId,
+    /// How it came.
+    pub registration_type: RegistrationType,
+    /// Where answers may be sent once it is approved.
+    pub redirect_uris: RedirectUris,
+}
+
+macro_rules! with_reason {
+    ($($(#[$about:meta])* $name:ident,)+) => {
+        $($(#[$about])*
+        #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+        pub struct $name {
+            /// Why.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub reason: Option<String>,
+        })+
+    };
+}
+
+with_reason! {
+    /// The client was let in.
+    Approved,
+    /// The client may not act for now.
+    Suspended,
+    /// The suspension ended.
+    Reinstated,
+    /// The client may not act any more.
+    Revoked,
+    /// The revocation was undone.
+    Restored,
+}
+
+/// The client was kept out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Denied {
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Until when it may not ask again; for ever, if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<DateTime<Utc>>,
+}
+
+/// A change waits.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RedirectsStaged {
+    /// The change.
+    #[serde(flatten)]
+    pub change: StagedChange,
+}
+
+/// The change serves.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RedirectsApproved {
+    /// Which change.
+    pub change_id: ChangeId,
+    /// Whether the resource server's rules approved it, with no administrator asked.
+    #[serde(default)]
+    pub by_policy: bool,
+}
+
+/// The change never served.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RedirectsRejected {
+    /// Which change.
+    pub change_id: ChangeId,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// The change no longer waits: a newer wish replaced it, or the client took it back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RedirectsSuperseded {
+    /// Which change.
+    pub change_id: ChangeId,
+    /// The change that replaced it, if one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<ChangeId>,
+}
+
+/// The client withdrew redirect URIs; they no longer serve.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RedirectsNarrowed {
+    /// Which ones.
+    pub removed: RedirectUris,
+}

@@ -1,0 +1,37 @@
+//! Why a command is refused: facts with fields, and no word about HTTP.
+
+use crate::identity::ChangeId;
+use crate::registration::Status;
+use crate::resource_server::RegistrationType;
+
+/// Why a command is refused. Nothing was changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "each variant's sentence is its documentation")]
+pub enum Rejection {
+    #[error("there is no such client")]
+    NoSuchClient,
+    #[error("there is no such registration")]
+    NoSuchRegistration,
+    #[error("there is no such resource server")]
+    NoSuchResourceServer,
+    #[error("the identifier is taken")]
+    AlreadyExists,
+    #[error("the resource server does not admit clients that come by {}", .0.as_str())]
+    ModeNotAdmitted(RegistrationType),
+    #[error("the redirect URI {0} is outside the resource server's rules")]
+    RedirectOutsideRules(String),
+    #[error("the redirect URI {0} uses a scheme without a period that the resource server does not list")]
+    SchemeNotListed(String),
+    #[error("none of the grant types may be used by a client that registers itself here")]
+    GrantsNotAdmitted,
+    #[error("the client belongs to another tenant")]
+    NotHome,
+    #[error("the client has no secret to change")]
+    NoSecret,
+    #[error("a registration that is {} cannot be {attempted}", .status.as_str())]
+    WrongStatus { status: Status, attempted: &'static str },
+    #[error("the change {asked} is not the one that waits")]
+    StaleChange { asked: ChangeId, current: Option<ChangeId> },
+    #[error("no change of redirect URIs waits")]
+    NothingStaged,
+}

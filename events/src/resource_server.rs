@@ -1,0 +1,150 @@
+//! The resource server: which ways of registering it admits, and by what rules.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::identity::TenantId;
+use crate::metadata::ClientMetadata;
+use crate::redirect::WebUri;
+use crate::{Aggregate, Rejection};
+
+mod command;
+mod decide;
+mod event;
+mod policy;
+
+pub use command::ResourceServerCommand;
+pub use event::{Created, EffectOnExisting, ModesChanged, PolicyChanged, Renamed, ResourceServerEvent, Retired};
+pub use policy::{Admission, Admissions, OutsideRules, Policy, RedirectRule};
+
+/// How a client came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum RegistrationType {
+    /// It registered itself (RFC 7591).
+    #[serde(rename = "dcr")]
+    Dcr,
+    /// It is described by a document that it hosts (Client ID Metadata Document).
+    #[serde(rename = "cimd")]
+    Cimd,
+    /// An administrator entered it.
+    #[serde(rename = "prereg")]
+    Prereg,
+}
+
+impl RegistrationType {
+    /// Every type, in the order in which they are listed.
+    pub const ALL: [Self; 3] = [Self::Dcr, Self::Cimd, Self::Prereg];
+
+    /// The name on the wire and in storage.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Dcr => "dcr",
+            Self::Cimd => "cimd",
+            Self::Prereg => "prereg",
+        }
+    }
+
+    /// The type with this name.
+    pub fn known(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
+    }
+}
+
+/// Which registration types a resource server admits.
+pub type Modes = BTreeSet<RegistrationType>;
+
+/// The state of a resource server.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ResourceServer {
+    /// Whether it exists, and whether it still serves.
+    pub life: Life,
+    /// Whose it is.
+    pub tenant: Option<TenantId>,
+    /// The name for people to read.
+    pub name: String,
+    /// The resource identifier (RFC 8707 §2), if it has one.
+    pub resource: Option<WebUri>,
+    /// Which types may register now.
+    pub modes: Modes,
+    /// Which types were switched off for existing registrations too.
+    pub suspended: Modes,
+    /// The rules.
+    pub policy: Policy,
+}
+
+/// The life of a resource server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Life {
+    /// Nobody created it.
+    #[default]
+    None,
+    /// It serves.
+    Active,
+    /// It was retired; its history stays.
+    Retired,
+}
+
+impl ResourceServer {
+    /// What a registration of this type with this metadata would be: the metadata as it will be registered, and whether it
+    /// is approved at once. The one place where a resource server's rules meet a client.
+    pub fn admit(&self, kind: RegistrationType, mut metadata: ClientMetadata) -> Result<(ClientMetadata, Admission), Rejection> {
+        if self.life != Life::Active {
+            return Err(Rejection::NoSuchResourceServer);
+        }
+        if !self.modes.contains(&kind) {
+            return Err(Rejection::ModeNotAdmitted(kind));
+        }
+        let by_rules = self.policy.judge(&metadata.redirect_uris)?;
+        if kind != RegistrationType::Prereg {
+            metadata.grant_types.retain(|grant| self.policy.self_registered_grants.contains(grant));
+            if metadata.grant_types.is_empty() {
+                return Err(Rejection::GrantsNotAdmitted);
+            }
+        }
+        if let Some(ceiling) = &self.policy.scope_ceiling {
+            metadata.scope = Some(ceiling.ceiling_for(metadata.scope.as_ref()));
+        }
+        let by_type = self.policy.admission.of(kind);
+        Ok((metadata, if by_rules == Admission::Review { Admission::Review } else { by_type }))
+    }
+}
+
+impl Aggregate for ResourceServer {
+    type Command = ResourceServerCommand;
+    type Event = ResourceServerEvent;
+
+    fn decide(&self, command: &ResourceServerCommand) -> Result<Vec<ResourceServerEvent>, Rejection> {
+        decide::decide(self, command)
+    }
+
+    fn evolve(mut self, event: &ResourceServerEvent) -> Self {
+        match event {
+            ResourceServerEvent::Created(created) => {
+                self.life = Life::Active;
+                self.tenant = Some(created.tenant.clone());
+                self.name.clone_from(&created.name);
+                self.resource.clone_from(&created.resource);
+                self.modes.clone_from(&created.registration_modes);
+                self.policy = created.policy.clone();
+            }
+            ResourceServerEvent::Renamed(renamed) => {
+                self.name.clone_from(&renamed.name);
+                self.resource.clone_from(&renamed.resource);
+            }
+            ResourceServerEvent::ModesChanged(changed) => {
+                if changed.effect_on_existing == EffectOnExisting::Suspend {
+                    self.suspended.extend(changed.old.difference(&changed.new));
+                }
+                self.suspended.retain(|mode| !changed.new.contains(mode));
+                self.modes.clone_from(&changed.new);
+            }
+            ResourceServerEvent::PolicyChanged(changed) => self.policy = changed.policy.clone(),
+            ResourceServerEvent::Retired(_) => self.life = Life::Retired,
+        }
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,39 @@
+//! What can be asked of a resource server.
+
+use super::{EffectOnExisting, Modes, Policy};
+use crate::identity::TenantId;
+use crate::redirect::WebUri;
+
+/// What can be asked of a resource server.
+#[derive(Debug, Clone)]
+pub enum ResourceServerCommand {
+    /// Enter it.
+    Create {
+        /// Whose it is.
+        tenant: TenantId,
+        /// The name for people to read.
+        name: String,
+        /// The resource identifier (RFC 8707 §2).
+        resource: Option<WebUri>,
+        /// Which types may register.
+        modes: Modes,
+        /// The rules.
+        policy: Policy,
+    },
+    /// Change what was given; what is absent stays.
+    Edit {
+        /// A new name.
+        name: Option<String>,
+        /// A new resource identifier; `Some(None)` takes it away.
+        resource: Option<Option<WebUri>>,
+        /// Which types may register from now on, and what becomes of those that no longer may.
+        modes: Option<(Modes, EffectOnExisting)>,
+        /// New rules; existing registrations keep what they have.
+        policy: Option<Policy>,
+    },
+    /// End it. No client may act there any more; the history stays.
+    Retire {
+        /// Why, for the history.
+        reason: Option<String>,
+    },
+}

@@ -1,0 +1,43 @@
+//! When a resource server may change.
+
+use super::event::{Created, ModesChanged, PolicyChanged, Renamed, Retired};
+use super::{Life, ResourceServer, ResourceServerCommand, ResourceServerEvent as Event};
+use crate::Rejection;
+
+pub(super) fn decide(server: &ResourceServer, command: &ResourceServerCommand) -> Result<Vec<Event>, Rejection> {
+    use ResourceServerCommand::{Create, Edit, Retire};
+    match (server.life, command) {
+        (Life::None, Create { tenant, name, resource, modes, policy }) => Ok(vec![Event::Created(Created {
+            tenant: tenant.clone(),
+            name: name.clone(),
+            resource: resource.clone(),
+            registration_modes: modes.clone(),
+            policy: policy.clone(),
+        })]),
+        (Life::Active, Create { tenant, name, .. }) if server.tenant.as_ref() == Some(tenant) && server.name == *name => Ok(vec![]),
+        (Life::Active | Life::Retired, Create { .. }) => Err(Rejection::AlreadyExists),
+        (Life::None | Life::Retired, Edit { .. }) | (Life::None, Retire { .. }) => Err(Rejection::NoSuchResourceServer),
+        (Life::Active, Edit { name, resource, modes, policy }) => {
+            let mut events = Vec::new();
+            let name = name.as_ref().unwrap_or(&server.name);
+            let resource = resource.as_ref().unwrap_or(&server.resource);
+            if *name != server.name || *resource != server.resource {
+                events.push(Event::Renamed(Renamed { name: name.clone(), resource: resource.clone() }));
+            }
+            if let Some((new, effect_on_existing)) = modes
+                && *new != server.modes
+            {
+                let changed = ModesChanged { old: server.modes.clone(), new: new.clone(), effect_on_existing: *effect_on_existing };
+                events.push(Event::ModesChanged(changed));
+            }
+            if let Some(policy) = policy
+                && *policy != server.policy
+            {
+                events.push(Event::PolicyChanged(PolicyChanged { policy: policy.clone() }));
+            }
+            Ok(events)
+        }
+        (Life::Active, Retire { reason }) => Ok(vec![Event::Retired(Retired { reason: reason.clone() })]),
+        (Life::Retired, Retire { .. }) => Ok(vec![]),
+    }
+}

@@ -1,0 +1,82 @@
+//! What can have happened to a resource server.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Modes, Policy};
+use crate::codec::stored;
+use crate::identity::TenantId;
+use crate::redirect::WebUri;
+
+stored! {
+    /// What can have happened to a resource server.
+    ResourceServerEvent {
+        "resource_server.created" 1 => Created,
+        "resource_server.renamed" 1 => Renamed,
+        "resource_server.modes_changed" 1 => ModesChanged,
+        "resource_server.policy_changed" 1 => PolicyChanged,
+        "resource_server.retired" 1 => Retired,
+    }
+}
+
+/// It was entered.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Created {
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// The name for people to read.
+    pub name: String,
+    /// The resource identifier (RFC 8707 §2).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource: Option<WebUri>,
+    /// Which types may register.
+    pub registration_modes: Modes,
+    /// The rules.
+    pub policy: Policy,
+}
+
+/// Its name or its resource identifier changed. Both are given as they are now.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Renamed {
+    /// The name.
+    pub name: String,
+    /// The resource identifier.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource: Option<WebUri>,
+}
+
+/// Other types may register from now on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModesChanged {
+    /// Which types could.
+    pub old: Modes,
+    /// Which types can.
+    pub new: Modes,
+    /// What becomes of registrations whose type is no longer admitted.
+    pub effect_on_existing: EffectOnExisting,
+}
+
+/// What becomes of registrations whose type is no longer admitted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EffectOnExisting {
+    /// They go on.
+    #[default]
+    Keep,
+    /// They are suspended until the type is admitted again.
+    Suspend,
+}
+
+/// The rules changed. Given as they are now.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PolicyChanged {
+    /// The rules.
+    pub policy: Policy,
+}
+
+/// It ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Retired {
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}

@@ -1,0 +1,172 @@
+//! The rules by which a resource server admits clients.
+
+use serde::{Deserialize, Serialize};
+
+use super::RegistrationType;
+use crate::Rejection;
+use crate::metadata::GrantType;
+use crate::redirect::{RedirectUri, RedirectUris};
+use crate::scope::Scope;
+
+/// The rules by which a resource server admits clients. A change applies to what comes, never to what is there.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Policy {
+    /// Per type: approved at once, or after an administrator looked.
+    pub admission: Admissions,
+    /// Whether redirect URIs that a client adds later serve at once or wait. `review` by default.
+    pub redirect_changes: Admission,
+    /// Which redirect URIs are expected; empty means any that is acceptable at all.
+    pub redirect_rules: Vec<RedirectRule>,
+    /// What becomes of a registration with a redirect URI that no rule expects.
+    pub outside_rules: OutsideRules,
+    /// Private-use schemes without a period that are welcome nevertheless (RFC 8252 §7.1 asks for one).
+    pub private_use_schemes: Vec<String>,
+    /// The most scope that a client is registered with; a client that asks for none gets all of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scope_ceiling: Option<Scope>,
+    /// The grants that a client which nobody vouches for may have. Without `client_credentials` by default: a client that
+    /// registers itself would otherwise be let in without any user having agreed.
+    pub self_registered_grants: Vec<GrantType>,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            admission: Admissions::default(),
+            redirect_changes: Admission::Review,
+            redirect_rules: Vec::new(),
+            outside_rules: OutsideRules::default(),
+            private_use_schemes: vec!["cursor".to_owned()],
+            scope_ceiling: None,
+            self_registered_grants: vec![GrantType::AuthorizationCode, GrantType::RefreshToken, GrantType::DeviceCode],
+        }
+    }
+}
+
+impl Policy {
+    /// Whether these redirect URIs are welcome at once, after a review, or not at all.
+    pub fn judge(&self, uris: &RedirectUris) -> Result<Admission, Rejection> {
+        let mut admission = Admission::Auto;
+        for uri in uris {
+            if let Some(scheme) = uri.private_use_scheme()
+                && !scheme.contains('.')
+                && !self.private_use_schemes.contains(&scheme)
+            {
+                return Err(Rejection::SchemeNotListed(uri.to_string()));
+            }
+            if !self.redirect_rules.is_empty() && !self.redirect_rules.iter().any(|rule| rule.expects(uri)) {
+                match self.outside_rules {
+                    OutsideRules::Refuse => return Err(Rejection::RedirectOutsideRules(uri.to_string())),
+                    OutsideRules::Review => admission = Admission::Review,
+                }
+            }
+        }
+        Ok(admission)
+    }
+}
+
+/// Per type: approved at once, or after an administrator looked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Admissions {
+    /// Clients that register themselves.
+    pub dcr: Admission,
+    /// Clients that are described by their own document.
+    pub cimd: Admission,
+    /// Clients that an administrator enters.
+    pub prereg: Admission,
+}
+
+impl Admissions {
+    /// The admission of a type.
+    pub const fn of(self, kind: RegistrationType) -> Admission {
+        match kind {
+            RegistrationType::Dcr => self.dcr,
+            RegistrationType::Cimd => self.cimd,
+            RegistrationType::Prereg => self.prereg,
+        }
+    }
+}
+
+/// Approved at once, or after an administrator looked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Admission {
+    /// Approved at once.
+    #[default]
+    Auto,
+    /// Waits for an administrator.
+    Review,
+}
+
+/// What becomes of a registration with a redirect URI that no rule expects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OutsideRules {
+    /// It is refused.
+    #[default]
+    Refuse,
+    /// It waits for an administrator.
+    Review,
+}
+
+/// A redirect URI that is expected.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum RedirectRule {
+    /// This very URI.
+    Exact {
+        /// The URI.
+        uri: String,
+    },
+    /// `https` on this host and default port, below this path.
+    Host {
+        /// The host, in lower case.
+        host: String,
+        /// What the path starts with; `/` when absent.
+        #[serde(default = "root")]
+        path_prefix: String,
+    },
+    /// `http` on a loopback host.
+    Loopback,
+    /// A private-use scheme.
+    Scheme {
+        /// The scheme, in lower case.
+        scheme: String,
+    },
+}
+
+fn root() -> String {
+    "/".to_owned()
+}
+
+impl RedirectRule {
+    /// Whether the rule expects this URI.
+    pub fn expects(&self, uri: &RedirectUri) -> bool {
+        match self {
+            Self::Exact { uri: expected } => uri.as_str() == expected,
+            Self::Host { host, path_prefix } => below(uri, host, path_prefix),
+            Self::Loopback => uri.is_loopback(),
+            Self::Scheme { scheme } => uri.private_use_scheme().as_ref() == Some(scheme),
+        }
+    }
+}
+
+/// A path that climbs, plainly or percent-encoded, is not below anything; a port is another door of the same house.
+fn below(uri: &RedirectUri, host: &str, prefix: &str) -> bool {
+    let Some(rest) = uri
+        .as_str()
+        .strip_prefix("https://")
+        .and_then(|rest| rest.get(..host.len()).filter(|h| h.eq_ignore_ascii_case(host)).and(rest.get(host.len()..)))
+    else {
+        return false;
+    };
+    let path = rest.split('?').next().unwrap_or(rest);
+    let climbs = path.split('/').any(|segment| {
+        let plain = segment.to_ascii_lowercase().replace("%2e", ".");
+        plain == "." || plain == ".."
+    });
+    let hides_a_slash = path.to_ascii_lowercase().contains("%2f") || path.to_ascii_lowercase().contains("%5c");
+    path.starts_with('/') && path.starts_with(prefix) && !climbs && !hides_a_slash
+}

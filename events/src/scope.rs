@@ -1,0 +1,90 @@
+//! Scopes as RFC 6749 §3.3 writes them: one text, tokens separated by single spaces.
+
+use serde::{Deserialize, Serialize};
+
+/// One scope or more, each once, in the order in which they were sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Scope(Box<str>);
+
+impl Scope {
+    /// The longest scope text, in bytes.
+    pub const MAX_LENGTH: usize = 4096;
+
+    /// Reads a scope as sent. An empty text is no scope at all: real clients send it and mean nothing by it.
+    pub fn parse(text: &str) -> Result<Option<Self>, InvalidScope> {
+        if text.len() > Self::MAX_LENGTH {
+            return Err(InvalidScope::TooLong);
+        }
+        // RFC 6749 §3.3: %x21 / %x23-5B / %x5D-7E
+        if !text.bytes().all(|b| b == b' ' || (0x21..0x7f).contains(&b) && b != b'"' && b != b'\\') {
+            return Err(InvalidScope::Character);
+        }
+        Ok(Self::of_tokens(text.split(' ').filter(|token| !token.is_empty())))
+    }
+
+    /// The tokens in order.
+    pub fn tokens(&self) -> impl Iterator<Item = &str> {
+        self.0.split(' ')
+    }
+
+    /// What is registered where `self` is the most that a resource server grants: the common part of what was asked;
+    /// all of it when nothing was asked, or nothing that is known here (RFC 7591 §2: the server may choose).
+    pub fn ceiling_for(&self, asked: Option<&Self>) -> Self {
+        asked
+            .and_then(|asked| Self::of_tokens(asked.tokens().filter(|token| self.tokens().any(|known| known == *token))))
+            .unwrap_or_else(|| self.clone())
+    }
+
+    /// The scope as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    fn of_tokens<'a>(tokens: impl Iterator<Item = &'a str>) -> Option<Self> {
+        let mut distinct: Vec<&str> = Vec::new();
+        for token in tokens {
+            if !distinct.contains(&token) {
+                distinct.push(token);
+            }
+        }
+        if distinct.is_empty() { None } else { Some(Self(distinct.join(" ").into())) }
+    }
+}
+
+/// Why a text is not a scope.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "each variant's sentence is its documentation")]
+pub enum InvalidScope {
+    #[error("is longer than 4096 characters")]
+    TooLong,
+    #[error("has a character that RFC 6749 section 3.3 does not allow")]
+    Character,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scope(text: &str) -> Scope {
+        Scope::parse(text).unwrap().unwrap()
+    }
+
+    #[test]
+    fn an_empty_scope_is_none_and_a_repeated_token_counts_once() {
+        assert_eq!(Scope::parse("").unwrap(), None);
+        assert_eq!(Scope::parse("  ").unwrap(), None);
+        assert_eq!(scope("read  write read").as_str(), "read write");
+        for hostile in ["a\"b", "a\\b", "a\nb", "\u{e9}", "\u{7f}"] {
+            assert_eq!(Scope::parse(hostile), Err(InvalidScope::Character), "{hostile:?}");
+        }
+    }
+
+    #[test]
+    fn a_ceiling_grants_the_common_part_or_all_of_itself() {
+        let ceiling = scope("mcp:read mcp:write");
+        assert_eq!(ceiling.ceiling_for(None).as_str(), "mcp:read mcp:write");
+        assert_eq!(ceiling.ceiling_for(Some(&scope("mcp:write openid"))).as_str(), "mcp:write");
+        assert_eq!(ceiling.ceiling_for(Some(&scope("openid"))).as_str(), "mcp:read mcp:write");
+    }
+}
