@@ -1,3 +1,6 @@
 //! Gatebook carries what `events` decides and shows what `projections` keep: HTTP, the event log, keys and commands.
 
+pub mod clock;
+pub mod keys;
 pub mod log;
+pub mod secrets;
