@@ -20,6 +20,7 @@ pub use admin::{AdminKeySource, AdminSettings};
 pub use backend::{BackendUri, LogBackend};
 pub use settings::{AddressDetail, LogFormat, Settings};
 pub use url::BaseUrl;
+pub(crate) use url::is_loopback;
 
 /// The longest that a read may be told to wait for its projection.
 const LONGEST_READ_WAIT: u64 = 300;
