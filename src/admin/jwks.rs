@@ -87,7 +87,7 @@ impl RemoteKeys {
         let held = self.0.held();
         let known = held.as_ref().is_some_and(|set| set.is_younger(USABLE, now) && set.named(id).next().is_some());
         if !known || held.as_ref().is_none_or(|set| !set.is_younger(FRESH, now)) {
-            self.refresh(held.map(|set| set.fetched_at), known).await;
+            self.refresh(known).await;
         }
         let set = self.0.held().filter(|set| set.is_younger(USABLE, now)).ok_or(AdminRefusal::Unavailable)?;
         if set.named(id).next().is_none() {
@@ -98,7 +98,7 @@ impl RemoteKeys {
     }
 
     /// Fetches the set anew, unless somebody else just did. One who can do without does not wait for another's fetch.
-    async fn refresh(&self, seen: Option<DateTime<Utc>>, can_do_without: bool) {
+    async fn refresh(&self, can_do_without: bool) {
         let remote = Arc::clone(&self.0);
         // A task of its own, so that callers who hang up cannot cause one fetch after the other.
         let task = tokio::spawn(async move {
@@ -108,8 +108,8 @@ impl RemoteKeys {
                 Err(_) => remote.fetching.lock().await,
             };
             let now = remote.clock.now();
-            let resting = begun.is_some_and(|at| at <= now && now - at < PAUSE);
-            if resting || remote.held().map(|set| set.fetched_at) != seen {
+            // A clock that was set back ends the pause, rather than making it last.
+            if begun.is_some_and(|at| at <= now && now - at < PAUSE) {
                 return;
             }
             *begun = Some(now);
