@@ -23,20 +23,23 @@ async fn main() {
         std::env::var_os("GATEBOOK_BENCH_FOLDER").map_or_else(tempfile::tempdir, tempfile::tempdir_in).unwrap();
     let path = folder.path().join("log.db");
     let log = Arc::new(SqliteLog::open(&path).unwrap());
-    println!("durable appends of one event of about 400 bytes, each to a new stream");
-    println!("{:>10} {:>12} {:>10} {:>10}", "in flight", "appends/s", "p50", "p99");
-    for (in_flight, count) in LOADS {
-        let (took, mut waits) = appends(&log, in_flight, count).await;
-        waits.sort_unstable();
-        let at = |share: usize| waits.get(waits.len() * share / 100).copied().unwrap_or_default();
-        println!("{in_flight:>10} {:>12.0} {:>10.2?} {:>10.2?}", rate(count, took), at(50), at(99));
+    println!("durable appends of one event of about 500 bytes, each to a new stream");
+    for (drawn, key) in [("by time", Uuid::now_v7 as fn() -> Uuid), ("at random", Uuid::new_v4)] {
+        println!("keys of streams drawn {drawn}");
+        println!("{:>10} {:>12} {:>10} {:>10}", "in flight", "appends/s", "p50", "p99");
+        for (in_flight, count) in LOADS {
+            let (took, mut waits) = appends(&log, in_flight, count, key).await;
+            waits.sort_unstable();
+            let at = |share: usize| waits.get(waits.len() * share / 100).copied().unwrap_or_default();
+            println!("{in_flight:>10} {:>12.0} {:>10.2?} {:>10.2?}", rate(count, took), at(50), at(99));
+        }
     }
     replay("events read, verified and handed to a follower", &*log).await;
     log.close().await;
     verify(&path);
 }
 
-async fn appends(log: &Arc<SqliteLog>, in_flight: usize, count: usize) -> (Duration, Vec<Duration>) {
+async fn appends(log: &Arc<SqliteLog>, in_flight: usize, count: usize, key: fn() -> Uuid) -> (Duration, Vec<Duration>) {
     let left = Arc::new(AtomicUsize::new(count));
     let started = Instant::now();
     let writers: Vec<_> = (0..in_flight)
@@ -45,7 +48,7 @@ async fn appends(log: &Arc<SqliteLog>, in_flight: usize, count: usize) -> (Durat
             tokio::spawn(async move {
                 let mut waits = Vec::new();
                 while left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok() {
-                    let append = registration();
+                    let append = registration(key());
                     let asked = Instant::now();
                     log.append(append).await.unwrap();
                     waits.push(asked.elapsed());
@@ -79,8 +82,7 @@ fn verify(path: &Path) {
     println!("events verified: {:.0}/s, {size} bytes of file per event", rate(count, started.elapsed()));
 }
 
-fn registration() -> Append {
-    let key = Uuid::new_v4();
+fn registration(key: Uuid) -> Append {
     let data = format!(
         r#"{{"type":"dcr","metadata":{{"client_name":"Claude Code","redirect_uris":["http://localhost:33417/oauth/callback"],"grant_types":["authorization_code","refresh_token"],"response_types":["code"],"token_endpoint_auth_method":"none","software_id":"{key}","client_uri":"https://claude.ai/code","scope":"openid profile tools:read tools:write"}},"token":"sha256:{key}"}}"#
     );
