@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures_util::future::join_all;
 use gatebook::log::sqlite::{FORMAT, OpenError, SqliteLog};
-use gatebook::log::{AppendError, BrokenChain, EventLog, Expected, LogError, Wrong};
+use gatebook::log::{Append, AppendError, BrokenChain, EventLog, Expected, LogError, Wrong};
 use gatebook_events::envelope::{Envelope, Position};
 use rusqlite::Connection;
 use tempfile::TempDir;
@@ -71,16 +71,12 @@ async fn a_byte_changed_anywhere_in_an_event_is_found_and_the_event_named() {
         "id = zeroblob(16)",
         "hash = zeroblob(32)",
         "revision = 9",
-        "stream = 1",
+        "stream = 1, revision = 9",
     ] {
         let (_folder, path, all) = written().await;
         // The second event of its commit: position 33, of the eleventh stream.
         let changed = &all[32];
-        tamper(
-            &path,
-            &format!("UPDATE events SET {change} WHERE position = 33")
-                .replace("stream = 1 ", "stream = 1, revision = 9 "),
-        );
+        tamper(&path, &format!("UPDATE events SET {change} WHERE position = 33"));
         let broken = found(&path).await;
         assert_eq!((broken.position, broken.wrong), (changed.position, Wrong::Changed), "{change}");
         if change.starts_with("data") {
@@ -295,19 +291,45 @@ async fn a_copy_taken_under_load_opens_and_has_everything_acknowledged_before_it
 }
 
 #[tokio::test]
-async fn a_write_that_the_disk_refuses_is_unavailable_and_the_next_one_stands() {
+async fn a_write_that_fails_is_unavailable_and_the_next_one_stands() {
     let (_folder, path, all) = written().await;
     let log = SqliteLog::open(&path).unwrap();
-    // Another connection that holds the file for writing is what a full or failing disk looks like to the writer.
     let before = log.head().await.unwrap();
-    tamper(&path, "CREATE TRIGGER refuse BEFORE INSERT ON events BEGIN SELECT RAISE(ABORT, 'disk I/O error'); END");
-    let refused = append(&stream(), Expected::Empty, events(2));
-    assert!(matches!(log.append(refused.clone()).await, Err(AppendError::Unavailable(_))));
-    assert_eq!(log.head().await.unwrap(), before);
-    assert!(log.read(&refused.stream).await.unwrap().events.is_empty());
-    tamper(&path, "DROP TRIGGER refuse");
-    let appended = log.append(refused.clone()).await.unwrap();
-    assert!(!appended.duplicate && appended.position > before);
+    // To the writer, a trigger that fails is what a full or failing disk is.
+    tamper(&path, "CREATE TRIGGER fail AFTER INSERT ON events BEGIN SELECT RAISE(ABORT, 'disk I/O error'); END");
+    let failed = append(&stream(), Expected::Empty, events(2));
+    let answer = log.append(failed.clone()).await;
+    assert!(matches!(answer, Err(AppendError::Unavailable(_))), "{answer:?}");
+    stands_once(&log, &path, before, failed).await;
     assert_eq!(log.verify(|_, _| ()).unwrap().events, all.len() as u64 + 2);
-    assert_eq!(followed(&log, before).await.unwrap().0.len(), 2);
+}
+
+#[tokio::test]
+async fn a_commit_that_fails_is_indeterminate_and_found_out_by_asking_again() {
+    let (_folder, path, all) = written().await;
+    let log = SqliteLog::open(&path).unwrap();
+    let before = log.head().await.unwrap();
+    // A reference that is checked when the transaction ends, so that COMMIT itself fails.
+    tamper(
+        &path,
+        "CREATE TABLE parent (id INTEGER PRIMARY KEY);
+         CREATE TABLE child (parent REFERENCES parent DEFERRABLE INITIALLY DEFERRED);
+         CREATE TRIGGER fail AFTER INSERT ON events BEGIN INSERT INTO child VALUES (1); END",
+    );
+    let lost = append(&stream(), Expected::Empty, events(2));
+    let answer = log.append(lost.clone()).await;
+    assert!(matches!(answer, Err(AppendError::Indeterminate(_))), "{answer:?}");
+    stands_once(&log, &path, before, lost).await;
+    assert_eq!(log.verify(|_, _| ()).unwrap().events, all.len() as u64 + 2);
+}
+
+/// After a failure nothing of the append is there; once the cause is gone it is written as if nothing had happened.
+async fn stands_once(log: &SqliteLog, path: &Path, before: Position, append: Append) {
+    assert_eq!(log.head().await.unwrap(), before);
+    assert!(log.read(&append.stream).await.unwrap().events.is_empty());
+    tamper(path, "DROP TRIGGER fail");
+    let appended = log.append(append.clone()).await.unwrap();
+    assert!(!appended.duplicate && appended.position > before);
+    assert!(log.append(append).await.unwrap().duplicate);
+    assert_eq!(followed(log, before).await.unwrap().0.len(), 2);
 }
