@@ -154,6 +154,19 @@ async fn a_log_that_was_cut_short_is_found_by_its_streams_and_by_whoever_has_see
 }
 
 #[tokio::test]
+async fn a_log_that_is_cut_short_while_it_is_open_is_found() {
+    let (_folder, path, all) = written().await;
+    let log = SqliteLog::open(&path).unwrap();
+    tamper(&path, "DELETE FROM events WHERE position > 58");
+    let missing = BrokenChain { position: all[58].position, event: None, stream: None, wrong: Wrong::Missing };
+    for after in [Position::START, all[57].position] {
+        let found = followed(&log, after).await;
+        assert!(matches!(&found, Err(LogError::Broken(broken)) if *broken == missing), "{found:?}");
+    }
+    assert!(matches!(log.verify(|_, _| ()), Err(LogError::Broken(broken)) if broken == missing));
+}
+
+#[tokio::test]
 async fn an_event_whose_stream_is_gone_is_found() {
     let (_folder, path, _) = written().await;
     tamper(&path, "DELETE FROM streams WHERE id = 7");
