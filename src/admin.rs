@@ -10,7 +10,6 @@ mod jwks;
 mod key;
 mod mint;
 #[cfg(test)]
-#[expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test stops where it fails")]
 mod signer;
 mod verifier;
 

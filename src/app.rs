@@ -15,7 +15,7 @@ use gatebook_projections::history::History;
 use gatebook_projections::read_model::{OpenError, Projection, ReadModel};
 use tokio::sync::watch;
 
-use crate::admin::{AdminVerifier, VerifierError};
+use crate::admin::{AdminKeyError, AdminVerifier};
 use crate::ceiling::Ceiling;
 use crate::clock::Clock;
 use crate::command::{Cause, CommandError, Commands, Snapshot};
@@ -64,7 +64,7 @@ pub enum StartError {
     Keys(#[from] KeyError),
     /// The administrators' key is not usable.
     #[error("failed to set up the administrators' tokens")]
-    Admins(#[from] VerifierError),
+    Admins(#[from] AdminKeyError),
     /// The default resource server cannot be made.
     #[error("failed to set up the default resource server")]
     FirstServer(#[from] CommandError),
@@ -93,12 +93,12 @@ impl App {
     pub async fn start(config: Config, public_url: String, clock: Clock) -> Result<Self, StartError> {
         match &config.log {
             LogBackend::Sqlite => {}
-            LogBackend::Nats(_) => return Err(StartError::NotBuiltIn("nats")),
+            LogBackend::JetStream(_) => return Err(StartError::NotBuiltIn("nats")),
             LogBackend::KurrentDb(_) => return Err(StartError::NotBuiltIn("kurrentdb")),
         }
         crate::keys::create_data_folder(&config.data)?;
         let instance_key = InstanceKey::open(&config.data)?;
-        let admins = AdminVerifier::try_new(&config.admin, &config.data, clock.clone())?;
+        let admins = AdminVerifier::try_new(&config.admin, clock.clone())?;
         let sqlite = Arc::new(SqliteLog::open(&places::log(&config.data))?);
         let log: Arc<dyn EventLog> = sqlite.clone();
         let commands = Commands::new(log.clone(), clock);

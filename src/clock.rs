@@ -52,7 +52,6 @@ impl Clock {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test stops where it fails")]
 mod tests {
     use chrono::Timelike;
 

@@ -174,21 +174,17 @@ impl ConfigError {
     }
 }
 
-fn parsed<T: std::str::FromStr>(
-    name: &'static str,
-    text: Option<&str>,
-    expected: &str,
-) -> Result<Option<T>, ConfigError> {
-    text.map(|text| text.parse().map_err(|_| ConfigError::invalid(name, format!("is {text:?}, not {expected}"))))
-        .transpose()
+fn parsed<T: std::str::FromStr>(name: &'static str, text: Option<&str>, expected: &str) -> Result<Option<T>, ConfigError> {
+    text.map(|text| text.parse().map_err(|_| ConfigError::invalid(name, format!("is {text:?}, not {expected}")))).transpose()
 }
 
 fn networks(texts: &[String]) -> Result<Vec<IpNet>, ConfigError> {
     let network = |text: &str| match text.parse::<IpNet>() {
         Ok(network) => Ok(network.trunc()),
-        Err(_) => text.parse::<IpAddr>().map(IpNet::from).map_err(|_| {
-            ConfigError::invalid("trusted-proxies", format!("has {text:?}, not a network like 10.0.0.0/8"))
-        }),
+        Err(_) => text
+            .parse::<IpAddr>()
+            .map(IpNet::from)
+            .map_err(|_| ConfigError::invalid("trusted-proxies", format!("has {text:?}, not a network like 10.0.0.0/8"))),
     };
     texts.iter().map(|text| network(text.trim())).collect()
 }
@@ -229,7 +225,6 @@ fn read_wait(seconds: u64) -> Result<Duration, ConfigError> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test stops where it fails")]
 mod tests {
     use std::process::Command;
 
@@ -312,10 +307,7 @@ mod tests {
         ] {
             let file = file(content);
             let error = Config::load(settings(&["--config", file.path().to_str().unwrap()])).unwrap_err();
-            assert!(
-                matches!(&error, ConfigError::Malformed { line: at, message: m, .. } if *at == line && m.contains(message)),
-                "{error}"
-            );
+            assert!(matches!(&error, ConfigError::Malformed { line: at, message: m, .. } if *at == line && m.contains(message)), "{error}");
             assert!(!error.to_string().contains("changeit"));
         }
         assert!(refusal(&["--config", "/nowhere/gatebook.toml"]).contains("cannot read"));
@@ -327,10 +319,7 @@ mod tests {
             (&["--listen", "8080"][..], "setting `listen` is \"8080\", not an address and port such as 127.0.0.1:8080"),
             (&["--listen", ""], "setting `listen` is empty"),
             (&["--admin-jwt-audience", " "], "setting `admin-jwt-audience` is empty"),
-            (
-                &["--trusted-proxies", "10.0.0.0/8,lan"],
-                "setting `trusted-proxies` has \"lan\", not a network like 10.0.0.0/8",
-            ),
+            (&["--trusted-proxies", "10.0.0.0/8,lan"], "setting `trusted-proxies` has \"lan\", not a network like 10.0.0.0/8"),
             (
                 &["--default-resource-server", "default"],
                 "setting `default-resource-server` is \"default\", not a resource server's id, which is a UUID",
@@ -345,10 +334,7 @@ mod tests {
                 &["--upstream-issuer", "https://as.example", "--upstream-token-endpoint", "https://as.example/token"],
                 "settings `upstream-issuer` and `upstream-token-endpoint` exclude each other",
             ),
-            (
-                &["--upstream-issuer", "http://as.example"],
-                "setting `upstream-issuer` is not https; http is for loopback addresses only",
-            ),
+            (&["--upstream-issuer", "http://as.example"], "setting `upstream-issuer` is not https; http is for loopback addresses only"),
         ] {
             assert_eq!(refusal(flags), expected);
         }
@@ -356,9 +342,7 @@ mod tests {
 
     #[test]
     fn no_ceiling_and_single_addresses_can_be_written() {
-        let config =
-            Config::load(settings(&["--registrations-per-minute", "0", "--trusted-proxies", "10.1.2.3/8, ::1"]))
-                .unwrap();
+        let config = Config::load(settings(&["--registrations-per-minute", "0", "--trusted-proxies", "10.1.2.3/8, ::1"])).unwrap();
         assert_eq!(config.registrations_per_minute, None);
         assert_eq!(config.trusted_proxies, ["10.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()]);
     }

@@ -141,7 +141,6 @@ fn at(path: &Path) -> impl Fn(io::Error) -> KeyError {
 }
 
 #[cfg(all(test, unix))]
-#[expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test stops where it fails")]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 

@@ -102,9 +102,10 @@ async fn follow<P: Projection>(log: Arc<dyn EventLog>, model: ReadModel<P>, prog
         };
         let Some(mut own) = model.take() else { return Err(Stop::Thread) };
         // SQLite blocks; the async threads must not.
-        let (own, applied) = tokio::task::spawn_blocking(move || apply(&mut own, &events).map_or_else(|e| (None, Err(e)), |p| (Some(own), Ok(p))))
-            .await
-            .map_err(|_| Stop::Thread)?;
+        let (own, applied) =
+            tokio::task::spawn_blocking(move || apply(&mut own, &events).map_or_else(|e| (None, Err(e)), |p| (Some(own), Ok(p))))
+                .await
+                .map_err(|_| Stop::Thread)?;
         let position = applied?;
         model = own;
         progress.send_modify(|progress| progress.position = position);

@@ -101,7 +101,6 @@ fn with_prefix(prefix: &str, bytes: [u8; 32]) -> String {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test stops where it fails")]
 mod tests {
     use super::*;
 

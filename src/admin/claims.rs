@@ -86,7 +86,6 @@ fn is_subject(text: &str) -> bool {
 }
 
 #[cfg(test)]
-#[expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test stops where it fails")]
 mod tests {
     use serde_json::json;
 

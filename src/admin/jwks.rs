@@ -168,7 +168,6 @@ impl KeySet {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test stops where it fails")]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -276,9 +275,7 @@ mod tests {
         let (verifier, clock) = verifier(&url);
         let token = Signer::p256().sign_until(Some("a"), Signer::NOW + 200_000);
         assert!(verifier.verify(&token).await.is_ok());
-        for (status, body) in
-            [(500, ""), (200, "<html>"), (200, "{\"keys\": 7}"), (302, ""), (200, &" ".repeat(LARGEST_ANSWER + 1))]
-        {
+        for (status, body) in [(500, ""), (200, "<html>"), (200, "{\"keys\": 7}"), (302, ""), (200, &" ".repeat(LARGEST_ANSWER + 1))] {
             provider.answer(status, body);
             clock.advance(FRESH);
             let before = provider.calls();

@@ -92,16 +92,13 @@ impl VerifyingKey {
             Ok(text) if !text.contains("PUBLIC KEY-----") => return Err(AdminKeyError::NotAPublicKey { path }),
             Ok(text) => text.into_bytes(),
         };
-        let key = DecodingKey::from_rsa_pem(&pem)
-            .or_else(|_| DecodingKey::from_ec_pem(&pem))
-            .or_else(|_| DecodingKey::from_ed_pem(&pem));
+        let key = DecodingKey::from_rsa_pem(&pem).or_else(|_| DecodingKey::from_ec_pem(&pem)).or_else(|_| DecodingKey::from_ed_pem(&pem));
         let Some((key, usual)) = key.ok().and_then(|key| usual(&key).map(|usual| (key, usual))) else {
             return Err(AdminKeyError::NotAPublicKey { path });
         };
         let algorithm = pinned.unwrap_or(usual);
         // An RSA key goes with six algorithms, a key on a curve with one.
-        let fits =
-            if usual == Algorithm::RS256 { algorithm.family() == AlgorithmFamily::Rsa } else { algorithm == usual };
+        let fits = if usual == Algorithm::RS256 { algorithm.family() == AlgorithmFamily::Rsa } else { algorithm == usual };
         if !fits {
             return Err(AdminKeyError::WrongAlgorithm { path });
         }
@@ -111,8 +108,7 @@ impl VerifyingKey {
     /// A key out of a key set; none when it is not for checking signatures, not public, or not for the pinned algorithm.
     pub fn of_jwk(value: &Value, pinned: Option<Algorithm>) -> Option<Self> {
         let for_signatures = value.get("use").is_none_or(|usage| usage == "sig");
-        let for_checking =
-            value.get("key_ops").and_then(Value::as_array).is_none_or(|all| all.iter().any(|op| op == "verify"));
+        let for_checking = value.get("key_ops").and_then(Value::as_array).is_none_or(|all| all.iter().any(|op| op == "verify"));
         if !for_signatures || !for_checking {
             return None;
         }
@@ -154,9 +150,7 @@ impl VerifyingKey {
             Ok(data) => Ok(data.claims),
             Err(error) => Err(match error.kind() {
                 ErrorKind::InvalidAlgorithm => AdminRefusal::WrongAlgorithm,
-                ErrorKind::InvalidToken | ErrorKind::Base64(_) | ErrorKind::Json(_) | ErrorKind::Utf8(_) => {
-                    AdminRefusal::Malformed
-                }
+                ErrorKind::InvalidToken | ErrorKind::Base64(_) | ErrorKind::Json(_) | ErrorKind::Utf8(_) => AdminRefusal::Malformed,
                 _ => AdminRefusal::WrongSignature,
             }),
         }
@@ -199,7 +193,6 @@ fn usual(key: &DecodingKey) -> Option<Algorithm> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test stops where it fails")]
 mod tests {
     use serde_json::json;
 
@@ -223,11 +216,7 @@ mod tests {
         assert_eq!(public(&rsa.public_pem, Some(Algorithm::PS384)).unwrap().algorithms, [Algorithm::PS384]);
         assert_eq!(public(&p256.public_pem, None).unwrap().algorithms, [Algorithm::ES256]);
         assert_eq!(public(&ed.public_pem, None).unwrap().algorithms, [Algorithm::EdDSA]);
-        for (pem, pin) in [
-            (&rsa.public_pem, Algorithm::ES256),
-            (&p256.public_pem, Algorithm::ES384),
-            (&ed.public_pem, Algorithm::HS256),
-        ] {
+        for (pem, pin) in [(&rsa.public_pem, Algorithm::ES256), (&p256.public_pem, Algorithm::ES384), (&ed.public_pem, Algorithm::HS256)] {
             assert!(matches!(public(pem, Some(pin)), Err(AdminKeyError::WrongAlgorithm { .. })));
         }
     }
@@ -245,10 +234,7 @@ mod tests {
         assert!(matches!(secret(&[b'x'; 63], Algorithm::HS512), Err(AdminKeyError::TooShort { needed: 64, .. })));
         let pem = Signer::p256().public_pem.clone();
         assert!(matches!(secret(pem.as_bytes(), Algorithm::HS256), Err(AdminKeyError::NotASecret { .. })));
-        assert!(matches!(
-            read_secret_file(Path::new("/nowhere"), Algorithm::HS256),
-            Err(AdminKeyError::Unreadable { .. })
-        ));
+        assert!(matches!(read_secret_file(Path::new("/nowhere"), Algorithm::HS256), Err(AdminKeyError::Unreadable { .. })));
     }
 
     #[test]

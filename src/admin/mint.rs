@@ -46,9 +46,7 @@ impl AdminMinter {
     pub fn try_new(settings: &AdminSettings, clock: Clock) -> Result<Self, MintError> {
         let algorithm = settings.algorithm.unwrap_or(Algorithm::HS256);
         let secret = match &settings.key {
-            AdminKeySource::SelfMade { file } => {
-                keys::read_or_create(file).map_err(AdminKeyError::from)?.text.into_bytes()
-            }
+            AdminKeySource::SelfMade { file } => keys::read_or_create(file).map_err(AdminKeyError::from)?.text.into_bytes(),
             AdminKeySource::SecretFile(path) => key::read_secret_file(path, algorithm)?,
             AdminKeySource::PublicKeyFile(_) => return Err(MintError::OnlyPublic("admin-jwt-public-key-file")),
             AdminKeySource::Jwks(_) => return Err(MintError::OnlyPublic("admin-jwks-url")),
@@ -79,7 +77,6 @@ impl AdminMinter {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test stops where it fails")]
 mod tests {
     use gatebook_events::identity::TenantId;
 
@@ -117,9 +114,7 @@ mod tests {
         let jwks = Settings { admin_jwks_url: Some("https://id.example/jwks".into()), ..Settings::default() };
         for (settings, name) in [(public, "admin-jwt-public-key-file"), (jwks, "admin-jwks-url")] {
             let admin = Config::try_new(settings).unwrap().admin;
-            assert!(
-                matches!(AdminMinter::try_new(&admin, Clock::system()), Err(MintError::OnlyPublic(n)) if n == name)
-            );
+            assert!(matches!(AdminMinter::try_new(&admin, Clock::system()), Err(MintError::OnlyPublic(n)) if n == name));
         }
     }
 }

@@ -66,12 +66,7 @@ impl Signer {
         Self::new(Algorithm::ES256, encoding, pem("PRIVATE KEY", private.as_ref()), pair.public_key())
     }
 
-    fn new(
-        algorithm: Algorithm,
-        encoding: EncodingKey,
-        private_pem: String,
-        public: &impl AsDer<PublicKeyX509Der<'static>>,
-    ) -> Self {
+    fn new(algorithm: Algorithm, encoding: EncodingKey, private_pem: String, public: &impl AsDer<PublicKeyX509Der<'static>>) -> Self {
         Self { algorithm, encoding, private_pem, public_pem: pem("PUBLIC KEY", public.as_der().unwrap().as_ref()) }
     }
 

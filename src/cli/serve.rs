@@ -18,12 +18,13 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Serves until SIGTERM or SIGINT.
 pub async fn run(config: Config) -> Result<(), Failed> {
     trace(&config);
-    let listener = TcpListener::bind(config.listen).await.map_err(|error| Failed::because(format!("failed to listen on {}", config.listen), error))?;
+    let listener =
+        TcpListener::bind(config.listen).await.map_err(|error| Failed::because(format!("failed to listen on {}", config.listen), error))?;
     let address = listener.local_addr().map_err(|error| Failed::because("failed to read the listen address", error))?;
     let public_url = config.public_url.as_ref().map_or_else(|| format!("http://{address}"), |url| url.as_str().to_owned());
     let data = config.data.clone();
     let made_key = matches!(config.admin.key, AdminKeySource::SelfMade { .. });
-    let app = App::start(config, public_url, Clock::default()).await.map_err(|error| Failed::because("failed to start", error))?;
+    let app = App::start(config, public_url, Clock::system()).await.map_err(|error| Failed::because("failed to start", error))?;
     greet(address, &data, made_key).map_err(|error| Failed::because("failed to write to standard output", error))?;
 
     let router = http::router(app.clone()).into_make_service_with_connect_info::<SocketAddr>();

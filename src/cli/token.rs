@@ -88,7 +88,6 @@ fn subject(text: &str) -> Result<String, &'static str> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test stops where it fails")]
 mod tests {
     use clap::FromArgMatches;
 

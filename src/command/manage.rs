@@ -27,7 +27,8 @@ impl Commands {
         let mut metadata = parsed.metadata;
         let mut claims = Vec::new();
         for id in registered_at {
-            let (server, registration) = (self.resource_server(*id).await?, self.load::<Registration>(Stream::Registration(*id, key)).await?);
+            let (server, registration) =
+                (self.resource_server(*id).await?, self.load::<Registration>(Stream::Registration(*id, key)).await?);
             if matches!(registration.status, Status::Denied | Status::Revoked) {
                 return Err(Rejection::WrongStatus { status: registration.status, attempted: "changed by its client" }.into());
             }

@@ -57,7 +57,13 @@ impl Commands {
     }
 
     /// Gives a client the registration that a crash kept from it, between the two appends of [`Self::preregister`].
-    pub async fn complete(&self, cause: &Cause, server: ResourceServerId, key: ClientKey, profile: &Profile) -> Result<Registration, CommandError> {
+    pub async fn complete(
+        &self,
+        cause: &Cause,
+        server: ResourceServerId,
+        key: ClientKey,
+        profile: &Profile,
+    ) -> Result<Registration, CommandError> {
         let rules = self.resource_server(server).await?;
         let (metadata, admission) = rules.admit(profile.registration_type, profile.metadata.clone())?;
         let request = RegistrationCommand::Request {
@@ -131,7 +137,8 @@ fn unbound(mut metadata: gatebook_events::metadata::ClientMetadata) -> Result<ga
 /// What an administrator's entry means where it says nothing: a confidential client, for `client_credentials` only if it has
 /// nowhere to send an answer to.
 pub fn preregistration_defaults(members: &mut serde_json::Map<String, serde_json::Value>) {
-    let absent = |members: &serde_json::Map<String, serde_json::Value>, name: &str| members.get(name).is_none_or(serde_json::Value::is_null);
+    let absent =
+        |members: &serde_json::Map<String, serde_json::Value>, name: &str| members.get(name).is_none_or(serde_json::Value::is_null);
     let has_redirects = members.get("redirect_uris").and_then(serde_json::Value::as_array).is_some_and(|uris| !uris.is_empty());
     if absent(members, "token_endpoint_auth_method") {
         members.insert("token_endpoint_auth_method".to_owned(), AuthMethod::ClientSecretBasic.as_str().into());

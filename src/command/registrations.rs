@@ -37,6 +37,10 @@ impl Commands {
     }
 
     async fn must_own(&self, tenant: &TenantId, server: ResourceServerId) -> Result<(), CommandError> {
-        if self.resource_server(server).await?.tenant.as_ref() == Some(tenant) { Ok(()) } else { Err(Rejection::NoSuchResourceServer.into()) }
+        if self.resource_server(server).await?.tenant.as_ref() == Some(tenant) {
+            Ok(())
+        } else {
+            Err(Rejection::NoSuchResourceServer.into())
+        }
     }
 }

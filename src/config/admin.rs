@@ -53,9 +53,7 @@ impl AdminSettings {
             ("admin-jwt-audience", &settings.admin_jwt_audience),
             ("admin-jwt-algorithm", &settings.admin_jwt_algorithm),
         ];
-        if let (AdminKeySource::SelfMade { .. }, Some((name, _))) =
-            (&key, named.iter().find(|(_, text)| text.is_some()))
-        {
+        if let (AdminKeySource::SelfMade { .. }, Some((name, _))) = (&key, named.iter().find(|(_, text)| text.is_some())) {
             let missing = "one of `admin-jwt-secret-file`, `admin-jwt-public-key-file` and `admin-jwks-url`";
             return Err(ConfigError::Needs { name, missing });
         }
@@ -90,12 +88,9 @@ fn key_source(settings: &Settings, data: &Path) -> Result<AdminKeySource, Config
 fn algorithm(text: Option<&str>, key: &AdminKeySource) -> Result<Option<Algorithm>, ConfigError> {
     const NAME: &str = "admin-jwt-algorithm";
     let Some(text) = text else { return Ok(None) };
-    let algorithm: Algorithm = text.parse().map_err(|_| {
-        ConfigError::invalid(
-            NAME,
-            format!("is {text:?}, not one of HS, RS, PS with 256, 384, 512; ES256, ES384, EdDSA"),
-        )
-    })?;
+    let algorithm: Algorithm = text
+        .parse()
+        .map_err(|_| ConfigError::invalid(NAME, format!("is {text:?}, not one of HS, RS, PS with 256, 384, 512; ES256, ES384, EdDSA")))?;
     let shared = matches!(key, AdminKeySource::SecretFile(_) | AdminKeySource::SelfMade { .. });
     match (algorithm.family() == AlgorithmFamily::Hmac, shared) {
         (true, false) => Err(ConfigError::invalid(NAME, format!("is {text}, which needs a secret, not a public key"))),
@@ -105,7 +100,6 @@ fn algorithm(text: Option<&str>, key: &AdminKeySource) -> Result<Option<Algorith
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test stops where it fails")]
 mod tests {
     use super::*;
 

@@ -57,7 +57,6 @@ impl fmt::Debug for BackendUri {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test stops where it fails")]
 mod tests {
     use super::*;
 

@@ -143,8 +143,7 @@ pub enum LogFormat {
 impl Settings {
     /// What a TOML file says.
     pub fn from_file(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
         toml::from_str(&text).map_err(|error| ConfigError::malformed(path, &text, &error))
     }
 
@@ -165,9 +164,7 @@ impl Settings {
             admin_tenant_claim: self.admin_tenant_claim.or(fallback.admin_tenant_claim),
             admin_roles_claim: self.admin_roles_claim.or(fallback.admin_roles_claim),
             upstream_issuer: self.upstream_issuer.or(fallback.upstream_issuer),
-            upstream_authorization_endpoint: self
-                .upstream_authorization_endpoint
-                .or(fallback.upstream_authorization_endpoint),
+            upstream_authorization_endpoint: self.upstream_authorization_endpoint.or(fallback.upstream_authorization_endpoint),
             upstream_token_endpoint: self.upstream_token_endpoint.or(fallback.upstream_token_endpoint),
             registrations_per_minute: self.registrations_per_minute.or(fallback.registrations_per_minute),
             trusted_proxies: self.trusted_proxies.or(fallback.trusted_proxies),
@@ -236,7 +233,6 @@ fn one_text_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test stops where it fails")]
 mod tests {
     use super::*;
 

@@ -59,7 +59,6 @@ fn parse(name: &'static str, text: &str) -> Result<Url, ConfigError> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test stops where it fails")]
 mod tests {
     use super::*;
 
@@ -83,13 +82,10 @@ mod tests {
 
     #[test]
     fn plain_http_is_for_loopback_only() {
-        for text in ["https://id.example/jwks", "http://127.0.0.1:9/jwks", "http://[::1]/jwks", "http://localhost/jwks"]
-        {
+        for text in ["https://id.example/jwks", "http://127.0.0.1:9/jwks", "http://[::1]/jwks", "http://localhost/jwks"] {
             assert!(protected("admin-jwks-url", text).is_ok(), "{text}");
         }
-        for text in
-            ["http://id.example/jwks", "http://10.0.0.1/jwks", "http://localhost.example/", "http://127.0.0.1.nip.io/"]
-        {
+        for text in ["http://id.example/jwks", "http://10.0.0.1/jwks", "http://localhost.example/", "http://127.0.0.1.nip.io/"] {
             assert!(protected("admin-jwks-url", text).is_err(), "{text}");
         }
     }

@@ -40,6 +40,7 @@ fn client_key(caller: &Administrator, text: &str) -> Result<(ClientId, ClientKey
 /// A query parameter that names something.
 fn parameter<T: FromStr>(caller: &Administrator, name: &str, text: Option<&str>) -> Result<Option<T>, Problem> {
     let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(None) };
-    let refuse = |_| caller.problem(Failure::request(StatusCode::BAD_REQUEST, "invalid-request", format!("the parameter {name} is not acceptable")));
+    let refuse =
+        |_| caller.problem(Failure::request(StatusCode::BAD_REQUEST, "invalid-request", format!("the parameter {name} is not acceptable")));
     text.parse().map(Some).map_err(refuse)
 }

@@ -108,7 +108,8 @@ fn request_id(parts: &Parts) -> RequestId {
 
 /// The nearest address that is not one of our own proxies; what others write into the header is not believed.
 fn source(parts: &Parts, app: &App) -> IpAddr {
-    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |info| info.0.ip().to_canonical());
+    let peer =
+        parts.extensions.get::<ConnectInfo<SocketAddr>>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |info| info.0.ip().to_canonical());
     let trusted = |address: IpAddr| app.config().trusted_proxies.iter().any(|network| network.contains(&address));
     if !trusted(peer) {
         return peer;
@@ -126,13 +127,16 @@ fn source(parts: &Parts, app: &App) -> IpAddr {
 
 /// The hops of `Forwarded` (RFC 7239) if there is one, else of `X-Forwarded-For`, farthest first.
 fn forwarded(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
-    let texts = |name: &str| headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).map(str::to_owned).collect::<Vec<_>>().join(",");
+    let texts =
+        |name: &str| headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).map(str::to_owned).collect::<Vec<_>>().join(",");
     let standard = texts("forwarded");
     if standard.is_empty() {
         return texts("x-forwarded-for").split(',').filter(|hop| !hop.trim().is_empty()).map(|hop| address(hop.trim())).collect();
     }
     let hop_of = |element: &str| {
-        let node = element.split(';').find_map(|pair| pair.trim().split_once('=').filter(|(name, _)| name.eq_ignore_ascii_case("for")).map(|(_, v)| v.to_owned()))?;
+        let node = element
+            .split(';')
+            .find_map(|pair| pair.trim().split_once('=').filter(|(name, _)| name.eq_ignore_ascii_case("for")).map(|(_, v)| v.to_owned()))?;
         address(node.trim_matches('"'))
     };
     standard.split(',').map(hop_of).collect()

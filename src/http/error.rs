@@ -74,9 +74,8 @@ impl Failure {
             Self::Command(CommandError::Append(AppendError::Conflict { .. }) | CommandError::Contended) => {
                 Verdict::new(StatusCode::SERVICE_UNAVAILABLE, "contended")
             }
-            Self::Command(CommandError::Append(AppendError::Indeterminate(_) | AppendError::Unavailable(_)) | CommandError::Read(_)) | Self::Log(_) => {
-                Verdict::new(StatusCode::SERVICE_UNAVAILABLE, "log-unavailable")
-            }
+            Self::Command(CommandError::Append(AppendError::Indeterminate(_) | AppendError::Unavailable(_)) | CommandError::Read(_))
+            | Self::Log(_) => Verdict::new(StatusCode::SERVICE_UNAVAILABLE, "log-unavailable"),
             Self::Command(CommandError::History(_)) => Verdict::new(StatusCode::INTERNAL_SERVER_ERROR, "history-unreadable"),
             Self::Query(QueryError::InvalidCursor) => Verdict::new(StatusCode::BAD_REQUEST, "invalid-cursor"),
             Self::Query(_) | Self::Internal(_) => Verdict::new(StatusCode::INTERNAL_SERVER_ERROR, "internal"),
@@ -138,10 +137,14 @@ impl Verdict {
     /// Administrators' words; [`OauthError`] has its own for those that a client can run into.
     const fn of_rejection(rejection: &Rejection) -> Self {
         match rejection {
-            Rejection::NoSuchClient | Rejection::NoSuchRegistration | Rejection::NoSuchResourceServer => Self::new(StatusCode::NOT_FOUND, "not-found"),
+            Rejection::NoSuchClient | Rejection::NoSuchRegistration | Rejection::NoSuchResourceServer => {
+                Self::new(StatusCode::NOT_FOUND, "not-found")
+            }
             Rejection::AlreadyExists => Self::new(StatusCode::CONFLICT, "already-exists"),
             Rejection::ModeNotAdmitted(_) => Self::new(StatusCode::FORBIDDEN, "mode-not-admitted"),
-            Rejection::RedirectOutsideRules(_) | Rejection::SchemeNotListed(_) => Self::new(StatusCode::BAD_REQUEST, "invalid_redirect_uri"),
+            Rejection::RedirectOutsideRules(_) | Rejection::SchemeNotListed(_) => {
+                Self::new(StatusCode::BAD_REQUEST, "invalid_redirect_uri")
+            }
             Rejection::GrantsNotAdmitted => Self::new(StatusCode::BAD_REQUEST, "invalid_client_metadata"),
             Rejection::NotHome => Self::new(StatusCode::FORBIDDEN, "not-home"),
             Rejection::NoSecret => Self::new(StatusCode::CONFLICT, "no-secret"),

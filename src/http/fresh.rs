@@ -26,7 +26,11 @@ pub struct Fresh<T> {
 impl<T> Fresh<T> {
     /// The answer, where an old one would be a wrong one.
     pub fn unless_stale(self) -> Result<T, Failure> {
-        if self.stale { Err(Failure::request(StatusCode::SERVICE_UNAVAILABLE, "read-model-behind", "the lists have not caught up yet")) } else { Ok(self.body) }
+        if self.stale {
+            Err(Failure::request(StatusCode::SERVICE_UNAVAILABLE, "read-model-behind", "the lists have not caught up yet"))
+        } else {
+            Ok(self.body)
+        }
     }
 
     /// The same freshness around something else.
@@ -59,9 +63,13 @@ where
 {
     let named = match headers.get(&POSITION) {
         None => None,
-        Some(value) => Some(value.to_str().ok().and_then(|text| text.parse::<Position>().ok()).ok_or_else(|| {
-            Failure::request(StatusCode::BAD_REQUEST, "invalid-position", "Gatebook-Position is not a position")
-        })?),
+        Some(value) => Some(
+            value
+                .to_str()
+                .ok()
+                .and_then(|text| text.parse::<Position>().ok())
+                .ok_or_else(|| Failure::request(StatusCode::BAD_REQUEST, "invalid-position", "Gatebook-Position is not a position"))?,
+        ),
     };
     let wanted = app.log().head().await?.max(named.unwrap_or_default());
     let arrived = projector.reached(wanted, app.config().read_wait).await;
@@ -70,6 +78,7 @@ where
     }
     let shown = projector.progress().position;
     let reader = projector.reader().clone();
-    let body = tokio::task::spawn_blocking(move || query(&reader)).await.map_err(|_| Failure::Internal("a query's thread ended early"))??;
+    let body =
+        tokio::task::spawn_blocking(move || query(&reader)).await.map_err(|_| Failure::Internal("a query's thread ended early"))??;
     Ok(Fresh { body, shown, stale: !arrived })
 }

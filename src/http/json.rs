@@ -40,7 +40,8 @@ pub async fn members<T: DeserializeOwned>(headers: &HeaderMap, body: Body) -> Re
 
 /// Members as a type.
 pub fn typed<T: DeserializeOwned>(object: Map<String, Value>) -> Result<T, Failure> {
-    serde_json::from_value(Value::Object(object)).map_err(|error| Failure::request(StatusCode::BAD_REQUEST, "invalid-request", ascii(&error.to_string())))
+    serde_json::from_value(Value::Object(object))
+        .map_err(|error| Failure::request(StatusCode::BAD_REQUEST, "invalid-request", ascii(&error.to_string())))
 }
 
 async fn bytes(body: Body, code: &'static str) -> Result<Bytes, Failure> {
@@ -53,7 +54,8 @@ fn parse(bytes: &[u8], code: &'static str) -> Result<Map<String, Value>, Failure
     let refuse = |detail: &str| Failure::request(StatusCode::BAD_REQUEST, code, ascii(detail));
     let text = std::str::from_utf8(bytes).map_err(|_| refuse("the body is not UTF-8"))?;
     let mut reader = serde_json::Deserializer::from_str(text);
-    let value = Strict { depth: 0 }.deserialize(&mut reader).map_err(|error| refuse(&format!("the body is not acceptable JSON: {error}")))?;
+    let value =
+        Strict { depth: 0 }.deserialize(&mut reader).map_err(|error| refuse(&format!("the body is not acceptable JSON: {error}")))?;
     reader.end().map_err(|_| refuse("the body goes on after its JSON value"))?;
     match value {
         Value::Object(object) => Ok(object),
@@ -143,4 +145,3 @@ impl<'de> Visitor<'de> for Strict {
         Ok(Value::Object(object))
     }
 }
-

@@ -59,10 +59,7 @@ impl SecretHasher {
         }
     }
 
-    async fn in_a_slot<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> Result<T, SecretError> + Send + 'static,
-    ) -> Result<T, SecretError> {
+    async fn in_a_slot<T: Send + 'static>(&self, work: impl FnOnce() -> Result<T, SecretError> + Send + 'static) -> Result<T, SecretError> {
         let place = Arc::clone(&self.queue).try_acquire_owned().map_err(|_| SecretError::Busy)?;
         let slot = Arc::clone(&self.slots).acquire_owned().await.map_err(|_| SecretError::Stopped)?;
         // Both go with the work: a caller that hangs up does not free a slot that is still in use.
@@ -75,7 +72,6 @@ impl SecretHasher {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test stops where it fails")]
 mod tests {
     use super::*;
 
@@ -94,8 +90,7 @@ mod tests {
     async fn a_flood_of_logins_is_turned_away_while_drawn_secrets_pass() {
         let hasher = SecretHasher::new(NonZeroUsize::MIN);
         let secret = ClientSecret::try_draw().unwrap();
-        let (drawn, chosen) =
-            (hasher.hash(&secret, Cost::Drawn).await.unwrap(), hasher.hash(&secret, Cost::Chosen).await.unwrap());
+        let (drawn, chosen) = (hasher.hash(&secret, Cost::Drawn).await.unwrap(), hasher.hash(&secret, Cost::Chosen).await.unwrap());
         // Every slot and every place in the queue is taken.
         let _slot = hasher.slots.acquire().await.unwrap();
         let _places = hasher.queue.acquire_many(u32::try_from(WAITING_PER_SLOT).unwrap()).await.unwrap();

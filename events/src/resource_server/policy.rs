@@ -62,10 +62,13 @@ impl Policy {
         }
         for rule in &self.redirect_rules {
             match rule {
-                RedirectRule::Exact { uri } => RedirectUri::parse(uri).map(drop).map_err(|_| "policy has an exact rule that is no redirect URI")?,
+                RedirectRule::Exact { uri } => {
+                    RedirectUri::parse(uri).map(drop).map_err(|_| "policy has an exact rule that is no redirect URI")?
+                }
                 RedirectRule::Host { host, path_prefix } => {
                     let parsed = RedirectUri::parse(&format!("https://{host}{path_prefix}"));
-                    if !path_prefix.starts_with('/') || parsed.map_or(true, |uri| uri.host() != host || *host != host.to_ascii_lowercase()) {
+                    if !path_prefix.starts_with('/') || parsed.map_or(true, |uri| uri.host() != host || *host != host.to_ascii_lowercase())
+                    {
                         return Err("policy has a host rule that is not a host in lower case with a path_prefix from /");
                     }
                 }

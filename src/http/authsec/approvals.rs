@@ -23,7 +23,12 @@ pub struct Page {
 }
 
 /// `GET /authsec/approvals`
-pub async fn list(State(app): State<App>, caller: Administrator, Query(page): Query<Page>, headers: HeaderMap) -> Result<Fresh<Json<Value>>, Problem> {
+pub async fn list(
+    State(app): State<App>,
+    caller: Administrator,
+    Query(page): Query<Page>,
+    headers: HeaderMap,
+) -> Result<Fresh<Json<Value>>, Problem> {
     let tenant = caller.tenant().clone();
     let cursor = parameter(&caller, "cursor", page.cursor.as_deref())?;
     let limit = page_limit(page.limit);

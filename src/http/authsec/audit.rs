@@ -53,7 +53,9 @@ pub async fn list(
         newest_first: filters.order.as_deref() != Some("oldest"),
         limit: page_limit(filters.limit),
     };
-    let page = fresh::read(&app, app.history(), &headers, move |history| history.events(&query)).await.map_err(|failure| caller.problem(failure))?;
+    let page = fresh::read(&app, app.history(), &headers, move |history| history.events(&query))
+        .await
+        .map_err(|failure| caller.problem(failure))?;
     Ok(page.map(|page| {
         let mut body = Map::new();
         body.insert("events".to_owned(), page.rows.iter().map(render).collect());
@@ -63,12 +65,19 @@ pub async fn list(
 }
 
 /// `GET /authsec/audit/events/{event_id}`
-pub async fn read(State(app): State<App>, caller: Administrator, Path(id): Path<String>, headers: HeaderMap) -> Result<Fresh<Json<Value>>, Problem> {
+pub async fn read(
+    State(app): State<App>,
+    caller: Administrator,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Fresh<Json<Value>>, Problem> {
     caller.must_audit()?;
     let missing = || caller.problem(Failure::not_found("event"));
     let id = EventId(Uuid::try_parse(&id).map_err(|_| missing())?);
     let tenant = caller.tenant().clone();
-    let row = fresh::read(&app, app.history(), &headers, move |history| history.event(&tenant, id)).await.map_err(|failure| caller.problem(failure))?;
+    let row = fresh::read(&app, app.history(), &headers, move |history| history.event(&tenant, id))
+        .await
+        .map_err(|failure| caller.problem(failure))?;
     let body = row.body.as_ref().map(render).ok_or_else(missing)?;
     Ok(row.map(|_| Json(body)))
 }

@@ -41,7 +41,9 @@ pub async fn list(
     headers: HeaderMap,
 ) -> Result<Fresh<Json<Value>>, Problem> {
     let id = server_id(&caller, &id)?;
-    let refuse = |what: &str| caller.problem(Failure::request(StatusCode::BAD_REQUEST, "invalid-request", format!("the parameter {what} is not acceptable")));
+    let refuse = |what: &str| {
+        caller.problem(Failure::request(StatusCode::BAD_REQUEST, "invalid-request", format!("the parameter {what} is not acceptable")))
+    };
     let registration_type = match filters.r#type.as_deref() {
         None => None,
         Some(text) => Some(RegistrationType::known(text).ok_or_else(|| refuse("type"))?),
@@ -97,7 +99,13 @@ pub async fn read(
 }
 
 /// One client with its staged change and, for those who may read it, the head of its history.
-pub async fn show(app: &App, caller: &Administrator, headers: &HeaderMap, id: &str, client_id: &str) -> Result<Fresh<Map<String, Value>>, Problem> {
+pub async fn show(
+    app: &App,
+    caller: &Administrator,
+    headers: &HeaderMap,
+    id: &str,
+    client_id: &str,
+) -> Result<Fresh<Map<String, Value>>, Problem> {
     let id = server_id(caller, id)?;
     let (client_id, _) = client_key(caller, client_id)?;
     let tenant = caller.tenant().clone();
@@ -112,7 +120,9 @@ pub async fn show(app: &App, caller: &Administrator, headers: &HeaderMap, id: &s
             newest_first: true,
             ..HistoryQuery::of_tenant(caller.tenant().clone(), HISTORY_HEAD)
         };
-        let page = fresh::read(app, app.history(), headers, move |history| history.events(&query)).await.map_err(|failure| caller.problem(failure))?;
+        let page = fresh::read(app, app.history(), headers, move |history| history.events(&query))
+            .await
+            .map_err(|failure| caller.problem(failure))?;
         body.insert("history".to_owned(), page.body.rows.iter().map(audit::render).collect());
     }
     Ok(row.map(|_| body))

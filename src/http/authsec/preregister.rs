@@ -95,7 +95,11 @@ async fn repeated(
         return Err(refuse("this key was used more than a day ago"));
     }
     let current = match &profile.secret {
-        Some(kept) => app.secrets().verify(secret, kept.hash.as_phc()).await.map_err(|_| caller.problem(Failure::Internal("a secret could not be verified")))?,
+        Some(kept) => app
+            .secrets()
+            .verify(secret, kept.hash.as_phc())
+            .await
+            .map_err(|_| caller.problem(Failure::Internal("a secret could not be verified")))?,
         None => true,
     };
     let registration = app.commands().complete(&caller.cause, id, key, &profile).await.map_err(|error| caller.problem(error))?;

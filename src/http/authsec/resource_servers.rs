@@ -36,7 +36,12 @@ pub struct Members {
 }
 
 /// `POST /authsec/resource-servers`
-pub async fn create(State(app): State<App>, caller: Administrator, headers: HeaderMap, body: Body) -> Result<(StatusCode, Json<Value>), Problem> {
+pub async fn create(
+    State(app): State<App>,
+    caller: Administrator,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<(StatusCode, Json<Value>), Problem> {
     caller.must_change()?;
     let asked: Members = members(&headers, body).await.map_err(|failure| caller.problem(failure))?;
     let name = asked.name.ok_or_else(|| caller.problem(invalid("name is missing")))?;
@@ -62,7 +67,12 @@ pub async fn list(State(app): State<App>, caller: Administrator, headers: Header
 }
 
 /// `GET /authsec/resource-servers/{id}`
-pub async fn read(State(app): State<App>, caller: Administrator, Path(id): Path<String>, headers: HeaderMap) -> Result<Fresh<Json<Value>>, Problem> {
+pub async fn read(
+    State(app): State<App>,
+    caller: Administrator,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Fresh<Json<Value>>, Problem> {
     let id = server_id(&caller, &id)?;
     Ok(show(&app, &caller, &headers, id).await?.map(Json))
 }
@@ -134,9 +144,11 @@ async fn refuse_taken(
         .await
         .map_err(|failure| caller.problem(failure))?;
     match holder.body {
-        Some(holder) if Some(holder) != except => {
-            Err(caller.problem(Failure::request(StatusCode::CONFLICT, "resource-taken", "another resource server has this resource identifier")))
-        }
+        Some(holder) if Some(holder) != except => Err(caller.problem(Failure::request(
+            StatusCode::CONFLICT,
+            "resource-taken",
+            "another resource server has this resource identifier",
+        ))),
         _ => Ok(()),
     }
 }

@@ -59,7 +59,11 @@ pub async fn rotate(
 }
 
 /// Ends the overlap now.
-pub async fn revoke_old(State(app): State<App>, caller: Administrator, Path((id, client_id)): Path<(String, String)>) -> Result<StatusCode, Problem> {
+pub async fn revoke_old(
+    State(app): State<App>,
+    caller: Administrator,
+    Path((id, client_id)): Path<(String, String)>,
+) -> Result<StatusCode, Problem> {
     caller.must_change()?;
     let target = (server_id(&caller, &id)?, client_key(&caller, &client_id)?.1);
     let revoke = |by| ClientCommand::RevokeOldSecret { by };

@@ -24,7 +24,11 @@ use crate::secrets::{ClientSecret, RegistrationToken};
 const SERVERS_OWN: [&str; 4] = ["registration_access_token", "registration_client_uri", "client_secret_expires_at", "client_id_issued_at"];
 
 /// RFC 7592 §2.1
-pub async fn read(State(app): State<App>, Path(client_id): Path<String>, headers: HeaderMap) -> Result<Json<Map<String, Value>>, OauthError> {
+pub async fn read(
+    State(app): State<App>,
+    Path(client_id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Json<Map<String, Value>>, OauthError> {
     let holder = Holder::of(&app, &client_id, &headers).await?;
     let registrations = holder.registrations(&app).await?;
     holder.render(&app, &holder.profile, &registrations).await
@@ -58,7 +62,12 @@ pub async fn replace(
 }
 
 /// RFC 7592 §2.3
-pub async fn delete(State(app): State<App>, caller: Anyone, Path(client_id): Path<String>, headers: HeaderMap) -> Result<StatusCode, OauthError> {
+pub async fn delete(
+    State(app): State<App>,
+    caller: Anyone,
+    Path(client_id): Path<String>,
+    headers: HeaderMap,
+) -> Result<StatusCode, OauthError> {
     let holder = Holder::of(&app, &client_id, &headers).await?;
     app.commands().delete_self(&holder.cause(&caller), holder.key).await?;
     Ok(StatusCode::NO_CONTENT)

@@ -38,7 +38,9 @@ pub async fn register_at(
     headers: HeaderMap,
     body: Body,
 ) -> Result<(StatusCode, Json<Map<String, Value>>), OauthError> {
-    let id = id.parse::<ResourceServerId>().map_err(|_| Failure::request(StatusCode::NOT_FOUND, "invalid_target", "there is no such resource server"))?;
+    let id = id
+        .parse::<ResourceServerId>()
+        .map_err(|_| Failure::request(StatusCode::NOT_FOUND, "invalid_target", "there is no such resource server"))?;
     respond(&app, &caller, Some(id), query.as_deref(), &headers, body).await
 }
 
@@ -59,10 +61,7 @@ async fn respond(
 
     let token = RegistrationToken::try_draw().map_err(|_| Failure::Internal("no random bits are to be had"))?;
     let secret = if parsed.metadata.needs_secret() { Some(draw_secret()?) } else { None };
-    let hashes = DrawnHashes {
-        secret: secret.as_ref().map(|(_, hash)| hash.clone()),
-        registration_token: Some(TokenHash(token.hash())),
-    };
+    let hashes = DrawnHashes { secret: secret.as_ref().map(|(_, hash)| hash.clone()), registration_token: Some(TokenHash(token.hash())) };
     let cause = caller.cause(ActorKind::Anonymous, None, "dcr");
     let entered = app.commands().register_self(&cause, server, parsed, hashes).await?;
 
