@@ -88,18 +88,27 @@ pub mod places {
     }
 }
 
+/// Opens the event log in the data folder, of which this process is then the only writer.
+pub fn open_log(config: &Config) -> Result<Arc<SqliteLog>, StartError> {
+    match &config.log {
+        LogBackend::Sqlite => Ok(Arc::new(SqliteLog::open(&places::log(&config.data))?)),
+        LogBackend::JetStream(_) => Err(StartError::NotBuiltIn("nats")),
+        LogBackend::KurrentDb(_) => Err(StartError::NotBuiltIn("kurrentdb")),
+    }
+}
+
+/// Opens the event log in the data folder to read it as it is now; a service may be writing to it.
+pub fn open_log_read_only(config: &Config) -> Result<SqliteLog, StartError> {
+    Ok(SqliteLog::open_read_only(&places::log(&config.data))?)
+}
+
 impl App {
     /// Opens or makes everything in the data folder and starts the projections. `public_url` is what clients reach.
     pub async fn start(config: Config, public_url: String, clock: Clock) -> Result<Self, StartError> {
-        match &config.log {
-            LogBackend::Sqlite => {}
-            LogBackend::JetStream(_) => return Err(StartError::NotBuiltIn("nats")),
-            LogBackend::KurrentDb(_) => return Err(StartError::NotBuiltIn("kurrentdb")),
-        }
         crate::keys::create_data_folder(&config.data)?;
         let instance_key = InstanceKey::open(&config.data)?;
         let admins = AdminVerifier::try_new(&config.admin, clock.clone())?;
-        let sqlite = Arc::new(SqliteLog::open(&places::log(&config.data))?);
+        let sqlite = open_log(&config)?;
         let log: Arc<dyn EventLog> = sqlite.clone();
         let commands = Commands::new(log.clone(), clock);
         set_up(&commands).await?;

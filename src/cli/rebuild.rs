@@ -3,7 +3,6 @@
 
 use std::io::IsTerminal;
 use std::path::Path;
-use std::sync::Arc;
 
 use clap::Args;
 use futures_util::StreamExt;
@@ -14,9 +13,8 @@ use gatebook_projections::read_model::{Projection, ReadModel};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{Failed, checked};
-use crate::app::places;
+use crate::app::{open_log, places};
 use crate::config::Settings;
-use crate::log::sqlite::SqliteLog;
 use crate::log::{EventLog, Followed};
 
 /// Build read models anew from the event log and put them in place
@@ -37,7 +35,7 @@ pub async fn run(args: RebuildArgs) -> Result<(), Failed> {
     if !path.exists() {
         return Err(Failed::new(format!("there is no event log at {}", path.display())));
     }
-    let log = Arc::new(SqliteLog::open(&path).map_err(|error| Failed::because("failed to open the event log", error))?);
+    let log = open_log(&config).map_err(|error| Failed::because("failed to open the event log", error))?;
     let folder = places::read_models(&config.data);
     std::fs::create_dir_all(&folder).map_err(|error| Failed::because("failed to make the folder of the read models", error))?;
     let wanted = |name: &str| args.projection.as_deref().is_none_or(|asked| asked == name);
@@ -45,20 +43,20 @@ pub async fn run(args: RebuildArgs) -> Result<(), Failed> {
         return Err(Failed::new("there is no such projection; there are directory, approvals and history"));
     }
     if wanted(Directory::NAME) {
-        rebuild::<Directory>(&log, &folder).await?;
+        rebuild::<Directory>(&*log, &folder).await?;
     }
     if wanted(Approvals::NAME) {
-        rebuild::<Approvals>(&log, &folder).await?;
+        rebuild::<Approvals>(&*log, &folder).await?;
     }
     if wanted(History::NAME) {
-        rebuild::<History>(&log, &folder).await?;
+        rebuild::<History>(&*log, &folder).await?;
     }
     log.close().await;
     Ok(())
 }
 
 #[expect(clippy::print_stdout, reason = "this is a command for people")]
-async fn rebuild<P: Projection>(log: &SqliteLog, folder: &Path) -> Result<(), Failed> {
+async fn rebuild<P: Projection>(log: &dyn EventLog, folder: &Path) -> Result<(), Failed> {
     let failed = |what: &str| format!("failed to {what} the read model {}", P::NAME);
     let head = log.head().await.map_err(|error| Failed::because("failed to read the event log", error))?;
     let mut model = ReadModel::<P>::open_building(folder).map_err(|error| Failed::because(failed("begin"), error))?;

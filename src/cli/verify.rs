@@ -1,9 +1,8 @@
 //! `gatebook verify`: walks the event log's hash chain from the first event to the last.
 
 use super::Failed;
-use crate::app::places;
+use crate::app::{open_log_read_only, places};
 use crate::config::Config;
-use crate::log::sqlite::SqliteLog;
 
 /// Reads only, so it may run beside a service.
 #[expect(clippy::print_stdout, reason = "this is a command for people")]
@@ -12,7 +11,7 @@ pub fn run(config: &Config) -> Result<(), Failed> {
     if !path.exists() {
         return Err(Failed::new(format!("there is no event log at {}", path.display())));
     }
-    let log = SqliteLog::open_read_only(&path).map_err(|error| Failed::because("failed to open the event log", error))?;
+    let log = open_log_read_only(config).map_err(|error| Failed::because("failed to open the event log", error))?;
     let bar = super::rebuild::bar("verifying");
     let progress = |done: gatebook_events::envelope::Position, all: gatebook_events::envelope::Position| {
         bar.set_length(all.to_backend());
