@@ -40,7 +40,14 @@ const WALLS: &[Wall] = &[
         reason: "a backend that knows what it carries starts to have opinions about it",
         inside: &["src/log/", "src/log.rs"],
         except: &[],
-        words: &["ClientEvent", "RegistrationEvent", "ResourceServerEvent", "gatebook_events::codec", "client.registered", "registration.requested"],
+        words: &[
+            "ClientEvent",
+            "RegistrationEvent",
+            "ResourceServerEvent",
+            "gatebook_events::codec",
+            "client.registered",
+            "registration.requested",
+        ],
         breach: "use gatebook_events::codec::decode;",
     },
     Wall {
@@ -147,7 +154,10 @@ fn only_needs(package: &str, allowed: &[&str], wall: &str) {
     }
     let chrono = package["dependencies"].as_array().unwrap().iter().find(|d| d["name"] == "chrono").unwrap();
     let features = chrono["features"].as_array().unwrap();
-    assert!(!features.iter().any(|f| f == "clock" || f == "now") && chrono["uses_default_features"] == false, "{wall}; chrono must not tell the time");
+    assert!(
+        !features.iter().any(|f| f == "clock" || f == "now") && chrono["uses_default_features"] == false,
+        "{wall}; chrono must not tell the time"
+    );
 }
 
 fn breaches(wall: &Wall, path: &str, text: &str) -> Vec<String> {
@@ -158,11 +168,9 @@ fn breaches(wall: &Wall, path: &str, text: &str) -> Vec<String> {
     // What tests do is not what the house does.
     let text = text.split("#[cfg(test)]").next().unwrap();
     let code = text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//"));
-    code.flat_map(|(number, line)| {
-        wall.words.iter().filter(move |word| line.contains(**word)).map(move |word| (number + 1, word))
-    })
-    .map(|(number, word)| format!("{}: {path}:{number} has `{word}`; {}", wall.name, wall.reason))
-    .collect()
+    code.flat_map(|(number, line)| wall.words.iter().filter(move |word| line.contains(**word)).map(move |word| (number + 1, word)))
+        .map(|(number, word)| format!("{}: {path}:{number} has `{word}`; {}", wall.name, wall.reason))
+        .collect()
 }
 
 fn sources() -> Vec<(String, String)> {
@@ -171,7 +179,11 @@ fn sources() -> Vec<(String, String)> {
         walk(&root().join(folder), &mut files);
     }
     let name = |path: PathBuf| path.strip_prefix(root()).unwrap().to_string_lossy().replace('\\', "/");
-    files.into_iter().map(|path| (name(path.clone()), fs::read_to_string(path).unwrap())).filter(|(name, _)| !name.ends_with("tests.rs")).collect()
+    files
+        .into_iter()
+        .map(|path| (name(path.clone()), fs::read_to_string(path).unwrap()))
+        .filter(|(name, _)| !name.ends_with("tests.rs"))
+        .collect()
 }
 
 fn walk(folder: &Path, files: &mut Vec<PathBuf>) {

@@ -11,9 +11,6 @@ use tokio::sync::watch;
 
 use super::{Append, AppendError, Appended, Closed, EventLog, Expected, Followed, LogError, StreamEvents};
 
-/// How many events a follower gets at a time.
-const BATCH: usize = 512;
-
 /// An event log in memory.
 #[derive(Debug)]
 pub struct MemoryLog {
@@ -117,7 +114,7 @@ impl Follower {
             let events: Vec<Envelope> = {
                 let kept = lock(&self.kept);
                 let done = usize::try_from(self.last.to_backend()).unwrap_or(usize::MAX);
-                kept.events.iter().skip(done).take(BATCH).cloned().collect()
+                kept.events.iter().skip(done).cloned().collect()
             };
             if let Some(last) = events.last() {
                 self.last = last.position;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::future::join_all;
-use gatebook::log::{Append, Expected, Followed};
+use gatebook::log::{Append, EventLog, Expected, Followed};
 use gatebook_events::envelope::{CommitId, Position};
 use uuid::Uuid;
 
@@ -32,6 +32,7 @@ macro_rules! contract {
             a_follower_at_the_head_hears_of_what_is_appended,
             followers_lose_and_repeat_nothing_while_many_write,
             a_follower_can_stop_anywhere_and_resume,
+            no_batch_ends_in_the_middle_of_an_append,
             what_was_acknowledged_is_there_after_reopening,
         );
 
@@ -371,6 +372,32 @@ pub async fn a_follower_can_stop_anywhere_and_resume(place: &dyn Place) {
         at = seen.last().unwrap().position;
     }
     assert_eq!(seen, everything(&*log, last).await);
+}
+
+pub async fn no_batch_ends_in_the_middle_of_an_append(place: &dyn Place) {
+    const APPENDS: usize = 300;
+    const EVENTS: usize = 7;
+    let log = place.open().await;
+    let writing = async |log: &dyn EventLog| {
+        let appends = (0..APPENDS).map(|_| log.append(append(&stream(), Expected::Empty, events(EVENTS))));
+        join_all(appends).await.into_iter().map(|answer| answer.unwrap().position).max().unwrap()
+    };
+    let whole = async |log: &dyn EventLog, upto: Position| {
+        let (mut following, mut at) = (log.follow(Position::START), Position::START);
+        while at < upto {
+            if let Followed::Events(events) = following.next().await.unwrap().unwrap() {
+                assert_eq!(events.len() % EVENTS, 0, "after {at}");
+                assert_eq!(events[0].stream, events[EVENTS - 1].stream);
+                at = events.last().unwrap().position;
+            }
+        }
+    };
+    let last = writing(&*log).await;
+    whole(&*log, last).await;
+    if place.keeps() {
+        drop(log);
+        whole(&*place.open().await, last).await;
+    }
 }
 
 pub async fn what_was_acknowledged_is_there_after_reopening(place: &dyn Place) {

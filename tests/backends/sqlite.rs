@@ -1,17 +1,20 @@
-//! The log in a file: the contract, and what becomes of a file that was copied, damaged, or opened twice.
+//! The log in a file: the contract, and what becomes of a file that was copied, opened twice, or failed.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures_util::StreamExt;
 use futures_util::future::join_all;
 use gatebook::log::sqlite::{FORMAT, OpenError, SqliteLog};
-use gatebook::log::{Append, AppendError, BrokenChain, EventLog, Expected, LogError, Wrong};
+use gatebook::log::{Append, AppendError, EventLog, Expected, Followed, LogError};
 use gatebook_events::envelope::{Envelope, Position};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-use crate::place::{Found, Place, append, events, everything, followed, stored, stream, write};
+use crate::place::{Found, Place, append, event, events, everything, followed, stored, stream, write};
+
+mod damage;
 
 crate::contract::contract!(place);
 
@@ -49,124 +52,6 @@ async fn written() -> (TempDir, PathBuf, Vec<Envelope>) {
 
 fn tamper(path: &Path, sql: &str) {
     Connection::open(path).unwrap().execute_batch(sql).unwrap();
-}
-
-/// What a follower from the start and a verification say of a log; they must agree.
-async fn found(path: &Path) -> BrokenChain {
-    let log = SqliteLog::open(path).unwrap();
-    let Err(LogError::Broken(verified)) = log.verify(|_, _| ()) else { panic!("verify finds the break") };
-    let Err(LogError::Broken(followed)) = followed(&log, Position::START).await else { panic!("so does following") };
-    assert_eq!(followed, verified);
-    followed
-}
-
-#[tokio::test]
-async fn a_byte_changed_anywhere_in_an_event_is_found_and_the_event_named() {
-    for change in [
-        "data = replace(data, '1', '2')",
-        "meta = meta || ' '",
-        "name = 'client.deleted'",
-        "version = 2",
-        "recorded_at = recorded_at + 1",
-        "id = zeroblob(16)",
-        "hash = zeroblob(32)",
-        "revision = 9",
-        "stream = 1, revision = 9",
-    ] {
-        let (_folder, path, all) = written().await;
-        // The second event of its commit: position 33, of the eleventh stream.
-        let changed = &all[32];
-        tamper(&path, &format!("UPDATE events SET {change} WHERE position = 33"));
-        let broken = found(&path).await;
-        assert_eq!((broken.position, broken.wrong), (changed.position, Wrong::Changed), "{change}");
-        if change.starts_with("data") {
-            assert_eq!((broken.event, &broken.stream), (Some(changed.event.id), &Some(changed.stream.clone())));
-            let said = broken.to_string();
-            assert!(said.contains("position 33") && said.contains(&changed.event.id.0.to_string()), "{said}");
-            assert!(said.contains(changed.stream.as_str()), "{said}");
-            let log = SqliteLog::open(&path).unwrap();
-            let read = log.read(&changed.stream).await;
-            assert!(matches!(read, Err(LogError::Broken(same)) if same == broken), "a decision does not rest on it either");
-            assert!(log.read(&all[0].stream).await.is_ok(), "other streams are as good as before");
-        }
-    }
-}
-
-#[tokio::test]
-async fn what_is_no_event_is_named_and_nothing_panics() {
-    for change in ["data = CAST(x'ff7b' AS TEXT)", "version = 70000", "id = x'00'", "recorded_at = 9223372036854775807"] {
-        let (_folder, path, _) = written().await;
-        tamper(&path, &format!("UPDATE events SET {change} WHERE position = 8"));
-        let broken = found(&path).await;
-        assert_eq!((broken.position.to_backend(), broken.wrong), (8, Wrong::Unreadable), "{change}");
-    }
-}
-
-#[tokio::test]
-async fn a_deleted_event_is_missed() {
-    let (_folder, path, all) = written().await;
-    tamper(&path, "DELETE FROM events WHERE position = 33");
-    let broken = found(&path).await;
-    assert_eq!((broken.position.to_backend(), broken.wrong), (33, Wrong::Missing));
-    let log = SqliteLog::open(&path).unwrap();
-    let read = log.read(&all[32].stream).await;
-    assert!(matches!(read, Err(LogError::Broken(BrokenChain { wrong: Wrong::Miscounted, .. }))), "{read:?}");
-}
-
-#[tokio::test]
-async fn a_follower_that_starts_right_before_the_break_finds_it_too() {
-    let (_folder, path, _) = written().await;
-    tamper(&path, "UPDATE events SET data = '{}' WHERE position = 33");
-    let log = SqliteLog::open(&path).unwrap();
-    let found = followed(&log, Position::from_backend(32)).await;
-    assert!(matches!(found, Err(LogError::Broken(BrokenChain { position, .. })) if position.to_backend() == 33));
-    assert_eq!(followed(&log, Position::from_backend(33)).await.unwrap().0.len(), 27);
-}
-
-#[tokio::test]
-async fn events_that_changed_places_are_found() {
-    let (_folder, path, _) = written().await;
-    tamper(
-        &path,
-        "UPDATE events SET position = 1000 WHERE position = 10;
-         UPDATE events SET position = 10 WHERE position = 11;
-         UPDATE events SET position = 11 WHERE position = 1000;",
-    );
-    let broken = found(&path).await;
-    assert_eq!((broken.position.to_backend(), broken.wrong), (10, Wrong::Changed));
-}
-
-#[tokio::test]
-async fn a_log_that_was_cut_short_is_found_by_its_streams_and_by_whoever_has_seen_more() {
-    let (_folder, path, all) = written().await;
-    tamper(&path, "DELETE FROM events WHERE position > 59");
-    let log = SqliteLog::open(&path).unwrap();
-    let Err(LogError::Broken(broken)) = log.verify(|_, _| ()) else { panic!("the count is wrong") };
-    assert_eq!((broken.wrong, broken.stream), (Wrong::Miscounted, Some(all[59].stream.clone())));
-    let seen_more = followed(&log, all[59].position).await;
-    assert!(
-        matches!(seen_more, Err(LogError::Broken(BrokenChain { position, wrong: Wrong::Missing, .. })) if position == all[59].position)
-    );
-}
-
-#[tokio::test]
-async fn a_log_that_is_cut_short_while_it_is_open_is_found() {
-    let (_folder, path, all) = written().await;
-    let log = SqliteLog::open(&path).unwrap();
-    tamper(&path, "DELETE FROM events WHERE position > 58");
-    let missing = BrokenChain { position: all[58].position, event: None, stream: None, wrong: Wrong::Missing };
-    for after in [Position::START, all[57].position] {
-        let found = followed(&log, after).await;
-        assert!(matches!(&found, Err(LogError::Broken(broken)) if *broken == missing), "{found:?}");
-    }
-    assert!(matches!(log.verify(|_, _| ()), Err(LogError::Broken(broken)) if broken == missing));
-}
-
-#[tokio::test]
-async fn an_event_whose_stream_is_gone_is_found() {
-    let (_folder, path, _) = written().await;
-    tamper(&path, "DELETE FROM streams WHERE id = 7");
-    assert_eq!(found(&path).await.wrong, Wrong::Unreadable);
 }
 
 #[tokio::test]
@@ -253,7 +138,7 @@ async fn closing_answers_what_was_accepted_and_takes_no_more() {
     }
     let late = log.append(append(&stream(), Expected::Empty, events(1))).await;
     assert!(matches!(late, Err(AppendError::Unavailable(_))));
-    while let Some(next) = futures_util::StreamExt::next(&mut follower).await {
+    while let Some(next) = follower.next().await {
         if let Err(error) = next {
             assert!(matches!(error, LogError::Unavailable(_)));
         }
@@ -297,6 +182,48 @@ async fn a_copy_taken_under_load_opens_and_has_everything_acknowledged_before_it
         write(&copy, &stream(), events(1)).await;
     }
     join_all(writing).await.into_iter().for_each(Result::unwrap);
+}
+
+/// More than one read's worth in the file, more than is kept in memory behind it, and more to come while reading.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_follower_passes_from_the_file_to_memory_and_back_without_losing_anything() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log.db");
+    let log = SqliteLog::open(&path).unwrap();
+    for _ in 0..50 {
+        write(&log, &stream(), events(100)).await;
+    }
+    drop(log);
+
+    let log = Arc::new(SqliteLog::open(&path).unwrap());
+    let large = format!("{{\"filled\":\"{}\"}}", "x".repeat(100_000));
+    let writing = {
+        let log = log.clone();
+        tokio::spawn(async move {
+            for count in 0..600 {
+                let events = if count % 3 == 0 { vec![event(&large)] } else { events(10) };
+                log.append(append(&stream(), Expected::Empty, events)).await.unwrap();
+            }
+        })
+    };
+    let total = 50 * 100 + 200 + 400 * 10;
+    let mut following = log.follow(Position::START);
+    let (mut seen, mut batches) = (0, 0);
+    while seen < total {
+        if let Followed::Events(events) = following.next().await.unwrap().unwrap() {
+            for one in events {
+                seen += 1;
+                assert_eq!(one.position.to_backend(), seen);
+            }
+            batches += 1;
+            // A consumer that is at times slower than the writer.
+            if batches % 5 == 0 {
+                everything(&*log, Position::START).await;
+            }
+        }
+    }
+    writing.await.unwrap();
+    assert_eq!(log.verify(|_, _| ()).unwrap().events, total);
 }
 
 #[tokio::test]

@@ -57,13 +57,14 @@ impl Follower {
                     Some(stretch) => return Ok(self.hand_out(stretch)),
                     None => self.ahead = Some(self.read_ahead(head)),
                 }
-            } else if self.last > head {
+            } else if self.last > head && self.hash.is_none() {
                 // Somebody has seen more than there is: the log is not the one it was.
                 return Err(reader::missing(head.to_backend() + 1).into());
-            } else if !self.told {
+            } else if self.last == head && !self.told {
                 self.told = true;
                 return Ok(Followed::CaughtUp(self.last));
             } else {
+                // At the head, or a moment ahead of it: a commit is kept in memory right before its head is told.
                 self.head.changed().await.map_err(|_| LogError::Unavailable(Box::new(Closed)))?;
             }
         }

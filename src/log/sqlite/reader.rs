@@ -14,6 +14,9 @@ use crate::log::{BrokenChain, ChainHash, Closed, LogError, StreamEvents, Wrong};
 /// How many reads run at once. More would only take turns on the same disk and cores.
 const READERS: usize = 8;
 
+/// How many events one append may have.
+pub const LONGEST: u64 = 4096;
+
 /// One connection that reads.
 #[derive(Debug)]
 pub struct Reader {
@@ -82,8 +85,9 @@ impl Reader {
         Ok(StreamEvents { events, revision })
     }
 
-    /// The events after `after` up to `head`, at most `limit` of them. `hash` is what `after` leaves, if that is known.
+    /// The events after `after` up to `head`, about `limit` of them. `hash` is what `after` leaves, if that is known.
     ///
+    /// A stretch ends where an append ends, so that nobody who works by stretches acts on half of one.
     /// `head` must be visible by now: an event missing before it is a break.
     pub fn stretch(&mut self, (after, hash): (Position, Option<ChainHash>), head: Position, limit: usize) -> Result<Stretch, LogError> {
         let mut hash = match hash {
@@ -91,8 +95,11 @@ impl Reader {
             None => self.hash_at(after)?,
         };
         let (mut last, head) = (after.to_backend(), head.to_backend());
-        let expected = head.saturating_sub(last).min(limit as u64);
-        let mut events = Vec::with_capacity(usize::try_from(expected).unwrap_or_default());
+        let upto = match last.saturating_add(limit as u64) {
+            cut if cut < head => self.end_of_append(cut)?.min(head),
+            _ => head,
+        };
+        let mut events = Vec::with_capacity(usize::try_from(upto.saturating_sub(last)).unwrap_or_default().min(2 * limit));
         let mut query = self
             .connection
             .prepare_cached(select_events!(
@@ -100,7 +107,6 @@ impl Reader {
                  WHERE e.position > ?1 AND e.position <= ?2 ORDER BY e.position"
             ))
             .map_err(unavailable)?;
-        let upto = last.saturating_add(expected);
         let mut rows = query.query(params![row::to_sql(last), row::to_sql(upto)]).map_err(unavailable)?;
         while let Some(row) = rows.next().map_err(|error| unreadable(error, last + 1))? {
             if row::number(row, 0) != Some(last + 1) {
@@ -114,7 +120,7 @@ impl Reader {
             last += 1;
             events.push(envelope);
         }
-        if last != upto {
+        if last < upto {
             return Err(missing(last + 1).into());
         }
         Ok(Stretch { events, hash })
@@ -139,6 +145,17 @@ impl Reader {
             },
         );
         found.optional().map_err(unavailable)
+    }
+
+    /// The position of the last event that was appended together with the one at `position`.
+    fn end_of_append(&self, position: u64) -> Result<u64, LogError> {
+        let last: Option<u64> = self
+            .connection
+            .prepare_cached("SELECT max(position) FROM events WHERE commit_id = (SELECT commit_id FROM events WHERE position = ?1)")
+            .and_then(|mut query| query.query_row([row::to_sql(position)], |row| Ok(row::number(row, 0))))
+            .map_err(|error| unreadable(error, position))?;
+        // A commit's id is outside the chain. One that was tampered with may cut an append in two, but never stops or skips.
+        Ok(last.unwrap_or(position).clamp(position, position.saturating_add(LONGEST)))
     }
 
     fn hash_at(&mut self, position: Position) -> Result<ChainHash, LogError> {

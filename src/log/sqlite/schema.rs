@@ -94,6 +94,9 @@ pub fn open_writer(path: &Path) -> Result<Connection, OpenError> {
     connection.pragma_update(None, "cache_size", -65_536)?;
     connection.pragma_update(None, "wal_autocheckpoint", 8000)?;
     connection.set_prepared_statement_cache_capacity(32);
+    // A process that was killed between writing and synchronising left events that can be read but are not yet safe from a
+    // power cut. A retry will be told that they stand, so they are made safe first.
+    connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
     if format == 0 {
         let created = format!("BEGIN IMMEDIATE; {TABLES} PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {FORMAT}; COMMIT;");
         connection.execute_batch(&created)?;

@@ -129,6 +129,9 @@ impl Writer {
         if bytes > LARGEST {
             return Ok(Err(AppendError::Refused(format!("it has {bytes} bytes, and {LARGEST} is the most"))));
         }
+        if append.events.len() as u64 > reader::LONGEST {
+            return Ok(Err(AppendError::Refused(format!("it has more than {} events", reader::LONGEST))));
+        }
         if let Some(answer) = self.find_commit(&append)? {
             return Ok(answer);
         }
