@@ -10,6 +10,7 @@ use crate::identity::ChangeId;
 use crate::redirect::RedirectUris;
 use crate::resource_server::Admission;
 
+#[expect(clippy::match_same_arms, reason = "one command a paragraph, one rule an arm")]
 pub(super) fn decide(registration: &Registration, command: &Command) -> Result<Vec<Event>, Rejection> {
     let status = registration.status;
     let wrong = |attempted| Err(Rejection::WrongStatus { status, attempted });
