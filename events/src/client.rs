@@ -74,6 +74,9 @@ impl Aggregate for Client {
 
     fn evolve(mut self, event: &ClientEvent) -> Self {
         if let ClientEvent::Registered(registered) = event {
+            if self.life != Life::Unregistered {
+                return self;
+            }
             self.life = Life::Registered;
             self.profile = Some(Profile {
                 client_id: registered.client_id.clone(),
@@ -87,7 +90,7 @@ impl Aggregate for Client {
             });
             return self;
         }
-        let Some(profile) = &mut self.profile else { return self };
+        let Some(profile) = self.profile.as_mut().filter(|_| self.life == Life::Registered) else { return self };
         match event {
             ClientEvent::Registered(_) => {}
             ClientEvent::MetadataUpdated(updated) => {
@@ -101,7 +104,11 @@ impl Aggregate for Client {
             }
             ClientEvent::SecretRotated(rotated) => {
                 let old = profile.secret.replace(rotated.secret.clone());
-                profile.previous_secret = old.zip(rotated.old_valid_until).map(|(old, until)| (old.hash, until));
+                profile.previous_secret = old.zip(rotated.old_valid_until).map(|(old, until)| {
+                    // An overlap never makes a secret live longer than it would have without the rotation.
+                    let until = old.expires_at.map_or(until, |expires_at| until.min(expires_at));
+                    (old.hash, until)
+                });
             }
             ClientEvent::SecretRevoked(_) => profile.previous_secret = None,
             ClientEvent::RegistrationTokenRotated(rotated) => profile.registration_token = Some(rotated.registration_token),

@@ -24,6 +24,7 @@ pub trait Stored: Sized {
 
 /// An event of any aggregate, with the stream it stands in.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "one is read at a time and looked at where it is")]
 pub enum AnyEvent {
     /// Of a client.
     Client(ClientEvent),

@@ -1,4 +1,4 @@
-//! Client metadata (RFC 7591 §2, with `application_type` of OpenID Connect Registration §2): parsed once, right ever after.
+//! Client metadata (RFC 7591 §2, with `application_type` of OIDC Registration §2): parsed once, right ever after.
 
 use std::collections::BTreeMap;
 

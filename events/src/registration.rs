@@ -23,7 +23,8 @@ pub use event::{
 pub struct Registration {
     /// Where it stands.
     pub status: Status,
-    /// Where it stood before it was revoked, and returns to when it is restored.
+    /// Where it stood before it was last revoked, and returns to when it is restored. It stays known afterwards, so that a
+    /// second restoration is no news.
     pub before_revocation: Option<Status>,
     /// Until when a denied client may not ask again.
     pub denied_until: Option<DateTime<Utc>>,
@@ -111,6 +112,14 @@ impl Aggregate for Registration {
     }
 
     fn evolve(mut self, event: &RegistrationEvent) -> Self {
+        let open_to_requests = matches!(self.status, Status::None | Status::Pending | Status::Denied);
+        let fits = match event {
+            RegistrationEvent::Requested(_) => open_to_requests,
+            _ => self.status != Status::None,
+        };
+        if !fits {
+            return self;
+        }
         match event {
             RegistrationEvent::Requested(requested) => {
                 self.status = Status::Pending;
@@ -126,11 +135,13 @@ impl Aggregate for Registration {
                 self.denied_until = denied.until;
             }
             RegistrationEvent::Suspended(_) => self.status = Status::Suspended,
+            RegistrationEvent::Revoked(_) if self.status == Status::Revoked => {}
             RegistrationEvent::Revoked(_) => {
                 self.before_revocation = Some(self.status);
                 self.status = Status::Revoked;
             }
-            RegistrationEvent::Restored(_) => self.status = self.before_revocation.take().unwrap_or(Status::Pending),
+            RegistrationEvent::Restored(_) if self.status != Status::Revoked => {}
+            RegistrationEvent::Restored(_) => self.status = self.before_revocation.unwrap_or(Status::Pending),
             RegistrationEvent::RedirectsStaged(staged) => self.staged = Some(staged.change.clone()),
             RegistrationEvent::RedirectsApproved(approved) => {
                 if let Some(change) = self.staged.take_if(|staged| staged.change_id == approved.change_id) {

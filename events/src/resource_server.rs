@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::identity::TenantId;
-use crate::metadata::ClientMetadata;
+use crate::metadata::{ClientMetadata, GrantType, ResponseType};
 use crate::redirect::WebUri;
 use crate::{Aggregate, Rejection};
 
@@ -108,6 +108,10 @@ impl ResourceServer {
             if metadata.grant_types.is_empty() {
                 return Err(Rejection::GrantsNotAdmitted);
             }
+            // RFC 7591 §2.1: `code` goes with the authorization_code grant.
+            if !metadata.grant_types.contains(&GrantType::AuthorizationCode) {
+                metadata.response_types.retain(|response| *response != ResponseType::Code);
+            }
         }
         if let Some(ceiling) = &self.policy.scope_ceiling {
             metadata.scope = Some(ceiling.ceiling_for(metadata.scope.as_ref()));
@@ -125,6 +129,10 @@ impl Aggregate for ResourceServer {
     }
 
     fn evolve(mut self, event: &ResourceServerEvent) -> Self {
+        let expected = if matches!(event, ResourceServerEvent::Created(_)) { Life::None } else { Life::Active };
+        if self.life != expected {
+            return self;
+        }
         match event {
             ResourceServerEvent::Created(created) => {
                 self.life = Life::Active;

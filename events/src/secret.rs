@@ -59,7 +59,7 @@ impl<'de> Deserialize<'de> for TokenHash {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
         let mut hash = [0; 32];
-        if text.len() != 64 {
+        if text.len() != 64 || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
             return Err(serde::de::Error::custom("a token hash is 64 hexadecimal digits"));
         }
         for (byte, pair) in hash.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
@@ -91,7 +91,9 @@ mod tests {
         assert_eq!(text, format!("\"{}\"", "a5".repeat(32)));
         assert_eq!(serde_json::from_str::<TokenHash>(&text).unwrap(), hash);
         assert!(serde_json::from_str::<TokenHash>("\"a5\"").is_err());
-        assert!(serde_json::from_str::<TokenHash>(&format!("\"{}\"", "zz".repeat(32))).is_err());
+        for not_digits in ["zz", "+a"] {
+            assert!(serde_json::from_str::<TokenHash>(&format!("\"{}\"", not_digits.repeat(32))).is_err());
+        }
     }
 
     #[test]

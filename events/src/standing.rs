@@ -105,8 +105,9 @@ impl Reason {
 pub const fn standing(facts: Facts) -> Reason {
     match facts {
         Facts { client: client::Life::Deleted, .. } => Reason::ClientDeleted,
-        Facts { client: client::Life::Unregistered, .. } | Facts { registration: Status::None, .. } => Reason::NotRegistered,
-        Facts { resource_server: resource_server::Life::None, .. } => Reason::NotRegistered,
+        Facts { client: client::Life::Unregistered, .. }
+        | Facts { registration: Status::None, .. }
+        | Facts { resource_server: resource_server::Life::None, .. } => Reason::NotRegistered,
         Facts { resource_server: resource_server::Life::Retired, .. } => Reason::ResourceServerRetired,
         Facts { registration: Status::Revoked, .. } => Reason::Revoked,
         Facts { registration: Status::Denied, .. } => Reason::Denied,

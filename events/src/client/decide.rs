@@ -2,15 +2,12 @@
 
 use super::event::{Deleted, MetadataUpdated, Registered, RegistrationTokenRotated, SecretRevoked, SecretRotated};
 use super::{Client, ClientCommand, ClientEvent as Event, Life, Party, Profile};
-use crate::Rejection;
+use crate::{Aggregate, Rejection};
 
 pub(super) fn decide(client: &Client, command: &ClientCommand) -> Result<Vec<Event>, Rejection> {
     use ClientCommand::{Delete, Register, RevokeOldSecret, RotateRegistrationToken, RotateSecret, UpdateMetadata};
     if let Register { client_id, registration_type, home, metadata, secret, registration_token, ignored, at } = command {
-        if client.life != Life::Unregistered {
-            return Err(Rejection::AlreadyExists);
-        }
-        return Ok(vec![Event::Registered(Registered {
+        let registered = Event::Registered(Registered {
             client_id: client_id.clone(),
             registration_type: *registration_type,
             home: home.clone(),
@@ -19,7 +16,12 @@ pub(super) fn decide(client: &Client, command: &ClientCommand) -> Result<Vec<Eve
             secret: secret.clone(),
             registration_token: *registration_token,
             ignored: ignored.clone(),
-        })]);
+        });
+        return match client.life {
+            Life::Unregistered => Ok(vec![registered]),
+            Life::Registered if Client::default().evolve(&registered) == *client => Ok(vec![]),
+            Life::Registered | Life::Deleted => Err(Rejection::AlreadyExists),
+        };
     }
     if let (Life::Deleted, Delete { .. }) = (client.life, command) {
         return Ok(vec![]);
@@ -40,6 +42,10 @@ pub(super) fn decide(client: &Client, command: &ClientCommand) -> Result<Vec<Eve
             if !profile.metadata.needs_secret() {
                 return Err(Rejection::NoSecret);
             }
+            // Rotating to the secret that it has would end the overlap of the one before.
+            if profile.secret.as_ref() == Some(secret) {
+                return Ok(vec![]);
+            }
             Ok(vec![Event::SecretRotated(SecretRotated { secret: secret.clone(), old_valid_until: *old_valid_until })])
         }
         RevokeOldSecret { by } => {
@@ -48,6 +54,9 @@ pub(super) fn decide(client: &Client, command: &ClientCommand) -> Result<Vec<Eve
         }
         RotateRegistrationToken { by, registration_token } => {
             may_touch(profile, by)?;
+            if profile.registration_token == Some(*registration_token) {
+                return Ok(vec![]);
+            }
             Ok(vec![Event::RegistrationTokenRotated(RegistrationTokenRotated { registration_token: *registration_token })])
         }
         Delete { by, reason } => {

@@ -281,8 +281,9 @@ fn localizable(name: &str) -> Option<&'static str> {
 
 /// Short, and free of what would hide or reorder the text around it on an administrator's screen.
 fn is_for_people(text: &str) -> bool {
-    let misleading =
-        |c: char| c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
+    let misleading = |c: char| {
+        c.is_control() || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+    };
     text.chars().count() <= MAX_TEXT && !text.chars().any(misleading)
 }
 

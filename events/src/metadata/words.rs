@@ -30,7 +30,7 @@ macro_rules! vocabulary {
 }
 
 vocabulary! {
-    /// `token_endpoint_auth_method` (RFC 7591 §2, OpenID Connect Core §9).
+    /// `token_endpoint_auth_method` (RFC 7591 §2, OIDC Core §9).
     AuthMethod {
         /// A public client.
         None = "none",
@@ -66,7 +66,7 @@ vocabulary! {
 }
 
 vocabulary! {
-    /// `application_type` (OpenID Connect Registration §2).
+    /// `application_type` (OIDC Registration §2).
     ApplicationType {
         /// Runs on a server.
         Web = "web",

@@ -57,7 +57,7 @@ pub enum RegistrationCommand {
         reason: Option<String>,
     },
     /// Say which redirect URIs the client claims now. What it no longer claims stops serving at once; what it claims anew
-    /// waits or serves by the resource server's rules.
+    /// waits or serves by the resource server's rules. Of a denied or revoked registration only the withdrawals are heard.
     ClaimRedirects {
         /// All of them.
         claimed: RedirectUris,

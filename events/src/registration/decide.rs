@@ -10,6 +10,7 @@ use crate::identity::ChangeId;
 use crate::redirect::RedirectUris;
 use crate::resource_server::Admission;
 
+#[expect(clippy::match_same_arms, reason = "one command a paragraph, one rule an arm")]
 pub(super) fn decide(registration: &Registration, command: &Command) -> Result<Vec<Event>, Rejection> {
     let status = registration.status;
     let wrong = |attempted| Err(Rejection::WrongStatus { status, attempted });
@@ -43,9 +44,10 @@ pub(super) fn decide(registration: &Registration, command: &Command) -> Result<V
 
         (Status::Revoked, Command::Restore { reason }) => Ok(vec![Event::Restored(Restored { reason: reason.clone() })]),
         (Status::Approved, Command::Restore { .. }) => Ok(vec![]),
+        (status, Command::Restore { .. }) if registration.before_revocation == Some(status) => Ok(vec![]),
         (Status::Pending | Status::Denied | Status::Suspended, Command::Restore { .. }) => wrong("restored"),
 
-        (Status::Denied | Status::Revoked, Command::ClaimRedirects { .. }) => wrong("changed by its client"),
+        (Status::Denied | Status::Revoked, Command::ClaimRedirects { claimed, .. }) => Ok(withdraw(registration, claimed)),
         (Status::Pending, Command::ClaimRedirects { claimed, .. }) => Ok(ask_differently(registration, claimed)),
         (Status::Approved | Status::Suspended, Command::ClaimRedirects { claimed, admission, change_id, origin }) => {
             Ok(claim(registration, claimed, *admission, *change_id, origin))
@@ -91,6 +93,19 @@ fn ask_differently(registration: &Registration, claimed: &RedirectUris) -> Vec<E
     }
 }
 
+/// A closed door hears only withdrawals: what the client gave up must not serve if an administrator opens the door later.
+fn withdraw(registration: &Registration, claimed: &RedirectUris) -> Vec<Event> {
+    let removed = registration.redirect_uris.without(claimed);
+    let mut events = Vec::new();
+    if !removed.is_empty() {
+        events.push(Event::RedirectsNarrowed(RedirectsNarrowed { removed }));
+    }
+    if let Some(staged) = registration.staged.as_ref().filter(|staged| !staged.result.without(claimed).is_empty()) {
+        events.push(Event::RedirectsSuperseded(RedirectsSuperseded { change_id: staged.change_id, by: None }));
+    }
+    events
+}
+
 /// Narrowing serves at once, widening waits, and a newer or reverted wish supersedes the one that waits.
 fn claim(registration: &Registration, claimed: &RedirectUris, admission: Admission, change_id: ChangeId, origin: &str) -> Vec<Event> {
     let serving = &registration.redirect_uris;
@@ -100,7 +115,11 @@ fn claim(registration: &Registration, claimed: &RedirectUris, admission: Admissi
         events.push(Event::RedirectsNarrowed(RedirectsNarrowed { removed: removed.clone() }));
     }
     let waiting = registration.staged.as_ref();
-    if waiting.is_some_and(|staged| staged.added.same_set(&added) && staged.result.same_set(claimed)) {
+    if let Some(same) = waiting.filter(|staged| staged.added.same_set(&added) && staged.result.same_set(claimed)) {
+        // The rules may have changed while it waited.
+        if admission == Admission::Auto {
+            events.push(Event::RedirectsApproved(RedirectsApproved { change_id: same.change_id, by_policy: true }));
+        }
         return events;
     }
     let unwanted = added.is_empty() || admission == Admission::Review && added.same_set(&registration.rejected);
