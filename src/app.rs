@@ -234,7 +234,9 @@ impl App {
 
     /// Returns once the service is about to stop.
     pub async fn stopping(&self) {
-        let _ended_too = self.0.stopping.subscribe().wait_for(|stopping| *stopping).await;
+        let mut stopping = self.0.stopping.subscribe();
+        // The sender lives as long as this does, so there is nothing else to wait for.
+        let _told = stopping.wait_for(|stopping| *stopping).await;
     }
 
     /// Ends the log's writer once everything that was accepted is answered.

@@ -10,8 +10,8 @@ use crate::app::App;
 
 mod authsec;
 mod caller;
-mod error;
-mod fresh;
+pub(crate) mod error;
+pub(crate) mod fresh;
 mod health;
 mod json;
 mod oauth;

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 
 use super::Failed;
@@ -29,7 +30,7 @@ pub async fn run(config: Config) -> Result<(), Failed> {
 
     let router = http::router(app.clone()).into_make_service_with_connect_info::<SocketAddr>();
     let stopping = app.clone();
-    let served = axum::serve(listener, router).tcp_nodelay().with_graceful_shutdown(async move {
+    let served = axum::serve(listener.tap_io(|stream| drop(stream.set_nodelay(true))), router).with_graceful_shutdown(async move {
         told_to_stop().await;
         stopping.stop();
     });

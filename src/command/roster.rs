@@ -42,7 +42,9 @@ impl Roster {
 
     /// Enters what was read, unless an edit was quicker.
     pub fn put_if_absent(&self, id: ResourceServerId, known: Known) {
-        self.change(|servers| drop(servers.entry(id).or_insert(known)));
+        self.change(|servers| {
+            servers.entry(id).or_insert(known);
+        });
     }
 
     /// From now on what is not in it does not exist.

@@ -19,9 +19,9 @@ pub mod secrets;
 pub mod stream;
 
 /// The most entries of one page, and how many there are unless asked otherwise.
-const PAGE: (u32, u32) = (500, 50);
+const PAGE: (usize, usize) = (500, 50);
 
-fn page_limit(asked: Option<u32>) -> u32 {
+fn page_limit(asked: Option<usize>) -> usize {
     asked.unwrap_or(PAGE.1).clamp(1, PAGE.0)
 }
 

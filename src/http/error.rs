@@ -77,7 +77,7 @@ impl Failure {
             Self::Command(CommandError::Append(AppendError::Indeterminate(_) | AppendError::Unavailable(_)) | CommandError::Read(_))
             | Self::Log(_) => Verdict::new(StatusCode::SERVICE_UNAVAILABLE, "log-unavailable"),
             Self::Command(CommandError::History(_)) => Verdict::new(StatusCode::INTERNAL_SERVER_ERROR, "history-unreadable"),
-            Self::Query(QueryError::InvalidCursor) => Verdict::new(StatusCode::BAD_REQUEST, "invalid-cursor"),
+            Self::Query(QueryError::Cursor(_)) => Verdict::new(StatusCode::BAD_REQUEST, "invalid-cursor"),
             Self::Query(_) | Self::Internal(_) => Verdict::new(StatusCode::INTERNAL_SERVER_ERROR, "internal"),
             Self::Metadata(error) => Verdict::new(StatusCode::BAD_REQUEST, metadata_code(error)),
             Self::Admin(AdminRefusal::NoRole) => Verdict::new(StatusCode::FORBIDDEN, "forbidden"),
@@ -166,9 +166,21 @@ const fn metadata_code(error: &MetadataError) -> &'static str {
 #[derive(Debug)]
 pub struct OauthError(pub Failure);
 
-impl<F: Into<Failure>> From<F> for OauthError {
-    fn from(failure: F) -> Self {
-        Self(failure.into())
+impl From<Failure> for OauthError {
+    fn from(failure: Failure) -> Self {
+        Self(failure)
+    }
+}
+
+impl From<CommandError> for OauthError {
+    fn from(error: CommandError) -> Self {
+        Self(error.into())
+    }
+}
+
+impl From<MetadataError> for OauthError {
+    fn from(error: MetadataError) -> Self {
+        Self(error.into())
     }
 }
 

@@ -4,6 +4,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use gatebook_events::client::Profile;
 use gatebook_events::identity::ResourceServerId;
 use gatebook_events::registration::Registration;
+use gatebook_events::resource_server;
 use gatebook_events::standing::Reason;
 use gatebook_projections::directory::{RegistrationRow, ResourceServerRow};
 use serde_json::{Map, Value, json};
@@ -49,14 +50,16 @@ pub fn registration(row: &RegistrationRow) -> Map<String, Value> {
     body.insert("client_id_issued_at".to_owned(), row.issued_at.timestamp().into());
     body.insert("resource_server_id".to_owned(), row.resource_server.to_string().into());
     body.insert("registration_type".to_owned(), row.registration_type.as_str().into());
-    body.insert("status".to_owned(), row.status.clone().into());
-    body.insert("reason".to_owned(), row.reason.clone().into());
+    body.insert("status".to_owned(), row.reason.status().into());
+    body.insert("reason".to_owned(), row.reason.as_str().into());
     body.insert("redirect_uris".to_owned(), json!(row.redirect_uris));
     body.insert("has_secret".to_owned(), row.has_secret.into());
     body.insert("requested_at".to_owned(), time(row.requested_at).into());
     put(&mut body, "decided_at", row.decided_at.map(time));
     put(&mut body, "secret_expires_at", row.secret_expires_at.map(|at| at.timestamp()));
-    put(&mut body, "family", row.family.clone());
+    body.insert("family".to_owned(), row.family.clone().into());
+    put(&mut body, "note", row.note.clone());
+    put(&mut body, "denied_until", row.denied_until.map(time));
     if let Some(staged) = &row.staged {
         body.insert("staged_change".to_owned(), json!(staged));
     }
@@ -68,13 +71,15 @@ pub fn resource_server(row: &ResourceServerRow) -> Value {
     let mut body = Map::new();
     body.insert("id".to_owned(), row.id.to_string().into());
     body.insert("name".to_owned(), row.name.clone().into());
-    put(&mut body, "resource", row.resource.clone());
-    body.insert("registration_modes".to_owned(), json!(row.modes));
-    if !row.suspended.is_empty() {
-        body.insert("suspended_modes".to_owned(), json!(row.suspended));
+    put(&mut body, "resource", row.resource.as_ref().map(|uri| uri.as_str()));
+    body.insert("registration_modes".to_owned(), json!(row.registration_modes));
+    if !row.suspended_modes.is_empty() {
+        body.insert("suspended_modes".to_owned(), json!(row.suspended_modes));
     }
     body.insert("policy".to_owned(), json!(row.policy));
-    body.insert("retired".to_owned(), row.retired.into());
+    body.insert("retired".to_owned(), (row.life == resource_server::Life::Retired).into());
+    let counts = json!({ "total": row.counts.total, "by_type": row.counts.by_type, "by_status": row.counts.by_status });
+    body.insert("clients".to_owned(), counts);
     body.insert("created_at".to_owned(), time(row.created_at).into());
     Value::Object(body)
 }

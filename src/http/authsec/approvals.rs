@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::{Query, State};
 use axum::http::HeaderMap;
-use gatebook_projections::approvals::WaitingRow;
+use gatebook_projections::approvals::{WaitingRow, Wish};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -19,7 +19,7 @@ use crate::http::wire;
 #[serde(deny_unknown_fields)]
 pub struct Page {
     cursor: Option<String>,
-    limit: Option<u32>,
+    limit: Option<usize>,
 }
 
 /// `GET /authsec/approvals`
@@ -38,7 +38,7 @@ pub async fn list(
     Ok(waiting.map(|page| {
         let mut body = Map::new();
         body.insert("approvals".to_owned(), page.rows.iter().map(render).collect());
-        body.insert("count".to_owned(), page.count.into());
+        body.insert("count".to_owned(), page.total.into());
         wire::put(&mut body, "next_cursor", page.next_cursor.map(|cursor| cursor.to_string()));
         Json(Value::Object(body))
     }))
@@ -46,15 +46,23 @@ pub async fn list(
 
 fn render(row: &WaitingRow) -> Value {
     let mut body = Map::new();
-    body.insert("kind".to_owned(), row.kind.as_str().into());
+    let kind = match &row.wish {
+        Wish::Registration => "registration",
+        Wish::Redirects { .. } => "redirects",
+    };
+    body.insert("kind".to_owned(), kind.into());
     body.insert("resource_server_id".to_owned(), row.resource_server.to_string().into());
+    body.insert("resource_server_name".to_owned(), row.resource_server_name.clone().into());
     body.insert("client_id".to_owned(), row.client_id.to_string().into());
     body.insert("registration_type".to_owned(), row.registration_type.as_str().into());
     wire::put(&mut body, "client_name", row.client_name.clone());
     body.insert("since".to_owned(), wire::time(row.since).into());
     body.insert("redirect_uris".to_owned(), json!(row.redirect_uris));
-    if let Some(change) = &row.change {
-        body.insert("change".to_owned(), json!(change));
+    wire::put(&mut body, "origin", row.origin.clone());
+    if let Wish::Redirects { change_id, added, removed } = &row.wish {
+        body.insert("change_id".to_owned(), change_id.to_string().into());
+        body.insert("added".to_owned(), json!(added));
+        body.insert("removed".to_owned(), json!(removed));
     }
     Value::Object(body)
 }

@@ -30,7 +30,7 @@ pub struct Filters {
     /// `newest` (the default) or `oldest` first.
     order: Option<String>,
     cursor: Option<String>,
-    limit: Option<u32>,
+    limit: Option<usize>,
 }
 
 /// `GET /authsec/audit/events`
@@ -44,7 +44,7 @@ pub async fn list(
     let query = HistoryQuery {
         tenant: caller.tenant().clone(),
         resource_server: parameter(&caller, "resource_server", filters.resource_server.as_deref())?,
-        client_id: filters.client_id,
+        client_id: filters.client_id.as_deref().map(|text| super::client_key(&caller, text)).transpose()?.map(|(id, _)| id),
         actor: filters.actor,
         event_name: filters.r#type,
         since: parameter::<DateTime<Utc>>(&caller, "since", filters.since.as_deref())?,
@@ -85,21 +85,21 @@ pub async fn read(
 /// One event of the trail.
 pub fn render(row: &HistoryRow) -> Value {
     let mut actor = Map::new();
-    actor.insert("kind".to_owned(), row.actor_kind.clone().into());
+    actor.insert("kind".to_owned(), row.actor_kind.as_str().into());
     wire::put(&mut actor, "id", row.actor_id.clone());
     wire::put(&mut actor, "via", row.actor_via.clone());
     let mut body = Map::new();
-    body.insert("event_id".to_owned(), row.event_id.0.to_string().into());
+    body.insert("event_id".to_owned(), row.id.0.to_string().into());
     body.insert("position".to_owned(), row.position.to_string().into());
-    body.insert("type".to_owned(), row.event_name.clone().into());
+    body.insert("type".to_owned(), row.name.clone().into());
     body.insert("version".to_owned(), row.version.into());
     body.insert("recorded_at".to_owned(), wire::time(row.recorded_at).into());
     wire::put(&mut body, "resource_server_id", row.resource_server.map(|id| id.to_string()));
-    wire::put(&mut body, "client_id", row.client_id.clone());
+    wire::put(&mut body, "client_id", row.client_id.as_ref().map(ToString::to_string));
     body.insert("actor".to_owned(), actor.into());
     wire::put(&mut body, "request_id", row.request_id.clone());
     wire::put(&mut body, "causation_id", row.causation_id.map(|id| id.0.to_string()));
     wire::put(&mut body, "origin", row.origin.clone());
-    body.insert("data".to_owned(), row.data.clone());
+    body.insert("data".to_owned(), serde_json::from_str(&row.data).unwrap_or_default());
     Value::Object(body)
 }

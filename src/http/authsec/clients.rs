@@ -17,7 +17,7 @@ use crate::http::fresh::{self, Fresh};
 use crate::http::wire;
 
 /// How many of a client's latest events are shown with it.
-const HISTORY_HEAD: u32 = 20;
+const HISTORY_HEAD: usize = 20;
 
 /// The filters of the list.
 #[derive(Deserialize)]
@@ -29,7 +29,7 @@ pub struct Filters {
     family: Option<String>,
     sort: Option<String>,
     cursor: Option<String>,
-    limit: Option<u32>,
+    limit: Option<usize>,
 }
 
 /// `GET /authsec/resource-servers/{id}/clients`
@@ -115,11 +115,7 @@ pub async fn show(
         .map_err(|failure| caller.problem(failure))?;
     let mut body = row.body.as_ref().map(wire::registration).ok_or_else(|| caller.problem(Failure::not_found("client")))?;
     if caller.must_audit().is_ok() {
-        let query = HistoryQuery {
-            client_id: Some(client_id.to_string()),
-            newest_first: true,
-            ..HistoryQuery::of_tenant(caller.tenant().clone(), HISTORY_HEAD)
-        };
+        let query = HistoryQuery { client_id: Some(client_id), ..HistoryQuery::all(caller.tenant().clone(), HISTORY_HEAD) };
         let page = fresh::read(app, app.history(), headers, move |history| history.events(&query))
             .await
             .map_err(|failure| caller.problem(failure))?;

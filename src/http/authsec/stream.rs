@@ -20,7 +20,7 @@ use crate::http::error::{Failure, Problem};
 use crate::projector::Follower;
 
 /// How many events are read at once.
-const BATCH: u32 = 200;
+const BATCH: usize = 200;
 
 /// Where to start.
 #[derive(Deserialize)]
@@ -62,7 +62,7 @@ impl Tail {
     async fn next(&mut self) -> Option<Event> {
         loop {
             if let Some(row) = self.waiting.pop_front() {
-                return Some(Event::default().id(row.position.to_string()).event(row.event_name.clone()).data(render(&row).to_string()));
+                return Some(Event::default().id(row.position.to_string()).event(row.name.clone()).data(render(&row).to_string()));
             }
             let shown = self.app.history().progress().position;
             let (reader, tenant, after) = (self.app.history().reader().clone(), self.tenant.clone(), self.after);

@@ -44,10 +44,7 @@ async fn a_byte_changed_anywhere_in_an_event_is_found_and_the_event_named() {
             assert!(said.contains(changed.stream.as_str()), "{said}");
             let log = SqliteLog::open(&path).unwrap();
             let read = log.read(&changed.stream).await;
-            assert!(
-                matches!(read, Err(LogError::Broken(same)) if same == broken),
-                "a decision does not rest on it either"
-            );
+            assert!(matches!(read, Err(LogError::Broken(same)) if same == broken), "a decision does not rest on it either");
             assert!(log.read(&all[0].stream).await.is_ok(), "other streams are as good as before");
         }
     }
@@ -55,8 +52,7 @@ async fn a_byte_changed_anywhere_in_an_event_is_found_and_the_event_named() {
 
 #[tokio::test]
 async fn what_is_no_event_is_named_and_nothing_panics() {
-    for change in ["data = CAST(x'ff7b' AS TEXT)", "version = 70000", "id = x'00'", "recorded_at = 9223372036854775807"]
-    {
+    for change in ["data = CAST(x'ff7b' AS TEXT)", "version = 70000", "id = x'00'", "recorded_at = 9223372036854775807"] {
         let (_folder, path, _) = written().await;
         tamper(&path, &format!("UPDATE events SET {change} WHERE position = 8"));
         let broken = found(&path).await;
