@@ -1,4 +1,5 @@
 //! The life of a registration as scenes: every command done, repeated and refused, and the rules of redirect changes.
+#![expect(clippy::unnecessary_wraps, reason = "as the members that they fill have it")]
 
 use chrono::TimeZone;
 use uuid::Uuid;

@@ -1,4 +1,5 @@
 //! The life of a resource server as scenes, and what its rules make of a client.
+#![expect(clippy::option_option, clippy::unnecessary_wraps, reason = "as the members that they fill have it")]
 
 use serde_json::{Value, json};
 
