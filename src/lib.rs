@@ -1,3 +1,14 @@
 //! Gatebook carries what `events` decides and shows what `projections` keep: HTTP, the event log, keys and commands.
 
+pub mod admin;
+pub mod app;
+mod ceiling;
+pub mod cli;
+pub mod clock;
+pub mod command;
+pub mod config;
+pub mod http;
+pub mod keys;
 pub mod log;
+pub mod projector;
+pub mod secrets;

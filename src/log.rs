@@ -4,7 +4,10 @@
 //! a revision is handed back and compared, a position is ordered and printable. `tests/backends` holds one contract
 //! suite that every backend passes.
 
+use std::collections::HashSet;
+
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use futures_util::stream::BoxStream;
 use gatebook_events::envelope::{CommitId, Envelope, Position, Revision, StoredEvent, StreamName};
 
@@ -12,7 +15,7 @@ mod chain;
 pub mod memory;
 pub mod sqlite;
 
-pub use chain::{BrokenChain, ChainHash};
+pub use chain::{BrokenChain, ChainHash, Wrong};
 
 /// Where events are kept for ever.
 #[async_trait]
@@ -55,6 +58,28 @@ pub struct Append {
     pub commit: CommitId,
     /// One event or more.
     pub events: Vec<StoredEvent>,
+}
+
+impl Append {
+    /// The append as every backend takes it: refused if it can never succeed, its times cut to the microseconds that are stored.
+    pub fn checked(mut self) -> Result<Self, AppendError> {
+        if self.events.is_empty() {
+            return Err(AppendError::Refused("it has no events".to_owned()));
+        }
+        let mut ids = HashSet::with_capacity(self.events.len());
+        for event in &mut self.events {
+            if !ids.insert(event.id) {
+                return Err(AppendError::Refused(format!("it has the event {} twice", event.id.0)));
+            }
+            event.recorded_at = microseconds(event.recorded_at);
+        }
+        Ok(self)
+    }
+}
+
+/// The same moment without what is finer than a microsecond.
+fn microseconds(time: DateTime<Utc>) -> DateTime<Utc> {
+    DateTime::from_timestamp_micros(time.timestamp_micros()).unwrap_or(time)
 }
 
 /// What a writer believes about a stream.
@@ -124,3 +149,8 @@ pub enum LogError {
     #[error(transparent)]
     Broken(#[from] BrokenChain),
 }
+
+/// The log was closed in this process, or is open for reading only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the event log is closed")]
+pub struct Closed;

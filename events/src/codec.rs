@@ -1,7 +1,7 @@
 //! The only door between events and their stored shapes. Names and versions are written by hand, each beside its event.
 
 use crate::client::ClientEvent;
-use crate::envelope::Envelope;
+use crate::envelope::{Envelope, Meta};
 use crate::identity::Stream;
 use crate::registration::RegistrationEvent;
 use crate::resource_server::ResourceServerEvent;
@@ -44,6 +44,16 @@ pub fn decode(envelope: &Envelope) -> Result<(Stream, AnyEvent), CodecError> {
         Stream::ResourceServer(_) => AnyEvent::ResourceServer(ResourceServerEvent::decode(name, version, data)?),
     };
     Ok((stream, event))
+}
+
+/// What surrounds an event, as the JSON that is stored.
+pub fn encode_meta(meta: &Meta) -> Result<String, CodecError> {
+    serde_json::to_string(meta).map_err(|source| CodecError::Malformed { name: "meta".to_owned(), version: 1, source })
+}
+
+/// Reads what surrounds an event.
+pub fn decode_meta(meta: &str) -> Result<Meta, CodecError> {
+    serde_json::from_str(meta).map_err(|source| CodecError::Malformed { name: "meta".to_owned(), version: 1, source })
 }
 
 /// Why a stored event cannot be read or an event cannot be stored.

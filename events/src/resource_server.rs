@@ -96,6 +96,13 @@ impl ResourceServer {
             return Err(Rejection::ModeNotAdmitted(kind));
         }
         let by_rules = self.policy.judge(&metadata.redirect_uris)?;
+        metadata = self.constrain(kind, metadata)?;
+        let by_type = self.policy.admission.of(kind);
+        Ok((metadata, if by_rules == Admission::Review { Admission::Review } else { by_type }))
+    }
+
+    /// The metadata within what the rules grant a client of this type (RFC 7591 §2 lets the server leave out the rest).
+    pub fn constrain(&self, kind: RegistrationType, mut metadata: ClientMetadata) -> Result<ClientMetadata, Rejection> {
         if kind != RegistrationType::Prereg {
             metadata.grant_types.retain(|grant| self.policy.self_registered_grants.contains(grant));
             if metadata.grant_types.is_empty() {
@@ -109,8 +116,7 @@ impl ResourceServer {
         if let Some(ceiling) = &self.policy.scope_ceiling {
             metadata.scope = Some(ceiling.ceiling_for(metadata.scope.as_ref()));
         }
-        let by_type = self.policy.admission.of(kind);
-        Ok((metadata, if by_rules == Admission::Review { Admission::Review } else { by_type }))
+        Ok(metadata)
     }
 }
 

@@ -1,1 +1,18 @@
 //! How the events look to a reader: SQLite tables, their fold and their queries.
+//!
+//! One projection, one module: its tables, what each event does to them, and what can be asked. All of it is derived from
+//! the events and may be thrown away; [`read_model`] keeps the files.
+
+pub mod approvals;
+mod column;
+pub mod cursor;
+pub mod directory;
+pub mod history;
+pub mod read_model;
+mod registration;
+
+pub use approvals::Approvals;
+pub use cursor::{Cursor, InvalidCursor};
+pub use directory::Directory;
+pub use history::History;
+pub use read_model::{ApplyError, OpenError, Projection, ProjectionError, QueryError, ReadModel, Reader};

@@ -45,6 +45,41 @@ impl Default for Policy {
 }
 
 impl Policy {
+    /// Whether the rules make sense by themselves. The sentence may be shown to whoever wrote them.
+    pub fn check(&self) -> Result<(), &'static str> {
+        let is_scheme = |scheme: &String| {
+            scheme.starts_with(|c: char| c.is_ascii_lowercase())
+                && scheme.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'+' | b'-' | b'.'))
+        };
+        if self.redirect_rules.len() > 200 || self.private_use_schemes.len() > 100 {
+            return Err("policy has more than 200 redirect_rules or 100 private_use_schemes");
+        }
+        if !self.private_use_schemes.iter().all(is_scheme) {
+            return Err("policy has a private_use_schemes entry that is not a scheme in lower case");
+        }
+        if self.self_registered_grants.is_empty() {
+            return Err("policy leaves no self_registered_grants; take dcr and cimd out of registration_modes instead");
+        }
+        for rule in &self.redirect_rules {
+            match rule {
+                RedirectRule::Exact { uri } => {
+                    RedirectUri::parse(uri).map(drop).map_err(|_| "policy has an exact rule that is no redirect URI")?
+                }
+                RedirectRule::Host { host, path_prefix } => {
+                    let parsed = RedirectUri::parse(&format!("https://{host}{path_prefix}"));
+                    if !path_prefix.starts_with('/') || parsed.map_or(true, |uri| uri.host() != host || *host != host.to_ascii_lowercase())
+                    {
+                        return Err("policy has a host rule that is not a host in lower case with a path_prefix from /");
+                    }
+                }
+                RedirectRule::Loopback => {}
+                RedirectRule::Scheme { scheme } if is_scheme(scheme) => {}
+                RedirectRule::Scheme { .. } => return Err("policy has a scheme rule that is not a scheme in lower case"),
+            }
+        }
+        Ok(())
+    }
+
     /// Whether these redirect URIs are welcome at once, after a review, or not at all.
     pub fn judge(&self, uris: &RedirectUris) -> Result<Admission, Rejection> {
         let mut admission = Admission::Auto;

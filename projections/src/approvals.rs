@@ -1,0 +1,228 @@
+//! The approvals: what waits for an administrator, oldest first. Registrations that asked, and staged changes of redirect URIs.
+
+use chrono::{DateTime, Utc};
+use gatebook_events::codec::{self, AnyEvent};
+use gatebook_events::envelope::Envelope;
+use gatebook_events::identity::{ChangeId, ClientId, ClientKey, ResourceServerId, Stream, TenantId};
+use gatebook_events::redirect::RedirectUris;
+use gatebook_events::registration::Status;
+use gatebook_events::resource_server::RegistrationType;
+use rusqlite::{Connection, Row, Transaction, named_params};
+use uuid::Uuid;
+
+use crate::column::{At, Id, Word};
+use crate::cursor::{Cursor, InvalidCursor};
+use crate::read_model::{ApplyError, Projection, QueryError, Reader};
+use crate::registration;
+
+mod apply;
+
+/// What waits for an administrator. Ask through `Reader<Approvals>`.
+#[derive(Debug, Clone, Copy)]
+pub struct Approvals;
+
+/// `since` is set while a registration waits for anything, so the index holds only what is shown. What a decision may bring
+/// back (a revocation that is undone) stays in the rows.
+const SCHEMA: &str = "
+CREATE TABLE clients (
+    key BLOB PRIMARY KEY NOT NULL,
+    client_id TEXT NOT NULL,
+    name TEXT,
+    life TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE resource_servers (
+    id BLOB PRIMARY KEY NOT NULL,
+    name TEXT NOT NULL,
+    life TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE registrations (
+    client_key BLOB NOT NULL,
+    resource_server BLOB NOT NULL,
+    tenant TEXT NOT NULL,
+    registration_type TEXT NOT NULL,
+    status TEXT NOT NULL,
+    before_revocation TEXT,
+    denied_until INTEGER,
+    redirect_uris TEXT NOT NULL,
+    staged TEXT,
+    asked_at INTEGER NOT NULL,
+    asked_via TEXT,
+    staged_at INTEGER,
+    since INTEGER,
+    PRIMARY KEY (client_key, resource_server)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX waiting ON registrations (tenant, since, client_key, resource_server) WHERE since IS NOT NULL;
+";
+
+impl Projection for Approvals {
+    const NAME: &'static str = "approvals";
+    const VERSION: u32 = 1;
+    const SCHEMA: &'static str = SCHEMA;
+
+    /// Names are listed that change nothing here, so that a name nobody knows yet is looked at, and stops the projection.
+    fn handles(event_name: &str) -> bool {
+        !matches!(
+            event_name,
+            "client.secret_rotated"
+                | "client.secret_revoked"
+                | "client.registration_token_rotated"
+                | "resource_server.modes_changed"
+                | "resource_server.policy_changed"
+        )
+    }
+
+    fn apply(tx: &Transaction<'_>, envelope: &Envelope) -> Result<(), ApplyError> {
+        match codec::decode(envelope)? {
+            (Stream::Client(key), AnyEvent::Client(event)) => apply::client(tx, key, &event)?,
+            (Stream::Registration(server, key), AnyEvent::Registration(event)) => apply::registration(tx, server, key, envelope, &event)?,
+            (Stream::ResourceServer(id), AnyEvent::ResourceServer(event)) => apply::resource_server(tx, id, &event)?,
+            // The codec reads an event by the kind of its stream, so no other pair comes out of it.
+            (
+                Stream::Client(_) | Stream::Registration(..) | Stream::ResourceServer(_),
+                AnyEvent::Client(_) | AnyEvent::Registration(_) | AnyEvent::ResourceServer(_),
+            ) => {}
+        }
+        Ok(())
+    }
+}
+
+/// Something that waits for an administrator.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WaitingRow {
+    /// What it is.
+    pub wish: Wish,
+    /// At which resource server.
+    pub resource_server: ResourceServerId,
+    /// That resource server's name.
+    pub resource_server_name: String,
+    /// Of which client.
+    pub client_key: ClientKey,
+    /// Its public identifier.
+    pub client_id: ClientId,
+    /// Its name for people to read.
+    pub client_name: Option<String>,
+    /// How it came.
+    pub registration_type: RegistrationType,
+    /// The redirect URIs that serve, or would if the registration were approved.
+    pub redirect_uris: RedirectUris,
+    /// Since when it waits.
+    pub since: DateTime<Utc>,
+    /// Where the wish came from: the origin of a staged change, or the door through which the registration was asked for.
+    pub origin: Option<String>,
+}
+
+/// What waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wish {
+    /// A client asks to be let in.
+    Registration,
+    /// A client that is registered asks for other redirect URIs.
+    Redirects {
+        /// Names this very change.
+        change_id: ChangeId,
+        /// What would be added.
+        added: RedirectUris,
+        /// What the same wish already took away.
+        removed: RedirectUris,
+    },
+}
+
+/// One page of what waits.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WaitingPage {
+    /// Oldest first.
+    pub rows: Vec<WaitingRow>,
+    /// Where the next page begins; none on the last page.
+    pub next_cursor: Option<Cursor>,
+    /// How much waits on all pages together.
+    pub total: u64,
+}
+
+/// The client has to have come too: its registration may be known before it.
+const WAITING: &str = "FROM registrations INDEXED BY waiting JOIN clients ON clients.key = client_key \
+    WHERE tenant = :tenant AND since IS NOT NULL";
+
+impl Reader<Approvals> {
+    /// What waits for a tenant, oldest first.
+    pub fn waiting(&self, tenant: &TenantId, cursor: Option<&Cursor>, limit: usize) -> Result<WaitingPage, QueryError> {
+        let after = cursor.map(parse).transpose()?;
+        self.with(|connection| {
+            let total = total(connection, tenant)?;
+            let rows = rows(connection, tenant, after, limit.saturating_add(1))?;
+            let mut page = WaitingPage { rows, next_cursor: None, total };
+            if page.rows.len() > limit {
+                page.rows.truncate(limit);
+                page.next_cursor = page.rows.last().map(cursor_after);
+            }
+            Ok(page)
+        })
+    }
+
+    /// How much waits for a tenant.
+    pub fn waiting_total(&self, tenant: &TenantId) -> Result<u64, QueryError> {
+        self.with(|connection| Ok(total(connection, tenant)?))
+    }
+}
+
+fn total(connection: &Connection, tenant: &TenantId) -> rusqlite::Result<u64> {
+    let sql = format!("SELECT count(*) {WAITING}");
+    let number: i64 = connection.prepare_cached(&sql)?.query_row(named_params! { ":tenant": tenant.as_str() }, |row| row.get(0))?;
+    Ok(number.cast_unsigned())
+}
+
+type After = (i64, Id, Id);
+
+fn rows(connection: &Connection, tenant: &TenantId, after: Option<After>, limit: usize) -> rusqlite::Result<Vec<WaitingRow>> {
+    let sql = format!(
+        "SELECT tenant, registration_type, status, before_revocation, denied_until, redirect_uris, staged, client_key, resource_server, \
+         since, asked_via, client_id, clients.name, coalesce((SELECT name FROM resource_servers WHERE id = resource_server), '') {WAITING} \
+         AND (since, client_key, resource_server) > (:since, :client, :server) ORDER BY since, client_key, resource_server LIMIT :limit"
+    );
+    // Before every row: no time is earlier.
+    let (since, client, server) = after.unwrap_or((i64::MIN, Id(Uuid::nil()), Id(Uuid::nil())));
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let mut statement = connection.prepare_cached(&sql)?;
+    let rows = statement.query_map(
+        named_params! { ":tenant": tenant.as_str(), ":since": since, ":client": client, ":server": server, ":limit": limit },
+        waiting_row,
+    )?;
+    rows.collect()
+}
+
+fn waiting_row(row: &Row<'_>) -> rusqlite::Result<WaitingRow> {
+    let state = registration::state(row, 0)?;
+    let (wish, origin) = match state.staged.filter(|_| state.status != Status::Pending) {
+        Some(change) => {
+            (Wish::Redirects { change_id: change.change_id, added: change.added, removed: change.removed }, Some(change.origin))
+        }
+        None => (Wish::Registration, row.get(10)?),
+    };
+    Ok(WaitingRow {
+        wish,
+        resource_server: ResourceServerId(row.get::<_, Id>(8)?.0),
+        resource_server_name: row.get(13)?,
+        client_key: ClientKey(row.get::<_, Id>(7)?.0),
+        client_id: row.get::<_, Word<ClientId>>(11)?.0,
+        client_name: row.get(12)?,
+        registration_type: row.get::<_, Word<RegistrationType>>(1)?.0,
+        redirect_uris: state.redirect_uris,
+        since: row.get::<_, At>(9)?.0,
+        origin,
+    })
+}
+
+fn cursor_after(row: &WaitingRow) -> Cursor {
+    let (client, server) = (row.client_key.to_string(), row.resource_server.to_string());
+    Cursor::of_parts(["waiting", &client, &server, &row.since.timestamp_micros().to_string()])
+}
+
+fn parse(cursor: &Cursor) -> Result<After, InvalidCursor> {
+    let ["waiting", client, server, since] = cursor.parts()? else { return Err(InvalidCursor) };
+    let id = |text| Uuid::try_parse(text).map(Id).map_err(|_| InvalidCursor);
+    Ok((since.parse().map_err(|_| InvalidCursor)?, id(client)?, id(server)?))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,116 @@
+//! What each event changes in what waits.
+
+use chrono::{DateTime, Utc};
+use gatebook_events::Aggregate;
+use gatebook_events::client::{self, ClientEvent};
+use gatebook_events::envelope::{Envelope, Meta};
+use gatebook_events::identity::{ClientKey, ResourceServerId};
+use gatebook_events::registration::{RegistrationEvent, Status};
+use gatebook_events::resource_server::{self, RegistrationType, ResourceServerEvent};
+use rusqlite::{Transaction, named_params};
+
+use crate::column::{At, ClientLife, Id, Json, ServerLife};
+use crate::read_model::ApplyError;
+use crate::registration::{self, Step};
+
+pub(super) fn client(tx: &Transaction<'_>, key: ClientKey, event: &ClientEvent) -> rusqlite::Result<()> {
+    match event {
+        ClientEvent::Registered(registered) => tx
+            .prepare_cached("INSERT OR REPLACE INTO clients (key, client_id, name, life) VALUES (?1, ?2, ?3, ?4)")?
+            .execute((
+                Id(key.0),
+                registered.client_id.as_str(),
+                registered.metadata.client_name.as_deref(),
+                ClientLife(client::Life::Registered),
+            ))
+            .map(drop),
+        ClientEvent::MetadataUpdated(updated) => tx
+            .prepare_cached("UPDATE clients SET name = ?2 WHERE key = ?1")?
+            .execute((Id(key.0), updated.metadata.client_name.as_deref()))
+            .map(drop),
+        ClientEvent::Deleted(_) => {
+            let deleted = ClientLife(client::Life::Deleted);
+            tx.prepare_cached("UPDATE clients SET life = ?2 WHERE key = ?1")?.execute((Id(key.0), deleted))?;
+            tx.prepare_cached("UPDATE registrations SET since = NULL WHERE client_key = ?1")?.execute([Id(key.0)]).map(drop)
+        }
+        ClientEvent::SecretRotated(_) | ClientEvent::SecretRevoked(_) | ClientEvent::RegistrationTokenRotated(_) => Ok(()),
+    }
+}
+
+pub(super) fn resource_server(tx: &Transaction<'_>, id: ResourceServerId, event: &ResourceServerEvent) -> rusqlite::Result<()> {
+    match event {
+        ResourceServerEvent::Created(created) => tx
+            .prepare_cached("INSERT OR REPLACE INTO resource_servers (id, name, life) VALUES (?1, ?2, ?3)")?
+            .execute((Id(id.0), &created.name, ServerLife(resource_server::Life::Active)))
+            .map(drop),
+        ResourceServerEvent::Renamed(renamed) => {
+            tx.prepare_cached("UPDATE resource_servers SET name = ?2 WHERE id = ?1")?.execute((Id(id.0), &renamed.name)).map(drop)
+        }
+        ResourceServerEvent::Retired(_) => {
+            const SETTLE: &str = "UPDATE registrations SET since = NULL WHERE since IS NOT NULL AND resource_server = ?1";
+            let retired = ServerLife(resource_server::Life::Retired);
+            tx.prepare_cached("UPDATE resource_servers SET life = ?2 WHERE id = ?1")?.execute((Id(id.0), retired))?;
+            tx.prepare_cached(SETTLE)?.execute([Id(id.0)]).map(drop)
+        }
+        // A mode that is switched off leaves its registrations waiting: they can still be decided, and it may be switched on again.
+        ResourceServerEvent::ModesChanged(_) | ResourceServerEvent::PolicyChanged(_) => Ok(()),
+    }
+}
+
+/// Nothing waits where the client was deleted or the resource server retired.
+const UPSERT: &str = "INSERT INTO registrations (client_key, resource_server, tenant, registration_type, status, before_revocation, \
+    denied_until, redirect_uris, staged, asked_at, asked_via, staged_at, since) \
+    VALUES (:client, :server, :tenant, :type, :status, :before, :denied_until, :uris, :staged, :at, :via, :staged_at, \
+    CASE WHEN :waits IS NULL \
+        OR EXISTS (SELECT 1 FROM clients WHERE key = :client AND life = 'deleted') \
+        OR EXISTS (SELECT 1 FROM resource_servers WHERE id = :server AND life = 'retired') THEN NULL ELSE :at END) \
+    ON CONFLICT DO UPDATE SET tenant = :tenant, registration_type = :type, status = :status, before_revocation = :before, \
+    denied_until = :denied_until, redirect_uris = :uris, staged = :staged, \
+    asked_at = CASE WHEN :begins THEN :at ELSE asked_at END, asked_via = CASE WHEN :begins THEN :via ELSE asked_via END, \
+    staged_at = CASE WHEN :staged IS NULL THEN NULL ELSE coalesce(:staged_at, staged_at) END, \
+    since = CASE WHEN :waits IS NULL \
+        OR EXISTS (SELECT 1 FROM clients WHERE key = :client AND life = 'deleted') \
+        OR EXISTS (SELECT 1 FROM resource_servers WHERE id = :server AND life = 'retired') THEN NULL \
+        WHEN :waits = 'registration' THEN CASE WHEN :begins THEN :at ELSE asked_at END \
+        ELSE coalesce(:staged_at, staged_at) END";
+
+pub(super) fn registration(
+    tx: &Transaction<'_>,
+    server: ResourceServerId,
+    key: ClientKey,
+    envelope: &Envelope,
+    event: &RegistrationEvent,
+) -> Result<(), ApplyError> {
+    let at: DateTime<Utc> = envelope.event.recorded_at;
+    let before = registration::load(tx, server, key)?.unwrap_or_default();
+    let waited = before.status == Status::Pending;
+    let after = before.evolve(event);
+    // Without a tenant it was never asked for.
+    let Some(tenant) = &after.tenant else { return Ok(()) };
+    let step = Step::of(event);
+    // One who asks differently while it waits keeps its place in the queue.
+    let begins = matches!(step, Step::Asked) && !waited;
+    let via = if begins { serde_json::from_str::<Meta>(&envelope.event.meta).map_err(ApplyError::Meta)?.actor.via } else { None };
+    let waits = match after.status {
+        Status::Pending => Some("registration"),
+        Status::Approved | Status::Suspended => after.staged.as_ref().map(|_| "redirects"),
+        Status::None | Status::Denied | Status::Revoked => None,
+    };
+    tx.prepare_cached(UPSERT)?.execute(named_params! {
+        ":client": Id(key.0),
+        ":server": Id(server.0),
+        ":tenant": tenant.as_str(),
+        ":type": after.registration_type.map(RegistrationType::as_str),
+        ":status": after.status.as_str(),
+        ":before": after.before_revocation.map(Status::as_str),
+        ":denied_until": after.denied_until.map(At),
+        ":uris": Json(&after.redirect_uris),
+        ":staged": after.staged.as_ref().map(Json),
+        ":at": At(at),
+        ":via": via,
+        ":staged_at": step.staged_at(at),
+        ":begins": begins,
+        ":waits": waits,
+    })?;
+    Ok(())
+}

@@ -1,0 +1,230 @@
+//! The directory: resource servers, clients and registrations as they are now. What every GET and list of clients shows.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use gatebook_events::client;
+use gatebook_events::codec::{self, AnyEvent};
+use gatebook_events::envelope::{Envelope, Position};
+use gatebook_events::identity::{ClientId, ClientKey, ResourceServerId, Stream, TenantId};
+use gatebook_events::metadata::ClientMetadata;
+use gatebook_events::redirect::{RedirectUris, WebUri};
+use gatebook_events::registration::{StagedChange, Status};
+use gatebook_events::resource_server::{self, Modes, Policy, RegistrationType};
+use gatebook_events::standing::Reason;
+use rusqlite::Transaction;
+
+use crate::cursor::Cursor;
+use crate::read_model::{ApplyError, Projection};
+
+mod apply;
+mod list;
+mod queries;
+mod schema;
+mod text;
+
+/// Resource servers, clients and registrations as they are now. Ask through `Reader<Directory>`.
+#[derive(Debug, Clone, Copy)]
+pub struct Directory;
+
+impl Projection for Directory {
+    const NAME: &'static str = "directory";
+    const VERSION: u32 = 1;
+    const SCHEMA: &'static str = schema::SCHEMA;
+
+    fn handles(_event_name: &str) -> bool {
+        true
+    }
+
+    fn apply(tx: &Transaction<'_>, envelope: &Envelope) -> Result<(), ApplyError> {
+        match codec::decode(envelope)? {
+            (Stream::Client(key), AnyEvent::Client(event)) => apply::client(tx, key, envelope, &event)?,
+            (Stream::Registration(server, key), AnyEvent::Registration(event)) => apply::registration(tx, server, key, envelope, &event)?,
+            (Stream::ResourceServer(id), AnyEvent::ResourceServer(event)) => apply::resource_server(tx, id, envelope, &event)?,
+            // The codec reads an event by the kind of its stream, so no other pair comes out of it.
+            (
+                Stream::Client(_) | Stream::Registration(..) | Stream::ResourceServer(_),
+                AnyEvent::Client(_) | AnyEvent::Registration(_) | AnyEvent::ResourceServer(_),
+            ) => {}
+        }
+        Ok(())
+    }
+}
+
+/// A resource server.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ResourceServerRow {
+    /// Its id.
+    pub id: ResourceServerId,
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// The name for people to read.
+    pub name: String,
+    /// The resource identifier (RFC 8707 §2), if it has one.
+    pub resource: Option<WebUri>,
+    /// Whether it still serves.
+    pub life: resource_server::Life,
+    /// Which types may register now.
+    pub registration_modes: Modes,
+    /// Which types were switched off for existing registrations too.
+    pub suspended_modes: Modes,
+    /// The rules.
+    pub policy: Policy,
+    /// When it was entered.
+    pub created_at: DateTime<Utc>,
+    /// When it last changed.
+    pub updated_at: DateTime<Utc>,
+    /// How many clients are registered there.
+    pub counts: Counts,
+}
+
+/// How many registrations a resource server has. Each status counts what a list of that status shows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// What the list shows without any filter: all but those of deleted clients.
+    pub total: u64,
+    /// The same by type; every type is there.
+    pub by_type: BTreeMap<RegistrationType, u64>,
+    /// By effective status; only those that occur.
+    pub by_status: BTreeMap<&'static str, u64>,
+}
+
+/// A client's registration at a resource server, together with the client.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RegistrationRow {
+    /// The client's key.
+    pub client_key: ClientKey,
+    /// The client's public identifier.
+    pub client_id: ClientId,
+    /// Whose resource server it is.
+    pub tenant: TenantId,
+    /// Where the client is registered.
+    pub resource_server: ResourceServerId,
+    /// How the client came there.
+    pub registration_type: RegistrationType,
+    /// Why the client may or may not act; gives the decision and the effective status.
+    pub reason: Reason,
+    /// Where the registration itself stands, whatever became of client, mode and resource server.
+    pub registration_status: Status,
+    /// Whether the client exists or was deleted.
+    pub client_life: client::Life,
+    /// What the administrator said with the last decision.
+    pub note: Option<String>,
+    /// Until when a denied client may not ask again.
+    pub denied_until: Option<DateTime<Utc>>,
+    /// What the client says about itself; its redirect URIs are those it claims.
+    pub metadata: ClientMetadata,
+    /// The redirect URIs that serve here while the client may act.
+    pub redirect_uris: RedirectUris,
+    /// The change of redirect URIs that waits.
+    pub staged: Option<StagedChange>,
+    /// Since when it waits.
+    pub staged_at: Option<DateTime<Utc>>,
+    /// Whether the client has a secret.
+    pub has_secret: bool,
+    /// When the secret stops working; never, if absent.
+    pub secret_expires_at: Option<DateTime<Utc>>,
+    /// The tenant whose administrators may touch what all registrations share.
+    pub home: Option<TenantId>,
+    /// Names what clients of one program have in common.
+    pub family: String,
+    /// When the client was registered.
+    pub issued_at: DateTime<Utc>,
+    /// When it first asked to be let in here.
+    pub requested_at: DateTime<Utc>,
+    /// When that was last decided.
+    pub decided_at: Option<DateTime<Utc>>,
+    /// When the registration or the client last changed.
+    pub updated_at: DateTime<Utc>,
+    /// The position of the registration's last event.
+    pub position: Position,
+}
+
+impl RegistrationRow {
+    /// The effective status, as lists and badges show it.
+    pub fn status(&self) -> &'static str {
+        self.reason.status()
+    }
+}
+
+/// Which clients of a resource server, and in which order.
+#[derive(Debug, Clone)]
+pub struct ListClients {
+    /// Who asks; another tenant's resource server has no clients for them.
+    pub tenant: TenantId,
+    /// Of which resource server.
+    pub resource_server: ResourceServerId,
+    /// Only those that came this way.
+    pub registration_type: Option<RegistrationType>,
+    /// Only those with this effective status. Clients that were deleted are shown only when `deleted` is asked for.
+    pub status: Option<String>,
+    /// Only those with this in their name, `client_id`, redirect hosts or `software_id`, in whatever case.
+    pub text: Option<String>,
+    /// Only those of this family.
+    pub family: Option<String>,
+    /// In which order.
+    pub sort: Sort,
+    /// Where the page before ended.
+    pub cursor: Option<Cursor>,
+    /// The most rows on a page.
+    pub limit: usize,
+}
+
+impl ListClients {
+    /// The first page of all, newest first.
+    pub fn all(tenant: TenantId, resource_server: ResourceServerId, limit: usize) -> Self {
+        Self {
+            tenant,
+            resource_server,
+            registration_type: None,
+            status: None,
+            text: None,
+            family: None,
+            sort: Sort::default(),
+            cursor: None,
+            limit,
+        }
+    }
+}
+
+/// The orders of a list of clients. Ties are broken by the client's key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Sort {
+    /// By when they asked to be let in, the last one first.
+    #[default]
+    NewestFirst,
+    /// By when they asked to be let in.
+    OldestFirst,
+    /// By name in lower case; clients without one by their `client_id`.
+    Name,
+}
+
+impl Sort {
+    /// The name on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NewestFirst => "newest",
+            Self::OldestFirst => "oldest",
+            Self::Name => "name",
+        }
+    }
+
+    /// The order with this name.
+    pub fn known(text: &str) -> Option<Self> {
+        [Self::NewestFirst, Self::OldestFirst, Self::Name].into_iter().find(|sort| sort.as_str() == text)
+    }
+}
+
+/// One page of a list of clients.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClientPage {
+    /// The clients in order.
+    pub rows: Vec<RegistrationRow>,
+    /// Where the next page begins; none on the last page.
+    pub next_cursor: Option<Cursor>,
+    /// On the first page: how many clients there are, whatever the filter.
+    pub counts: Option<Counts>,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,241 @@
+//! What each event changes in the directory.
+
+use gatebook_events::client::{self, ClientEvent, Registered};
+use gatebook_events::envelope::Envelope;
+use gatebook_events::identity::{ClientId, ClientKey, ResourceServerId, TenantId};
+use gatebook_events::metadata::ClientMetadata;
+use gatebook_events::redirect::WebUri;
+use gatebook_events::registration::{Registration, RegistrationEvent, Status};
+use gatebook_events::resource_server::{Modes, Policy, RegistrationType, ResourceServer, ResourceServerEvent};
+use gatebook_events::secret::KeptSecret;
+use gatebook_events::{Aggregate, registration as events};
+use rusqlite::{OptionalExtension, Row, Transaction, named_params};
+
+use super::text;
+use crate::column::{At, ClientLife, Id, Json, ServerLife, Word};
+use crate::registration::{self, Step};
+
+pub(super) fn client(tx: &Transaction<'_>, key: ClientKey, envelope: &Envelope, event: &ClientEvent) -> rusqlite::Result<()> {
+    let at = At(envelope.event.recorded_at);
+    match event {
+        ClientEvent::Registered(registered) => client_registered(tx, key, at, registered),
+        ClientEvent::MetadataUpdated(updated) => {
+            let first_secret = updated.secret.as_ref();
+            metadata_updated(tx, key, at, &updated.metadata)?;
+            match first_secret {
+                Some(secret) => secret_changed(tx, key, at, Some(secret)),
+                None if !updated.metadata.needs_secret() => secret_changed(tx, key, at, None),
+                None => Ok(()),
+            }
+        }
+        ClientEvent::SecretRotated(rotated) => secret_changed(tx, key, at, Some(&rotated.secret)),
+        ClientEvent::SecretRevoked(_) | ClientEvent::RegistrationTokenRotated(_) => {
+            tx.prepare_cached("UPDATE clients SET updated_at = ?2 WHERE key = ?1")?.execute((Id(key.0), at)).map(drop)
+        }
+        ClientEvent::Deleted(_) => {
+            let life = ClientLife(client::Life::Deleted);
+            secret_changed(tx, key, at, None)?;
+            let known = tx.prepare_cached("UPDATE clients SET life = ?2 WHERE key = ?1")?.execute((Id(key.0), life))?;
+            if known > 0 {
+                tx.prepare_cached("UPDATE registrations SET client_life = ?2 WHERE client_key = ?1")?.execute((Id(key.0), life))?;
+            }
+            Ok(())
+        }
+    }
+}
+
+fn client_registered(tx: &Transaction<'_>, key: ClientKey, at: At, registered: &Registered) -> rusqlite::Result<()> {
+    const INSERT: &str = "INSERT OR REPLACE INTO clients (key, client_id, registration_type, life, home, issued_at, updated_at, \
+        metadata, has_secret, secret_expires_at, name_key, family, search) \
+        VALUES (:key, :client_id, :type, :life, :home, :issued_at, :at, :metadata, :has_secret, :expires_at, :name_key, :family, :search)";
+    let Registered { client_id, registration_type, metadata, .. } = registered;
+    let life = ClientLife(client::Life::Registered);
+    let name_key = text::name_key(client_id, metadata);
+    tx.prepare_cached(INSERT)?.execute(named_params! {
+        ":key": Id(key.0),
+        ":client_id": client_id.as_str(),
+        ":type": registration_type.as_str(),
+        ":life": life,
+        ":home": registered.home.as_ref().map(TenantId::as_str),
+        ":issued_at": At(registered.issued_at),
+        ":at": at,
+        ":metadata": Json(metadata),
+        ":has_secret": registered.secret.is_some(),
+        ":expires_at": expiry(registered.secret.as_ref()),
+        ":name_key": name_key,
+        ":family": text::family(client_id, *registration_type, metadata),
+        ":search": text::search(client_id, metadata),
+    })?;
+    // The registration is another stream, and its events may have come before.
+    tx.prepare_cached("UPDATE registrations SET client_life = ?2, name_key = ?3 WHERE client_key = ?1")?
+        .execute((Id(key.0), life, name_key))
+        .map(drop)
+}
+
+fn metadata_updated(tx: &Transaction<'_>, key: ClientKey, at: At, metadata: &ClientMetadata) -> rusqlite::Result<()> {
+    const UPDATE: &str = "UPDATE clients SET metadata = :metadata, name_key = :name_key, family = :family, search = :search, \
+        updated_at = :at WHERE key = :key";
+    let known = tx
+        .prepare_cached("SELECT client_id, registration_type, name_key FROM clients WHERE key = ?1")?
+        .query_row([Id(key.0)], |row| {
+            Ok((row.get::<_, Word<ClientId>>(0)?.0, row.get::<_, Word<RegistrationType>>(1)?.0, row.get::<_, String>(2)?))
+        })
+        .optional()?;
+    let Some((client_id, registration_type, old_name_key)) = known else { return Ok(()) };
+    let name_key = text::name_key(&client_id, metadata);
+    tx.prepare_cached(UPDATE)?.execute(named_params! {
+        ":key": Id(key.0),
+        ":metadata": Json(metadata),
+        ":name_key": name_key,
+        ":family": text::family(&client_id, registration_type, metadata),
+        ":search": text::search(&client_id, metadata),
+        ":at": at,
+    })?;
+    if name_key != old_name_key {
+        tx.prepare_cached("UPDATE registrations SET name_key = ?2 WHERE client_key = ?1")?.execute((Id(key.0), name_key))?;
+    }
+    Ok(())
+}
+
+fn secret_changed(tx: &Transaction<'_>, key: ClientKey, at: At, secret: Option<&KeptSecret>) -> rusqlite::Result<()> {
+    tx.prepare_cached("UPDATE clients SET has_secret = ?2, secret_expires_at = ?3, updated_at = ?4 WHERE key = ?1")?
+        .execute((Id(key.0), secret.is_some(), expiry(secret), at))
+        .map(drop)
+}
+
+fn expiry(secret: Option<&KeptSecret>) -> Option<At> {
+    secret.and_then(|secret| secret.expires_at).map(At)
+}
+
+pub(super) fn registration(
+    tx: &Transaction<'_>,
+    server: ResourceServerId,
+    key: ClientKey,
+    envelope: &Envelope,
+    event: &RegistrationEvent,
+) -> rusqlite::Result<()> {
+    let at = envelope.event.recorded_at;
+    let position = envelope.position.to_backend().cast_signed();
+    let step = Step::of(event);
+    let Some(before) = registration::load(tx, server, key)? else {
+        return match event {
+            RegistrationEvent::Requested(requested) => registration_requested(tx, server, key, envelope, requested),
+            // Nothing can happen to a registration that was never asked for; evolve would leave nothing to show either.
+            RegistrationEvent::Approved(_)
+            | RegistrationEvent::Denied(_)
+            | RegistrationEvent::Suspended(_)
+            | RegistrationEvent::Reinstated(_)
+            | RegistrationEvent::Revoked(_)
+            | RegistrationEvent::Restored(_)
+            | RegistrationEvent::RedirectsStaged(_)
+            | RegistrationEvent::RedirectsApproved(_)
+            | RegistrationEvent::RedirectsRejected(_)
+            | RegistrationEvent::RedirectsSuperseded(_)
+            | RegistrationEvent::RedirectsNarrowed(_) => Ok(()),
+        };
+    };
+    let (old_status, old_type) = (before.status, before.registration_type);
+    let after = before.evolve(event);
+    if (after.status, after.registration_type) != (old_status, old_type) {
+        // Apart from the rest, because naming an indexed column rewrites its index entry even where the value stays.
+        tx.prepare_cached("UPDATE registrations SET status = ?3, registration_type = ?4 WHERE client_key = ?1 AND resource_server = ?2")?
+            .execute((Id(key.0), Id(server.0), after.status.as_str(), after.registration_type.map(RegistrationType::as_str)))?;
+    }
+    let common = named_params! {
+        ":client_key": Id(key.0),
+        ":resource_server": Id(server.0),
+        ":before_revocation": after.before_revocation.map(Status::as_str),
+        ":denied_until": after.denied_until.map(At),
+        ":at": At(at),
+        ":position": position,
+    };
+    if let Step::Decided(note) = step {
+        const DECIDED: &str = "UPDATE registrations SET before_revocation = :before_revocation, denied_until = :denied_until, \
+            note = :note, decided_at = :at, updated_at = :at, position = :position \
+            WHERE client_key = :client_key AND resource_server = :resource_server";
+        let mut all = common.to_vec();
+        all.push((":note", &note));
+        return tx.prepare_cached(DECIDED)?.execute(all.as_slice()).map(drop);
+    }
+    const CHANGED: &str = "UPDATE registrations SET before_revocation = :before_revocation, denied_until = :denied_until, \
+        redirect_uris = :redirect_uris, staged = :staged, \
+        staged_at = CASE WHEN :staged IS NULL THEN NULL ELSE coalesce(:staged_at, staged_at) END, \
+        updated_at = :at, position = :position WHERE client_key = :client_key AND resource_server = :resource_server";
+    let (uris, staged, staged_at) = (Json(&after.redirect_uris), after.staged.as_ref().map(Json), step.staged_at(at));
+    let mut all = common.to_vec();
+    all.extend_from_slice(named_params! { ":redirect_uris": uris, ":staged": staged, ":staged_at": staged_at });
+    tx.prepare_cached(CHANGED)?.execute(all.as_slice()).map(drop)
+}
+
+fn registration_requested(
+    tx: &Transaction<'_>,
+    server: ResourceServerId,
+    key: ClientKey,
+    envelope: &Envelope,
+    requested: &events::Requested,
+) -> rusqlite::Result<()> {
+    // What is known of the client comes along; where nothing is yet, `client.registered` adds it.
+    const INSERT: &str = "INSERT INTO registrations (client_key, resource_server, tenant, registration_type, status, redirect_uris, \
+        requested_at, updated_at, position, client_life, name_key) \
+        SELECT :client_key, :resource_server, :tenant, :type, :status, :redirect_uris, :at, :at, :position, \
+        coalesce(clients.life, :no_life), coalesce(clients.name_key, '') \
+        FROM (SELECT 1) LEFT JOIN clients ON clients.key = :client_key";
+    let state = Registration::default().evolve(&RegistrationEvent::Requested(requested.clone()));
+    tx.prepare_cached(INSERT)?
+        .execute(named_params! {
+            ":client_key": Id(key.0),
+            ":resource_server": Id(server.0),
+            ":tenant": requested.tenant.as_str(),
+            ":type": requested.registration_type.as_str(),
+            ":status": state.status.as_str(),
+            ":redirect_uris": Json(&state.redirect_uris),
+            ":at": At(envelope.event.recorded_at),
+            ":position": envelope.position.to_backend().cast_signed(),
+            ":no_life": ClientLife(client::Life::Unregistered),
+        })
+        .map(drop)
+}
+
+pub(super) fn resource_server(
+    tx: &Transaction<'_>,
+    id: ResourceServerId,
+    envelope: &Envelope,
+    event: &ResourceServerEvent,
+) -> rusqlite::Result<()> {
+    const SELECT: &str = "SELECT tenant, life, name, resource, modes, suspended_modes, policy FROM resource_servers WHERE id = ?1";
+    const UPSERT: &str = "INSERT INTO resource_servers (id, tenant, life, name, resource, modes, suspended_modes, policy, created_at, \
+        created_position, updated_at) \
+        VALUES (:id, :tenant, :life, :name, :resource, :modes, :suspended, :policy, :at, :position, :at) \
+        ON CONFLICT (id) DO UPDATE SET tenant = :tenant, life = :life, name = :name, resource = :resource, modes = :modes, \
+        suspended_modes = :suspended, policy = :policy, updated_at = :at";
+    let known = tx.prepare_cached(SELECT)?.query_row([Id(id.0)], server_state).optional()?;
+    let server = known.unwrap_or_default().evolve(event);
+    // Without a tenant it was never created, and there is nothing to show.
+    let Some(tenant) = &server.tenant else { return Ok(()) };
+    tx.prepare_cached(UPSERT)?
+        .execute(named_params! {
+            ":id": Id(id.0),
+            ":tenant": tenant.as_str(),
+            ":life": ServerLife(server.life),
+            ":name": server.name,
+            ":resource": server.resource.as_ref().map(WebUri::as_str),
+            ":modes": Json(&server.modes),
+            ":suspended": Json(&server.suspended),
+            ":policy": Json(&server.policy),
+            ":at": At(envelope.event.recorded_at),
+            ":position": envelope.position.to_backend().cast_signed(),
+        })
+        .map(drop)
+}
+
+fn server_state(row: &Row<'_>) -> rusqlite::Result<ResourceServer> {
+    Ok(ResourceServer {
+        tenant: Some(row.get::<_, Word<TenantId>>(0)?.0),
+        life: row.get::<_, ServerLife>(1)?.0,
+        name: row.get(2)?,
+        resource: row.get::<_, Option<Word<WebUri>>>(3)?.map(|word| word.0),
+        modes: row.get::<_, Json<Modes>>(4)?.0,
+        suspended: row.get::<_, Json<Modes>>(5)?.0,
+        policy: row.get::<_, Json<Policy>>(6)?.0,
+    })
+}

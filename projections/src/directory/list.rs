@@ -1,0 +1,152 @@
+//! The list of a resource server's clients: filtered, sorted, and paged by key so that no page costs more than the first.
+
+use std::fmt::Write;
+
+use gatebook_events::identity::ClientKey;
+use rusqlite::{Connection, ToSql};
+use uuid::Uuid;
+
+use super::queries::{Group, count, groups, is_listed, registration_row, server};
+use super::{ClientPage, Directory, ListClients, Sort};
+use crate::column::{ClientLife, Id};
+use crate::cursor::{Cursor, InvalidCursor};
+use crate::read_model::{QueryError, Reader};
+
+impl Reader<Directory> {
+    /// One page of a resource server's clients. A resource server of another tenant has none.
+    pub fn clients(&self, list: &ListClients) -> Result<ClientPage, QueryError> {
+        let after = list.cursor.as_ref().map(|cursor| Place::parse(cursor, list.sort)).transpose()?;
+        self.with(|connection| {
+            let mut page = ClientPage { rows: Vec::new(), next_cursor: None, counts: None };
+            let Some(server) = server(connection, list.resource_server)?.filter(|server| server.tenant == list.tenant) else {
+                return Ok(page);
+            };
+            let mut groups = groups(connection, server.id)?;
+            page.counts = list.cursor.is_none().then(|| count(&server, &groups));
+            groups.retain(|group| {
+                list.registration_type.is_none_or(|kind| kind == group.kind) && is_listed(group.reason(&server), list.status.as_deref())
+            });
+            if groups.is_empty() || list.limit == 0 {
+                return Ok(page);
+            }
+            let mut places = places(connection, list, &groups, after.as_ref())?;
+            if places.len() > list.limit {
+                places.truncate(list.limit);
+                page.next_cursor = places.last().map(|place| place.cursor(list.sort));
+            }
+            for place in places {
+                page.rows.extend(registration_row(connection, &server, place.client)?);
+            }
+            Ok(page)
+        })
+    }
+}
+
+/// Where a row stands in the order of a list.
+struct Place {
+    key: SortKey,
+    client: ClientKey,
+}
+
+enum SortKey {
+    Time(i64),
+    Name(String),
+}
+
+impl Place {
+    fn cursor(&self, sort: Sort) -> Cursor {
+        let client = self.client.to_string();
+        match &self.key {
+            SortKey::Time(micros) => Cursor::of_parts([sort.as_str(), &client, &micros.to_string()]),
+            SortKey::Name(name) => Cursor::of_parts([sort.as_str(), &client, name]),
+        }
+    }
+
+    fn parse(cursor: &Cursor, expected: Sort) -> Result<Self, InvalidCursor> {
+        let [sort, client, key] = cursor.parts()?;
+        if sort != expected.as_str() {
+            return Err(InvalidCursor);
+        }
+        let key = match expected {
+            Sort::NewestFirst | Sort::OldestFirst => SortKey::Time(key.parse().map_err(|_| InvalidCursor)?),
+            Sort::Name => SortKey::Name(key.to_owned()),
+        };
+        Ok(Self { key, client: ClientKey(Uuid::try_parse(client).map_err(|_| InvalidCursor)?) })
+    }
+}
+
+/// The places of one page, and of one row more where there is one.
+fn places(connection: &Connection, list: &ListClients, groups: &[Group], after: Option<&Place>) -> Result<Vec<Place>, QueryError> {
+    let server = Id(list.resource_server.0);
+    let limit = i64::try_from(list.limit).unwrap_or(i64::MAX).saturating_add(1);
+    let text = list.text.as_deref().map(str::to_lowercase);
+    let client = after.map(|place| Id(place.client.0));
+    let mut parameters: Vec<(&str, &dyn ToSql)> = vec![(":server", &server), (":limit", &limit)];
+    let mut filter = String::new();
+    if let Some(place) = after {
+        match &place.key {
+            SortKey::Time(micros) => parameters.push((":key", micros)),
+            SortKey::Name(name) => parameters.push((":key", name)),
+        }
+        parameters.push((":client", &client));
+        filter.push_str(match list.sort {
+            Sort::NewestFirst => " AND (requested_at, client_key) < (:key, :client)",
+            Sort::OldestFirst => " AND (requested_at, client_key) > (:key, :client)",
+            Sort::Name => " AND (name_key, client_key) > (:key, :client)",
+        });
+    }
+    // `instr` looks for the text itself: no character of it is a wildcard.
+    if let Some(text) = &text {
+        parameters.push((":text", text));
+        filter.push_str(" AND instr((SELECT search FROM clients WHERE key = client_key), :text) > 0");
+    }
+    if let Some(family) = &list.family {
+        parameters.push((":family", family));
+        filter.push_str(" AND (SELECT family FROM clients WHERE key = client_key) = :family");
+    }
+    let sql = match list.sort {
+        Sort::NewestFirst => by_time(groups, &filter, "DESC"),
+        Sort::OldestFirst => by_time(groups, &filter, "ASC"),
+        Sort::Name => by_name(groups, &filter),
+    };
+    let mut statement = connection.prepare_cached(&sql)?;
+    let rows = statement.query_map(parameters.as_slice(), |row| {
+        let key = match list.sort {
+            Sort::NewestFirst | Sort::OldestFirst => SortKey::Time(row.get(0)?),
+            Sort::Name => SortKey::Name(row.get(0)?),
+        };
+        Ok(Place { key, client: ClientKey(row.get::<_, Id>(1)?.0) })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Every group is one range of the index, already in order; SQLite merges them and stops at the limit.
+fn by_time(groups: &[Group], filter: &str, direction: &str) -> String {
+    let mut sql = String::new();
+    for (index, group) in groups.iter().enumerate() {
+        let union = if index == 0 { "" } else { " UNION ALL " };
+        // Writing to a String cannot fail, and the words are of closed lists.
+        let _ = write!(
+            sql,
+            "{union}SELECT requested_at, client_key FROM registrations INDEXED BY registrations_by_time \
+             WHERE resource_server = :server AND client_life = '{}' AND status = '{}' AND registration_type = '{}'{filter}",
+            ClientLife(group.client).as_str(),
+            group.status.as_str(),
+            group.kind.as_str()
+        );
+    }
+    let _ = write!(sql, " ORDER BY 1 {direction}, 2 {direction} LIMIT :limit");
+    sql
+}
+
+fn by_name(groups: &[Group], filter: &str) -> String {
+    let mut listed = String::new();
+    for group in groups {
+        let comma = if listed.is_empty() { "" } else { ", " };
+        let _ = write!(listed, "{comma}('{}', '{}', '{}')", ClientLife(group.client).as_str(), group.status.as_str(), group.kind.as_str());
+    }
+    format!(
+        "SELECT name_key, client_key FROM registrations INDEXED BY registrations_by_name WHERE resource_server = :server \
+         AND (client_life, status, registration_type) IN (VALUES {listed}){filter} ORDER BY name_key, client_key LIMIT :limit"
+    )
+}

@@ -1,0 +1,222 @@
+//! What can be asked of the directory about one thing; the list is in `list`.
+
+use gatebook_events::envelope::Position;
+use gatebook_events::identity::{ClientId, ClientKey, ResourceServerId, TenantId};
+use gatebook_events::redirect::WebUri;
+use gatebook_events::registration::Status;
+use gatebook_events::resource_server::{self, Modes, RegistrationType};
+use gatebook_events::standing::{Facts, Reason, standing};
+use gatebook_events::{client, metadata::ClientMetadata};
+use rusqlite::{Connection, OptionalExtension, Row};
+
+use super::{Counts, Directory, RegistrationRow, ResourceServerRow};
+use crate::column::{At, ClientLife, Id, Json, ServerLife, Word};
+use crate::read_model::{QueryError, Reader};
+use crate::registration;
+
+const SERVER: &str =
+    "SELECT id, tenant, name, resource, life, modes, suspended_modes, policy, created_at, updated_at FROM resource_servers";
+
+impl Reader<Directory> {
+    /// A tenant's resource servers, retired ones too, in the order in which they were created.
+    pub fn resource_servers(&self, tenant: &TenantId) -> Result<Vec<ResourceServerRow>, QueryError> {
+        self.with(|connection| {
+            let mut statement = connection.prepare_cached(&format!("{SERVER} WHERE tenant = ?1 ORDER BY created_position"))?;
+            let rows = statement.query_map([tenant.as_str()], server_row)?.collect::<Result<Vec<_>, _>>()?;
+            rows.into_iter().map(|row| with_counts(connection, row)).collect()
+        })
+    }
+
+    /// One of a tenant's resource servers, retired or not.
+    pub fn resource_server(&self, tenant: &TenantId, id: ResourceServerId) -> Result<Option<ResourceServerRow>, QueryError> {
+        self.with(|connection| {
+            let server = server(connection, id)?.filter(|server| server.tenant == *tenant);
+            server.map(|server| with_counts(connection, server)).transpose()
+        })
+    }
+
+    /// A resource server of any tenant, for doors that are open to all.
+    pub fn any_resource_server(&self, id: ResourceServerId) -> Result<Option<ResourceServerRow>, QueryError> {
+        self.with(|connection| server(connection, id)?.map(|server| with_counts(connection, server)).transpose())
+    }
+
+    /// The resource server that a resource identifier (RFC 8707 §2) means: of the active ones that claim it, the first created.
+    pub fn resource_server_for(&self, resource: &str) -> Result<Option<ResourceServerId>, QueryError> {
+        const SELECT: &str = "SELECT id FROM resource_servers WHERE life = 'active' AND resource = ?1 ORDER BY created_position LIMIT 1";
+        self.with(|connection| Ok(connection.prepare_cached(SELECT)?.query_row([resource], server_id).optional()?))
+    }
+
+    /// The tenant's own active resource server with this resource identifier.
+    pub fn tenant_has_resource(&self, tenant: &TenantId, resource: &str) -> Result<Option<ResourceServerId>, QueryError> {
+        const SELECT: &str = "SELECT id FROM resource_servers WHERE life = 'active' AND resource = ?1 AND tenant = ?2 \
+            ORDER BY created_position LIMIT 1";
+        self.with(|connection| Ok(connection.prepare_cached(SELECT)?.query_row((resource, tenant.as_str()), server_id).optional()?))
+    }
+
+    /// The instance's only active resource server; none where there are several.
+    pub fn only_resource_server(&self) -> Result<Option<ResourceServerId>, QueryError> {
+        self.with(|connection| {
+            let mut statement = connection.prepare_cached("SELECT id FROM resource_servers WHERE life = 'active' LIMIT 2")?;
+            let ids = statement.query_map([], server_id)?.collect::<Result<Vec<_>, _>>()?;
+            Ok(if let [only] = ids.as_slice() { Some(*only) } else { None })
+        })
+    }
+
+    /// A client's registration at one of the tenant's resource servers.
+    pub fn client(&self, tenant: &TenantId, id: ResourceServerId, client_id: &ClientId) -> Result<Option<RegistrationRow>, QueryError> {
+        self.with(|connection| {
+            let Some(server) = server(connection, id)?.filter(|server| server.tenant == *tenant) else { return Ok(None) };
+            let found = registration_row(connection, &server, client_id.key())?;
+            Ok(found.filter(|row| row.client_id == *client_id))
+        })
+    }
+
+    /// Where a client is registered, and whose resource servers those are.
+    pub fn registrations_of(&self, key: ClientKey) -> Result<Vec<(ResourceServerId, TenantId)>, QueryError> {
+        const SELECT: &str =
+            "SELECT resource_server, tenant FROM registrations WHERE client_key = ?1 ORDER BY requested_at, resource_server";
+        self.with(|connection| {
+            let mut statement = connection.prepare_cached(SELECT)?;
+            let rows = statement.query_map([Id(key.0)], |row| Ok((server_id(row)?, row.get::<_, Word<TenantId>>(1)?.0)))?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+    }
+}
+
+pub(super) fn server(connection: &Connection, id: ResourceServerId) -> rusqlite::Result<Option<ResourceServerRow>> {
+    connection.prepare_cached(&format!("{SERVER} WHERE id = ?1"))?.query_row([Id(id.0)], server_row).optional()
+}
+
+fn server_id(row: &Row<'_>) -> rusqlite::Result<ResourceServerId> {
+    row.get::<_, Id>(0).map(|id| ResourceServerId(id.0))
+}
+
+fn server_row(row: &Row<'_>) -> rusqlite::Result<ResourceServerRow> {
+    Ok(ResourceServerRow {
+        id: server_id(row)?,
+        tenant: row.get::<_, Word<TenantId>>(1)?.0,
+        name: row.get(2)?,
+        resource: row.get::<_, Option<Word<WebUri>>>(3)?.map(|word| word.0),
+        life: row.get::<_, ServerLife>(4)?.0,
+        registration_modes: row.get::<_, Json<Modes>>(5)?.0,
+        suspended_modes: row.get::<_, Json<Modes>>(6)?.0,
+        policy: row.get::<_, Json<resource_server::Policy>>(7)?.0,
+        created_at: row.get::<_, At>(8)?.0,
+        updated_at: row.get::<_, At>(9)?.0,
+        counts: Counts::default(),
+    })
+}
+
+fn with_counts(connection: &Connection, mut server: ResourceServerRow) -> Result<ResourceServerRow, QueryError> {
+    server.counts = count(&server, &groups(connection, server.id)?);
+    Ok(server)
+}
+
+/// The registrations of a resource server that stand alike.
+pub(super) struct Group {
+    pub(super) client: client::Life,
+    pub(super) status: Status,
+    pub(super) kind: RegistrationType,
+    number: u64,
+}
+
+impl Group {
+    /// Why those may or may not act.
+    pub(super) fn reason(&self, server: &ResourceServerRow) -> Reason {
+        reason(server, self.client, self.status, self.kind)
+    }
+}
+
+fn reason(server: &ResourceServerRow, client: client::Life, registration: Status, kind: RegistrationType) -> Reason {
+    standing(Facts { client, registration, resource_server: server.life, mode_suspended: server.suspended_modes.contains(&kind) })
+}
+
+/// The groups that have members.
+pub(super) fn groups(connection: &Connection, id: ResourceServerId) -> rusqlite::Result<Vec<Group>> {
+    const SELECT: &str = "SELECT client_life, status, registration_type, number FROM counts WHERE resource_server = ?1";
+    let mut statement = connection.prepare_cached(SELECT)?;
+    let groups = statement.query_map([Id(id.0)], |row| {
+        Ok(Group {
+            client: row.get::<_, ClientLife>(0)?.0,
+            status: row.get::<_, Word<Status>>(1)?.0,
+            kind: row.get::<_, Word<RegistrationType>>(2)?.0,
+            number: row.get::<_, i64>(3)?.cast_unsigned(),
+        })
+    })?;
+    groups.collect()
+}
+
+pub(super) fn count(server: &ResourceServerRow, groups: &[Group]) -> Counts {
+    let mut counts = Counts { by_type: RegistrationType::ALL.map(|kind| (kind, 0)).into(), ..Counts::default() };
+    for group in groups {
+        let reason = group.reason(server);
+        if is_listed(reason, None) {
+            counts.total += group.number;
+            *counts.by_type.entry(group.kind).or_default() += group.number;
+        }
+        if is_listed(reason, Some(reason.status())) {
+            *counts.by_status.entry(reason.status()).or_default() += group.number;
+        }
+    }
+    counts
+}
+
+/// Whether a list with this status filter shows registrations that stand so.
+pub(super) fn is_listed(reason: Reason, status: Option<&str>) -> bool {
+    match (reason, status) {
+        // Its client has not come yet.
+        (Reason::NotRegistered, _) | (Reason::ClientDeleted, None) => false,
+        (reason, Some(status)) => reason.status() == status,
+        (_, None) => true,
+    }
+}
+
+/// A client's registration; none while only one of the two has come.
+pub(super) fn registration_row(
+    connection: &Connection,
+    server: &ResourceServerRow,
+    key: ClientKey,
+) -> rusqlite::Result<Option<RegistrationRow>> {
+    let sql = format!(
+        "SELECT {}, staged_at, note, requested_at, decided_at, max(registrations.updated_at, clients.updated_at), position, \
+         client_id, life, home, issued_at, metadata, has_secret, secret_expires_at, family \
+         FROM registrations JOIN clients ON clients.key = registrations.client_key WHERE client_key = ?1 AND resource_server = ?2",
+        registration::STATE.replace("registration_type", "registrations.registration_type")
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let found = statement.query_row((Id(key.0), Id(server.id.0)), |row| {
+        let state = registration::state(row, 0)?;
+        let kind = row.get::<_, Word<RegistrationType>>(1)?.0;
+        let client_life = row.get::<_, ClientLife>(14)?.0;
+        Ok(RegistrationRow {
+            client_key: key,
+            client_id: row.get::<_, Word<ClientId>>(13)?.0,
+            tenant: row.get::<_, Word<TenantId>>(0)?.0,
+            resource_server: server.id,
+            registration_type: kind,
+            reason: reason(server, client_life, state.status, kind),
+            registration_status: state.status,
+            client_life,
+            note: row.get(8)?,
+            denied_until: state.denied_until,
+            metadata: row.get::<_, Json<ClientMetadata>>(17)?.0,
+            redirect_uris: state.redirect_uris,
+            staged: state.staged,
+            staged_at: time(row, 7)?,
+            has_secret: row.get(18)?,
+            secret_expires_at: time(row, 19)?,
+            home: row.get::<_, Option<Word<TenantId>>>(15)?.map(|word| word.0),
+            family: row.get(20)?,
+            issued_at: row.get::<_, At>(16)?.0,
+            requested_at: row.get::<_, At>(9)?.0,
+            decided_at: time(row, 10)?,
+            updated_at: row.get::<_, At>(11)?.0,
+            position: Position::from_backend(row.get::<_, i64>(12)?.cast_unsigned()),
+        })
+    });
+    found.optional()
+}
+
+fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<chrono::DateTime<chrono::Utc>>> {
+    row.get::<_, Option<At>>(column).map(|at| at.map(|at| at.0))
+}

@@ -1,0 +1,88 @@
+//! The tables of the directory.
+
+/// What makes the empty tables.
+///
+/// A registration's effective status is not a column. It follows from the client's life and the registration's status, which
+/// are kept, and from the resource server's life and modes, which every query has at hand; `standing` puts them together. So
+/// retiring a resource server or switching a mode off for a million clients changes one row, and no list can be out of date.
+/// The lists are merged from one index range for each combination that occurs, which `counts` knows.
+pub(super) const SCHEMA: &str = "
+CREATE TABLE resource_servers (
+    id BLOB PRIMARY KEY NOT NULL,
+    tenant TEXT NOT NULL,
+    life TEXT NOT NULL,
+    name TEXT NOT NULL,
+    resource TEXT,
+    modes TEXT NOT NULL,
+    suspended_modes TEXT NOT NULL,
+    policy TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    created_position INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX resource_servers_of_tenant ON resource_servers (tenant, created_position);
+CREATE INDEX active_resources ON resource_servers (resource, created_position) WHERE life = 'active';
+
+CREATE TABLE clients (
+    key BLOB PRIMARY KEY NOT NULL,
+    client_id TEXT NOT NULL,
+    registration_type TEXT NOT NULL,
+    life TEXT NOT NULL,
+    home TEXT,
+    issued_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    metadata TEXT NOT NULL,
+    has_secret INTEGER NOT NULL,
+    secret_expires_at INTEGER,
+    name_key TEXT NOT NULL,
+    family TEXT NOT NULL,
+    search TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE registrations (
+    client_key BLOB NOT NULL,
+    resource_server BLOB NOT NULL,
+    tenant TEXT NOT NULL,
+    registration_type TEXT NOT NULL,
+    status TEXT NOT NULL,
+    before_revocation TEXT,
+    denied_until INTEGER,
+    redirect_uris TEXT NOT NULL,
+    staged TEXT,
+    staged_at INTEGER,
+    note TEXT,
+    requested_at INTEGER NOT NULL,
+    decided_at INTEGER,
+    updated_at INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    client_life TEXT NOT NULL,
+    name_key TEXT NOT NULL,
+    PRIMARY KEY (client_key, resource_server)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX registrations_by_time ON registrations
+    (resource_server, client_life, status, registration_type, requested_at, client_key);
+CREATE INDEX registrations_by_name ON registrations (resource_server, name_key, client_key);
+
+CREATE TABLE counts (
+    resource_server BLOB NOT NULL,
+    client_life TEXT NOT NULL,
+    status TEXT NOT NULL,
+    registration_type TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    PRIMARY KEY (resource_server, client_life, status, registration_type)
+) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER count_new AFTER INSERT ON registrations BEGIN
+    INSERT INTO counts VALUES (new.resource_server, new.client_life, new.status, new.registration_type, 1)
+        ON CONFLICT DO UPDATE SET number = number + 1;
+END;
+CREATE TRIGGER count_changed AFTER UPDATE OF client_life, status, registration_type ON registrations
+WHEN old.client_life <> new.client_life OR old.status <> new.status OR old.registration_type <> new.registration_type BEGIN
+    UPDATE counts SET number = number - 1 WHERE resource_server = old.resource_server AND client_life = old.client_life
+        AND status = old.status AND registration_type = old.registration_type;
+    DELETE FROM counts WHERE resource_server = old.resource_server AND client_life = old.client_life
+        AND status = old.status AND registration_type = old.registration_type AND number = 0;
+    INSERT INTO counts VALUES (new.resource_server, new.client_life, new.status, new.registration_type, 1)
+        ON CONFLICT DO UPDATE SET number = number + 1;
+END;
+";

@@ -1,0 +1,154 @@
+//! The history: one row an event, for auditors, exports and live streams. Hashes of secrets are kept out of what is shown.
+
+use chrono::{DateTime, Utc};
+use gatebook_events::envelope::{ActorKind, Envelope, EventId, Position};
+use gatebook_events::identity::{ClientId, ClientKey, ResourceServerId, TenantId};
+use rusqlite::Transaction;
+
+use crate::read_model::{ApplyError, Projection};
+
+mod apply;
+mod queries;
+
+/// One row an event. Ask through `Reader<History>`.
+#[derive(Debug, Clone, Copy)]
+pub struct History;
+
+/// A Gatebook-drawn `client_id` is its key as text; `client_ids` holds only the others.
+const SCHEMA: &str = "
+CREATE TABLE events (
+    position INTEGER PRIMARY KEY NOT NULL,
+    id BLOB NOT NULL,
+    name TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    recorded_at INTEGER NOT NULL,
+    tenant TEXT,
+    resource_server BLOB,
+    client_key BLOB,
+    actor_kind TEXT NOT NULL,
+    actor_id TEXT,
+    actor_via TEXT,
+    request_id TEXT,
+    causation_id BLOB,
+    origin TEXT,
+    stream TEXT NOT NULL,
+    data TEXT NOT NULL
+) STRICT;
+CREATE INDEX events_by_id ON events (id);
+CREATE INDEX events_of_tenant ON events (tenant, position) WHERE tenant IS NOT NULL;
+CREATE INDEX events_of_client ON events (client_key, position) WHERE client_key IS NOT NULL;
+CREATE INDEX events_of_resource_server ON events (resource_server, position) WHERE resource_server IS NOT NULL;
+
+CREATE TABLE client_ids (
+    key BLOB PRIMARY KEY NOT NULL,
+    client_id TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+";
+
+impl Projection for History {
+    const NAME: &'static str = "history";
+    const VERSION: u32 = 1;
+    const SCHEMA: &'static str = SCHEMA;
+
+    fn handles(_event_name: &str) -> bool {
+        true
+    }
+
+    fn apply(tx: &Transaction<'_>, envelope: &Envelope) -> Result<(), ApplyError> {
+        apply::apply(tx, envelope)
+    }
+}
+
+/// An event as an auditor sees it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HistoryRow {
+    /// Where it stands among all events.
+    pub position: Position,
+    /// Its id.
+    pub id: EventId,
+    /// Its stored name.
+    pub name: String,
+    /// The version of its stored shape.
+    pub version: u16,
+    /// When the command was accepted.
+    pub recorded_at: DateTime<Utc>,
+    /// Whose history it belongs to.
+    pub tenant: Option<TenantId>,
+    /// The resource server that it is about.
+    pub resource_server: Option<ResourceServerId>,
+    /// The client that it is about.
+    pub client_key: Option<ClientKey>,
+    /// That client's public identifier.
+    pub client_id: Option<ClientId>,
+    /// The kind of party that caused it.
+    pub actor_kind: ActorKind,
+    /// Who that was.
+    pub actor_id: Option<String>,
+    /// The door that was used.
+    pub actor_via: Option<String>,
+    /// The `X-Request-Id` of the call.
+    pub request_id: Option<String>,
+    /// The event that it follows from.
+    pub causation_id: Option<EventId>,
+    /// The network that the call came from.
+    pub origin: Option<String>,
+    /// The stream that it stands in.
+    pub stream: String,
+    /// Its own members as a JSON object, with hashes of secrets kept out.
+    pub data: String,
+}
+
+/// Which events, and in which order.
+#[derive(Debug, Clone)]
+pub struct HistoryQuery {
+    /// Whose history.
+    pub tenant: TenantId,
+    /// Only about this resource server and registrations there.
+    pub resource_server: Option<ResourceServerId>,
+    /// Only about this client and its registrations.
+    pub client_id: Option<ClientId>,
+    /// Only caused by this party, given by its id or its kind.
+    pub actor: Option<String>,
+    /// Only with this stored name.
+    pub event_name: Option<String>,
+    /// Only recorded then or later.
+    pub since: Option<DateTime<Utc>>,
+    /// Only recorded before then.
+    pub until: Option<DateTime<Utc>>,
+    /// The position of the last event of the page before.
+    pub cursor: Option<Position>,
+    /// Whether the last event comes first.
+    pub newest_first: bool,
+    /// The most rows on a page.
+    pub limit: usize,
+}
+
+impl HistoryQuery {
+    /// The first page of all, newest first.
+    pub fn all(tenant: TenantId, limit: usize) -> Self {
+        Self {
+            tenant,
+            resource_server: None,
+            client_id: None,
+            actor: None,
+            event_name: None,
+            since: None,
+            until: None,
+            cursor: None,
+            newest_first: true,
+            limit,
+        }
+    }
+}
+
+/// One page of history.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HistoryPage {
+    /// The events in order.
+    pub rows: Vec<HistoryRow>,
+    /// The position to go on from; none on the last page.
+    pub next_cursor: Option<Position>,
+}
+
+#[cfg(test)]
+mod tests;

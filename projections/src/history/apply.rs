@@ -1,0 +1,145 @@
+//! What is kept of each event for the history.
+
+use std::borrow::Cow;
+
+use gatebook_events::client::ClientEvent;
+use gatebook_events::codec::{self, AnyEvent};
+use gatebook_events::envelope::{Envelope, Meta};
+use gatebook_events::identity::{ClientId, ClientKey, ResourceServerId, Stream, TenantId};
+use gatebook_events::registration::RegistrationEvent;
+use gatebook_events::resource_server::ResourceServerEvent;
+use rusqlite::{Transaction, named_params};
+use serde_json::Value;
+
+use crate::column::{At, Id};
+use crate::read_model::ApplyError;
+
+const KEPT_OUT: &str = "[kept out]";
+
+pub(super) fn apply(tx: &Transaction<'_>, envelope: &Envelope) -> Result<(), ApplyError> {
+    const INSERT: &str = "INSERT INTO events (position, id, name, version, recorded_at, tenant, resource_server, client_key, actor_kind, \
+        actor_id, actor_via, request_id, causation_id, origin, stream, data) \
+        VALUES (:position, :id, :name, :version, :recorded_at, :tenant, :resource_server, :client_key, :actor_kind, \
+        :actor_id, :actor_via, :request_id, :causation_id, :origin, :stream, :data)";
+    let (stream, event) = codec::decode(envelope)?;
+    let stored = &envelope.event;
+    let meta: Meta = serde_json::from_str(&stored.meta).map_err(ApplyError::Meta)?;
+    let about = About::of(&event);
+    let (resource_server, client_key) = subjects(stream);
+    if let (Some(key), Some(client_id)) = (client_key, about.client_id) {
+        keep_client_id(tx, key, client_id)?;
+    }
+    let data = if about.has_secrets { without_secrets(&stored.data)? } else { Cow::Borrowed(&*stored.data) };
+    // The client of a metadata document belongs to no tenant: `queries` is where its events would be shown to the tenants
+    // that have a registration of it.
+    let tenant = meta.tenant.as_ref().or(about.tenant);
+    tx.prepare_cached(INSERT)?.execute(named_params! {
+        ":position": envelope.position.to_backend().cast_signed(),
+        ":id": Id(stored.id.0),
+        ":name": &*stored.name,
+        ":version": stored.version,
+        ":recorded_at": At(stored.recorded_at),
+        ":tenant": tenant.map(TenantId::as_str),
+        ":resource_server": resource_server.map(|id| Id(id.0)),
+        ":client_key": client_key.map(|key| Id(key.0)),
+        ":actor_kind": meta.actor.kind.as_str(),
+        ":actor_id": meta.actor.id,
+        ":actor_via": meta.actor.via,
+        ":request_id": meta.request_id,
+        ":causation_id": meta.causation_id.map(|id| Id(id.0)),
+        ":origin": meta.origin,
+        ":stream": envelope.stream.as_str(),
+        ":data": data,
+    })?;
+    Ok(())
+}
+
+/// What an event says beside its envelope.
+#[derive(Default)]
+struct About<'a> {
+    client_id: Option<&'a ClientId>,
+    tenant: Option<&'a TenantId>,
+    has_secrets: bool,
+}
+
+impl<'a> About<'a> {
+    fn of(event: &'a AnyEvent) -> Self {
+        match event {
+            AnyEvent::Client(event) => Self::of_client(event),
+            AnyEvent::Registration(event) => Self::of_registration(event),
+            AnyEvent::ResourceServer(event) => Self::of_resource_server(event),
+        }
+    }
+
+    fn of_client(event: &'a ClientEvent) -> Self {
+        match event {
+            ClientEvent::Registered(registered) => {
+                Self { client_id: Some(&registered.client_id), tenant: registered.home.as_ref(), has_secrets: true }
+            }
+            ClientEvent::MetadataUpdated(_) | ClientEvent::SecretRotated(_) | ClientEvent::RegistrationTokenRotated(_) => {
+                Self { has_secrets: true, ..Self::default() }
+            }
+            ClientEvent::SecretRevoked(_) | ClientEvent::Deleted(_) => Self::default(),
+        }
+    }
+
+    fn of_registration(event: &'a RegistrationEvent) -> Self {
+        match event {
+            RegistrationEvent::Requested(requested) => {
+                Self { client_id: Some(&requested.client_id), tenant: Some(&requested.tenant), has_secrets: false }
+            }
+            RegistrationEvent::Approved(_)
+            | RegistrationEvent::Denied(_)
+            | RegistrationEvent::Suspended(_)
+            | RegistrationEvent::Reinstated(_)
+            | RegistrationEvent::Revoked(_)
+            | RegistrationEvent::Restored(_)
+            | RegistrationEvent::RedirectsStaged(_)
+            | RegistrationEvent::RedirectsApproved(_)
+            | RegistrationEvent::RedirectsRejected(_)
+            | RegistrationEvent::RedirectsSuperseded(_)
+            | RegistrationEvent::RedirectsNarrowed(_) => Self::default(),
+        }
+    }
+
+    fn of_resource_server(event: &'a ResourceServerEvent) -> Self {
+        match event {
+            ResourceServerEvent::Created(created) => Self { tenant: Some(&created.tenant), ..Self::default() },
+            ResourceServerEvent::Renamed(_)
+            | ResourceServerEvent::ModesChanged(_)
+            | ResourceServerEvent::PolicyChanged(_)
+            | ResourceServerEvent::Retired(_) => Self::default(),
+        }
+    }
+}
+
+fn subjects(stream: Stream) -> (Option<ResourceServerId>, Option<ClientKey>) {
+    match stream {
+        Stream::Client(key) => (None, Some(key)),
+        Stream::Registration(server, key) => (Some(server), Some(key)),
+        Stream::ResourceServer(id) => (Some(id), None),
+    }
+}
+
+fn keep_client_id(tx: &Transaction<'_>, key: ClientKey, client_id: &ClientId) -> rusqlite::Result<()> {
+    if ClientId::of_key(key) == *client_id {
+        return Ok(());
+    }
+    tx.prepare_cached("INSERT OR IGNORE INTO client_ids (key, client_id) VALUES (?1, ?2)")?
+        .execute((Id(key.0), client_id.as_str()))
+        .map(drop)
+}
+
+/// The data with what would help to guess a secret taken out. That there was one, and when it ends, stays.
+fn without_secrets(data: &str) -> Result<Cow<'_, str>, ApplyError> {
+    if !data.contains("\"secret\"") && !data.contains("\"registration_token\"") {
+        return Ok(Cow::Borrowed(data));
+    }
+    let mut shown: Value = serde_json::from_str(data).map_err(ApplyError::Data)?;
+    for path in ["/secret/hash", "/registration_token"] {
+        if let Some(hash) = shown.pointer_mut(path) {
+            *hash = Value::from(KEPT_OUT);
+        }
+    }
+    Ok(Cow::Owned(shown.to_string()))
+}

@@ -1,0 +1,102 @@
+//! What can be asked of the history.
+
+use gatebook_events::envelope::{ActorKind, EventId, Position};
+use gatebook_events::identity::{ClientId, ClientKey, ResourceServerId, TenantId};
+use rusqlite::{Connection, OptionalExtension, Row, ToSql};
+
+use super::{History, HistoryPage, HistoryQuery, HistoryRow};
+use crate::column::{At, Id, Word};
+use crate::read_model::{QueryError, Reader};
+
+const COLUMNS: &str = "position, id, name, version, recorded_at, tenant, resource_server, client_key, \
+    (SELECT client_id FROM client_ids WHERE key = client_key), actor_kind, actor_id, actor_via, request_id, causation_id, origin, stream, data";
+
+impl Reader<History> {
+    /// One page of a tenant's history.
+    pub fn events(&self, query: &HistoryQuery) -> Result<HistoryPage, QueryError> {
+        self.with(|connection| {
+            let mut rows = rows(connection, query, query.limit.saturating_add(1))?;
+            let mut next_cursor = None;
+            if rows.len() > query.limit {
+                rows.truncate(query.limit);
+                next_cursor = rows.last().map(|row| row.position);
+            }
+            Ok(HistoryPage { rows, next_cursor })
+        })
+    }
+
+    /// One event of a tenant's history.
+    pub fn event(&self, tenant: &TenantId, id: EventId) -> Result<Option<HistoryRow>, QueryError> {
+        self.with(|connection| {
+            let mut statement = connection.prepare_cached(&format!("SELECT {COLUMNS} FROM events WHERE id = ?1 AND +tenant = ?2"))?;
+            Ok(statement.query_row((Id(id.0), tenant.as_str()), history_row).optional()?)
+        })
+    }
+
+    /// The tenant's events after a position, for a stream that goes on.
+    pub fn after(&self, tenant: &TenantId, position: Position, limit: usize) -> Result<Vec<HistoryRow>, QueryError> {
+        let query = HistoryQuery { cursor: Some(position), newest_first: false, ..HistoryQuery::all(tenant.clone(), limit) };
+        self.with(|connection| Ok(rows(connection, &query, limit)?))
+    }
+}
+
+fn rows(connection: &Connection, query: &HistoryQuery, limit: usize) -> rusqlite::Result<Vec<HistoryRow>> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let server = query.resource_server.map(|id| Id(id.0));
+    let client = query.client_id.as_ref().map(|client_id| Id(client_id.key().0));
+    let (since, until) = (query.since.map(At), query.until.map(At));
+    let cursor = query.cursor.map(|position| position.to_backend().cast_signed());
+    let tenant = query.tenant.as_str();
+    let mut parameters: Vec<(&str, &dyn ToSql)> = vec![(":tenant", &tenant), (":limit", &limit)];
+    // The narrowest index there is; without the hints SQLite would have to guess how many events a client or a tenant has.
+    let mut filter = String::from(match (client, server) {
+        (Some(_), _) => " INDEXED BY events_of_client WHERE tenant = :tenant",
+        (None, Some(_)) => " INDEXED BY events_of_resource_server WHERE tenant = :tenant",
+        (None, None) => " INDEXED BY events_of_tenant WHERE tenant = :tenant",
+    });
+    let (actor, name) = (query.actor.as_deref(), query.event_name.as_deref());
+    let past = if query.newest_first { " AND position < :cursor" } else { " AND position > :cursor" };
+    for (condition, parameter, value) in [
+        (" AND client_key = :client", ":client", client.as_ref().map(|value| value as &dyn ToSql)),
+        (" AND resource_server = :server", ":server", server.as_ref().map(|value| value as &dyn ToSql)),
+        (" AND (actor_id = :actor OR actor_kind = :actor)", ":actor", actor.as_ref().map(|value| value as &dyn ToSql)),
+        (" AND name = :name", ":name", name.as_ref().map(|value| value as &dyn ToSql)),
+        (" AND recorded_at >= :since", ":since", since.as_ref().map(|value| value as &dyn ToSql)),
+        (" AND recorded_at < :until", ":until", until.as_ref().map(|value| value as &dyn ToSql)),
+        (past, ":cursor", cursor.as_ref().map(|value| value as &dyn ToSql)),
+    ] {
+        if let Some(value) = value {
+            filter.push_str(condition);
+            parameters.push((parameter, value));
+        }
+    }
+    let direction = if query.newest_first { "DESC" } else { "ASC" };
+    let sql = format!("SELECT {COLUMNS} FROM events{filter} ORDER BY position {direction} LIMIT :limit");
+    let mut statement = connection.prepare_cached(&sql)?;
+    statement.query_map(parameters.as_slice(), history_row)?.collect()
+}
+
+fn history_row(row: &Row<'_>) -> rusqlite::Result<HistoryRow> {
+    let id = |column: usize| row.get::<_, Option<Id>>(column).map(|id| id.map(|id| id.0));
+    let client_key = id(7)?.map(ClientKey);
+    let other_name = row.get::<_, Option<Word<ClientId>>>(8)?.map(|word| word.0);
+    Ok(HistoryRow {
+        position: Position::from_backend(row.get::<_, i64>(0)?.cast_unsigned()),
+        id: EventId(row.get::<_, Id>(1)?.0),
+        name: row.get(2)?,
+        version: row.get(3)?,
+        recorded_at: row.get::<_, At>(4)?.0,
+        tenant: row.get::<_, Option<Word<TenantId>>>(5)?.map(|word| word.0),
+        resource_server: id(6)?.map(ResourceServerId),
+        client_key,
+        client_id: other_name.or(client_key.map(ClientId::of_key)),
+        actor_kind: row.get::<_, Word<ActorKind>>(9)?.0,
+        actor_id: row.get(10)?,
+        actor_via: row.get(11)?,
+        request_id: row.get(12)?,
+        causation_id: id(13)?.map(EventId),
+        origin: row.get(14)?,
+        stream: row.get(15)?,
+        data: row.get(16)?,
+    })
+}

@@ -1,0 +1,188 @@
+//! Read models: one SQLite file per projection and version, rows and checkpoint in one transaction.
+
+use std::marker::PhantomData;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use gatebook_events::envelope::{Envelope, Position};
+use rusqlite::{Connection, Transaction};
+
+mod error;
+mod files;
+mod reader;
+
+pub use error::{ApplyError, OpenError, ProjectionError, QueryError};
+pub use reader::Reader;
+
+/// How events look to one kind of reader: tables, and what each event does to them.
+pub trait Projection: Send + Sync + 'static {
+    /// The name of its file, and what it is called in `/authsec/projections`.
+    const NAME: &'static str;
+    /// Counts up whenever the tables or what is written into them change. Read models are rebuilt, not migrated.
+    const VERSION: u32;
+    /// The statements that create the empty tables.
+    const SCHEMA: &'static str;
+
+    /// Whether an event of this name can change a row. Others only move the checkpoint.
+    fn handles(event_name: &str) -> bool;
+
+    /// Writes what the event changes. Deterministic: nothing but the rows and the event may have a part in it.
+    fn apply(tx: &Transaction<'_>, envelope: &Envelope) -> Result<(), ApplyError>;
+}
+
+/// The tables of one projection, open for writing. There is one writer, and as many [`Reader`]s as are wanted.
+#[derive(Debug)]
+pub struct ReadModel<P> {
+    // Dropped, and so closed, before the readers' connections.
+    connection: Connection,
+    position: Position,
+    dir: PathBuf,
+    kind: Kind,
+    reader: Reader<P>,
+    projection: PhantomData<P>,
+}
+
+/// Which of its two files a read model is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// The one that answers.
+    Serving,
+    /// The one that is filled from the first event while the other answers.
+    Building,
+}
+
+impl<P: Projection> ReadModel<P> {
+    /// Opens `<name>@<version>.db` in a folder, or starts it anew where it is absent, damaged or of another schema.
+    pub fn open(dir: &Path) -> Result<Self, OpenError> {
+        Self::open_kind(dir, Kind::Serving)
+    }
+
+    /// Starts `<name>@<version>.building.db` from nothing, beside whatever serves. [`Self::finish`] puts it in its place.
+    pub fn open_building(dir: &Path) -> Result<Self, OpenError> {
+        files::remove(&files::path::<P>(dir, Kind::Building))?;
+        Self::open_kind(dir, Kind::Building)
+    }
+
+    fn open_kind(dir: &Path, kind: Kind) -> Result<Self, OpenError> {
+        let path = files::path::<P>(dir, kind);
+        let (connection, position) = files::open::<P>(&path, kind)?;
+        Ok(Self { connection, position, dir: dir.to_owned(), kind, reader: Reader::new(path), projection: PhantomData })
+    }
+
+    /// The position of the last event that is in the tables.
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// Where the tables are.
+    pub fn path(&self) -> &Path {
+        self.reader.path()
+    }
+
+    /// A handle for queries. Clones share their connections.
+    pub fn reader(&self) -> Reader<P> {
+        self.reader.clone()
+    }
+
+    /// Brings events into the tables, all in one transaction with the checkpoint, and says how far the tables are now.
+    ///
+    /// Events at or before the checkpoint are skipped, so that applying twice is applying once. Where one cannot be read or
+    /// applied, everything before it is kept, and the error names it: nothing is ever skipped.
+    pub fn apply(&mut self, events: &[Envelope]) -> Result<Position, ProjectionError> {
+        let seen = events.partition_point(|envelope| envelope.position <= self.position);
+        let news = events.get(seen..).unwrap_or_default();
+        match self.write(news) {
+            Ok(()) => Ok(self.position),
+            Err(Stop::Storage(source)) => Err(ProjectionError::Storage { projection: P::NAME, source }),
+            Err(Stop::Event { index, stopped }) => {
+                // A failing event may have written half of its rows, so the good part before it is written again without it.
+                match self.write(news.get(..index).unwrap_or_default()) {
+                    Ok(()) | Err(Stop::Event { .. }) => Err(stopped),
+                    Err(Stop::Storage(source)) => Err(ProjectionError::Storage { projection: P::NAME, source }),
+                }
+            }
+        }
+    }
+
+    fn write(&mut self, events: &[Envelope]) -> Result<(), Stop> {
+        let Some(last) = events.last() else { return Ok(()) };
+        let tx = self.connection.transaction()?;
+        for (index, envelope) in events.iter().enumerate() {
+            if P::handles(&envelope.event.name) {
+                P::apply(&tx, envelope).map_err(|source| Stop::Event { index, stopped: stopped::<P>(envelope, source) })?;
+            }
+        }
+        tx.prepare_cached("UPDATE checkpoint SET position = ?1")?.execute([last.position.to_backend().cast_signed()])?;
+        tx.commit()?;
+        self.position = last.position;
+        Ok(())
+    }
+
+    /// Puts a model that was built beside into the place of the one that serves, whose tables are gone then.
+    /// For when nothing serves from the folder; otherwise see [`Self::replace_with`].
+    pub fn finish(self) -> Result<(), OpenError> {
+        let serving = files::path::<P>(&self.dir, Kind::Serving);
+        let building = self.close()?;
+        if building == serving { Ok(()) } else { files::put_in_place(&building, &serving) }
+    }
+
+    /// Serves from a model that was built beside, without a pause: queries that are under way finish on the old tables,
+    /// later ones of all existing readers see the new. The old model comes back only as an error.
+    pub fn replace_with(&mut self, built: Self) -> Result<(), OpenError> {
+        let path = self.path().to_owned();
+        // SQLite deletes the write-ahead log by its name when the last writer closes, so the old writer closes before the swap.
+        let memory = Connection::open_in_memory().map_err(|source| OpenError::sqlite(&path, source))?;
+        drop(std::mem::replace(&mut self.connection, memory));
+        let swapped = built.finish();
+        let (connection, position) = files::open::<P>(&path, self.kind)?;
+        self.connection = connection;
+        self.position = position;
+        self.reader.forget_connections();
+        swapped
+    }
+
+    /// Every row of every table as text, in an order that does not depend on how the rows came: what "rebuilt equals live" compares.
+    pub fn dump(&self) -> Result<Vec<String>, QueryError> {
+        reader::dump(&self.connection)
+    }
+
+    /// Removes the files of this projection's other versions; for when this one has caught up. Says what was removed.
+    pub fn remove_older_versions(dir: &Path) -> Result<Vec<PathBuf>, OpenError> {
+        files::remove_other_versions::<P>(dir)
+    }
+
+    fn close(self) -> Result<PathBuf, OpenError> {
+        let path = self.reader.path().to_owned();
+        self.reader.forget_connections();
+        let checkpoint = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        checkpoint.map_err(|source| OpenError::sqlite(&path, source))?;
+        self.connection.close().map_err(|(_, source)| OpenError::sqlite(&path, source))?;
+        Ok(path)
+    }
+}
+
+/// Why a transaction was not committed.
+enum Stop {
+    Event { index: usize, stopped: ProjectionError },
+    Storage(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for Stop {
+    fn from(source: rusqlite::Error) -> Self {
+        Self::Storage(source)
+    }
+}
+
+fn stopped<P: Projection>(envelope: &Envelope, source: ApplyError) -> ProjectionError {
+    let event = &envelope.event;
+    ProjectionError::Event {
+        projection: P::NAME,
+        position: envelope.position,
+        event_id: event.id,
+        event_name: Arc::clone(&event.name),
+        source,
+    }
+}
+
+#[cfg(test)]
+mod tests;

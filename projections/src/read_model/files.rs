@@ -1,0 +1,165 @@
+//! The files of read models: disposable, private to their owner, and swapped rather than migrated.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use gatebook_events::envelope::Position;
+use rusqlite::Connection;
+
+use super::{Kind, OpenError, Projection};
+
+/// How many prepared statements each connection keeps.
+pub(super) const STATEMENTS: usize = 128;
+
+pub(super) fn path<P: Projection>(dir: &Path, kind: Kind) -> PathBuf {
+    let ending = match kind {
+        Kind::Serving => "db",
+        Kind::Building => "building.db",
+    };
+    dir.join(format!("{}@{}.{ending}", P::NAME, P::VERSION))
+}
+
+/// Opens a file that holds what it should, or a new one in its place.
+pub(super) fn open<P: Projection>(path: &Path, kind: Kind) -> Result<(Connection, Position), OpenError> {
+    if path.exists() {
+        match open_existing::<P>(path, kind) {
+            Ok(Some(opened)) => return Ok(opened),
+            Ok(None) => {}
+            Err(rusqlite::Error::SqliteFailure(failure, _)) if is_damage(failure.code) => {}
+            Err(source) => return Err(OpenError::sqlite(path, source)),
+        }
+    }
+    remove(path)?;
+    create_private(path).map_err(|source| OpenError::file(path, source))?;
+    create::<P>(path, kind).map_err(|source| OpenError::sqlite(path, source))
+}
+
+/// Only damage is a reason to throw a file away: one that is locked or unreadable for now is for a person to look at.
+fn is_damage(code: rusqlite::ErrorCode) -> bool {
+    matches!(code, rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase)
+}
+
+fn open_existing<P: Projection>(path: &Path, kind: Kind) -> rusqlite::Result<Option<(Connection, Position)>> {
+    let connection = Connection::open(path)?;
+    tune(&connection, kind)?;
+    let expected = Connection::open_in_memory()?;
+    create_tables::<P>(&expected)?;
+    if schema(&connection)? != schema(&expected)? {
+        return Ok(None);
+    }
+    let position = connection.query_row("SELECT max(position) FROM checkpoint", [], |row| row.get::<_, Option<i64>>(0))?;
+    Ok(position.map(|position| (connection, Position::from_backend(position.cast_unsigned()))))
+}
+
+fn create<P: Projection>(path: &Path, kind: Kind) -> rusqlite::Result<(Connection, Position)> {
+    let mut connection = Connection::open(path)?;
+    tune(&connection, kind)?;
+    let tx = connection.transaction()?;
+    create_tables::<P>(&tx)?;
+    tx.commit()?;
+    Ok((connection, Position::START))
+}
+
+fn create_tables<P: Projection>(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch(P::SCHEMA)?;
+    connection.execute_batch("CREATE TABLE checkpoint (position INTEGER NOT NULL) STRICT; INSERT INTO checkpoint VALUES (0);")
+}
+
+/// The statements that made the tables, so that a changed schema is noticed even if its version was forgotten.
+fn schema(connection: &Connection) -> rusqlite::Result<Vec<Option<String>>> {
+    let mut statement =
+        connection.prepare("SELECT sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite\\_stat%' ESCAPE '\\' ORDER BY type, name")?;
+    statement.query_map([], |row| row.get(0))?.collect()
+}
+
+fn tune(connection: &Connection, kind: Kind) -> rusqlite::Result<()> {
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    let durability = match kind {
+        // A lost tail is applied again from the log, so that no commit has to wait for the disk.
+        Kind::Serving => "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA journal_size_limit = 67108864;",
+        // Worth nothing until it is finished, and synced then.
+        Kind::Building => "PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF;",
+    };
+    connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    connection.execute_batch(durability)?;
+    connection.execute_batch("PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY; PRAGMA foreign_keys = OFF;")
+}
+
+/// Creates the file before SQLite does, which would let everybody read it. Its companions take over the mode.
+fn create_private(path: &Path) -> io::Result<()> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map(drop)
+}
+
+/// Removes a database and its companions. What is absent is removed already.
+pub(super) fn remove(path: &Path) -> Result<(), OpenError> {
+    // The database goes first: without it its log says nothing, while a log outliving its database would spoil the next one.
+    for path in [path.to_owned(), companion(path, "-wal"), companion(path, "-shm"), companion(path, "-journal")] {
+        match fs::remove_file(&path) {
+            Ok(()) => {}
+            Err(gone) if gone.kind() == io::ErrorKind::NotFound => {}
+            Err(source) => return Err(OpenError::File { path, source }),
+        }
+    }
+    Ok(())
+}
+
+/// Renames a finished database over the serving one.
+pub(super) fn put_in_place(building: &Path, serving: &Path) -> Result<(), OpenError> {
+    let sync = |path: &Path| fs::File::open(path).and_then(|file| file.sync_all()).map_err(|source| OpenError::file(path, source));
+    sync(building)?;
+    let log_is_empty = fold_log_in(serving).is_ok();
+    if log_is_empty {
+        for path in [companion(serving, "-wal"), companion(serving, "-shm")] {
+            if path.exists() {
+                fs::remove_file(&path).map_err(|source| OpenError::File { path, source })?;
+            }
+        }
+    } else {
+        // Its write-ahead log must not be read into the new file, and without the log it may be half of itself.
+        remove(serving)?;
+    }
+    fs::rename(building, serving).map_err(|source| OpenError::file(serving, source))?;
+    serving.parent().map_or(Ok(()), sync)
+}
+
+/// Brings everything that a database's write-ahead log holds into the database itself.
+fn fold_log_in(path: &Path) -> rusqlite::Result<()> {
+    if !path.exists() {
+        return Ok(());
+    }
+    let connection = Connection::open(path)?;
+    let busy = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0))?;
+    if busy == 0 { Ok(()) } else { Err(rusqlite::Error::QueryReturnedNoRows) }
+}
+
+pub(super) fn remove_other_versions<P: Projection>(dir: &Path) -> Result<Vec<PathBuf>, OpenError> {
+    let mut removed = Vec::new();
+    for entry in fs::read_dir(dir).map_err(|source| OpenError::file(dir, source))? {
+        let path = entry.map_err(|source| OpenError::file(dir, source))?.path();
+        let version = path.file_name().and_then(|name| name.to_str()).and_then(version_of::<P>);
+        if version.is_some_and(|version| version != P::VERSION) {
+            remove(&path)?;
+            removed.push(path);
+        }
+    }
+    removed.sort();
+    Ok(removed)
+}
+
+/// The version in the name of one of this projection's databases.
+fn version_of<P: Projection>(file_name: &str) -> Option<u32> {
+    let rest = file_name.strip_prefix(P::NAME)?.strip_prefix('@')?;
+    let version = rest.strip_suffix(".building.db").or_else(|| rest.strip_suffix(".db"))?;
+    version.parse().ok()
+}
+
+fn companion(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    PathBuf::from(name)
+}

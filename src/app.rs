@@ -1,0 +1,303 @@
+//! The parts of a running service, put together. The only place that names a concrete event log.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use gatebook_events::client;
+use gatebook_events::envelope::{Actor, ActorKind};
+use gatebook_events::identity::{ClientId, ClientKey, ResourceServerId, TenantId};
+use gatebook_events::registration::Registration;
+use gatebook_events::resource_server::{Life, Policy, RegistrationType, ResourceServerCommand};
+use gatebook_events::standing::{Facts, Reason, standing};
+use gatebook_projections::approvals::Approvals;
+use gatebook_projections::directory::Directory;
+use gatebook_projections::history::History;
+use gatebook_projections::read_model::{OpenError, Projection, ReadModel};
+use tokio::sync::watch;
+
+use crate::admin::{AdminKeyError, AdminVerifier};
+use crate::ceiling::Ceiling;
+use crate::clock::Clock;
+use crate::command::{Cause, CommandError, Commands, Snapshot};
+use crate::config::{Config, LogBackend};
+use crate::http::error::Failure;
+use crate::keys::KeyError;
+use crate::log::EventLog;
+use crate::log::sqlite::SqliteLog;
+use crate::projector::{Follower, Projector};
+use crate::secrets::{InstanceKey, SecretHasher};
+
+/// The parts of a running service. Cheap to clone.
+#[derive(Clone)]
+pub struct App(Arc<Parts>);
+
+struct Parts {
+    config: Config,
+    public_url: String,
+    log: Arc<dyn EventLog>,
+    sqlite: Arc<SqliteLog>,
+    commands: Commands,
+    directory: Projector<Directory>,
+    approvals: Projector<Approvals>,
+    history: Projector<History>,
+    admins: AdminVerifier,
+    secrets: SecretHasher,
+    instance_key: InstanceKey,
+    ceiling: Ceiling,
+    stopping: watch::Sender<bool>,
+}
+
+/// Why the service does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The log cannot be opened.
+    #[error("failed to open the event log")]
+    Log(#[from] crate::log::sqlite::OpenError),
+    /// The log that is configured is none that this build has.
+    #[error("the event log {0} is not built in; use sqlite")]
+    NotBuiltIn(&'static str),
+    /// A read model cannot be opened.
+    #[error("failed to open a read model")]
+    ReadModel(#[from] OpenError),
+    /// A key in the data folder cannot be read or made.
+    #[error("failed to open the keys in the data folder")]
+    Keys(#[from] KeyError),
+    /// The administrators' key is not usable.
+    #[error("failed to set up the administrators' tokens")]
+    Admins(#[from] AdminKeyError),
+    /// The default resource server cannot be made.
+    #[error("failed to set up the default resource server")]
+    FirstServer(#[from] CommandError),
+    /// The folder of the read models cannot be made.
+    #[error("failed to make the folder of the read models")]
+    Folder(#[from] std::io::Error),
+}
+
+/// Where things lie in the data folder.
+pub mod places {
+    use std::path::{Path, PathBuf};
+
+    /// The event log.
+    pub fn log(data: &Path) -> PathBuf {
+        data.join("log.db")
+    }
+
+    /// The read models.
+    pub fn read_models(data: &Path) -> PathBuf {
+        data.join("read-models")
+    }
+}
+
+/// Opens the event log in the data folder, of which this process is then the only writer.
+pub fn open_log(config: &Config) -> Result<Arc<SqliteLog>, StartError> {
+    match &config.log {
+        LogBackend::Sqlite => Ok(Arc::new(SqliteLog::open(&places::log(&config.data))?)),
+        LogBackend::JetStream(_) => Err(StartError::NotBuiltIn("nats")),
+        LogBackend::KurrentDb(_) => Err(StartError::NotBuiltIn("kurrentdb")),
+    }
+}
+
+/// Opens the event log in the data folder to read it as it is now; a service may be writing to it.
+pub fn open_log_read_only(config: &Config) -> Result<SqliteLog, StartError> {
+    Ok(SqliteLog::open_read_only(&places::log(&config.data))?)
+}
+
+impl App {
+    /// Opens or makes everything in the data folder and starts the projections. `public_url` is what clients reach.
+    pub async fn start(config: Config, public_url: String, clock: Clock) -> Result<Self, StartError> {
+        crate::keys::create_data_folder(&config.data)?;
+        let instance_key = InstanceKey::open(&config.data)?;
+        let admins = AdminVerifier::try_new(&config.admin, clock.clone())?;
+        let sqlite = open_log(&config)?;
+        let log: Arc<dyn EventLog> = sqlite.clone();
+        let commands = Commands::new(log.clone(), clock);
+        set_up(&commands).await?;
+        let folder = places::read_models(&config.data);
+        std::fs::create_dir_all(&folder)?;
+        Ok(Self(Arc::new(Parts {
+            directory: project(&log, &folder)?,
+            approvals: project(&log, &folder)?,
+            history: project(&log, &folder)?,
+            secrets: SecretHasher::default(),
+            ceiling: Ceiling::new(config.registrations_per_minute),
+            config,
+            public_url,
+            log,
+            sqlite,
+            commands,
+            admins,
+            instance_key,
+            stopping: watch::Sender::new(false),
+        })))
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &Config {
+        &self.0.config
+    }
+
+    /// The event log.
+    pub fn log(&self) -> &dyn EventLog {
+        &*self.0.log
+    }
+
+    /// What carries commands to the log.
+    pub fn commands(&self) -> &Commands {
+        &self.0.commands
+    }
+
+    /// Resource servers, clients and registrations.
+    pub fn directory(&self) -> &Projector<Directory> {
+        &self.0.directory
+    }
+
+    /// What waits for an administrator.
+    pub fn approvals(&self) -> &Projector<Approvals> {
+        &self.0.approvals
+    }
+
+    /// Who did what, and when.
+    pub fn history(&self) -> &Projector<History> {
+        &self.0.history
+    }
+
+    /// Every projection.
+    pub fn followers(&self) -> [&dyn Follower; 3] {
+        [&self.0.directory, &self.0.approvals, &self.0.history]
+    }
+
+    /// Whom administrators' tokens are checked by.
+    pub fn admins(&self) -> &AdminVerifier {
+        &self.0.admins
+    }
+
+    /// What hashes and verifies secrets.
+    pub fn secrets(&self) -> &SecretHasher {
+        &self.0.secrets
+    }
+
+    /// The key that repeatable secrets are derived from.
+    pub fn instance_key(&self) -> &InstanceKey {
+        &self.0.instance_key
+    }
+
+    /// How many registrations one source may make.
+    pub fn ceiling(&self) -> &Ceiling {
+        &self.0.ceiling
+    }
+
+    /// `registration_client_uri` (RFC 7592 §3).
+    pub fn registration_client_uri(&self, client_id: &ClientId) -> String {
+        format!("{}/oauth/register/{}", self.0.public_url, percent_encoded(client_id.as_str()))
+    }
+
+    /// Which resource server a self-registering client is bound to: the one whose resource identifier it names, else the one
+    /// in the path, else the configured default, else the only one there is, else none yet. A name that nobody here has is
+    /// refused only where the one that is left answers to another name.
+    pub async fn bind(&self, resource: Option<&str>, in_path: Option<ResourceServerId>) -> Result<Option<ResourceServerId>, Failure> {
+        let roster = self.roster().await?;
+        let named = resource.and_then(|resource| roster.with_resource(resource));
+        if named.is_some() {
+            return Ok(named);
+        }
+        let fallback = in_path.or(self.0.config.default_resource_server).or(roster.only());
+        if let (Some(id), Some(_)) = (fallback, resource)
+            && self.0.commands.resource_server(id).await?.resource.is_some()
+        {
+            let detail = "resource names no resource server that is known here";
+            return Err(Failure::request(axum::http::StatusCode::BAD_REQUEST, "invalid_target", detail));
+        }
+        Ok(fallback)
+    }
+
+    /// How a client stands at a resource server.
+    pub async fn standing(&self, server: ResourceServerId, client: client::Life, registration: &Registration) -> Result<Reason, Failure> {
+        let server = self.0.commands.resource_server(server).await?;
+        Ok(standing(Facts {
+            client,
+            registration: registration.status,
+            resource_server: server.life,
+            mode_suspended: registration.registration_type.is_some_and(|kind| server.suspended.contains(&kind)),
+        }))
+    }
+
+    /// The resource servers that a client is registered at, in the order in which it came to them.
+    pub async fn registered_at(&self, client: ClientKey) -> Result<Vec<ResourceServerId>, Failure> {
+        let registrations = self.ask_directory(move |directory| directory.registrations_of(client)).await?;
+        Ok(registrations.into_iter().map(|(server, _)| server).collect())
+    }
+
+    /// Tells answers that have no end of their own that the service is about to stop.
+    pub fn stop(&self) {
+        self.0.stopping.send_replace(true);
+    }
+
+    /// Returns once the service is about to stop.
+    pub async fn stopping(&self) {
+        let _ended_too = self.0.stopping.subscribe().wait_for(|stopping| *stopping).await;
+    }
+
+    /// Ends the log's writer once everything that was accepted is answered.
+    pub async fn close(&self) {
+        self.0.sqlite.close().await;
+    }
+
+    /// The roster once it is complete. The first to ask after a start waits for the directory to come up to the log.
+    async fn roster(&self) -> Result<Arc<Snapshot>, Failure> {
+        let known = self.0.commands.roster().now();
+        if known.is_complete() {
+            return Ok(known);
+        }
+        let ids = self.ask_directory(|directory| directory.resource_server_ids()).await?;
+        for id in ids {
+            self.0.commands.resource_server(id).await?;
+        }
+        self.0.commands.roster().complete();
+        Ok(self.0.commands.roster().now())
+    }
+
+    async fn ask_directory<T: Send + 'static>(
+        &self,
+        query: impl FnOnce(&gatebook_projections::read_model::Reader<Directory>) -> Result<T, gatebook_projections::read_model::QueryError>
+        + Send
+        + 'static,
+    ) -> Result<T, Failure> {
+        let none = axum::http::HeaderMap::new();
+        crate::http::fresh::read(self, &self.0.directory, &none, query).await?.unless_stale()
+    }
+}
+
+/// A fresh instance has one tenant with one resource server, so that a first registration needs no set-up.
+async fn set_up(commands: &Commands) -> Result<(), CommandError> {
+    if commands.resource_server(ResourceServerId::DEFAULT).await?.life != Life::None {
+        return Ok(());
+    }
+    let tenant = TenantId::default_tenant();
+    let actor = Actor { kind: ActorKind::System, id: Some("setup".to_owned()), via: None };
+    let cause = Cause { actor, tenant: Some(tenant.clone()), request_id: None, origin: None };
+    let command = ResourceServerCommand::Create {
+        tenant,
+        name: "default".to_owned(),
+        resource: None,
+        modes: RegistrationType::ALL.into(),
+        policy: Policy::default(),
+    };
+    commands.create_resource_server(&cause, ResourceServerId::DEFAULT, &command).await.map(drop)
+}
+
+fn project<P: Projection>(log: &Arc<dyn EventLog>, folder: &Path) -> Result<Projector<P>, OpenError> {
+    Ok(Projector::start(log.clone(), ReadModel::open(folder)?))
+}
+
+/// A `client_id` that is a URL travels percent-encoded in a path (RFC 3986 §2.3 names what stays).
+fn percent_encoded(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    encoded
+}

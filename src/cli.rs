@@ -1,0 +1,66 @@
+//! The commands of `gatebook`.
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{Config, Settings};
+
+pub mod demo;
+mod rebuild;
+mod serve;
+pub mod token;
+mod verify;
+
+/// The register of the OAuth clients that may call your MCP servers and APIs
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the service
+    Serve(Box<Settings>),
+    /// Print a token for an administrator, made with the key of the data folder or the configured secret
+    Token(Box<token::TokenArgs>),
+    /// Build read models anew from the event log and put them in place
+    Rebuild(Box<rebuild::RebuildArgs>),
+    /// Walk the event log's hash chain and say whether it holds
+    Verify(Box<Settings>),
+    /// Fill a running, fresh instance with what a real deployment looks like
+    Demo(Box<demo::DemoArgs>),
+}
+
+/// Why a command came to nothing.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}")]
+pub struct Failed {
+    what: String,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl Failed {
+    fn new(what: impl Into<String>) -> Self {
+        Self { what: what.into(), source: None }
+    }
+
+    fn because(what: impl Into<String>, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self { what: what.into(), source: Some(source.into()) }
+    }
+}
+
+/// Runs the command that the process was started with.
+pub async fn run() -> Result<(), Failed> {
+    match Cli::parse().command {
+        Command::Serve(settings) => serve::run(checked(*settings)?).await,
+        Command::Token(args) => token::run(*args).map_err(|error| Failed::because("failed to make a token", error)),
+        Command::Rebuild(args) => rebuild::run(*args).await,
+        Command::Verify(settings) => verify::run(&checked(*settings)?),
+        Command::Demo(args) => demo::run(*args).await,
+    }
+}
+
+fn checked(settings: Settings) -> Result<Config, Failed> {
+    Config::load(settings).map_err(|error| Failed::because("failed to accept the settings", error))
+}

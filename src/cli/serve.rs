@@ -1,0 +1,81 @@
+//! `gatebook serve`: the service, until it is told to stop; what it accepted by then it finishes.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+
+use super::Failed;
+use crate::app::{App, places};
+use crate::clock::Clock;
+use crate::config::{AdminKeySource, Config, LogFormat};
+use crate::http;
+
+/// How long calls that are under way may take once the service is told to stop.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Serves until SIGTERM or SIGINT.
+pub async fn run(config: Config) -> Result<(), Failed> {
+    trace(&config);
+    let listener =
+        TcpListener::bind(config.listen).await.map_err(|error| Failed::because(format!("failed to listen on {}", config.listen), error))?;
+    let address = listener.local_addr().map_err(|error| Failed::because("failed to read the listen address", error))?;
+    let public_url = config.public_url.as_ref().map_or_else(|| format!("http://{address}"), |url| url.as_str().to_owned());
+    let data = config.data.clone();
+    let made_key = matches!(config.admin.key, AdminKeySource::SelfMade { .. });
+    let app = App::start(config, public_url, Clock::system()).await.map_err(|error| Failed::because("failed to start", error))?;
+    greet(address, &data, made_key).map_err(|error| Failed::because("failed to write to standard output", error))?;
+
+    let router = http::router(app.clone()).into_make_service_with_connect_info::<SocketAddr>();
+    let stopping = app.clone();
+    let served = axum::serve(listener, router).tcp_nodelay().with_graceful_shutdown(async move {
+        told_to_stop().await;
+        stopping.stop();
+    });
+    let patience = app.clone();
+    tokio::select! {
+        served = served.into_future() => served.map_err(|error| Failed::because("failed to serve", error))?,
+        () = async move { patience.stopping().await; tokio::time::sleep(PATIENCE).await } => tracing::warn!("some calls did not end in time"),
+    }
+    app.close().await;
+    Ok(())
+}
+
+/// What somebody who just started it wants to know. The first line is read by programs too.
+fn greet(address: SocketAddr, data: &std::path::Path, made_key: bool) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "listening on http://{address}")?;
+    writeln!(out, "  data folder  {}", data.display())?;
+    writeln!(out, "  event log    {} (sqlite)", places::log(data).display())?;
+    writeln!(out, "  register     POST http://{address}/oauth/register")?;
+    if made_key {
+        writeln!(out, "  admin token  gatebook token --data {} --role admin --tenant default", data.display())?;
+    }
+    out.flush()
+}
+
+async fn told_to_stop() {
+    let interrupt = tokio::signal::ctrl_c();
+    #[cfg(unix)]
+    match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        Ok(mut terminate) => tokio::select! {
+            _ = interrupt => {},
+            _ = terminate.recv() => {},
+        },
+        Err(_) => drop(interrupt.await),
+    }
+    #[cfg(not(unix))]
+    drop(interrupt.await);
+}
+
+/// Logs go to standard error, so that standard output says only what was promised.
+fn trace(config: &Config) {
+    let filter = tracing_subscriber::EnvFilter::try_new(&config.log_level).unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A second subscriber in one process, as tests start several services, is no failure.
+    let _already_set = match config.log_format {
+        LogFormat::Text => builder.try_init(),
+        LogFormat::Json => builder.json().try_init(),
+    };
+}

@@ -1,0 +1,219 @@
+//! The only way in: read a stream, fold, decide, append at the expected revision, and again if somebody was faster.
+
+use std::sync::Arc;
+
+use gatebook_events::codec::{self, CodecError, Stored};
+use gatebook_events::envelope::{Actor, CommitId, EventId, Meta, Position, Revision, StoredEvent};
+use gatebook_events::identity::{ClientKey, ResourceServerId, Stream, TenantId};
+use gatebook_events::resource_server::ResourceServer;
+use gatebook_events::{Aggregate, Rejection};
+use uuid::Uuid;
+
+use crate::clock::Clock;
+use crate::log::{Append, AppendError, Appended, EventLog, Expected, LogError};
+
+pub mod manage;
+pub mod register;
+pub mod registrations;
+pub mod resource_servers;
+mod roster;
+
+pub use roster::{Known, Roster, Snapshot};
+
+/// How often a command is decided anew because somebody else wrote first. Enough for a crowd at one stream; past it the
+/// caller is told to come back.
+const MAX_ROUNDS: usize = 32;
+/// How often an append whose answer was lost is sent again, with the same ids.
+const MAX_RETRIES: usize = 3;
+
+/// Who asks, from where and in answer to what: what every event caused by one call has in common.
+#[derive(Debug, Clone)]
+pub struct Cause {
+    /// Who.
+    pub actor: Actor,
+    /// The tenant whose history it belongs to.
+    pub tenant: Option<TenantId>,
+    /// The `X-Request-Id` of the call.
+    pub request_id: Option<String>,
+    /// The network that it came from.
+    pub origin: Option<String>,
+}
+
+impl Cause {
+    /// The same cause in another tenant's history.
+    pub fn within(&self, tenant: Option<TenantId>) -> Self {
+        Self { tenant, ..self.clone() }
+    }
+}
+
+/// What came of a command.
+#[derive(Debug, Clone)]
+pub struct Done<A: Aggregate> {
+    /// The state after it.
+    pub state: A,
+    /// Where its last event stands; none if it already held.
+    pub position: Option<Position>,
+}
+
+/// Why a command came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// The domain said no.
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
+    /// The log could not be read.
+    #[error("failed to read the event log")]
+    Read(#[from] LogError),
+    /// The log did not take the events, or its answer was lost.
+    #[error("failed to append to the event log")]
+    Append(#[from] AppendError),
+    /// The stream holds what this build cannot read; it must not write there either.
+    #[error("failed to read the stream's history")]
+    History(#[from] CodecError),
+    /// Too many others wrote to the same stream.
+    #[error("too many others wrote to the same stream at the same time")]
+    Contended,
+}
+
+/// Carries commands to the log.
+#[derive(Clone)]
+pub struct Commands {
+    log: Arc<dyn EventLog>,
+    clock: Clock,
+    /// What this node appended is here before its answer goes out.
+    roster: Arc<Roster>,
+    /// One edit at a time on this node, so that what is remembered last is what was appended last.
+    edits: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl Commands {
+    /// Commands for this log.
+    pub fn new(log: Arc<dyn EventLog>, clock: Clock) -> Self {
+        Self { log, clock, roster: Arc::default(), edits: Arc::default() }
+    }
+
+    /// The clock that commands are dated by.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// An aggregate as its events have it now.
+    pub async fn load<A: Aggregate>(&self, stream: Stream) -> Result<A, CommandError> {
+        Ok(self.fold(stream).await?.0)
+    }
+
+    /// A resource server as this node knows it now.
+    pub async fn resource_server(&self, id: ResourceServerId) -> Result<Arc<ResourceServer>, CommandError> {
+        if let Some(known) = self.roster.now().get(id) {
+            return Ok(known.server.clone());
+        }
+        let known = self.read_resource_server(id).await?;
+        // An id that nobody created is not kept: callers may name as many of those as they like.
+        if *known.server != ResourceServer::default() {
+            self.roster.put_if_absent(id, known.clone());
+        }
+        Ok(known.server)
+    }
+
+    /// The resource servers that this node knows.
+    pub fn roster(&self) -> &Roster {
+        &self.roster
+    }
+
+    async fn read_resource_server(&self, id: ResourceServerId) -> Result<Known, CommandError> {
+        let read = self.log.read(&Stream::ResourceServer(id).name()).await?;
+        let mut known = Known { server: Arc::default(), claimed: Position::START };
+        for envelope in &read.events {
+            let event = <ResourceServer as Aggregate>::Event::decode(&envelope.event.name, envelope.event.version, &envelope.event.data)?;
+            let server = (*known.server).clone().evolve(&event);
+            let claimed = if server.resource == known.server.resource { known.claimed } else { envelope.position };
+            known = Known { server: Arc::new(server), claimed };
+        }
+        Ok(known)
+    }
+
+    /// Decides a command against a stream that exists, and appends what it leads to.
+    async fn transact<A: Aggregate>(&self, stream: Stream, cause: &Cause, command: &A::Command) -> Result<Done<A>, CommandError> {
+        let (state, revision) = self.fold::<A>(stream).await?;
+        self.transact_from(stream, cause, command, state, revision).await
+    }
+
+    /// The same for a stream whose key was just drawn: what cannot exist need not be read first.
+    async fn transact_new<A: Aggregate>(&self, stream: Stream, cause: &Cause, command: &A::Command) -> Result<Done<A>, CommandError> {
+        self.transact_from(stream, cause, command, A::default(), None).await
+    }
+
+    async fn transact_from<A: Aggregate>(
+        &self,
+        stream: Stream,
+        cause: &Cause,
+        command: &A::Command,
+        mut state: A,
+        mut revision: Option<Revision>,
+    ) -> Result<Done<A>, CommandError> {
+        for _ in 0..MAX_ROUNDS {
+            let events = state.decide(command)?;
+            if events.is_empty() {
+                return Ok(Done { state, position: None });
+            }
+            let append = Append {
+                stream: stream.name(),
+                expected: Expected::from(revision),
+                commit: CommitId(Uuid::now_v7()),
+                events: self.to_store(cause, &events)?,
+            };
+            match self.append(append).await {
+                Ok(appended) => {
+                    let state = events.iter().fold(state, A::evolve);
+                    return Ok(Done { state, position: Some(appended.position) });
+                }
+                Err(AppendError::Conflict { .. }) => (state, revision) = self.fold::<A>(stream).await?,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(CommandError::Contended)
+    }
+
+    async fn append(&self, append: Append) -> Result<Appended, AppendError> {
+        let mut retries = 0;
+        loop {
+            match self.log.append(append.clone()).await {
+                Err(AppendError::Indeterminate(_)) if retries < MAX_RETRIES => retries += 1,
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn fold<A: Aggregate>(&self, stream: Stream) -> Result<(A, Option<Revision>), CommandError> {
+        let read = self.log.read(&stream.name()).await?;
+        let mut state = A::default();
+        for envelope in &read.events {
+            let event = A::Event::decode(&envelope.event.name, envelope.event.version, &envelope.event.data)?;
+            state = state.evolve(&event);
+        }
+        Ok((state, read.revision))
+    }
+
+    fn to_store<E: Stored>(&self, cause: &Cause, events: &[E]) -> Result<Vec<StoredEvent>, CodecError> {
+        let meta = Meta {
+            tenant: cause.tenant.clone(),
+            actor: cause.actor.clone(),
+            request_id: cause.request_id.clone(),
+            causation_id: None,
+            origin: cause.origin.clone(),
+        };
+        let meta: Arc<str> = codec::encode_meta(&meta)?.into();
+        let recorded_at = self.clock.now();
+        let store = |event: &E| {
+            let (name, version) = event.shape();
+            let (id, data) = (EventId(Uuid::now_v7()), event.encode()?.into());
+            Ok(StoredEvent { id, name: Arc::from(name), version, recorded_at, meta: meta.clone(), data })
+        };
+        events.iter().map(store).collect()
+    }
+
+    /// A key for a client that nobody has used before.
+    pub fn draw_client_key() -> ClientKey {
+        ClientKey(Uuid::now_v7())
+    }
+}

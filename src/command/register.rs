@@ -1,0 +1,157 @@
+//! A client enters: it registers itself, or an administrator enters it.
+
+use gatebook_events::Rejection;
+use gatebook_events::client::{Client, ClientCommand, Profile};
+use gatebook_events::identity::{ClientId, ClientKey, ResourceServerId, Stream, TenantId};
+use gatebook_events::metadata::{AuthMethod, GrantType, Parsed};
+use gatebook_events::registration::{Registration, RegistrationCommand};
+use gatebook_events::resource_server::{Admission, Policy, RegistrationType};
+use gatebook_events::secret::{KeptSecret, SecretHash, TokenHash};
+
+use super::{Cause, CommandError, Commands};
+
+/// Credentials that were drawn for a new client, hashed. The plaintext stays with whoever answers the caller.
+#[derive(Debug, Clone, Default)]
+pub struct DrawnHashes {
+    /// Used where the metadata needs a secret.
+    pub secret: Option<SecretHash>,
+    /// The registration access token.
+    pub registration_token: Option<TokenHash>,
+}
+
+/// A client that has just entered.
+#[derive(Debug, Clone)]
+pub struct Entered {
+    /// Who it is.
+    pub profile: Profile,
+    /// Its standing at the resource server; none for a client that is not bound to any yet.
+    pub registration: Option<Registration>,
+}
+
+impl Commands {
+    /// Dynamic client registration (RFC 7591 §3): two appends, client first. A client without a registration can do
+    /// nothing, so a crash between the two leaves nothing that acts.
+    pub async fn register_self(
+        &self,
+        cause: &Cause,
+        server: Option<ResourceServerId>,
+        parsed: Parsed,
+        hashes: DrawnHashes,
+    ) -> Result<Entered, CommandError> {
+        self.enter(cause, Self::draw_client_key(), server, RegistrationType::Dcr, parsed, hashes).await
+    }
+
+    /// Pre-registration by an administrator of `tenant`. The key is given, so that a retried request finds what it made.
+    pub async fn preregister(
+        &self,
+        cause: &Cause,
+        (tenant, server): (&TenantId, ResourceServerId),
+        key: ClientKey,
+        parsed: Parsed,
+        hashes: DrawnHashes,
+    ) -> Result<Entered, CommandError> {
+        if self.resource_server(server).await?.tenant.as_ref() != Some(tenant) {
+            return Err(Rejection::NoSuchResourceServer.into());
+        }
+        self.enter(cause, key, Some(server), RegistrationType::Prereg, parsed, hashes).await
+    }
+
+    /// Gives a client the registration that a crash kept from it, between the two appends of [`Self::preregister`].
+    pub async fn complete(
+        &self,
+        cause: &Cause,
+        server: ResourceServerId,
+        key: ClientKey,
+        profile: &Profile,
+    ) -> Result<Registration, CommandError> {
+        let rules = self.resource_server(server).await?;
+        let (metadata, admission) = rules.admit(profile.registration_type, profile.metadata.clone())?;
+        let request = RegistrationCommand::Request {
+            tenant: rules.tenant.clone().ok_or(Rejection::NoSuchResourceServer)?,
+            client_id: profile.client_id.clone(),
+            registration_type: profile.registration_type,
+            redirect_uris: metadata.redirect_uris,
+            admission,
+            at: self.clock.now(),
+        };
+        Ok(self.transact::<Registration>(Stream::Registration(server, key), cause, &request).await?.state)
+    }
+
+    async fn enter(
+        &self,
+        cause: &Cause,
+        key: ClientKey,
+        server: Option<ResourceServerId>,
+        registration_type: RegistrationType,
+        parsed: Parsed,
+        hashes: DrawnHashes,
+    ) -> Result<Entered, CommandError> {
+        let at = self.clock.now();
+        let (metadata, bound) = match server {
+            None => (unbound(parsed.metadata)?, None),
+            Some(id) => {
+                let server = self.resource_server(id).await?;
+                let (metadata, admission) = server.admit(registration_type, parsed.metadata)?;
+                (metadata, server.tenant.clone().map(|tenant| (id, tenant, admission)))
+            }
+        };
+        let client_id = ClientId::of_key(key);
+        let home = bound.as_ref().map(|(_, tenant, _)| tenant.clone());
+        let cause = &cause.within(home.clone());
+        let secret = hashes.secret.filter(|_| metadata.needs_secret()).map(|hash| KeptSecret { hash, expires_at: None });
+        let redirect_uris = metadata.redirect_uris.clone();
+        let register = ClientCommand::Register {
+            client_id: client_id.clone(),
+            registration_type,
+            home,
+            metadata,
+            secret,
+            registration_token: hashes.registration_token,
+            ignored: parsed.ignored,
+            at,
+        };
+        let client = self.transact_new::<Client>(Stream::Client(key), cause, &register);
+        let (client, registration) = match bound {
+            None => (client.await?, None),
+            Some((id, tenant, admission)) => {
+                let request = RegistrationCommand::Request { tenant, client_id, registration_type, redirect_uris, admission, at };
+                let registration = self.transact_new::<Registration>(Stream::Registration(id, key), cause, &request);
+                // In flight together, so that one group commit takes both; the log keeps their order.
+                let (client, registration) = tokio::join!(client, registration);
+                (client?, Some(registration?.state))
+            }
+        };
+        let profile = client.state.profile.ok_or(Rejection::NoSuchClient)?;
+        Ok(Entered { profile, registration })
+    }
+}
+
+/// What holds for a client that no resource server's rules were asked about yet: the rules that a new one would have.
+fn unbound(mut metadata: gatebook_events::metadata::ClientMetadata) -> Result<gatebook_events::metadata::ClientMetadata, Rejection> {
+    let rules = Policy::default();
+    let _: Admission = rules.judge(&metadata.redirect_uris)?;
+    metadata.grant_types.retain(|grant| rules.self_registered_grants.contains(grant));
+    if metadata.grant_types.is_empty() { Err(Rejection::GrantsNotAdmitted) } else { Ok(metadata) }
+}
+
+/// What an administrator's entry means where it says nothing: a confidential client, for `client_credentials` only if it has
+/// nowhere to send an answer to.
+pub fn preregistration_defaults(members: &mut serde_json::Map<String, serde_json::Value>) {
+    let absent =
+        |members: &serde_json::Map<String, serde_json::Value>, name: &str| members.get(name).is_none_or(serde_json::Value::is_null);
+    let has_redirects = members.get("redirect_uris").and_then(serde_json::Value::as_array).is_some_and(|uris| !uris.is_empty());
+    if absent(members, "token_endpoint_auth_method") {
+        members.insert("token_endpoint_auth_method".to_owned(), AuthMethod::ClientSecretBasic.as_str().into());
+    }
+    if absent(members, "grant_types") {
+        let public = members.get("token_endpoint_auth_method").and_then(serde_json::Value::as_str) == Some(AuthMethod::None.as_str());
+        let mut grants = Vec::new();
+        if has_redirects || public {
+            grants.extend([GrantType::AuthorizationCode, GrantType::RefreshToken]);
+        }
+        if !public {
+            grants.push(GrantType::ClientCredentials);
+        }
+        members.insert("grant_types".to_owned(), grants.iter().map(|grant| grant.as_str()).collect());
+    }
+}

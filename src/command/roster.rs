@@ -1,0 +1,95 @@
+//! The resource servers as this node knows them: few, seldom changed, and asked at every registration.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use gatebook_events::envelope::Position;
+use gatebook_events::identity::ResourceServerId;
+use gatebook_events::resource_server::{Life, ResourceServer};
+
+/// A resource server, and since when its resource identifier is its own.
+#[derive(Debug, Clone)]
+pub struct Known {
+    /// As it is.
+    pub server: Arc<ResourceServer>,
+    /// The event that gave it its resource identifier. Of two that claim the same one, across tenants, the first has it.
+    pub claimed: Position,
+}
+
+/// Every resource server that was asked for, and once it is complete, every one there is.
+#[derive(Debug, Default)]
+pub struct Roster(RwLock<Arc<Snapshot>>);
+
+/// The roster at one moment.
+#[derive(Debug, Clone, Default)]
+pub struct Snapshot {
+    servers: HashMap<ResourceServerId, Known>,
+    by_resource: HashMap<Box<str>, ResourceServerId>,
+    only: Option<ResourceServerId>,
+    complete: bool,
+}
+
+impl Roster {
+    /// The roster now.
+    pub fn now(&self) -> Arc<Snapshot> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Enters what an edit left.
+    pub fn put(&self, id: ResourceServerId, known: Known) {
+        self.change(|servers| drop(servers.insert(id, known)));
+    }
+
+    /// Enters what was read, unless an edit was quicker.
+    pub fn put_if_absent(&self, id: ResourceServerId, known: Known) {
+        self.change(|servers| drop(servers.entry(id).or_insert(known)));
+    }
+
+    /// From now on what is not in it does not exist.
+    pub fn complete(&self) {
+        let mut slot = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        *slot = Arc::new(Snapshot { complete: true, ..(**slot).clone() });
+    }
+
+    fn change(&self, edit: impl FnOnce(&mut HashMap<ResourceServerId, Known>)) {
+        let mut slot = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut servers = slot.servers.clone();
+        edit(&mut servers);
+        *slot = Arc::new(Snapshot::of(servers, slot.complete));
+    }
+}
+
+impl Snapshot {
+    fn of(servers: HashMap<ResourceServerId, Known>, complete: bool) -> Self {
+        let mut active: Vec<(&ResourceServerId, &Known)> = servers.iter().filter(|(_, known)| known.server.life == Life::Active).collect();
+        active.sort_by_key(|(_, known)| known.claimed);
+        let mut by_resource = HashMap::new();
+        for (id, known) in &active {
+            if let Some(resource) = &known.server.resource {
+                by_resource.entry(Box::from(resource.as_str())).or_insert(**id);
+            }
+        }
+        let only = if let [(id, _)] = active.as_slice() { Some(**id) } else { None };
+        Self { servers, by_resource, only, complete }
+    }
+
+    /// A resource server, if it was entered.
+    pub fn get(&self, id: ResourceServerId) -> Option<&Known> {
+        self.servers.get(&id)
+    }
+
+    /// The active resource server with this identifier (RFC 8707 §2).
+    pub fn with_resource(&self, resource: &str) -> Option<ResourceServerId> {
+        self.by_resource.get(resource).copied()
+    }
+
+    /// The active resource server, if there is exactly one.
+    pub fn only(&self) -> Option<ResourceServerId> {
+        self.only
+    }
+
+    /// Whether every resource server there is was entered.
+    pub fn is_complete(&self) -> bool {
+        self.complete
+    }
+}

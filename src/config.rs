@@ -1,0 +1,356 @@
+//! What an operator can set: gathered from flags, environment and file, then checked once into values that cannot be wrong.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use gatebook_events::identity::ResourceServerId;
+use ipnet::IpNet;
+use reqwest::Url;
+use tracing_subscriber::EnvFilter;
+
+mod admin;
+mod backend;
+mod settings;
+mod url;
+
+pub use admin::{AdminKeySource, AdminSettings};
+pub use backend::{BackendUri, LogBackend};
+pub use settings::{AddressDetail, LogFormat, Settings};
+pub use url::BaseUrl;
+pub(crate) use url::is_loopback;
+
+/// The longest that a read may be told to wait for its projection.
+const LONGEST_READ_WAIT: u64 = 300;
+
+/// Every setting, checked. Shows no secret when printed.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where to listen; port 0 picks a free one.
+    pub listen: SocketAddr,
+    /// The folder of log, read models and keys.
+    pub data: PathBuf,
+    /// The base of every URL in an answer; none: derived from the address that was bound.
+    pub public_url: Option<BaseUrl>,
+    /// Where events are kept.
+    pub log: LogBackend,
+    /// How administrators prove who they are.
+    pub admin: AdminSettings,
+    /// The authorization server whose metadata is merged.
+    pub upstream: Option<Upstream>,
+    /// How many self-registrations one source may make in a minute; none: no ceiling.
+    pub registrations_per_minute: Option<NonZeroU32>,
+    /// The networks whose `Forwarded` and `X-Forwarded-For` are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Whether a client's document may be fetched from this very host, for development.
+    pub allow_loopback_manifests: bool,
+    /// Certificate authorities to trust beside the system's, as PEM.
+    pub extra_ca_file: Option<PathBuf>,
+    /// Where a client is bound that registers without naming a resource server.
+    pub default_resource_server: Option<ResourceServerId>,
+    /// How much of a caller's address is kept.
+    pub address_detail: AddressDetail,
+    /// What is logged, as `tracing` reads it.
+    pub log_level: String,
+    /// How it is logged.
+    pub log_format: LogFormat,
+    /// How long a read waits for its projection to catch up.
+    pub read_wait: Duration,
+}
+
+/// The authorization server that clients get their tokens from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Upstream {
+    /// Its issuer; the metadata is fetched (RFC 8414 §3).
+    Issuer(Url),
+    /// Its endpoints, for one that publishes no metadata.
+    Endpoints {
+        /// Where the user agrees.
+        authorization: Url,
+        /// Where tokens are given out.
+        token: Url,
+    },
+}
+
+/// Why the settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// One value is wrong.
+    #[error("setting `{name}` {problem}")]
+    Invalid {
+        /// The flag without its dashes, which is also the key in the file.
+        name: &'static str,
+        /// What is wrong, as the rest of the sentence.
+        problem: String,
+    },
+    /// Two settings say different things about the same.
+    #[error("settings `{first}` and `{second}` exclude each other")]
+    Exclusive {
+        /// The one.
+        first: &'static str,
+        /// The other.
+        second: &'static str,
+    },
+    /// One setting means nothing without another.
+    #[error("setting `{name}` needs {missing}")]
+    Needs {
+        /// The one that was given.
+        name: &'static str,
+        /// The one that was not.
+        missing: &'static str,
+    },
+    /// The file cannot be read.
+    #[error("cannot read the configuration file {path}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The file is not what it should be. The line is not quoted, because it may hold a password.
+    #[error("configuration file {path}, line {line}: {message}")]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+        /// What is wrong with it.
+        message: String,
+    },
+}
+
+impl Config {
+    /// Completes what flags and environment say by the file that they name, and checks all of it.
+    pub fn load(settings: Settings) -> Result<Self, ConfigError> {
+        let completed = match settings.config.clone() {
+            Some(file) => settings.or(Settings::from_file(&file)?),
+            None => settings,
+        };
+        Self::try_new(completed)
+    }
+
+    /// Checks settings and fills in the defaults.
+    pub fn try_new(settings: Settings) -> Result<Self, ConfigError> {
+        let settings = settings.without_blanks()?;
+        let data = settings.data.clone().unwrap_or_else(|| PathBuf::from("./gatebook-data"));
+        Ok(Self {
+            admin: AdminSettings::try_new(&settings, &data)?,
+            upstream: upstream(&settings)?,
+            listen: parsed("listen", settings.listen.as_deref(), "an address and port such as 127.0.0.1:8080")?
+                .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080))),
+            data,
+            public_url: settings.public_url.as_deref().map(|text| BaseUrl::parse("public-url", text)).transpose()?,
+            log: settings.log.as_deref().map_or(Ok(LogBackend::Sqlite), |text| LogBackend::parse("log", text))?,
+            registrations_per_minute: NonZeroU32::new(settings.registrations_per_minute.unwrap_or(60)),
+            trusted_proxies: networks(settings.trusted_proxies.as_deref().unwrap_or_default())?,
+            allow_loopback_manifests: settings.allow_loopback_manifests.unwrap_or_default(),
+            extra_ca_file: settings.extra_ca_file,
+            default_resource_server: parsed(
+                "default-resource-server",
+                settings.default_resource_server.as_deref(),
+                "a resource server's id, which is a UUID",
+            )?,
+            address_detail: settings.address_detail.unwrap_or_default(),
+            log_level: log_level(settings.log_level)?,
+            log_format: settings.log_format.unwrap_or_default(),
+            read_wait: read_wait(settings.read_wait.unwrap_or(5))?,
+        })
+    }
+}
+
+impl ConfigError {
+    fn invalid(name: &'static str, problem: impl Into<String>) -> Self {
+        Self::Invalid { name, problem: problem.into() }
+    }
+
+    /// What a TOML parser says about a file, without the snippet that it would quote.
+    fn malformed(path: &Path, text: &str, error: &toml::de::Error) -> Self {
+        let start = error.span().map_or(0, |span| span.start);
+        let line = 1 + text.bytes().take(start).filter(|byte| *byte == b'\n').count();
+        Self::Malformed { path: path.to_owned(), line, message: error.message().to_owned() }
+    }
+}
+
+fn parsed<T: std::str::FromStr>(name: &'static str, text: Option<&str>, expected: &str) -> Result<Option<T>, ConfigError> {
+    text.map(|text| text.parse().map_err(|_| ConfigError::invalid(name, format!("is {text:?}, not {expected}")))).transpose()
+}
+
+fn networks(texts: &[String]) -> Result<Vec<IpNet>, ConfigError> {
+    let network = |text: &str| match text.parse::<IpNet>() {
+        Ok(network) => Ok(network.trunc()),
+        Err(_) => text
+            .parse::<IpAddr>()
+            .map(IpNet::from)
+            .map_err(|_| ConfigError::invalid("trusted-proxies", format!("has {text:?}, not a network like 10.0.0.0/8"))),
+    };
+    texts.iter().map(|text| network(text.trim())).collect()
+}
+
+fn upstream(settings: &Settings) -> Result<Option<Upstream>, ConfigError> {
+    const ISSUER: &str = "upstream-issuer";
+    const AUTHORIZATION: &str = "upstream-authorization-endpoint";
+    const TOKEN: &str = "upstream-token-endpoint";
+    let given = |name, text: &Option<String>| text.as_deref().map(|text| url::protected(name, text)).transpose();
+    let issuer = given(ISSUER, &settings.upstream_issuer)?;
+    let authorization = given(AUTHORIZATION, &settings.upstream_authorization_endpoint)?;
+    let token = given(TOKEN, &settings.upstream_token_endpoint)?;
+    match (issuer, authorization, token) {
+        (None, None, None) => Ok(None),
+        (Some(issuer), None, None) if issuer.query().is_some() => Err(ConfigError::invalid(ISSUER, "has a query")),
+        (Some(issuer), None, None) => Ok(Some(Upstream::Issuer(issuer))),
+        (None, Some(authorization), Some(token)) => Ok(Some(Upstream::Endpoints { authorization, token })),
+        (Some(_), Some(_), _) => Err(ConfigError::Exclusive { first: ISSUER, second: AUTHORIZATION }),
+        (Some(_), None, Some(_)) => Err(ConfigError::Exclusive { first: ISSUER, second: TOKEN }),
+        (None, Some(_), None) => Err(ConfigError::Needs { name: AUTHORIZATION, missing: "`upstream-token-endpoint`" }),
+        (None, None, Some(_)) => Err(ConfigError::Needs { name: TOKEN, missing: "`upstream-authorization-endpoint`" }),
+    }
+}
+
+fn log_level(given: Option<String>) -> Result<String, ConfigError> {
+    let level = given.unwrap_or_else(|| "info".to_owned());
+    match EnvFilter::try_new(&level) {
+        Ok(_) => Ok(level),
+        Err(_) => Err(ConfigError::invalid("log-level", format!("is {level:?}, not a level such as info or debug"))),
+    }
+}
+
+fn read_wait(seconds: u64) -> Result<Duration, ConfigError> {
+    if seconds > LONGEST_READ_WAIT {
+        return Err(ConfigError::invalid("read-wait", format!("is more than {LONGEST_READ_WAIT} seconds")));
+    }
+    Ok(Duration::from_secs(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use clap::{Args, FromArgMatches};
+
+    use super::*;
+
+    fn settings(flags: &[&str]) -> Settings {
+        let command = Settings::augment_args(clap::Command::new("gatebook"));
+        let matches = command.try_get_matches_from([&["gatebook"], flags].concat()).unwrap();
+        Settings::from_arg_matches(&matches).unwrap()
+    }
+
+    fn refusal(flags: &[&str]) -> String {
+        Config::load(settings(flags)).unwrap_err().to_string()
+    }
+
+    fn file(content: &str) -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), content).unwrap();
+        file
+    }
+
+    #[test]
+    fn nothing_set_means_the_documented_defaults() {
+        let config = Config::try_new(Settings::default()).unwrap();
+        assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
+        assert_eq!(config.data, Path::new("./gatebook-data"));
+        assert_eq!(config.public_url, None);
+        assert_eq!(config.log, LogBackend::Sqlite);
+        assert_eq!(config.registrations_per_minute, NonZeroU32::new(60));
+        assert_eq!(config.address_detail, AddressDetail::Network);
+        assert_eq!(config.read_wait, Duration::from_secs(5));
+        assert_eq!((config.log_level.as_str(), config.log_format), ("info", LogFormat::Text));
+        let file = PathBuf::from("./gatebook-data/admin-jwt.key");
+        assert!(matches!(config.admin.key, AdminKeySource::SelfMade { file: made } if made == file));
+    }
+
+    #[test]
+    fn a_flag_beats_the_file_and_the_file_beats_the_default() {
+        let file = file("listen = \"127.0.0.1:1\"\nread-wait = 1\nallow-loopback-manifests = true\n");
+        let path = file.path().to_str().unwrap();
+        let config = Config::load(settings(&["--config", path, "--listen", "127.0.0.1:2"])).unwrap();
+        assert_eq!((config.listen.port(), config.read_wait), (2, Duration::from_secs(1)));
+        assert!(config.allow_loopback_manifests);
+        let off = Config::load(settings(&["--config", path, "--allow-loopback-manifests=false"])).unwrap();
+        assert!(!off.allow_loopback_manifests);
+    }
+
+    #[test]
+    fn the_environment_stands_between_flag_and_file() {
+        // A process cannot safely change its own environment, so another run of this test sees a changed one.
+        let file = file("listen = \"127.0.0.1:1\"\nread-wait = 1\n");
+        let test = "config::tests::the_environment_stands_between_flag_and_file";
+        if std::env::var_os("GATEBOOK_LISTEN").is_none() {
+            let child = Command::new(std::env::current_exe().unwrap())
+                .args(["--exact", test])
+                .env("GATEBOOK_LISTEN", "127.0.0.1:2")
+                .env("GATEBOOK_TRUSTED_PROXIES", "10.0.0.0/8,192.0.2.1")
+                .env("GATEBOOK_CONFIG", file.path())
+                .output()
+                .unwrap();
+            let said = String::from_utf8_lossy(&child.stdout);
+            assert!(child.status.success() && said.contains("1 passed"), "{said}");
+            return;
+        }
+        let config = Config::load(settings(&[])).unwrap();
+        assert_eq!((config.listen.port(), config.read_wait), (2, Duration::from_secs(1)));
+        assert_eq!(config.trusted_proxies.len(), 2);
+        assert_eq!(Config::load(settings(&["--listen", "127.0.0.1:3"])).unwrap().listen.port(), 3);
+    }
+
+    #[test]
+    fn a_file_with_an_unknown_key_or_a_wrong_type_is_refused_without_quoting_it() {
+        for (content, line, message) in [
+            ("lisen = \"127.0.0.1:1\"", 1, "unknown field `lisen`"),
+            ("\n\nread-wait = \"long\"", 3, "invalid type"),
+            ("config = \"other.toml\"", 1, "unknown field `config`"),
+            ("log = \"esdb://admin:changeit@db:2113\"\nlisten", 2, ""),
+        ] {
+            let file = file(content);
+            let error = Config::load(settings(&["--config", file.path().to_str().unwrap()])).unwrap_err();
+            assert!(matches!(&error, ConfigError::Malformed { line: at, message: m, .. } if *at == line && m.contains(message)), "{error}");
+            assert!(!error.to_string().contains("changeit"));
+        }
+        assert!(refusal(&["--config", "/nowhere/gatebook.toml"]).contains("cannot read"));
+    }
+
+    #[test]
+    fn wrong_values_are_refused_by_name() {
+        for (flags, expected) in [
+            (&["--listen", "8080"][..], "setting `listen` is \"8080\", not an address and port such as 127.0.0.1:8080"),
+            (&["--listen", ""], "setting `listen` is empty"),
+            (&["--admin-jwt-audience", " "], "setting `admin-jwt-audience` is empty"),
+            (&["--trusted-proxies", "10.0.0.0/8,lan"], "setting `trusted-proxies` has \"lan\", not a network like 10.0.0.0/8"),
+            (
+                &["--default-resource-server", "default"],
+                "setting `default-resource-server` is \"default\", not a resource server's id, which is a UUID",
+            ),
+            (&["--log-level", "a=b=c"], "setting `log-level` is \"a=b=c\", not a level such as info or debug"),
+            (&["--read-wait", "301"], "setting `read-wait` is more than 300 seconds"),
+            (
+                &["--upstream-token-endpoint", "https://as.example/token"],
+                "setting `upstream-token-endpoint` needs `upstream-authorization-endpoint`",
+            ),
+            (
+                &["--upstream-issuer", "https://as.example", "--upstream-token-endpoint", "https://as.example/token"],
+                "settings `upstream-issuer` and `upstream-token-endpoint` exclude each other",
+            ),
+            (&["--upstream-issuer", "http://as.example"], "setting `upstream-issuer` is not https; http is for loopback addresses only"),
+        ] {
+            assert_eq!(refusal(flags), expected);
+        }
+    }
+
+    #[test]
+    fn no_ceiling_and_single_addresses_can_be_written() {
+        let config = Config::load(settings(&["--registrations-per-minute", "0", "--trusted-proxies", "10.1.2.3/8, ::1"])).unwrap();
+        assert_eq!(config.registrations_per_minute, None);
+        assert_eq!(config.trusted_proxies, ["10.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()]);
+    }
+
+    #[test]
+    fn printing_the_configuration_shows_no_password() {
+        let flags = ["--log", "esdb://admin:changeit@db:2113"];
+        let printed = format!("{:?} {:?}", Config::load(settings(&flags)).unwrap(), settings(&flags));
+        assert!(!printed.contains("changeit"), "{printed}");
+    }
+}

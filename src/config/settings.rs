@@ -1,0 +1,258 @@
+//! Settings as they were given, unchecked: one struct, so that flag, environment variable and file key cannot differ.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use clap::builder::BoolishValueParser;
+use clap::{Args, ValueEnum};
+use serde::{Deserialize, Deserializer};
+
+use super::ConfigError;
+
+/// Everything that can be set. The comments are the help texts.
+#[derive(Clone, Default, Args, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+#[command(next_help_heading = "Settings")]
+pub struct Settings {
+    /// A TOML file with more settings; flags and environment go first
+    #[arg(long, env = "GATEBOOK_CONFIG", value_name = "FILE")]
+    #[serde(skip)]
+    pub config: Option<PathBuf>,
+
+    /// Where to listen; port 0 picks a free one [default: 127.0.0.1:8080]
+    #[arg(long, env = "GATEBOOK_LISTEN", value_name = "ADDRESS")]
+    pub listen: Option<String>,
+
+    /// The folder of log, read models and keys [default: ./gatebook-data]
+    #[arg(long, env = "GATEBOOK_DATA", value_name = "FOLDER")]
+    pub data: Option<PathBuf>,
+
+    /// The base of every URL in an answer [default: the listen address]
+    #[arg(long, env = "GATEBOOK_PUBLIC_URL", value_name = "URL")]
+    pub public_url: Option<String>,
+
+    /// Where events are kept: `sqlite`, or nats://, esdb://, kurrentdb:// [default: sqlite]
+    #[arg(long, env = "GATEBOOK_LOG", value_name = "BACKEND", hide_env_values = true)]
+    pub log: Option<String>,
+
+    /// The file of the secret that admin JWTs are signed with [default: a key made in the data folder]
+    #[arg(long, env = "GATEBOOK_ADMIN_JWT_SECRET_FILE", value_name = "FILE")]
+    pub admin_jwt_secret_file: Option<PathBuf>,
+
+    /// The PEM file of the public key of whoever signs admin JWTs
+    #[arg(long, env = "GATEBOOK_ADMIN_JWT_PUBLIC_KEY_FILE", value_name = "FILE")]
+    pub admin_jwt_public_key_file: Option<PathBuf>,
+
+    /// The URL of the key set of whoever signs admin JWTs
+    #[arg(long, env = "GATEBOOK_ADMIN_JWKS_URL", value_name = "URL")]
+    pub admin_jwks_url: Option<String>,
+
+    /// The issuer that admin JWTs must name
+    #[arg(long, env = "GATEBOOK_ADMIN_JWT_ISSUER", value_name = "ISSUER")]
+    pub admin_jwt_issuer: Option<String>,
+
+    /// The audience that admin JWTs must name
+    #[arg(long, env = "GATEBOOK_ADMIN_JWT_AUDIENCE", value_name = "AUDIENCE")]
+    pub admin_jwt_audience: Option<String>,
+
+    /// The one algorithm of admin JWTs, such as RS256, ES256 or `EdDSA` [default: told by the key]
+    #[arg(long, env = "GATEBOOK_ADMIN_JWT_ALGORITHM", value_name = "ALGORITHM")]
+    pub admin_jwt_algorithm: Option<String>,
+
+    /// The claim that names an administrator's tenant [default: tenant]
+    #[arg(long, env = "GATEBOOK_ADMIN_TENANT_CLAIM", value_name = "CLAIM")]
+    pub admin_tenant_claim: Option<String>,
+
+    /// The claim that lists an administrator's roles, such as `realm_access.roles` [default: roles]
+    #[arg(long, env = "GATEBOOK_ADMIN_ROLES_CLAIM", value_name = "CLAIM")]
+    pub admin_roles_claim: Option<String>,
+
+    /// The authorization server whose metadata is merged
+    #[arg(long, env = "GATEBOOK_UPSTREAM_ISSUER", value_name = "URL")]
+    pub upstream_issuer: Option<String>,
+
+    /// Its authorization endpoint, if it publishes no metadata
+    #[arg(long, env = "GATEBOOK_UPSTREAM_AUTHORIZATION_ENDPOINT", value_name = "URL")]
+    pub upstream_authorization_endpoint: Option<String>,
+
+    /// Its token endpoint, if it publishes no metadata
+    #[arg(long, env = "GATEBOOK_UPSTREAM_TOKEN_ENDPOINT", value_name = "URL")]
+    pub upstream_token_endpoint: Option<String>,
+
+    /// How many self-registrations one source may make in a minute; 0 is no ceiling [default: 60]
+    #[arg(long, env = "GATEBOOK_REGISTRATIONS_PER_MINUTE", value_name = "COUNT")]
+    pub registrations_per_minute: Option<u32>,
+
+    /// Networks whose Forwarded and X-Forwarded-For are believed, with commas between them [default: none]
+    #[arg(long, env = "GATEBOOK_TRUSTED_PROXIES", value_name = "NETWORKS", value_delimiter = ',')]
+    #[serde(deserialize_with = "one_text_or_many")]
+    pub trusted_proxies: Option<Vec<String>>,
+
+    /// Fetch client documents from this very host too, for development [default: false]
+    #[arg(long, env = "GATEBOOK_ALLOW_LOOPBACK_MANIFESTS", value_name = "BOOL", value_parser = BoolishValueParser::new(),
+        num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub allow_loopback_manifests: Option<bool>,
+
+    /// A PEM file of certificate authorities to trust beside the system's
+    #[arg(long, env = "GATEBOOK_EXTRA_CA_FILE", value_name = "FILE")]
+    pub extra_ca_file: Option<PathBuf>,
+
+    /// The id of the resource server for clients that name none when they register
+    #[arg(long, env = "GATEBOOK_DEFAULT_RESOURCE_SERVER", value_name = "ID")]
+    pub default_resource_server: Option<String>,
+
+    /// How much of a caller's address is kept [default: network]
+    #[arg(long, env = "GATEBOOK_ADDRESS_DETAIL", value_name = "DETAIL")]
+    pub address_detail: Option<AddressDetail>,
+
+    /// What is logged: error, warn, info, debug, trace, or a filter by module [default: info]
+    #[arg(long, env = "GATEBOOK_LOG_LEVEL", value_name = "LEVEL")]
+    pub log_level: Option<String>,
+
+    /// How it is logged [default: text]
+    #[arg(long, env = "GATEBOOK_LOG_FORMAT", value_name = "FORMAT")]
+    pub log_format: Option<LogFormat>,
+
+    /// How many seconds a read waits for its projection to catch up [default: 5]
+    #[arg(long, env = "GATEBOOK_READ_WAIT", value_name = "SECONDS")]
+    pub read_wait: Option<u64>,
+}
+
+/// How much of a caller's address goes into the history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AddressDetail {
+    /// The network: /24 of an IPv4 address, /48 of an IPv6 address.
+    #[default]
+    Network,
+    /// All of it.
+    Full,
+}
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Settings {
+    /// What a TOML file says.
+    pub fn from_file(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+        toml::from_str(&text).map_err(|error| ConfigError::malformed(path, &text, &error))
+    }
+
+    /// These settings, and `fallback` where they are silent.
+    pub fn or(self, fallback: Self) -> Self {
+        Self {
+            config: self.config.or(fallback.config),
+            listen: self.listen.or(fallback.listen),
+            data: self.data.or(fallback.data),
+            public_url: self.public_url.or(fallback.public_url),
+            log: self.log.or(fallback.log),
+            admin_jwt_secret_file: self.admin_jwt_secret_file.or(fallback.admin_jwt_secret_file),
+            admin_jwt_public_key_file: self.admin_jwt_public_key_file.or(fallback.admin_jwt_public_key_file),
+            admin_jwks_url: self.admin_jwks_url.or(fallback.admin_jwks_url),
+            admin_jwt_issuer: self.admin_jwt_issuer.or(fallback.admin_jwt_issuer),
+            admin_jwt_audience: self.admin_jwt_audience.or(fallback.admin_jwt_audience),
+            admin_jwt_algorithm: self.admin_jwt_algorithm.or(fallback.admin_jwt_algorithm),
+            admin_tenant_claim: self.admin_tenant_claim.or(fallback.admin_tenant_claim),
+            admin_roles_claim: self.admin_roles_claim.or(fallback.admin_roles_claim),
+            upstream_issuer: self.upstream_issuer.or(fallback.upstream_issuer),
+            upstream_authorization_endpoint: self.upstream_authorization_endpoint.or(fallback.upstream_authorization_endpoint),
+            upstream_token_endpoint: self.upstream_token_endpoint.or(fallback.upstream_token_endpoint),
+            registrations_per_minute: self.registrations_per_minute.or(fallback.registrations_per_minute),
+            trusted_proxies: self.trusted_proxies.or(fallback.trusted_proxies),
+            allow_loopback_manifests: self.allow_loopback_manifests.or(fallback.allow_loopback_manifests),
+            extra_ca_file: self.extra_ca_file.or(fallback.extra_ca_file),
+            default_resource_server: self.default_resource_server.or(fallback.default_resource_server),
+            address_detail: self.address_detail.or(fallback.address_detail),
+            log_level: self.log_level.or(fallback.log_level),
+            log_format: self.log_format.or(fallback.log_format),
+            read_wait: self.read_wait.or(fallback.read_wait),
+        }
+    }
+
+    /// Refuses a text that is there and empty: `--admin-jwt-audience "$UNSET"` must not turn a check off.
+    pub(super) fn without_blanks(self) -> Result<Self, ConfigError> {
+        let texts = [
+            ("listen", &self.listen),
+            ("public-url", &self.public_url),
+            ("log", &self.log),
+            ("admin-jwks-url", &self.admin_jwks_url),
+            ("admin-jwt-issuer", &self.admin_jwt_issuer),
+            ("admin-jwt-audience", &self.admin_jwt_audience),
+            ("admin-jwt-algorithm", &self.admin_jwt_algorithm),
+            ("admin-tenant-claim", &self.admin_tenant_claim),
+            ("admin-roles-claim", &self.admin_roles_claim),
+            ("upstream-issuer", &self.upstream_issuer),
+            ("upstream-authorization-endpoint", &self.upstream_authorization_endpoint),
+            ("upstream-token-endpoint", &self.upstream_token_endpoint),
+            ("default-resource-server", &self.default_resource_server),
+            ("log-level", &self.log_level),
+        ];
+        let paths = [
+            ("data", &self.data),
+            ("admin-jwt-secret-file", &self.admin_jwt_secret_file),
+            ("admin-jwt-public-key-file", &self.admin_jwt_public_key_file),
+            ("extra-ca-file", &self.extra_ca_file),
+        ];
+        let blank_text = texts.iter().find(|(_, text)| text.as_ref().is_some_and(|text| text.trim().is_empty()));
+        let blank_path = paths.iter().find(|(_, path)| path.as_ref().is_some_and(|path| path.as_os_str().is_empty()));
+        match blank_text.map(|(name, _)| name).or(blank_path.map(|(name, _)| name)) {
+            Some(name) => Err(ConfigError::invalid(name, "is empty")),
+            None => Ok(self),
+        }
+    }
+}
+
+impl fmt::Debug for Settings {
+    /// Says nothing: the URI of a log may hold a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings").finish_non_exhaustive()
+    }
+}
+
+/// A TOML array of texts, or one text with commas as on the command line.
+fn one_text_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum OneOrMany {
+        One(String),
+        Many(Vec<String>),
+    }
+    Ok(Some(match OneOrMany::deserialize(deserializer)? {
+        OneOrMany::One(text) => text.split(',').map(str::to_owned).collect(),
+        OneOrMany::Many(texts) => texts,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_setting_has_one_name_in_three_forms() {
+        let command = Settings::augment_args(clap::Command::new("gatebook"));
+        for argument in command.get_arguments().filter(|argument| argument.get_id() != "config") {
+            let flag = argument.get_long().unwrap();
+            let variable = format!("GATEBOOK_{}", flag.to_uppercase().replace('-', "_"));
+            assert_eq!(argument.get_env().unwrap().to_str(), Some(variable.as_str()));
+            let answer = toml::from_str::<Settings>(&format!("{flag} = {{}}")).unwrap_err();
+            assert!(!answer.message().contains("unknown field"), "{flag}: {}", answer.message());
+        }
+    }
+
+    #[test]
+    fn networks_can_be_an_array_or_one_text() {
+        for text in ["trusted-proxies = [\"10.0.0.0/8\", \"::1\"]", "trusted-proxies = \"10.0.0.0/8,::1\""] {
+            let settings: Settings = toml::from_str(text).unwrap();
+            assert_eq!(settings.trusted_proxies.unwrap(), ["10.0.0.0/8", "::1"]);
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! The router as a contents page: file path = URL, one endpoint a file. A handler parses, asks and renders.
+
+use axum::Router;
+use axum::http::{HeaderName, HeaderValue, Method, header};
+use axum::middleware;
+use axum::routing::{get, post, put};
+use tower_http::cors::CorsLayer;
+
+use crate::app::App;
+
+mod authsec;
+mod caller;
+mod error;
+mod fresh;
+mod health;
+mod json;
+mod oauth;
+mod request_id;
+mod wire;
+
+/// Every door of the service.
+pub fn router(app: App) -> Router {
+    let clients = Router::new()
+        .route("/oauth/register", post(oauth::register::register).fallback(error::method_not_allowed_post))
+        .route("/rs/{id}/oauth/register", post(oauth::register::register_at).fallback(error::method_not_allowed_post))
+        .route(
+            "/oauth/register/{client_id}",
+            get(oauth::manage::read).put(oauth::manage::replace).delete(oauth::manage::delete).fallback(error::method_not_allowed_manage),
+        )
+        .layer(middleware::map_response(never_stored))
+        .layer(open_to_browsers());
+
+    let clients_of_server = Router::new()
+        .route("/", get(authsec::clients::list).post(authsec::preregister::preregister))
+        .route("/{client_id}", get(authsec::clients::read).delete(authsec::decisions::revoke_by_delete))
+        .route("/{client_id}/approve-redirects", put(authsec::decisions::approve_redirects))
+        .route("/{client_id}/reject-redirects", put(authsec::decisions::reject_redirects))
+        .route("/{client_id}/rotate-secret", post(authsec::secrets::rotate))
+        .route("/{client_id}/revoke-old-secret", post(authsec::secrets::revoke_old))
+        .route("/{client_id}/{decision}", post(authsec::decisions::decide));
+
+    let administrators = Router::new()
+        .route("/resource-servers", get(authsec::resource_servers::list).post(authsec::resource_servers::create))
+        .route(
+            "/resource-servers/{id}",
+            get(authsec::resource_servers::read).patch(authsec::resource_servers::edit).delete(authsec::resource_servers::retire),
+        )
+        .nest("/resource-servers/{id}/clients", clients_of_server)
+        .route("/approvals", get(authsec::approvals::list))
+        .route("/audit/events", get(authsec::audit::list))
+        .route("/audit/events/{event_id}", get(authsec::audit::read))
+        .route("/audit/stream", get(authsec::stream::stream))
+        .route("/projections", get(authsec::projections::list))
+        .layer(middleware::map_response(never_stored));
+
+    Router::new()
+        .merge(clients)
+        .nest("/authsec", administrators)
+        .route("/health", get(health::health))
+        .fallback(error::no_such_page)
+        .layer(middleware::from_fn(request_id::carry))
+        .with_state(app)
+}
+
+/// Answers here carry credentials or depend on them (RFC 7591 §3.2.1).
+async fn never_stored<B>(mut response: axum::http::Response<B>) -> axum::http::Response<B> {
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
+    response
+}
+
+/// Clients that run in a browser register too; nothing here is authorised by a cookie.
+fn open_to_browsers() -> CorsLayer {
+    CorsLayer::new()
+        .allow_origin(tower_http::cors::Any)
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
+        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::ACCEPT, HeaderName::from_static("mcp-protocol-version")])
+        .expose_headers([header::WWW_AUTHENTICATE, header::RETRY_AFTER, HeaderName::from_static("x-request-id")])
+        .max_age(std::time::Duration::from_secs(3600))
+}

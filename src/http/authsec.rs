@@ -1,0 +1,46 @@
+//! What administrators call, with a bearer token that names their tenant and role.
+
+use std::str::FromStr;
+
+use axum::http::StatusCode;
+use gatebook_events::identity::{ClientId, ClientKey, ResourceServerId};
+
+use super::caller::Administrator;
+use super::error::{Failure, Problem};
+
+pub mod approvals;
+pub mod audit;
+pub mod clients;
+pub mod decisions;
+pub mod preregister;
+pub mod projections;
+pub mod resource_servers;
+pub mod secrets;
+pub mod stream;
+
+/// The most entries of one page, and how many there are unless asked otherwise.
+const PAGE: (u32, u32) = (500, 50);
+
+fn page_limit(asked: Option<u32>) -> u32 {
+    asked.unwrap_or(PAGE.1).clamp(1, PAGE.0)
+}
+
+/// A resource server's id in a path. What is no id names nothing.
+fn server_id(caller: &Administrator, text: &str) -> Result<ResourceServerId, Problem> {
+    text.parse().map_err(|_| caller.problem(Failure::not_found("resource server")))
+}
+
+/// A client in a path; axum has already undone the percent-encoding of a URL.
+fn client_key(caller: &Administrator, text: &str) -> Result<(ClientId, ClientKey), Problem> {
+    let client_id = ClientId::parse(text).map_err(|_| caller.problem(Failure::not_found("client")))?;
+    let key = client_id.key();
+    Ok((client_id, key))
+}
+
+/// A query parameter that names something.
+fn parameter<T: FromStr>(caller: &Administrator, name: &str, text: Option<&str>) -> Result<Option<T>, Problem> {
+    let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(None) };
+    let refuse =
+        |_| caller.problem(Failure::request(StatusCode::BAD_REQUEST, "invalid-request", format!("the parameter {name} is not acceptable")));
+    text.parse().map(Some).map_err(refuse)
+}

@@ -1,0 +1,60 @@
+//! `GET /authsec/approvals`: everything that waits for this tenant, over all its resource servers, oldest first.
+
+use axum::Json;
+use axum::extract::{Query, State};
+use axum::http::HeaderMap;
+use gatebook_projections::approvals::WaitingRow;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::{page_limit, parameter};
+use crate::app::App;
+use crate::http::caller::Administrator;
+use crate::http::error::Problem;
+use crate::http::fresh::{self, Fresh};
+use crate::http::wire;
+
+/// Which page.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Page {
+    cursor: Option<String>,
+    limit: Option<u32>,
+}
+
+/// `GET /authsec/approvals`
+pub async fn list(
+    State(app): State<App>,
+    caller: Administrator,
+    Query(page): Query<Page>,
+    headers: HeaderMap,
+) -> Result<Fresh<Json<Value>>, Problem> {
+    let tenant = caller.tenant().clone();
+    let cursor = parameter(&caller, "cursor", page.cursor.as_deref())?;
+    let limit = page_limit(page.limit);
+    let waiting = fresh::read(&app, app.approvals(), &headers, move |approvals| approvals.waiting(&tenant, cursor.as_ref(), limit))
+        .await
+        .map_err(|failure| caller.problem(failure))?;
+    Ok(waiting.map(|page| {
+        let mut body = Map::new();
+        body.insert("approvals".to_owned(), page.rows.iter().map(render).collect());
+        body.insert("count".to_owned(), page.count.into());
+        wire::put(&mut body, "next_cursor", page.next_cursor.map(|cursor| cursor.to_string()));
+        Json(Value::Object(body))
+    }))
+}
+
+fn render(row: &WaitingRow) -> Value {
+    let mut body = Map::new();
+    body.insert("kind".to_owned(), row.kind.as_str().into());
+    body.insert("resource_server_id".to_owned(), row.resource_server.to_string().into());
+    body.insert("client_id".to_owned(), row.client_id.to_string().into());
+    body.insert("registration_type".to_owned(), row.registration_type.as_str().into());
+    wire::put(&mut body, "client_name", row.client_name.clone());
+    body.insert("since".to_owned(), wire::time(row.since).into());
+    body.insert("redirect_uris".to_owned(), json!(row.redirect_uris));
+    if let Some(change) = &row.change {
+        body.insert("change".to_owned(), json!(change));
+    }
+    Value::Object(body)
+}

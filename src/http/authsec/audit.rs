@@ -1,0 +1,105 @@
+//! `GET /authsec/audit/events[/{event_id}]`: who did what, when, from where and in answer to which call.
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::http::HeaderMap;
+use chrono::{DateTime, Utc};
+use gatebook_events::envelope::EventId;
+use gatebook_projections::history::{HistoryQuery, HistoryRow};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::{page_limit, parameter};
+use crate::app::App;
+use crate::http::caller::Administrator;
+use crate::http::error::{Failure, Problem};
+use crate::http::fresh::{self, Fresh};
+use crate::http::wire;
+
+/// The filters of the trail.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Filters {
+    client_id: Option<String>,
+    resource_server: Option<String>,
+    actor: Option<String>,
+    r#type: Option<String>,
+    since: Option<String>,
+    until: Option<String>,
+    /// `newest` (the default) or `oldest` first.
+    order: Option<String>,
+    cursor: Option<String>,
+    limit: Option<u32>,
+}
+
+/// `GET /authsec/audit/events`
+pub async fn list(
+    State(app): State<App>,
+    caller: Administrator,
+    Query(filters): Query<Filters>,
+    headers: HeaderMap,
+) -> Result<Fresh<Json<Value>>, Problem> {
+    caller.must_audit()?;
+    let query = HistoryQuery {
+        tenant: caller.tenant().clone(),
+        resource_server: parameter(&caller, "resource_server", filters.resource_server.as_deref())?,
+        client_id: filters.client_id,
+        actor: filters.actor,
+        event_name: filters.r#type,
+        since: parameter::<DateTime<Utc>>(&caller, "since", filters.since.as_deref())?,
+        until: parameter::<DateTime<Utc>>(&caller, "until", filters.until.as_deref())?,
+        cursor: parameter(&caller, "cursor", filters.cursor.as_deref())?,
+        newest_first: filters.order.as_deref() != Some("oldest"),
+        limit: page_limit(filters.limit),
+    };
+    let page = fresh::read(&app, app.history(), &headers, move |history| history.events(&query))
+        .await
+        .map_err(|failure| caller.problem(failure))?;
+    Ok(page.map(|page| {
+        let mut body = Map::new();
+        body.insert("events".to_owned(), page.rows.iter().map(render).collect());
+        wire::put(&mut body, "next_cursor", page.next_cursor.map(|cursor| cursor.to_string()));
+        Json(Value::Object(body))
+    }))
+}
+
+/// `GET /authsec/audit/events/{event_id}`
+pub async fn read(
+    State(app): State<App>,
+    caller: Administrator,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Fresh<Json<Value>>, Problem> {
+    caller.must_audit()?;
+    let missing = || caller.problem(Failure::not_found("event"));
+    let id = EventId(Uuid::try_parse(&id).map_err(|_| missing())?);
+    let tenant = caller.tenant().clone();
+    let row = fresh::read(&app, app.history(), &headers, move |history| history.event(&tenant, id))
+        .await
+        .map_err(|failure| caller.problem(failure))?;
+    let body = row.body.as_ref().map(render).ok_or_else(missing)?;
+    Ok(row.map(|_| Json(body)))
+}
+
+/// One event of the trail.
+pub fn render(row: &HistoryRow) -> Value {
+    let mut actor = Map::new();
+    actor.insert("kind".to_owned(), row.actor_kind.clone().into());
+    wire::put(&mut actor, "id", row.actor_id.clone());
+    wire::put(&mut actor, "via", row.actor_via.clone());
+    let mut body = Map::new();
+    body.insert("event_id".to_owned(), row.event_id.0.to_string().into());
+    body.insert("position".to_owned(), row.position.to_string().into());
+    body.insert("type".to_owned(), row.event_name.clone().into());
+    body.insert("version".to_owned(), row.version.into());
+    body.insert("recorded_at".to_owned(), wire::time(row.recorded_at).into());
+    wire::put(&mut body, "resource_server_id", row.resource_server.map(|id| id.to_string()));
+    wire::put(&mut body, "client_id", row.client_id.clone());
+    body.insert("actor".to_owned(), actor.into());
+    wire::put(&mut body, "request_id", row.request_id.clone());
+    wire::put(&mut body, "causation_id", row.causation_id.map(|id| id.0.to_string()));
+    wire::put(&mut body, "origin", row.origin.clone());
+    body.insert("data".to_owned(), row.data.clone());
+    Value::Object(body)
+}

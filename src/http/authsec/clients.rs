@@ -1,0 +1,129 @@
+//! `GET /authsec/resource-servers/{id}/clients[/{client_id}]`: who is allowed in, and how they came.
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use gatebook_events::resource_server::RegistrationType;
+use gatebook_projections::directory::{ListClients, Sort};
+use gatebook_projections::history::HistoryQuery;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::{audit, client_key, page_limit, parameter, server_id};
+use crate::app::App;
+use crate::http::caller::Administrator;
+use crate::http::error::{Failure, Problem};
+use crate::http::fresh::{self, Fresh};
+use crate::http::wire;
+
+/// How many of a client's latest events are shown with it.
+const HISTORY_HEAD: u32 = 20;
+
+/// The filters of the list.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Filters {
+    r#type: Option<String>,
+    status: Option<String>,
+    q: Option<String>,
+    family: Option<String>,
+    sort: Option<String>,
+    cursor: Option<String>,
+    limit: Option<u32>,
+}
+
+/// `GET /authsec/resource-servers/{id}/clients`
+pub async fn list(
+    State(app): State<App>,
+    caller: Administrator,
+    Path(id): Path<String>,
+    Query(filters): Query<Filters>,
+    headers: HeaderMap,
+) -> Result<Fresh<Json<Value>>, Problem> {
+    let id = server_id(&caller, &id)?;
+    let refuse = |what: &str| {
+        caller.problem(Failure::request(StatusCode::BAD_REQUEST, "invalid-request", format!("the parameter {what} is not acceptable")))
+    };
+    let registration_type = match filters.r#type.as_deref() {
+        None => None,
+        Some(text) => Some(RegistrationType::known(text).ok_or_else(|| refuse("type"))?),
+    };
+    let sort = match filters.sort.as_deref() {
+        None | Some("newest") => Sort::NewestFirst,
+        Some("oldest") => Sort::OldestFirst,
+        Some("name") => Sort::Name,
+        Some(_) => return Err(refuse("sort")),
+    };
+    let query = ListClients {
+        tenant: caller.tenant().clone(),
+        resource_server: id,
+        registration_type,
+        status: filters.status,
+        text: filters.q,
+        family: filters.family,
+        sort,
+        cursor: parameter(&caller, "cursor", filters.cursor.as_deref())?,
+        limit: page_limit(filters.limit),
+    };
+    let page = fresh::read(&app, app.directory(), &headers, move |directory| {
+        if directory.resource_server(&query.tenant, id)?.is_none() {
+            return Ok(None);
+        }
+        directory.clients(&query).map(Some)
+    })
+    .await
+    .map_err(|failure| caller.problem(failure))?;
+    if page.body.is_none() {
+        return Err(caller.problem(Failure::not_found("resource server")));
+    }
+    Ok(page.map(|page| {
+        let mut body = Map::new();
+        if let Some(page) = page {
+            body.insert("clients".to_owned(), page.rows.iter().map(wire::registration).collect());
+            wire::put(&mut body, "next_cursor", page.next_cursor.map(|cursor| cursor.to_string()));
+            wire::put(&mut body, "counts", page.counts.map(|counts| json!({ "by_type": counts.by_type, "by_status": counts.by_status })));
+        }
+        Json(Value::Object(body))
+    }))
+}
+
+/// `GET /authsec/resource-servers/{id}/clients/{client_id}`
+pub async fn read(
+    State(app): State<App>,
+    caller: Administrator,
+    Path((id, client_id)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Result<Fresh<Json<Value>>, Problem> {
+    let body = show(&app, &caller, &headers, &id, &client_id).await?;
+    Ok(body.map(|body| Json(Value::Object(body))))
+}
+
+/// One client with its staged change and, for those who may read it, the head of its history.
+pub async fn show(
+    app: &App,
+    caller: &Administrator,
+    headers: &HeaderMap,
+    id: &str,
+    client_id: &str,
+) -> Result<Fresh<Map<String, Value>>, Problem> {
+    let id = server_id(caller, id)?;
+    let (client_id, _) = client_key(caller, client_id)?;
+    let tenant = caller.tenant().clone();
+    let wanted = client_id.clone();
+    let row = fresh::read(app, app.directory(), headers, move |directory| directory.client(&tenant, id, &wanted))
+        .await
+        .map_err(|failure| caller.problem(failure))?;
+    let mut body = row.body.as_ref().map(wire::registration).ok_or_else(|| caller.problem(Failure::not_found("client")))?;
+    if caller.must_audit().is_ok() {
+        let query = HistoryQuery {
+            client_id: Some(client_id.to_string()),
+            newest_first: true,
+            ..HistoryQuery::of_tenant(caller.tenant().clone(), HISTORY_HEAD)
+        };
+        let page = fresh::read(app, app.history(), headers, move |history| history.events(&query))
+            .await
+            .map_err(|failure| caller.problem(failure))?;
+        body.insert("history".to_owned(), page.body.rows.iter().map(audit::render).collect());
+    }
+    Ok(row.map(|_| body))
+}

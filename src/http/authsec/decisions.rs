@@ -1,0 +1,114 @@
+//! What an administrator decides about a client at a resource server: its standing, and changes of its redirect URIs.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use chrono::{DateTime, Utc};
+use gatebook_events::identity::ChangeId;
+use gatebook_events::registration::RegistrationCommand;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{client_key, clients, server_id};
+use crate::app::App;
+use crate::http::caller::Administrator;
+use crate::http::error::{Failure, Problem};
+use crate::http::fresh::Fresh;
+use crate::http::json::members;
+
+/// The members that a decision may have.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Members {
+    reason: Option<String>,
+    until: Option<DateTime<Utc>>,
+    change_id: Option<String>,
+}
+
+/// `POST …/clients/{client_id}/{approve,deny,suspend,reinstate,revoke,restore}`
+pub async fn decide(
+    State(app): State<App>,
+    caller: Administrator,
+    Path((id, client_id, decision)): Path<(String, String, String)>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Fresh<Json<Value>>, Problem> {
+    let asked = asked(&caller, &headers, body).await?;
+    let reason = asked.reason;
+    let command = match decision.as_str() {
+        "approve" => RegistrationCommand::Approve { reason },
+        "deny" => RegistrationCommand::Deny { reason, until: asked.until },
+        "suspend" => RegistrationCommand::Suspend { reason },
+        "reinstate" => RegistrationCommand::Reinstate { reason },
+        "revoke" => RegistrationCommand::Revoke { reason },
+        "restore" => RegistrationCommand::Restore { reason },
+        _ => return Err(caller.problem(Failure::not_found("page"))),
+    };
+    carry_out(&app, &caller, &headers, (&id, &client_id), &command).await
+}
+
+/// `DELETE …/clients/{client_id}` revokes; nothing is ever erased.
+pub async fn revoke_by_delete(
+    State(app): State<App>,
+    caller: Administrator,
+    Path((id, client_id)): Path<(String, String)>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<StatusCode, Problem> {
+    let command = RegistrationCommand::Revoke { reason: asked(&caller, &headers, body).await?.reason };
+    carry_out(&app, &caller, &headers, (&id, &client_id), &command).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `PUT …/clients/{client_id}/approve-redirects`
+pub async fn approve_redirects(
+    State(app): State<App>,
+    caller: Administrator,
+    Path((id, client_id)): Path<(String, String)>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Fresh<Json<Value>>, Problem> {
+    let change_id = change_id(&caller, &asked(&caller, &headers, body).await?)?;
+    carry_out(&app, &caller, &headers, (&id, &client_id), &RegistrationCommand::ApproveRedirects { change_id }).await
+}
+
+/// `PUT …/clients/{client_id}/reject-redirects`
+pub async fn reject_redirects(
+    State(app): State<App>,
+    caller: Administrator,
+    Path((id, client_id)): Path<(String, String)>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Fresh<Json<Value>>, Problem> {
+    let asked = asked(&caller, &headers, body).await?;
+    let change_id = change_id(&caller, &asked)?;
+    carry_out(&app, &caller, &headers, (&id, &client_id), &RegistrationCommand::RejectRedirects { change_id, reason: asked.reason }).await
+}
+
+async fn asked(caller: &Administrator, headers: &HeaderMap, body: Body) -> Result<Members, Problem> {
+    caller.must_change()?;
+    let asked: Members = members(headers, body).await.map_err(|failure| caller.problem(failure))?;
+    if asked.reason.as_ref().is_some_and(|reason| reason.chars().count() > 1024) {
+        return Err(caller.problem(Failure::request(StatusCode::BAD_REQUEST, "invalid-request", "reason is longer than 1024 characters")));
+    }
+    Ok(asked)
+}
+
+fn change_id(caller: &Administrator, asked: &Members) -> Result<Option<ChangeId>, Problem> {
+    let refuse = |_| caller.problem(Failure::request(StatusCode::BAD_REQUEST, "invalid-request", "change_id is not a UUID"));
+    asked.change_id.as_deref().map(str::parse).transpose().map_err(refuse)
+}
+
+/// The answer is the client as it is after the decision.
+async fn carry_out(
+    app: &App,
+    caller: &Administrator,
+    headers: &HeaderMap,
+    (id, client_id): (&str, &str),
+    command: &RegistrationCommand,
+) -> Result<Fresh<Json<Value>>, Problem> {
+    let target = (server_id(caller, id)?, client_key(caller, client_id)?.1);
+    app.commands().decide_registration(&caller.cause, caller.tenant(), target, command).await.map_err(|error| caller.problem(error))?;
+    Ok(clients::show(app, caller, headers, id, client_id).await?.map(|body| Json(Value::Object(body))))
+}

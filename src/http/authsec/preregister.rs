@@ -1,0 +1,107 @@
+//! `POST /authsec/resource-servers/{id}/clients`: an administrator enters a client; its secret is shown once.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use gatebook_events::Rejection;
+use gatebook_events::client::{Client, Life, Profile};
+use gatebook_events::identity::{ClientKey, ResourceServerId, Stream};
+use gatebook_events::metadata::{self, Parsed};
+use gatebook_events::registration::Registration;
+use serde_json::{Map, Value};
+
+use super::server_id;
+use crate::app::App;
+use crate::command::register::{DrawnHashes, preregistration_defaults};
+use crate::command::{CommandError, Commands};
+use crate::http::caller::Administrator;
+use crate::http::error::{Failure, Problem};
+use crate::http::oauth::register::hash_drawn;
+use crate::http::{json, wire};
+use crate::secrets::ClientSecret;
+
+/// How long a repeated request is answered as the first one was.
+const REPEATABLE: chrono::TimeDelta = chrono::TimeDelta::hours(24);
+
+/// Enters the client. With an `Idempotency-Key`, key and secret are derived from it and the instance's own key, so that a
+/// repeated request gets the same answer although the secret was never stored.
+pub async fn preregister(
+    State(app): State<App>,
+    caller: Administrator,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<(StatusCode, Json<Map<String, Value>>), Problem> {
+    caller.must_change()?;
+    let id = server_id(&caller, &id)?;
+    let mut request = json::object(&headers, body, "invalid_client_metadata").await.map_err(|failure| caller.problem(failure))?;
+    preregistration_defaults(&mut request);
+    let parsed = metadata::parse(request).map_err(|error| caller.problem(error))?;
+    let (key, secret) = draw(&app, &caller, id, &headers).map_err(|failure| caller.problem(failure))?;
+    let hash = hash_drawn(&secret).map_err(|failure| caller.problem(failure))?;
+    let hashes = DrawnHashes { secret: Some(hash), registration_token: None };
+
+    let entered = app.commands().preregister(&caller.cause, (caller.tenant(), id), key, parsed.clone(), hashes).await;
+    let (profile, registration) = match entered {
+        Ok(entered) => (entered.profile, entered.registration.unwrap_or_default()),
+        Err(CommandError::Rejected(Rejection::AlreadyExists)) => repeated(&app, &caller, (id, key), parsed, &secret).await?,
+        Err(error) => return Err(caller.problem(error)),
+    };
+    let reason = app.standing(id, Life::Registered, &registration).await.map_err(|failure| caller.problem(failure))?;
+    let mut body = wire::client(&profile, None);
+    if profile.secret.is_some() {
+        body.insert("client_secret".to_owned(), secret.expose().into());
+        body.insert("client_secret_expires_at".to_owned(), 0.into());
+    }
+    body.insert("redirect_uris".to_owned(), serde_json::json!(registration.redirect_uris));
+    body.insert("registration_type".to_owned(), profile.registration_type.as_str().into());
+    body.insert("resource_server_id".to_owned(), id.to_string().into());
+    body.insert("status".to_owned(), reason.status().into());
+    Ok((StatusCode::CREATED, Json(body)))
+}
+
+fn draw(app: &App, caller: &Administrator, id: ResourceServerId, headers: &HeaderMap) -> Result<(ClientKey, ClientSecret), Failure> {
+    let Some(value) = headers.get("idempotency-key") else {
+        let secret = ClientSecret::try_draw().map_err(|_| Failure::Internal("no random bits are to be had"))?;
+        return Ok((Commands::draw_client_key(), secret));
+    };
+    let given = value.as_bytes();
+    if given.is_empty() || given.len() > 255 {
+        return Err(Failure::request(StatusCode::BAD_REQUEST, "invalid-request", "Idempotency-Key is 1 to 255 characters"));
+    }
+    let id = id.to_string();
+    let info: [&[u8]; 4] = [b"preregister", caller.tenant().as_str().as_bytes(), id.as_bytes(), given];
+    Ok((ClientKey(app.instance_key().derive_uuid(&info)), app.instance_key().derive_client_secret(&info)))
+}
+
+/// The first request's answer again, if this is the same request, soon enough, and the secret is still the one it gave.
+async fn repeated(
+    app: &App,
+    caller: &Administrator,
+    (id, key): (ResourceServerId, ClientKey),
+    parsed: Parsed,
+    secret: &ClientSecret,
+) -> Result<(Profile, Registration), Problem> {
+    let client: Client = app.commands().load(Stream::Client(key)).await.map_err(|error| caller.problem(error))?;
+    let refuse = |detail| caller.problem(Failure::request(StatusCode::CONFLICT, "idempotency-key-used", detail));
+    let profile = client.registered().cloned().ok_or_else(|| refuse("the client that this key entered was deleted"))?;
+    let server = app.commands().resource_server(id).await.map_err(|error| caller.problem(error))?;
+    let asked = server.constrain(profile.registration_type, parsed.metadata).map_err(|error| caller.problem(CommandError::from(error)))?;
+    if asked != profile.metadata {
+        return Err(refuse("this key was used for another client"));
+    }
+    if app.commands().clock().now() - profile.issued_at > REPEATABLE {
+        return Err(refuse("this key was used more than a day ago"));
+    }
+    let current = match &profile.secret {
+        Some(kept) => app
+            .secrets()
+            .verify(secret, kept.hash.as_phc())
+            .await
+            .map_err(|_| caller.problem(Failure::Internal("a secret could not be verified")))?,
+        None => true,
+    };
+    let registration = app.commands().complete(&caller.cause, id, key, &profile).await.map_err(|error| caller.problem(error))?;
+    if current { Ok((profile, registration)) } else { Err(refuse("the secret that this key gave was replaced")) }
+}

@@ -1,0 +1,194 @@
+//! `/authsec/resource-servers`: create, list, read, edit and retire.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use gatebook_events::identity::ResourceServerId;
+use gatebook_events::redirect::WebUri;
+use gatebook_events::resource_server::{EffectOnExisting, Modes, Policy, RegistrationType, ResourceServerCommand};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use super::server_id;
+use crate::app::App;
+use crate::http::caller::Administrator;
+use crate::http::error::{Failure, Problem};
+use crate::http::fresh::{self, Fresh};
+use crate::http::json::members;
+use crate::http::wire;
+
+/// The members that a call may have; all of them may be absent when editing.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Members {
+    name: Option<String>,
+    /// An empty text takes it away.
+    resource: Option<String>,
+    registration_modes: Option<Modes>,
+    #[serde(default)]
+    effect_on_existing: EffectOnExisting,
+    /// Merged into the rules that hold (RFC 7396).
+    policy: Option<Map<String, Value>>,
+    /// For `DELETE`.
+    reason: Option<String>,
+}
+
+/// `POST /authsec/resource-servers`
+pub async fn create(
+    State(app): State<App>,
+    caller: Administrator,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<(StatusCode, Json<Value>), Problem> {
+    caller.must_change()?;
+    let asked: Members = members(&headers, body).await.map_err(|failure| caller.problem(failure))?;
+    let name = asked.name.ok_or_else(|| caller.problem(invalid("name is missing")))?;
+    let name = checked_name(name).map_err(|failure| caller.problem(failure))?;
+    let resource = checked_resource(asked.resource).map_err(|failure| caller.problem(failure))?.flatten();
+    let policy = merged(&Policy::default(), asked.policy).map_err(|failure| caller.problem(failure))?;
+    refuse_taken(&app, &caller, &headers, resource.as_ref(), None).await?;
+    let id = ResourceServerId(Uuid::now_v7());
+    let modes = asked.registration_modes.unwrap_or_else(|| RegistrationType::ALL.into());
+    let command = ResourceServerCommand::Create { tenant: caller.tenant().clone(), name, resource, modes, policy };
+    app.commands().create_resource_server(&caller.cause, id, &command).await.map_err(|error| caller.problem(error))?;
+    let row = show(&app, &caller, &headers, id).await?;
+    Ok((StatusCode::CREATED, Json(row.body)))
+}
+
+/// `GET /authsec/resource-servers`
+pub async fn list(State(app): State<App>, caller: Administrator, headers: HeaderMap) -> Result<Fresh<Json<Value>>, Problem> {
+    let tenant = caller.tenant().clone();
+    let rows = fresh::read(&app, app.directory(), &headers, move |directory| directory.resource_servers(&tenant))
+        .await
+        .map_err(|failure| caller.problem(failure))?;
+    Ok(rows.map(|rows| Json(json!({ "resource_servers": rows.iter().map(wire::resource_server).collect::<Vec<_>>() }))))
+}
+
+/// `GET /authsec/resource-servers/{id}`
+pub async fn read(
+    State(app): State<App>,
+    caller: Administrator,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Fresh<Json<Value>>, Problem> {
+    let id = server_id(&caller, &id)?;
+    Ok(show(&app, &caller, &headers, id).await?.map(Json))
+}
+
+/// `PATCH /authsec/resource-servers/{id}`
+pub async fn edit(
+    State(app): State<App>,
+    caller: Administrator,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Fresh<Json<Value>>, Problem> {
+    caller.must_change()?;
+    let id = server_id(&caller, &id)?;
+    let asked: Members = members(&headers, body).await.map_err(|failure| caller.problem(failure))?;
+    let name = asked.name.map(checked_name).transpose().map_err(|failure| caller.problem(failure))?;
+    let resource = checked_resource(asked.resource).map_err(|failure| caller.problem(failure))?;
+    refuse_taken(&app, &caller, &headers, resource.as_ref().and_then(Option::as_ref), Some(id)).await?;
+    let policy = match asked.policy {
+        None => None,
+        Some(patch) => {
+            let server = app.commands().resource_server(id).await.map_err(|error| caller.problem(error))?;
+            Some(merged(&server.policy, Some(patch)).map_err(|failure| caller.problem(failure))?)
+        }
+    };
+    let modes = asked.registration_modes.map(|modes| (modes, asked.effect_on_existing));
+    let command = ResourceServerCommand::Edit { name, resource, modes, policy };
+    app.commands().change_resource_server(&caller.cause, caller.tenant(), id, &command).await.map_err(|error| caller.problem(error))?;
+    Ok(show(&app, &caller, &headers, id).await?.map(Json))
+}
+
+/// `DELETE /authsec/resource-servers/{id}`: no client may act there any more; the history stays.
+pub async fn retire(
+    State(app): State<App>,
+    caller: Administrator,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<StatusCode, Problem> {
+    caller.must_change()?;
+    let id = server_id(&caller, &id)?;
+    let asked: Members = members(&headers, body).await.map_err(|failure| caller.problem(failure))?;
+    let command = ResourceServerCommand::Retire { reason: asked.reason };
+    app.commands().change_resource_server(&caller.cause, caller.tenant(), id, &command).await.map_err(|error| caller.problem(error))?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn show(app: &App, caller: &Administrator, headers: &HeaderMap, id: ResourceServerId) -> Result<Fresh<Value>, Problem> {
+    let tenant = caller.tenant().clone();
+    let row = fresh::read(app, app.directory(), headers, move |directory| directory.resource_server(&tenant, id))
+        .await
+        .map_err(|failure| caller.problem(failure))?;
+    let body = row.body.as_ref().map(wire::resource_server).ok_or_else(|| caller.problem(Failure::not_found("resource server")))?;
+    Ok(row.map(|_| body))
+}
+
+/// Within a tenant a resource identifier names one resource server. Across tenants the first one created is meant, so that
+/// nobody learns from a refusal what another tenant has.
+async fn refuse_taken(
+    app: &App,
+    caller: &Administrator,
+    headers: &HeaderMap,
+    resource: Option<&WebUri>,
+    except: Option<ResourceServerId>,
+) -> Result<(), Problem> {
+    let Some(resource) = resource.map(|uri| uri.as_str().to_owned()) else { return Ok(()) };
+    let tenant = caller.tenant().clone();
+    let holder = fresh::read(app, app.directory(), headers, move |directory| directory.tenant_has_resource(&tenant, &resource))
+        .await
+        .map_err(|failure| caller.problem(failure))?;
+    match holder.body {
+        Some(holder) if Some(holder) != except => Err(caller.problem(Failure::request(
+            StatusCode::CONFLICT,
+            "resource-taken",
+            "another resource server has this resource identifier",
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn checked_name(name: String) -> Result<String, Failure> {
+    let good = (1..=256).contains(&name.chars().count()) && !name.chars().any(char::is_control) && !name.trim().is_empty();
+    if good { Ok(name) } else { Err(invalid("name is empty, longer than 256 characters or has control characters")) }
+}
+
+fn checked_resource(resource: Option<String>) -> Result<Option<Option<WebUri>>, Failure> {
+    match resource.as_deref() {
+        None => Ok(None),
+        Some("") => Ok(Some(None)),
+        Some(text) => WebUri::parse(text).map(|uri| Some(Some(uri))).map_err(|problem| invalid(&format!("resource {problem}"))),
+    }
+}
+
+fn merged(policy: &Policy, patch: Option<Map<String, Value>>) -> Result<Policy, Failure> {
+    let Some(patch) = patch else { return Ok(policy.clone()) };
+    let mut value = json!(policy);
+    let known = json!({ "admission": 1, "redirect_changes": 1, "redirect_rules": 1, "outside_rules": 1, "private_use_schemes": 1,
+        "scope_ceiling": 1, "self_registered_grants": 1 });
+    for (name, member) in patch {
+        if known.get(&name).is_none() {
+            return Err(invalid("policy has a member that is not known"));
+        }
+        match (&mut value[&name], member) {
+            (slot, Value::Null) => *slot = Value::Null,
+            (Value::Object(old), Value::Object(new)) => old.extend(new),
+            (slot, member) => *slot = member,
+        }
+    }
+    if let Value::Object(members) = &mut value {
+        members.retain(|_, member| !member.is_null());
+    }
+    let policy: Policy = serde_json::from_value(value).map_err(|_| invalid("policy has a member of the wrong form"))?;
+    policy.check().map_err(invalid)?;
+    Ok(policy)
+}
+
+fn invalid(detail: &str) -> Failure {
+    Failure::request(StatusCode::BAD_REQUEST, "invalid-request", detail)
+}

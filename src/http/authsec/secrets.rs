@@ -1,0 +1,72 @@
+//! `POST …/clients/{client_id}/rotate-secret` and `…/revoke-old-secret`.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use chrono::TimeDelta;
+use gatebook_events::client::ClientCommand;
+use gatebook_events::secret::KeptSecret;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::{client_key, server_id};
+use crate::app::App;
+use crate::http::caller::Administrator;
+use crate::http::error::{Failure, Problem};
+use crate::http::json::members;
+use crate::http::oauth::register::draw_secret;
+use crate::http::wire;
+
+/// The longest time that two secrets may work side by side, in seconds: 90 days.
+const MAX_OVERLAP: u32 = 90 * 24 * 3600;
+
+/// The members of a rotation.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Members {
+    /// For how many seconds the old secret still works.
+    #[serde(default)]
+    overlap_seconds: u32,
+}
+
+/// A new secret, shown once.
+pub async fn rotate(
+    State(app): State<App>,
+    caller: Administrator,
+    Path((id, client_id)): Path<(String, String)>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Map<String, Value>>, Problem> {
+    caller.must_change()?;
+    let target = (server_id(&caller, &id)?, client_key(&caller, &client_id)?.1);
+    let asked: Members = members(&headers, body).await.map_err(|failure| caller.problem(failure))?;
+    if asked.overlap_seconds > MAX_OVERLAP {
+        return Err(caller.problem(Failure::request(StatusCode::BAD_REQUEST, "invalid-request", "overlap_seconds is more than 90 days")));
+    }
+    let old_valid_until =
+        (asked.overlap_seconds > 0).then(|| app.commands().clock().now() + TimeDelta::seconds(i64::from(asked.overlap_seconds)));
+    let (secret, hash) = draw_secret().map_err(|failure| caller.problem(failure))?;
+    let kept = KeptSecret { hash, expires_at: None };
+    let rotate = |by| ClientCommand::RotateSecret { by, secret: kept, old_valid_until };
+    app.commands().decide_client(&caller.cause, caller.tenant(), target, rotate).await.map_err(|error| caller.problem(error))?;
+    let mut body = Map::new();
+    body.insert("client_id".to_owned(), client_id.into());
+    body.insert("client_secret".to_owned(), secret.expose().into());
+    body.insert("client_secret_expires_at".to_owned(), 0.into());
+    wire::put(&mut body, "old_secret_valid_until", old_valid_until.map(wire::time));
+    Ok(Json(body))
+}
+
+/// Ends the overlap now.
+pub async fn revoke_old(
+    State(app): State<App>,
+    caller: Administrator,
+    Path((id, client_id)): Path<(String, String)>,
+) -> Result<StatusCode, Problem> {
+    caller.must_change()?;
+    let target = (server_id(&caller, &id)?, client_key(&caller, &client_id)?.1);
+    let revoke = |by| ClientCommand::RevokeOldSecret { by };
+    app.commands().decide_client(&caller.cause, caller.tenant(), target, revoke).await.map_err(|error| caller.problem(error))?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,164 @@
+//! Who calls: the administrator behind a bearer token, and the address that a call really came from.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use gatebook_events::envelope::{Actor, ActorKind};
+use gatebook_events::identity::TenantId;
+
+use super::error::{Failure, Problem};
+use super::request_id::RequestId;
+use crate::admin::{Admin, AdminRefusal, Role};
+use crate::app::App;
+use crate::command::Cause;
+use crate::config::AddressDetail;
+
+/// An administrator, and what every event that they cause will say of the call.
+pub struct Administrator {
+    /// Who.
+    pub admin: Admin,
+    /// The cause of what follows.
+    pub cause: Cause,
+    /// The id of the call.
+    pub request_id: RequestId,
+}
+
+impl Administrator {
+    /// Whose things they see.
+    pub fn tenant(&self) -> &TenantId {
+        &self.admin.tenant
+    }
+
+    /// Refuses whoever may not change things.
+    pub fn must_change(&self) -> Result<(), Problem> {
+        self.at_least(Role::Admin)
+    }
+
+    /// Refuses whoever may not read the trail of who did what.
+    pub fn must_audit(&self) -> Result<(), Problem> {
+        self.at_least(Role::Auditor)
+    }
+
+    fn at_least(&self, role: Role) -> Result<(), Problem> {
+        if self.admin.role >= role { Ok(()) } else { Err(self.problem(AdminRefusal::NoRole)) }
+    }
+
+    /// A failure, as this administrator is told.
+    pub fn problem(&self, failure: impl Into<Failure>) -> Problem {
+        Problem(failure.into(), self.request_id.clone())
+    }
+}
+
+impl FromRequestParts<App> for Administrator {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let request_id = request_id(parts);
+        let token = bearer(&parts.headers).ok_or_else(|| Problem(AdminRefusal::Missing.into(), request_id.clone()))?;
+        let admin = app.admins().verify(token).await.map_err(|refusal| Problem(refusal.into(), request_id.clone()))?;
+        let actor = Actor { kind: ActorKind::Admin, id: Some(admin.subject.clone()), via: Some("admin-api".to_owned()) };
+        let origin = Some(network(source(parts, app), app.config().address_detail));
+        let cause = Cause { actor, tenant: Some(admin.tenant.clone()), request_id: Some(request_id.as_str().to_owned()), origin };
+        Ok(Self { admin, cause, request_id })
+    }
+}
+
+/// Anybody: where the call came from.
+pub struct Anyone {
+    /// The address, behind every proxy that is trusted.
+    pub address: IpAddr,
+    request_id: RequestId,
+    origin: String,
+}
+
+impl Anyone {
+    /// The cause of what follows, for a caller of this kind.
+    pub fn cause(&self, kind: ActorKind, id: Option<String>, via: &str) -> Cause {
+        Cause {
+            actor: Actor { kind, id, via: Some(via.to_owned()) },
+            tenant: None,
+            request_id: Some(self.request_id.as_str().to_owned()),
+            origin: Some(self.origin.clone()),
+        }
+    }
+}
+
+impl FromRequestParts<App> for Anyone {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Self::Rejection> {
+        let address = source(parts, app);
+        Ok(Self { address, request_id: request_id(parts), origin: network(address, app.config().address_detail) })
+    }
+}
+
+/// The token of an `Authorization: Bearer` header (RFC 6750 §2.1).
+pub fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    let token = token.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+}
+
+fn request_id(parts: &Parts) -> RequestId {
+    parts.extensions.get::<RequestId>().cloned().unwrap_or(RequestId(axum::http::HeaderValue::from_static("none")))
+}
+
+/// The nearest address that is not one of our own proxies; what others write into the header is not believed.
+fn source(parts: &Parts, app: &App) -> IpAddr {
+    let peer =
+        parts.extensions.get::<ConnectInfo<SocketAddr>>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |info| info.0.ip().to_canonical());
+    let trusted = |address: IpAddr| app.config().trusted_proxies.iter().any(|network| network.contains(&address));
+    if !trusted(peer) {
+        return peer;
+    }
+    let mut nearest = peer;
+    for hop in forwarded(&parts.headers).into_iter().rev() {
+        let Some(address) = hop else { break };
+        nearest = address;
+        if !trusted(address) {
+            break;
+        }
+    }
+    nearest
+}
+
+/// The hops of `Forwarded` (RFC 7239) if there is one, else of `X-Forwarded-For`, farthest first.
+fn forwarded(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
+    let texts =
+        |name: &str| headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).map(str::to_owned).collect::<Vec<_>>().join(",");
+    let standard = texts("forwarded");
+    if standard.is_empty() {
+        return texts("x-forwarded-for").split(',').filter(|hop| !hop.trim().is_empty()).map(|hop| address(hop.trim())).collect();
+    }
+    let hop_of = |element: &str| {
+        let node = element
+            .split(';')
+            .find_map(|pair| pair.trim().split_once('=').filter(|(name, _)| name.eq_ignore_ascii_case("for")).map(|(_, v)| v.to_owned()))?;
+        address(node.trim_matches('"'))
+    };
+    standard.split(',').map(hop_of).collect()
+}
+
+/// An address with or without a port, as proxies write it.
+fn address(text: &str) -> Option<IpAddr> {
+    let parsed = text.parse::<IpAddr>().ok().or_else(|| text.parse::<SocketAddr>().ok().map(|socket| socket.ip()));
+    parsed.or_else(|| text.strip_prefix('[')?.strip_suffix(']')?.parse::<Ipv6Addr>().ok().map(IpAddr::V6)).map(|ip| ip.to_canonical())
+}
+
+/// As much of an address as is kept: its network, unless configured otherwise.
+fn network(address: IpAddr, detail: AddressDetail) -> String {
+    match (detail, address) {
+        (AddressDetail::Full, address) => address.to_string(),
+        (AddressDetail::Network, IpAddr::V4(v4)) => {
+            let [a, b, c, _] = v4.octets();
+            format!("{a}.{b}.{c}.0/24")
+        }
+        (AddressDetail::Network, IpAddr::V6(v6)) => {
+            let [a, b, c, ..] = v6.segments();
+            format!("{}/48", Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0))
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! How Gatebook says no: the one map from refusals to HTTP. OAuth endpoints answer RFC 6749/7591 objects, administrators'
+//! endpoints RFC 9457 problem documents.
+
+use axum::Json;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use gatebook_events::Rejection;
+use gatebook_events::metadata::{MetadataError, Problem as MemberProblem};
+use gatebook_projections::read_model::QueryError;
+use serde_json::{Map, json};
+
+use crate::admin::AdminRefusal;
+use crate::command::CommandError;
+use crate::log::{AppendError, LogError};
+
+/// Why a call failed, before it is known who has to be told.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// A command was refused or could not be carried out.
+    #[error(transparent)]
+    Command(#[from] CommandError),
+    /// A list could not be read.
+    #[error("failed to read the lists")]
+    Query(#[from] QueryError),
+    /// The log could not be read.
+    #[error("failed to read the event log")]
+    Log(#[from] LogError),
+    /// The metadata is not acceptable.
+    #[error(transparent)]
+    Metadata(#[from] MetadataError),
+    /// The administrator's token is not acceptable.
+    #[error("failed to accept the administrator's token")]
+    Admin(#[from] AdminRefusal),
+    /// The request itself is at fault.
+    #[error("{detail}")]
+    Request {
+        /// The status that says so.
+        status: StatusCode,
+        /// A stable word for programs.
+        code: &'static str,
+        /// A sentence for people; ASCII.
+        detail: String,
+    },
+    /// The registration access token is missing, wrong, or its client is gone: all the same to the caller (RFC 7592 §2.1).
+    #[error("the registration access token is not valid for this client")]
+    RegistrationToken,
+    /// The caller came too often.
+    #[error("too many registrations from this source")]
+    TooMany {
+        /// Seconds after which it may come again.
+        retry_after: u64,
+    },
+    /// Something of ours failed.
+    #[error("{0}")]
+    Internal(&'static str),
+}
+
+impl Failure {
+    /// A request that is at fault.
+    pub fn request(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Self::Request { status, code, detail: detail.into() }
+    }
+
+    /// A thing that does not exist, or not for this caller.
+    pub fn not_found(what: &'static str) -> Self {
+        Self::request(StatusCode::NOT_FOUND, "not-found", format!("there is no such {what}"))
+    }
+
+    /// Status, a stable word for programs, and whether it was our fault.
+    fn judge(&self) -> Verdict {
+        match self {
+            Self::Command(CommandError::Rejected(rejection)) => Verdict::of_rejection(rejection),
+            Self::Command(CommandError::Append(AppendError::Refused(_))) => Verdict::new(StatusCode::CONFLICT, "refused-by-log"),
+            Self::Command(CommandError::Append(AppendError::Conflict { .. }) | CommandError::Contended) => {
+                Verdict::new(StatusCode::SERVICE_UNAVAILABLE, "contended")
+            }
+            Self::Command(CommandError::Append(AppendError::Indeterminate(_) | AppendError::Unavailable(_)) | CommandError::Read(_))
+            | Self::Log(_) => Verdict::new(StatusCode::SERVICE_UNAVAILABLE, "log-unavailable"),
+            Self::Command(CommandError::History(_)) => Verdict::new(StatusCode::INTERNAL_SERVER_ERROR, "history-unreadable"),
+            Self::Query(QueryError::InvalidCursor) => Verdict::new(StatusCode::BAD_REQUEST, "invalid-cursor"),
+            Self::Query(_) | Self::Internal(_) => Verdict::new(StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+            Self::Metadata(error) => Verdict::new(StatusCode::BAD_REQUEST, metadata_code(error)),
+            Self::Admin(AdminRefusal::NoRole) => Verdict::new(StatusCode::FORBIDDEN, "forbidden"),
+            Self::Admin(AdminRefusal::Unavailable) => Verdict::new(StatusCode::SERVICE_UNAVAILABLE, "keys-unavailable"),
+            Self::Admin(_) => Verdict::new(StatusCode::UNAUTHORIZED, "unauthorized"),
+            Self::Request { status, code, .. } => Verdict::new(*status, code),
+            Self::RegistrationToken => Verdict::new(StatusCode::UNAUTHORIZED, "invalid_token"),
+            Self::TooMany { .. } => Verdict::new(StatusCode::TOO_MANY_REQUESTS, "temporarily_unavailable"),
+        }
+    }
+
+    /// What the caller may read of it. What failed inside stays inside.
+    fn detail(&self, verdict: &Verdict) -> String {
+        match self {
+            Self::Admin(refusal) => refusal.to_string(),
+            Self::Command(CommandError::Rejected(rejection)) => rejection.to_string(),
+            _ if verdict.status.is_server_error() => "the service cannot answer now; the request id names the cause in its log".to_owned(),
+            other => other.to_string(),
+        }
+    }
+
+    fn log(&self, verdict: &Verdict) {
+        if verdict.status.is_server_error() {
+            let cause = std::error::Error::source(self).map(ToString::to_string).unwrap_or_default();
+            tracing::error!(status = verdict.status.as_u16(), code = verdict.code, error = %self, %cause, "a request failed");
+        }
+    }
+
+    fn headers(&self) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        match self {
+            Self::TooMany { retry_after } => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from(*retry_after));
+            }
+            Self::RegistrationToken => {
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"invalid_token\""));
+            }
+            Self::Admin(refusal) if !matches!(refusal, AdminRefusal::NoRole | AdminRefusal::Unavailable) => {
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            _ => {}
+        }
+        headers
+    }
+}
+
+struct Verdict {
+    status: StatusCode,
+    code: &'static str,
+}
+
+impl Verdict {
+    const fn new(status: StatusCode, code: &'static str) -> Self {
+        Self { status, code }
+    }
+
+    /// Administrators' words; [`OauthError`] has its own for those that a client can run into.
+    const fn of_rejection(rejection: &Rejection) -> Self {
+        match rejection {
+            Rejection::NoSuchClient | Rejection::NoSuchRegistration | Rejection::NoSuchResourceServer => {
+                Self::new(StatusCode::NOT_FOUND, "not-found")
+            }
+            Rejection::AlreadyExists => Self::new(StatusCode::CONFLICT, "already-exists"),
+            Rejection::ModeNotAdmitted(_) => Self::new(StatusCode::FORBIDDEN, "mode-not-admitted"),
+            Rejection::RedirectOutsideRules(_) | Rejection::SchemeNotListed(_) => {
+                Self::new(StatusCode::BAD_REQUEST, "invalid_redirect_uri")
+            }
+            Rejection::GrantsNotAdmitted => Self::new(StatusCode::BAD_REQUEST, "invalid_client_metadata"),
+            Rejection::NotHome => Self::new(StatusCode::FORBIDDEN, "not-home"),
+            Rejection::NoSecret => Self::new(StatusCode::CONFLICT, "no-secret"),
+            Rejection::WrongStatus { .. } => Self::new(StatusCode::CONFLICT, "wrong-status"),
+            Rejection::StaleChange { .. } => Self::new(StatusCode::CONFLICT, "stale-change"),
+            Rejection::NothingStaged => Self::new(StatusCode::CONFLICT, "nothing-staged"),
+        }
+    }
+}
+
+const fn metadata_code(error: &MetadataError) -> &'static str {
+    match error.problem {
+        MemberProblem::Redirect(_) | MemberProblem::RedirectUri(_) => "invalid_redirect_uri",
+        MemberProblem::Metadata(_) | MemberProblem::Link(_) => "invalid_client_metadata",
+    }
+}
+
+/// A failure as OAuth clients are told (RFC 7591 §3.2.2, RFC 6749 §5.2).
+#[derive(Debug)]
+pub struct OauthError(pub Failure);
+
+impl<F: Into<Failure>> From<F> for OauthError {
+    fn from(failure: F) -> Self {
+        Self(failure.into())
+    }
+}
+
+impl IntoResponse for OauthError {
+    fn into_response(self) -> Response {
+        let verdict = self.0.judge();
+        self.0.log(&verdict);
+        let (status, code) = match &self.0 {
+            // The caller holds a valid token, so hiding the registration would tell it nothing that it does not know.
+            Failure::Command(CommandError::Rejected(Rejection::WrongStatus { .. } | Rejection::ModeNotAdmitted(_))) => {
+                (StatusCode::FORBIDDEN, "access_denied")
+            }
+            Failure::Command(CommandError::Rejected(Rejection::NoSuchResourceServer)) => (StatusCode::NOT_FOUND, "invalid_target"),
+            _ if verdict.status == StatusCode::SERVICE_UNAVAILABLE => (verdict.status, "temporarily_unavailable"),
+            _ if verdict.status.is_server_error() => (verdict.status, "server_error"),
+            _ => (verdict.status, verdict.code),
+        };
+        let body = json!({ "error": code, "error_description": self.0.detail(&verdict) });
+        (status, self.0.headers(), Json(body)).into_response()
+    }
+}
+
+/// A failure as administrators are told (RFC 9457).
+#[derive(Debug)]
+pub struct Problem(pub Failure, pub super::request_id::RequestId);
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let verdict = self.0.judge();
+        self.0.log(&verdict);
+        let mut body = Map::new();
+        body.insert("type".to_owned(), format!("urn:gatebook:problem:{}", verdict.code.replace('_', "-")).into());
+        body.insert("title".to_owned(), verdict.status.canonical_reason().unwrap_or("error").into());
+        body.insert("status".to_owned(), verdict.status.as_u16().into());
+        body.insert("detail".to_owned(), self.0.detail(&verdict).into());
+        body.insert("request_id".to_owned(), self.1.as_str().into());
+        if let Failure::Command(CommandError::Rejected(Rejection::StaleChange { current: Some(current), .. })) = &self.0 {
+            body.insert("current_change_id".to_owned(), current.to_string().into());
+        }
+        let mut headers = self.0.headers();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        (verdict.status, headers, Json(body)).into_response_with_type()
+    }
+}
+
+/// [`Json`] would set its own content type over ours.
+trait WithType {
+    fn into_response_with_type(self) -> Response;
+}
+
+impl WithType for (StatusCode, HeaderMap, Json<Map<String, serde_json::Value>>) {
+    fn into_response_with_type(self) -> Response {
+        let (status, headers, json) = self;
+        let mut response = (status, json).into_response();
+        response.headers_mut().extend(headers);
+        response
+    }
+}
+
+/// Nothing answers here.
+pub async fn no_such_page(axum::Extension(request_id): axum::Extension<super::request_id::RequestId>) -> Problem {
+    Problem(Failure::not_found("page"), request_id)
+}
+
+/// RFC 9110 §15.5.6
+pub async fn method_not_allowed_post() -> Response {
+    method_not_allowed("POST, OPTIONS")
+}
+
+/// RFC 7592 §2
+pub async fn method_not_allowed_manage() -> Response {
+    method_not_allowed("GET, PUT, DELETE, OPTIONS")
+}
+
+fn method_not_allowed(allow: &'static str) -> Response {
+    let body = json!({ "error": "invalid_request", "error_description": "the method is not allowed here" });
+    (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, allow)], Json(body)).into_response()
+}

@@ -1,0 +1,84 @@
+//! A read that follows a write sees it: reads wait, bounded, for the tables to reach the log's head as it was when the
+//! request arrived, and for the position that another node's answer named.
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use gatebook_events::envelope::Position;
+use gatebook_projections::read_model::{Projection, QueryError, Reader};
+
+use super::error::Failure;
+use crate::app::App;
+use crate::projector::{Follower, Projector};
+
+/// Names the last event that an answer knows of.
+pub const POSITION: HeaderName = HeaderName::from_static("gatebook-position");
+/// Present on answers from tables that could not catch up in time.
+const STALE: HeaderName = HeaderName::from_static("gatebook-stale");
+
+/// An answer with how fresh it is.
+pub struct Fresh<T> {
+    /// The answer.
+    pub body: T,
+    shown: Position,
+    stale: bool,
+}
+
+impl<T> Fresh<T> {
+    /// The answer, where an old one would be a wrong one.
+    pub fn unless_stale(self) -> Result<T, Failure> {
+        if self.stale {
+            Err(Failure::request(StatusCode::SERVICE_UNAVAILABLE, "read-model-behind", "the lists have not caught up yet"))
+        } else {
+            Ok(self.body)
+        }
+    }
+
+    /// The same freshness around something else.
+    pub fn map<U>(self, render: impl FnOnce(T) -> U) -> Fresh<U> {
+        Fresh { body: render(self.body), shown: self.shown, stale: self.stale }
+    }
+}
+
+impl<T: IntoResponse> IntoResponse for Fresh<T> {
+    fn into_response(self) -> Response {
+        let mut response = self.body.into_response();
+        response.headers_mut().insert(POSITION, HeaderValue::from(self.shown.to_backend()));
+        if self.stale {
+            response.headers_mut().insert(STALE, HeaderValue::from_static("true"));
+        }
+        response
+    }
+}
+
+/// Asks a projection's tables once they are fresh enough.
+pub async fn read<P, T>(
+    app: &App,
+    projector: &Projector<P>,
+    headers: &HeaderMap,
+    query: impl FnOnce(&Reader<P>) -> Result<T, QueryError> + Send + 'static,
+) -> Result<Fresh<T>, Failure>
+where
+    P: Projection,
+    T: Send + 'static,
+{
+    let named = match headers.get(&POSITION) {
+        None => None,
+        Some(value) => Some(
+            value
+                .to_str()
+                .ok()
+                .and_then(|text| text.parse::<Position>().ok())
+                .ok_or_else(|| Failure::request(StatusCode::BAD_REQUEST, "invalid-position", "Gatebook-Position is not a position"))?,
+        ),
+    };
+    let wanted = app.log().head().await?.max(named.unwrap_or_default());
+    let arrived = projector.reached(wanted, app.config().read_wait).await;
+    if !arrived && named.is_some_and(|named| projector.progress().position < named) {
+        return Err(Failure::request(StatusCode::SERVICE_UNAVAILABLE, "read-model-behind", "the lists have not reached that position yet"));
+    }
+    let shown = projector.progress().position;
+    let reader = projector.reader().clone();
+    let body =
+        tokio::task::spawn_blocking(move || query(&reader)).await.map_err(|_| Failure::Internal("a query's thread ended early"))??;
+    Ok(Fresh { body, shown, stale: !arrived })
+}

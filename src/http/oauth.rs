@@ -1,0 +1,4 @@
+//! What OAuth clients call.
+
+pub mod manage;
+pub mod register;

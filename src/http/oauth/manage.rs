@@ -1,0 +1,150 @@
+//! `GET`, `PUT` and `DELETE /oauth/register/{client_id}`: a client manages its registration (RFC 7592 §2).
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use gatebook_events::client::{Client, Profile};
+use gatebook_events::envelope::ActorKind;
+use gatebook_events::identity::{ClientId, ClientKey, ResourceServerId, Stream};
+use gatebook_events::metadata;
+use gatebook_events::registration::Registration;
+use gatebook_events::secret::{KeptSecret, TokenHash};
+use serde_json::{Map, Value};
+
+use super::register::draw_secret;
+use crate::app::App;
+use crate::command::Cause;
+use crate::http::caller::{Anyone, bearer};
+use crate::http::error::{Failure, OauthError};
+use crate::http::{json, wire};
+use crate::secrets::{ClientSecret, RegistrationToken};
+
+/// Members that only the server may say (RFC 7592 §2.2).
+const SERVERS_OWN: [&str; 4] = ["registration_access_token", "registration_client_uri", "client_secret_expires_at", "client_id_issued_at"];
+
+/// RFC 7592 §2.1
+pub async fn read(
+    State(app): State<App>,
+    Path(client_id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Json<Map<String, Value>>, OauthError> {
+    let holder = Holder::of(&app, &client_id, &headers).await?;
+    let registrations = holder.registrations(&app).await?;
+    holder.render(&app, &holder.profile, &registrations).await
+}
+
+/// RFC 7592 §2.2: everything is replaced, and the answer says what serves.
+pub async fn replace(
+    State(app): State<App>,
+    caller: Anyone,
+    Path(client_id): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Map<String, Value>>, OauthError> {
+    let holder = Holder::of(&app, &client_id, &headers).await?;
+    let mut request = json::object(&headers, body, "invalid_client_metadata").await?;
+    holder.check_own_members(&app, &mut request).await?;
+    let parsed = metadata::parse(request)?;
+    let drawn = if parsed.metadata.needs_secret() && holder.profile.secret.is_none() { Some(draw_secret()?) } else { None };
+    let first = drawn.as_ref().map(|(_, hash)| KeptSecret { hash: hash.clone(), expires_at: None });
+
+    let servers: Vec<ResourceServerId> = holder.registrations(&app).await?.into_iter().map(|(id, _)| id).collect();
+    let cause = holder.cause(&caller);
+    let (client, registrations) = app.commands().update_self(&cause, holder.key, &servers, parsed, first).await?;
+    let profile = client.profile.ok_or(Failure::RegistrationToken)?;
+    let Json(mut body) = holder.render(&app, &profile, &registrations).await?;
+    if let Some((secret, _)) = drawn {
+        body.insert("client_secret".to_owned(), secret.expose().into());
+        body.insert("client_secret_expires_at".to_owned(), 0.into());
+    }
+    Ok(Json(body))
+}
+
+/// RFC 7592 §2.3
+pub async fn delete(
+    State(app): State<App>,
+    caller: Anyone,
+    Path(client_id): Path<String>,
+    headers: HeaderMap,
+) -> Result<StatusCode, OauthError> {
+    let holder = Holder::of(&app, &client_id, &headers).await?;
+    app.commands().delete_self(&holder.cause(&caller), holder.key).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Whoever presents a client's registration access token.
+struct Holder {
+    key: ClientKey,
+    profile: Profile,
+    token: RegistrationToken,
+}
+
+impl Holder {
+    /// A client that does not exist, one that was deleted, and a wrong token get the same answer (RFC 7592 §2.1).
+    async fn of(app: &App, client_id: &str, headers: &HeaderMap) -> Result<Self, Failure> {
+        let token = RegistrationToken::received(bearer(headers).ok_or(Failure::RegistrationToken)?);
+        let client_id = ClientId::parse(client_id).map_err(|_| Failure::RegistrationToken)?;
+        let key = client_id.key();
+        let client: Client = app.commands().load(Stream::Client(key)).await?;
+        let profile = client.registered().filter(|profile| profile.client_id == client_id).ok_or(Failure::RegistrationToken)?;
+        match profile.registration_token {
+            Some(TokenHash(stored)) if token.verify(&stored) => Ok(Self { key, profile: profile.clone(), token }),
+            _ => Err(Failure::RegistrationToken),
+        }
+    }
+
+    fn cause(&self, caller: &Anyone) -> Cause {
+        let cause = caller.cause(ActorKind::Client, Some(self.profile.client_id.to_string()), "rfc7592");
+        cause.within(self.profile.home.clone())
+    }
+
+    /// Where the client is registered, its home first.
+    async fn registrations(&self, app: &App) -> Result<Vec<(ResourceServerId, Registration)>, Failure> {
+        let mut registrations = Vec::new();
+        for id in app.registered_at(self.key).await? {
+            registrations.push((id, app.commands().load::<Registration>(Stream::Registration(id, self.key)).await?));
+        }
+        Ok(registrations)
+    }
+
+    /// RFC 7592 §2.2: the identifier has to be there and be the client's own, a secret has to be the current one.
+    async fn check_own_members(&self, app: &App, request: &mut Map<String, Value>) -> Result<(), Failure> {
+        let refuse = |detail: String| Failure::request(StatusCode::BAD_REQUEST, "invalid_client_metadata", detail);
+        if request.remove("client_id").as_ref().and_then(Value::as_str) != Some(self.profile.client_id.as_str()) {
+            return Err(refuse("client_id is missing or is not this client's".to_owned()));
+        }
+        if let Some(member) = SERVERS_OWN.iter().find(|member| request.contains_key(**member)) {
+            return Err(refuse(format!("{member} is for the server to say")));
+        }
+        request.remove("gatebook");
+        let Some(sent) = request.remove("client_secret") else { return Ok(()) };
+        let current = match (sent.as_str(), &self.profile.secret) {
+            (Some(text), Some(kept)) => {
+                let sent = ClientSecret::received(text);
+                app.secrets().verify(&sent, kept.hash.as_phc()).await.map_err(|_| Failure::Internal("a secret could not be verified"))?
+            }
+            _ => false,
+        };
+        if current { Ok(()) } else { Err(refuse("client_secret is not the current one".to_owned())) }
+    }
+
+    /// RFC 7592 §3. The token is kept as a hash only, so the one that was presented is given back.
+    async fn render(
+        &self,
+        app: &App,
+        profile: &Profile,
+        registrations: &[(ResourceServerId, Registration)],
+    ) -> Result<Json<Map<String, Value>>, OauthError> {
+        let bound = match registrations.first() {
+            Some((id, registration)) => {
+                Some((*id, registration, app.standing(*id, gatebook_events::client::Life::Registered, registration).await?))
+            }
+            None => None,
+        };
+        let mut body = wire::client(profile, bound);
+        body.insert("registration_access_token".to_owned(), self.token.expose().into());
+        body.insert("registration_client_uri".to_owned(), app.registration_client_uri(&profile.client_id).into());
+        Ok(Json(body))
+    }
+}

@@ -1,0 +1,112 @@
+//! `POST /oauth/register` and `POST /rs/{id}/oauth/register`: dynamic client registration (RFC 7591 §3).
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Path, RawQuery, State};
+use axum::http::{HeaderMap, StatusCode};
+use gatebook_events::client::Life;
+use gatebook_events::envelope::ActorKind;
+use gatebook_events::identity::ResourceServerId;
+use gatebook_events::metadata;
+use gatebook_events::secret::{SecretHash, TokenHash};
+use serde_json::{Map, Value};
+
+use crate::app::App;
+use crate::command::register::DrawnHashes;
+use crate::http::caller::Anyone;
+use crate::http::error::{Failure, OauthError};
+use crate::http::{json, wire};
+use crate::secrets::{ClientSecret, Cost, RegistrationToken, hash_secret};
+
+/// Registers at the resource server that the request names, or at the default one.
+pub async fn register(
+    State(app): State<App>,
+    caller: Anyone,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<(StatusCode, Json<Map<String, Value>>), OauthError> {
+    respond(&app, &caller, None, query.as_deref(), &headers, body).await
+}
+
+/// Registers at the resource server in the path, unless the request names another.
+pub async fn register_at(
+    State(app): State<App>,
+    caller: Anyone,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<(StatusCode, Json<Map<String, Value>>), OauthError> {
+    let id = id
+        .parse::<ResourceServerId>()
+        .map_err(|_| Failure::request(StatusCode::NOT_FOUND, "invalid_target", "there is no such resource server"))?;
+    respond(&app, &caller, Some(id), query.as_deref(), &headers, body).await
+}
+
+async fn respond(
+    app: &App,
+    caller: &Anyone,
+    in_path: Option<ResourceServerId>,
+    query: Option<&str>,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<(StatusCode, Json<Map<String, Value>>), OauthError> {
+    app.ceiling().admit(caller.address).map_err(|retry_after| Failure::TooMany { retry_after })?;
+    let mut request = json::object(headers, body, "invalid_client_metadata").await?;
+    let resource = resource(&mut request, query)?;
+    // The server picks the identifier (RFC 7591 §3.2.1); one that is sent means nothing here.
+    let server = app.bind(resource.as_deref(), in_path).await?;
+    let parsed = metadata::parse(request)?;
+
+    let token = RegistrationToken::try_draw().map_err(|_| Failure::Internal("no random bits are to be had"))?;
+    let secret = if parsed.metadata.needs_secret() { Some(draw_secret()?) } else { None };
+    let hashes = DrawnHashes { secret: secret.as_ref().map(|(_, hash)| hash.clone()), registration_token: Some(TokenHash(token.hash())) };
+    let cause = caller.cause(ActorKind::Anonymous, None, "dcr");
+    let entered = app.commands().register_self(&cause, server, parsed, hashes).await?;
+
+    let bound = match (server, &entered.registration) {
+        (Some(id), Some(registration)) => Some((id, registration, app.standing(id, Life::Registered, registration).await?)),
+        _ => None,
+    };
+    let mut body = wire::client(&entered.profile, bound);
+    if let Some((secret, _)) = secret {
+        body.insert("client_secret".to_owned(), secret.expose().into());
+        body.insert("client_secret_expires_at".to_owned(), 0.into());
+    }
+    body.insert("registration_access_token".to_owned(), token.expose().into());
+    body.insert("registration_client_uri".to_owned(), app.registration_client_uri(&entered.profile.client_id).into());
+    Ok((StatusCode::CREATED, Json(body)))
+}
+
+/// A secret and its hash; the hash is the only one of the two that goes on from here.
+pub fn draw_secret() -> Result<(ClientSecret, SecretHash), Failure> {
+    let secret = ClientSecret::try_draw().map_err(|_| Failure::Internal("no random bits are to be had"))?;
+    let hash = hash_drawn(&secret)?;
+    Ok((secret, hash))
+}
+
+/// What Gatebook drew needs no stretching (NIST SP 800-63B).
+pub fn hash_drawn(secret: &ClientSecret) -> Result<SecretHash, Failure> {
+    let phc = hash_secret(secret, Cost::Drawn).map_err(|_| Failure::Internal("a secret could not be hashed"))?;
+    SecretHash::try_new(&phc).map_err(|_| Failure::Internal("a secret could not be hashed"))
+}
+
+/// The RFC 8707 `resource` of a registration, from the body or the query. Taken out, so that it does not count as unknown.
+fn resource(request: &mut Map<String, Value>, query: Option<&str>) -> Result<Option<String>, Failure> {
+    let wrong = || Failure::request(StatusCode::BAD_REQUEST, "invalid_target", "resource is not a string");
+    match request.remove("resource") {
+        None | Some(Value::Null) => {}
+        Some(Value::String(text)) if text.is_empty() => {}
+        Some(Value::String(text)) => return Ok(Some(text)),
+        Some(Value::Array(texts)) => return texts.first().map(|text| text.as_str().map(str::to_owned).ok_or_else(wrong)).transpose(),
+        Some(_) => return Err(wrong()),
+    }
+    #[derive(serde::Deserialize)]
+    struct Query {
+        resource: Option<String>,
+    }
+    let uri: axum::http::Uri = format!("/?{}", query.unwrap_or_default()).parse().map_err(|_| wrong())?;
+    let query = axum::extract::Query::<Query>::try_from_uri(&uri).map_err(|_| wrong())?;
+    Ok(query.0.resource.filter(|text| !text.is_empty()))
+}

@@ -1,0 +1,37 @@
+//! Verifying a whole log: every event against the chain, and every stream against the events it has.
+
+use std::path::Path;
+
+use gatebook_events::envelope::Position;
+
+use super::reader::{Reader, Stretch};
+use crate::log::{ChainHash, LogError};
+
+/// How many events are read between two words of progress.
+const BATCH: usize = 8192;
+
+/// What a log that is whole comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Summary {
+    /// How many events there are.
+    pub events: u64,
+    /// Where the last of them stands.
+    pub head: Position,
+    /// What all of them hash to. Two logs with the same hash hold the same events.
+    pub hash: ChainHash,
+}
+
+pub fn verify(path: &Path, head: Position, mut progress: impl FnMut(Position, Position)) -> Result<Summary, LogError> {
+    let mut reader = Reader::open(path).map_err(|error| LogError::Unavailable(Box::new(error)))?;
+    let mut summary = Summary { events: 0, head: Position::START, hash: ChainHash::START };
+    while summary.head < head {
+        let Stretch { events, hash } = reader.stretch((summary.head, Some(summary.hash)), head, BATCH)?;
+        let Some(last) = events.last() else { break };
+        summary = Summary { events: summary.events + events.len() as u64, head: last.position, hash };
+        progress(summary.head, head);
+    }
+    match reader.miscounted()? {
+        Some(broken) => Err(broken.into()),
+        None => Ok(summary),
+    }
+}

@@ -1,0 +1,202 @@
+//! The walls of the house. Each failure names the wall, the place and the reason; each wall is also shown a breach that it
+//! must see.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A wall that is kept by looking for words where they must not be.
+struct Wall {
+    name: &'static str,
+    reason: &'static str,
+    /// Where the words must not be, as prefixes of paths in the repository.
+    inside: &'static [&'static str],
+    /// Except here.
+    except: &'static [&'static str],
+    words: &'static [&'static str],
+    /// A line that must be seen as a breach.
+    breach: &'static str,
+}
+
+const WALLS: &[Wall] = &[
+    Wall {
+        name: "wall 3: only command.rs appends",
+        reason: "one function reads, folds, decides and appends; a second one would decide differently",
+        inside: &["src/"],
+        except: &["src/command.rs", "src/log"],
+        words: &["log.append(", "log().append(", "AppendError::Conflict {\n"],
+        breach: "self.log.append(append).await",
+    },
+    Wall {
+        name: "wall 3: only app.rs names a concrete log",
+        reason: "which log it is must be one decision in one place",
+        inside: &["src/"],
+        except: &["src/app.rs", "src/log/"],
+        words: &["SqliteLog", "MemoryLog", "log::sqlite::", "log::memory::"],
+        breach: "let log = SqliteLog::open(path)?;",
+    },
+    Wall {
+        name: "wall 4: the log moves envelopes and names no domain event",
+        reason: "a backend that knows what it carries starts to have opinions about it",
+        inside: &["src/log/", "src/log.rs"],
+        except: &[],
+        words: &[
+            "ClientEvent",
+            "RegistrationEvent",
+            "ResourceServerEvent",
+            "gatebook_events::codec",
+            "client.registered",
+            "registration.requested",
+        ],
+        breach: "use gatebook_events::codec::decode;",
+    },
+    Wall {
+        name: "wall 4: siblings never name each other (memory)",
+        reason: "backends are exchangeable",
+        inside: &["src/log/memory"],
+        except: &[],
+        words: &["sqlite", "Sqlite"],
+        breach: "use super::sqlite::SqliteLog;",
+    },
+    Wall {
+        name: "wall 4: siblings never name each other (sqlite)",
+        reason: "backends are exchangeable",
+        inside: &["src/log/sqlite"],
+        except: &[],
+        words: &["MemoryLog", "super::memory", "log::memory"],
+        breach: "use crate::log::memory::MemoryLog;",
+    },
+    Wall {
+        name: "wall 5: http decides nothing",
+        reason: "a rule about clients in a handler is a rule that the other doors do not have",
+        inside: &["src/http"],
+        except: &[],
+        words: &[".decide(", ".evolve(", "ClientEvent::", "RegistrationEvent::", "ResourceServerEvent::", "standing(Facts"],
+        breach: "let events = registration.decide(&command)?;",
+    },
+    Wall {
+        name: "wall 6: stored names are literals",
+        reason: "a name that is derived from the code changes with the code, and the log does not",
+        inside: &["events/src", "src/command"],
+        except: &[],
+        words: &["type_name", "stringify!", "concat!(stringify"],
+        breach: "let name = std::any::type_name::<E>();",
+    },
+    Wall {
+        name: "wall 7: no plaintext secret has a type in events",
+        reason: "what has no type there cannot get into an event",
+        inside: &["events/src"],
+        except: &[],
+        words: &["ClientSecret {", "struct ClientSecret", "struct RegistrationToken(", "plaintext: String"],
+        breach: "pub struct ClientSecret(String);",
+    },
+    Wall {
+        name: "wall 8: the projector never skips",
+        reason: "a skipped revocation is a hole; it stops, says which event, and health turns red",
+        inside: &["projections/src", "src/projector.rs"],
+        except: &[],
+        words: &["decode(envelope).ok()", "decode(envelope).unwrap_or", "Err(_) => continue", ".unwrap()", ".expect(", "panic!("],
+        breach: "let Ok(event) = decode(envelope) else { Err(_) => continue };",
+    },
+    Wall {
+        name: "the clock is read in one place",
+        reason: "time arrives inside commands, so that a history can be replayed and a test can set it",
+        inside: &["src/", "events/src", "projections/src"],
+        except: &["src/clock.rs"],
+        words: &["Utc::now", "SystemTime::now", "Local::now"],
+        breach: "let at = Utc::now();",
+    },
+];
+
+/// Wall 1 and 2 are Cargo's: what a crate may depend on.
+const EVENTS_MAY_NEED: &[&str] = &["chrono", "serde", "serde_json", "thiserror", "uuid"];
+const PROJECTIONS_MAY_NEED: &[&str] = &["gatebook-events", "chrono", "rusqlite", "serde", "serde_json", "thiserror", "uuid"];
+
+#[test]
+fn every_wall_stands() {
+    let files = sources();
+    assert!(files.len() > 40, "only {} source files were found; the walls were not looked at", files.len());
+    let breaches: Vec<String> = WALLS.iter().flat_map(|wall| files.iter().flat_map(|(path, text)| breaches(wall, path, text))).collect();
+    assert!(breaches.is_empty(), "\n{}", breaches.join("\n"));
+}
+
+#[test]
+fn every_wall_sees_a_breach() {
+    for wall in WALLS {
+        let place = format!("{}example.rs", wall.inside[0].trim_end_matches(".rs"));
+        assert!(!breaches(wall, &place, wall.breach).is_empty(), "{} does not see {}", wall.name, wall.breach);
+    }
+}
+
+#[test]
+fn wall_1_events_depends_on_nothing_that_waits_reads_tells_time_or_draws_lots() {
+    only_needs("gatebook-events", EVENTS_MAY_NEED, "wall 1: events is pure, so that every decision can be replayed");
+}
+
+#[test]
+fn wall_2_projections_knows_neither_the_log_nor_http() {
+    only_needs("gatebook-projections", PROJECTIONS_MAY_NEED, "wall 2: a read model is a fold of events and nothing else");
+}
+
+fn only_needs(package: &str, allowed: &[&str], wall: &str) {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--no-deps", "--offline", "--manifest-path"])
+        .arg(root().join("Cargo.toml"))
+        .output()
+        .unwrap();
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let packages = metadata["packages"].as_array().unwrap();
+    let package = packages.iter().find(|candidate| candidate["name"] == package).unwrap();
+    for dependency in package["dependencies"].as_array().unwrap() {
+        let name = dependency["name"].as_str().unwrap();
+        let for_tests = dependency["kind"] == "dev";
+        assert!(for_tests || allowed.contains(&name), "{wall}; it must not depend on {name}");
+    }
+    let chrono = package["dependencies"].as_array().unwrap().iter().find(|d| d["name"] == "chrono").unwrap();
+    let features = chrono["features"].as_array().unwrap();
+    assert!(
+        !features.iter().any(|f| f == "clock" || f == "now") && chrono["uses_default_features"] == false,
+        "{wall}; chrono must not tell the time"
+    );
+}
+
+fn breaches(wall: &Wall, path: &str, text: &str) -> Vec<String> {
+    let starts = |places: &[&str]| places.iter().any(|place| path.starts_with(place));
+    if !starts(wall.inside) || starts(wall.except) {
+        return Vec::new();
+    }
+    // What tests do is not what the house does.
+    let text = text.split("#[cfg(test)]").next().unwrap();
+    let code = text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//"));
+    code.flat_map(|(number, line)| wall.words.iter().filter(move |word| line.contains(**word)).map(move |word| (number + 1, word)))
+        .map(|(number, word)| format!("{}: {path}:{number} has `{word}`; {}", wall.name, wall.reason))
+        .collect()
+}
+
+fn sources() -> Vec<(String, String)> {
+    let mut files = Vec::new();
+    for folder in ["src", "events/src", "projections/src"] {
+        walk(&root().join(folder), &mut files);
+    }
+    let name = |path: PathBuf| path.strip_prefix(root()).unwrap().to_string_lossy().replace('\\', "/");
+    files
+        .into_iter()
+        .map(|path| (name(path.clone()), fs::read_to_string(path).unwrap()))
+        .filter(|(name, _)| !name.ends_with("tests.rs"))
+        .collect()
+}
+
+fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            walk(&path, files);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+}
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
