@@ -63,7 +63,7 @@ impl Policy {
         for rule in &self.redirect_rules {
             match rule {
                 RedirectRule::Exact { uri } => {
-                    RedirectUri::parse(uri).map(drop).map_err(|_| "policy has an exact rule that is no redirect URI")?
+                    RedirectUri::parse(uri).map(drop).map_err(|_| "policy has an exact rule that is no redirect URI")?;
                 }
                 RedirectRule::Host { host, path_prefix } => {
                     let parsed = RedirectUri::parse(&format!("https://{host}{path_prefix}"));
