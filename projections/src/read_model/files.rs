@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use gatebook_events::envelope::Position;
 use rusqlite::Connection;
@@ -81,7 +82,7 @@ fn tune(connection: &Connection, kind: Kind) -> rusqlite::Result<()> {
         // Worth nothing until it is finished, and synced then.
         Kind::Building => "PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF;",
     };
-    connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    connection.busy_timeout(Duration::from_secs(5))?;
     connection.execute_batch(durability)?;
     connection.execute_batch("PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY; PRAGMA foreign_keys = OFF;")
 }
@@ -133,6 +134,8 @@ fn fold_log_in(path: &Path) -> rusqlite::Result<()> {
         return Ok(());
     }
     let connection = Connection::open(path)?;
+    // A query that is under way would hold the swap up; then the old file goes instead.
+    connection.busy_timeout(Duration::ZERO)?;
     let busy = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0))?;
     if busy == 0 { Ok(()) } else { Err(rusqlite::Error::QueryReturnedNoRows) }
 }
