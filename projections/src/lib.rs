@@ -1,4 +1,4 @@
-//! How the events look to a reader: SQLite tables, their fold and their queries.
+//! How the events look to a reader: `SQLite` tables, their fold and their queries.
 //!
 //! One projection, one module: its tables, what each event does to them, and what can be asked. All of it is derived from
 //! the events and may be thrown away; [`read_model`] keeps the files.

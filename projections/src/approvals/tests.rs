@@ -80,8 +80,8 @@ fn a_staged_change_waits_until_it_is_settled() {
     ] {
         assert_eq!(counts(&one_client(), &[stage.clone(), settled]), [0, 1, 0]);
     }
-    let stale = Event::RedirectsApproved(RedirectsApproved { change_id: change(6), by_policy: false });
-    assert_eq!(counts(&one_client(), &[stage, stale]), [0, 1, 1]);
+    let older = Event::RedirectsApproved(RedirectsApproved { change_id: change(6), by_policy: false });
+    assert_eq!(counts(&one_client(), &[stage, older]), [0, 1, 1]);
 }
 
 #[test]
