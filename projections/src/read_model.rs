@@ -1,4 +1,4 @@
-//! Read models: one SQLite file per projection and version, rows and checkpoint in one transaction.
+//! Read models: one `SQLite` file per projection and version, rows and checkpoint in one transaction.
 
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
@@ -97,7 +97,7 @@ impl<P: Projection> ReadModel<P> {
             Err(Stop::Event { index, stopped }) => {
                 // A failing event may have written half of its rows, so the good part before it is written again without it.
                 match self.write(news.get(..index).unwrap_or_default()) {
-                    Ok(()) | Err(Stop::Event { .. }) => Err(stopped),
+                    Ok(()) | Err(Stop::Event { .. }) => Err(*stopped),
                     Err(Stop::Storage(source)) => Err(ProjectionError::Storage { projection: P::NAME, source }),
                 }
             }
@@ -109,7 +109,7 @@ impl<P: Projection> ReadModel<P> {
         let tx = self.connection.transaction()?;
         for (index, envelope) in events.iter().enumerate() {
             if P::handles(&envelope.event.name) {
-                P::apply(&tx, envelope).map_err(|source| Stop::Event { index, stopped: stopped::<P>(envelope, source) })?;
+                P::apply(&tx, envelope).map_err(|source| Stop::Event { index, stopped: Box::new(stopped::<P>(envelope, source)) })?;
             }
         }
         tx.prepare_cached("UPDATE checkpoint SET position = ?1")?.execute([last.position.to_backend().cast_signed()])?;
@@ -163,7 +163,7 @@ impl<P: Projection> ReadModel<P> {
 
 /// Why a transaction was not committed.
 enum Stop {
-    Event { index: usize, stopped: ProjectionError },
+    Event { index: usize, stopped: Box<ProjectionError> },
     Storage(rusqlite::Error),
 }
 
