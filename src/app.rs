@@ -1,5 +1,6 @@
 //! The parts of a running service, put together. The only place that names a concrete event log.
 
+use std::fmt::Write;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use gatebook_events::standing::{Facts, Reason, standing};
 use gatebook_projections::approvals::Approvals;
 use gatebook_projections::directory::Directory;
 use gatebook_projections::history::History;
-use gatebook_projections::read_model::{OpenError, Projection, ReadModel};
+use gatebook_projections::read_model::{OpenError, Projection, QueryError, ReadModel, Reader};
 use tokio::sync::watch;
 
 use crate::admin::{AdminKeyError, AdminVerifier};
@@ -250,7 +251,7 @@ impl App {
         if known.is_complete() {
             return Ok(known);
         }
-        let ids = self.ask_directory(|directory| directory.resource_server_ids()).await?;
+        let ids = self.ask_directory(Reader::resource_server_ids).await?;
         for id in ids {
             self.0.commands.resource_server(id).await?;
         }
@@ -260,9 +261,7 @@ impl App {
 
     async fn ask_directory<T: Send + 'static>(
         &self,
-        query: impl FnOnce(&gatebook_projections::read_model::Reader<Directory>) -> Result<T, gatebook_projections::read_model::QueryError>
-        + Send
-        + 'static,
+        query: impl FnOnce(&Reader<Directory>) -> Result<T, QueryError> + Send + 'static,
     ) -> Result<T, Failure> {
         let none = axum::http::HeaderMap::new();
         crate::http::fresh::read(self, &self.0.directory, &none, query).await?.unless_stale()
@@ -298,7 +297,8 @@ fn percent_encoded(text: &str) -> String {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
             encoded.push(char::from(byte));
         } else {
-            encoded.push_str(&format!("%{byte:02X}"));
+            // Writing to a text cannot fail.
+            let _always = write!(encoded, "%{byte:02X}");
         }
     }
     encoded

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::identity::TenantId;
-use crate::metadata::{ClientMetadata, GrantType, ResponseType};
+use crate::metadata::ClientMetadata;
 use crate::redirect::WebUri;
 use crate::{Aggregate, Rejection};
 
@@ -96,27 +96,9 @@ impl ResourceServer {
             return Err(Rejection::ModeNotAdmitted(kind));
         }
         let by_rules = self.policy.judge(&metadata.redirect_uris)?;
-        metadata = self.constrain(kind, metadata)?;
+        metadata = self.policy.constrain(kind, metadata)?;
         let by_type = self.policy.admission.of(kind);
         Ok((metadata, if by_rules == Admission::Review { Admission::Review } else { by_type }))
-    }
-
-    /// The metadata within what the rules grant a client of this type (RFC 7591 §2 lets the server leave out the rest).
-    pub fn constrain(&self, kind: RegistrationType, mut metadata: ClientMetadata) -> Result<ClientMetadata, Rejection> {
-        if kind != RegistrationType::Prereg {
-            metadata.grant_types.retain(|grant| self.policy.self_registered_grants.contains(grant));
-            if metadata.grant_types.is_empty() {
-                return Err(Rejection::GrantsNotAdmitted);
-            }
-            // RFC 7591 §2.1: `code` goes with the authorization_code grant.
-            if !metadata.grant_types.contains(&GrantType::AuthorizationCode) {
-                metadata.response_types.retain(|response| *response != ResponseType::Code);
-            }
-        }
-        if let Some(ceiling) = &self.policy.scope_ceiling {
-            metadata.scope = Some(ceiling.ceiling_for(metadata.scope.as_ref()));
-        }
-        Ok(metadata)
     }
 }
 

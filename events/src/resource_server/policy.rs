@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::RegistrationType;
 use crate::Rejection;
-use crate::metadata::GrantType;
+use crate::metadata::{ClientMetadata, GrantType, ResponseType};
 use crate::redirect::{RedirectUri, RedirectUris};
 use crate::scope::Scope;
 
@@ -78,6 +78,24 @@ impl Policy {
             }
         }
         Ok(())
+    }
+
+    /// The metadata within what the rules grant a client of this type (RFC 7591 §2 lets the server leave out the rest).
+    pub fn constrain(&self, kind: RegistrationType, mut metadata: ClientMetadata) -> Result<ClientMetadata, Rejection> {
+        if kind != RegistrationType::Prereg {
+            metadata.grant_types.retain(|grant| self.self_registered_grants.contains(grant));
+            if metadata.grant_types.is_empty() {
+                return Err(Rejection::GrantsNotAdmitted);
+            }
+            // RFC 7591 §2.1: `code` goes with the authorization_code grant.
+            if !metadata.grant_types.contains(&GrantType::AuthorizationCode) {
+                metadata.response_types.retain(|response| *response != ResponseType::Code);
+            }
+        }
+        if let Some(ceiling) = &self.scope_ceiling {
+            metadata.scope = Some(ceiling.ceiling_for(metadata.scope.as_ref()));
+        }
+        Ok(metadata)
     }
 
     /// Whether these redirect URIs are welcome at once, after a review, or not at all.

@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::metadata::GrantType;
 use crate::metadata::{self, AuthMethod};
 use crate::scenario::{self, Scene};
 use crate::scope::Scope;
