@@ -127,7 +127,7 @@ impl<P: Projection> ReadModel<P> {
     }
 
     /// Serves from a model that was built beside, without a pause: queries that are under way finish on the old tables,
-    /// later ones of all existing readers see the new. The old model comes back only as an error.
+    /// later ones of all existing readers see the new. Where the swap fails, the error says so and the tables in place go on serving.
     pub fn replace_with(&mut self, built: Self) -> Result<(), OpenError> {
         let path = self.path().to_owned();
         // SQLite deletes the write-ahead log by its name when the last writer closes, so the old writer closes before the swap.

@@ -93,7 +93,7 @@ pub(crate) fn metadata(name: &str, redirect_uris: &[&str]) -> ClientMetadata {
         grant_types: vec![GrantType::AuthorizationCode],
         response_types: vec![ResponseType::Code],
         application_type: ApplicationType::Native,
-        client_name: Some(name.into()).filter(|name: &Box<str>| !name.is_empty()),
+        client_name: Some(name.into()),
         client_uri: None,
         logo_uri: None,
         tos_uri: None,

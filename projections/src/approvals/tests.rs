@@ -50,7 +50,7 @@ fn a_registration_waits_with_all_that_an_administrator_has_to_see() {
         since: second(3),
         origin: Some("admin-api".into()),
     };
-    assert_eq!(waiting(&model), [expected.clone()]);
+    assert_eq!(waiting(&model), std::slice::from_ref(&expected));
     let updated = ClientEvent::MetadataUpdated(MetadataUpdated { metadata: metadata("New", &[]), secret: None, ignored: vec![] });
     let renamed = ResourceServerEvent::Renamed(Renamed { name: "Folders".into(), resource: None });
     // It asks differently, and keeps its place.

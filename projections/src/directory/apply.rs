@@ -184,9 +184,9 @@ fn registration_requested(
     // What is known of the client comes along; where nothing is yet, `client.registered` adds it.
     const INSERT: &str = "INSERT INTO registrations (client_key, resource_server, tenant, registration_type, status, redirect_uris, \
         requested_at, updated_at, position, client_life, name_key) \
-        SELECT :client_key, :resource_server, :tenant, :type, :status, :redirect_uris, :at, :at, :position, \
-        coalesce(clients.life, :no_life), coalesce(clients.name_key, '') \
-        FROM (SELECT 1) LEFT JOIN clients ON clients.key = :client_key";
+        VALUES (:client_key, :resource_server, :tenant, :type, :status, :redirect_uris, :at, :at, :position, \
+        coalesce((SELECT life FROM clients WHERE key = :client_key), :no_life), \
+        coalesce((SELECT name_key FROM clients WHERE key = :client_key), ''))";
     let state = Registration::default().evolve(&RegistrationEvent::Requested(requested.clone()));
     tx.prepare_cached(INSERT)?
         .execute(named_params! {
