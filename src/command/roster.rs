@@ -90,6 +90,11 @@ impl Snapshot {
         self.only
     }
 
+    /// The resource servers that serve.
+    pub fn active(&self) -> impl Iterator<Item = &ResourceServer> {
+        self.servers.values().map(|known| &*known.server).filter(|server| server.life == Life::Active)
+    }
+
     /// Whether every resource server there is was entered.
     pub fn is_complete(&self) -> bool {
         self.complete
