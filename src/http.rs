@@ -51,6 +51,8 @@ pub fn router(app: App) -> Router {
             "/resource-servers/{id}",
             get(authsec::resource_servers::read).patch(authsec::resource_servers::edit).delete(authsec::resource_servers::retire),
         )
+        .route("/resource-servers/{id}/policy/rehearse", post(authsec::rehearse::rehearse))
+        .route("/presets", get(authsec::rehearse::presets_list))
         .nest("/resource-servers/{id}/clients", clients_of_server)
         .route("/approvals", get(authsec::approvals::list))
         .route("/audit/events", get(authsec::audit::list))

@@ -13,10 +13,12 @@ mod command;
 mod decide;
 mod event;
 mod policy;
+mod presets;
 
 pub use command::ResourceServerCommand;
 pub use event::{Created, EffectOnExisting, ModesChanged, PolicyChanged, Renamed, ResourceServerEvent, Retired};
 pub use policy::{Admission, Admissions, OutsideRules, Policy, RedirectRule};
+pub use presets::{Preset, presets};
 
 /// How a client came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -88,17 +90,14 @@ pub enum Life {
 impl ResourceServer {
     /// What a registration of this type with this metadata would be: the metadata as it will be registered, and whether it
     /// is approved at once. The one place where a resource server's rules meet a client.
-    pub fn admit(&self, kind: RegistrationType, mut metadata: ClientMetadata) -> Result<(ClientMetadata, Admission), Rejection> {
+    pub fn admit(&self, kind: RegistrationType, metadata: ClientMetadata) -> Result<(ClientMetadata, Admission), Rejection> {
         if self.life != Life::Active {
             return Err(Rejection::NoSuchResourceServer);
         }
         if !self.modes.contains(&kind) {
             return Err(Rejection::ModeNotAdmitted(kind));
         }
-        let by_rules = self.policy.judge(&metadata.redirect_uris)?;
-        metadata = self.policy.constrain(kind, metadata)?;
-        let by_type = self.policy.admission.of(kind);
-        Ok((metadata, if by_rules == Admission::Review { Admission::Review } else { by_type }))
+        self.policy.admit(kind, metadata)
     }
 }
 

@@ -73,11 +73,21 @@ impl Policy {
                     }
                 }
                 RedirectRule::Loopback => {}
+                RedirectRule::Preset { preset, version } if super::presets::find(preset, *version).is_some() => {}
+                RedirectRule::Preset { .. } => return Err("policy names a preset, or a version of one, that is not shipped"),
                 RedirectRule::Scheme { scheme } if is_scheme(scheme) => {}
                 RedirectRule::Scheme { .. } => return Err("policy has a scheme rule that is not a scheme in lower case"),
             }
         }
         Ok(())
+    }
+
+    /// What these rules make of a client of this type: its metadata as it will be registered, and whether it is approved at once.
+    pub fn admit(&self, kind: RegistrationType, metadata: ClientMetadata) -> Result<(ClientMetadata, Admission), Rejection> {
+        let by_rules = self.judge(&metadata.redirect_uris)?;
+        let metadata = self.constrain(kind, metadata)?;
+        let by_type = self.admission.of(kind);
+        Ok((metadata, if by_rules == Admission::Review { by_rules } else { by_type }))
     }
 
     /// The metadata within what the rules grant a client of this type (RFC 7591 §2 lets the server leave out the rest).
@@ -183,6 +193,13 @@ pub enum RedirectRule {
     },
     /// `http` on a loopback host.
     Loopback,
+    /// What a known vendor does.
+    Preset {
+        /// The vendor.
+        preset: String,
+        /// The version of the shipped data.
+        version: u16,
+    },
     /// A private-use scheme.
     Scheme {
         /// The scheme, in lower case.
@@ -201,6 +218,9 @@ impl RedirectRule {
             Self::Exact { uri: expected } => uri.as_str() == expected,
             Self::Host { host, path_prefix } => below(uri, host, path_prefix),
             Self::Loopback => uri.is_loopback(),
+            Self::Preset { preset, version } => {
+                super::presets::find(preset, *version).is_some_and(|known| known.rules.iter().any(|rule| rule.expects(uri)))
+            }
             Self::Scheme { scheme } => uri.private_use_scheme().as_ref() == Some(scheme),
         }
     }

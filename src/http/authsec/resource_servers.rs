@@ -167,7 +167,7 @@ fn checked_resource(resource: Option<&str>) -> Result<Option<Option<WebUri>>, Fa
     }
 }
 
-fn merged(policy: &Policy, patch: Option<Map<String, Value>>) -> Result<Policy, Failure> {
+pub(super) fn merged(policy: &Policy, patch: Option<Map<String, Value>>) -> Result<Policy, Failure> {
     const KNOWN: [&str; 7] = [
         "admission",
         "redirect_changes",
