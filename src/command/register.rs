@@ -2,6 +2,7 @@
 
 use gatebook_events::Rejection;
 use gatebook_events::client::{Client, ClientCommand, Profile};
+use gatebook_events::envelope::Position;
 use gatebook_events::identity::{ClientId, ClientKey, ResourceServerId, Stream, TenantId};
 use gatebook_events::metadata::{AuthMethod, ClientMetadata, GrantType, Parsed};
 use gatebook_events::registration::{Registration, RegistrationCommand};
@@ -26,6 +27,8 @@ pub struct Entered {
     pub profile: Profile,
     /// Its standing at the resource server; none for a client that is not bound to any yet.
     pub registration: Option<Registration>,
+    /// Where its last event stands.
+    pub position: Option<Position>,
 }
 
 impl Commands {
@@ -118,11 +121,12 @@ impl Commands {
                 let registration = self.transact_new::<Registration>(Stream::Registration(id, key), cause, &request);
                 // In flight together, so that one group commit takes both; the log keeps their order.
                 let (client, registration) = tokio::join!(client, registration);
-                (client?, Some(registration?.state))
+                (client?, Some(registration?))
             }
         };
         let profile = client.state.profile.ok_or(Rejection::NoSuchClient)?;
-        Ok(Entered { profile, registration })
+        let position = registration.as_ref().and_then(|done| done.position).max(client.position);
+        Ok(Entered { profile, registration: registration.map(|done| done.state), position })
     }
 }
 
