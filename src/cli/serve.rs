@@ -1,6 +1,6 @@
 //! `gatebook serve`: the service, until it is told to stop; what it accepted by then it finishes.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -73,7 +73,8 @@ async fn told_to_stop() {
 /// Logs go to standard error, so that standard output says only what was promised.
 fn trace(config: &Config) {
     let filter = tracing_subscriber::EnvFilter::try_new(&config.log_level).unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let colours = std::io::stderr().is_terminal();
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
     // A second subscriber in one process, as tests start several services, is no failure.
     let _already_set = match config.log_format {
         LogFormat::Text => builder.try_init(),
