@@ -25,17 +25,21 @@ impl Commands {
         let client: Client = self.load(Stream::Client(key)).await?;
         let profile = client.registered().ok_or(Rejection::NoSuchClient)?;
         let mut metadata = parsed.metadata;
-        let mut claims = Vec::new();
+        let (mut claims, mut standings) = (Vec::new(), Vec::new());
         for id in registered_at {
             let (server, registration) =
                 (self.resource_server(*id).await?, self.load::<Registration>(Stream::Registration(*id, key)).await?);
-            if matches!(registration.status, Status::Denied | Status::Revoked) {
-                return Err(Rejection::WrongStatus { status: registration.status, attempted: "changed by its client" }.into());
-            }
+            standings.push(registration.status);
             let by_rules = server.policy.judge(&metadata.redirect_uris)?;
-            metadata = server.constrain(profile.registration_type, metadata)?;
+            metadata = server.policy.constrain(profile.registration_type, metadata)?;
             let admission = if by_rules == Admission::Review { Admission::Review } else { server.policy.redirect_changes };
             claims.push((*id, admission));
+        }
+        // Where one door is closed the client may still withdraw what serves at another; where all are, it has nothing to say.
+        if let Some(status) = standings.first()
+            && standings.iter().all(|status| matches!(status, Status::Denied | Status::Revoked))
+        {
+            return Err(Rejection::WrongStatus { status: *status, attempted: "changed by its client" }.into());
         }
         let claimed = metadata.redirect_uris.clone();
         let update = ClientCommand::UpdateMetadata { by: Party::Holder, metadata, secret: first_secret, ignored: parsed.ignored };

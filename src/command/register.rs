@@ -3,9 +3,9 @@
 use gatebook_events::Rejection;
 use gatebook_events::client::{Client, ClientCommand, Profile};
 use gatebook_events::identity::{ClientId, ClientKey, ResourceServerId, Stream, TenantId};
-use gatebook_events::metadata::{AuthMethod, GrantType, Parsed};
+use gatebook_events::metadata::{AuthMethod, ClientMetadata, GrantType, Parsed};
 use gatebook_events::registration::{Registration, RegistrationCommand};
-use gatebook_events::resource_server::{Admission, Policy, RegistrationType};
+use gatebook_events::resource_server::{Policy, RegistrationType};
 use gatebook_events::secret::{KeptSecret, SecretHash, TokenHash};
 
 use super::{Cause, CommandError, Commands};
@@ -127,11 +127,10 @@ impl Commands {
 }
 
 /// What holds for a client that no resource server's rules were asked about yet: the rules that a new one would have.
-fn unbound(mut metadata: gatebook_events::metadata::ClientMetadata) -> Result<gatebook_events::metadata::ClientMetadata, Rejection> {
+fn unbound(metadata: ClientMetadata) -> Result<ClientMetadata, Rejection> {
     let rules = Policy::default();
-    let _: Admission = rules.judge(&metadata.redirect_uris)?;
-    metadata.grant_types.retain(|grant| rules.self_registered_grants.contains(grant));
-    if metadata.grant_types.is_empty() { Err(Rejection::GrantsNotAdmitted) } else { Ok(metadata) }
+    rules.judge(&metadata.redirect_uris)?;
+    rules.constrain(RegistrationType::Dcr, metadata)
 }
 
 /// What an administrator's entry means where it says nothing: a confidential client, for `client_credentials` only if it has

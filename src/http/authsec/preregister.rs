@@ -87,7 +87,8 @@ async fn repeated(
     let refuse = |detail| caller.problem(Failure::request(StatusCode::CONFLICT, "idempotency-key-used", detail));
     let profile = client.registered().cloned().ok_or_else(|| refuse("the client that this key entered was deleted"))?;
     let server = app.commands().resource_server(id).await.map_err(|error| caller.problem(error))?;
-    let asked = server.constrain(profile.registration_type, parsed.metadata).map_err(|error| caller.problem(CommandError::from(error)))?;
+    let asked =
+        server.policy.constrain(profile.registration_type, parsed.metadata).map_err(|error| caller.problem(CommandError::from(error)))?;
     if asked != profile.metadata {
         return Err(refuse("this key was used for another client"));
     }

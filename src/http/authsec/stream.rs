@@ -67,15 +67,14 @@ impl Tail {
             let shown = self.app.history().progress().position;
             let (reader, tenant, after) = (self.app.history().reader().clone(), self.tenant.clone(), self.after);
             let rows = tokio::task::spawn_blocking(move || reader.after(&tenant, after, BATCH)).await.ok()?.ok()?;
-            match rows.last() {
-                Some(last) => self.after = last.position,
-                None => {
-                    // Nothing of this tenant up to what was shown before the query, so there is no need to look there again.
-                    self.after = self.after.max(shown);
-                    tokio::select! {
-                        moved = self.app.history().moved_past(self.after) => if !moved { return None },
-                        () = self.app.stopping() => return None,
-                    }
+            if let Some(last) = rows.last() {
+                self.after = last.position;
+            } else {
+                // Nothing of this tenant up to what was shown before the query, so there is no need to look there again.
+                self.after = self.after.max(shown);
+                tokio::select! {
+                    moved = self.app.history().moved_past(self.after) => if !moved { return None },
+                    () = self.app.stopping() => return None,
                 }
             }
             self.waiting.extend(rows);

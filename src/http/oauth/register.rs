@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{Path, Query, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use gatebook_events::client::Life;
 use gatebook_events::envelope::ActorKind;
@@ -102,11 +102,7 @@ fn resource(request: &mut Map<String, Value>, query: Option<&str>) -> Result<Opt
         Some(Value::Array(texts)) => return texts.first().map(|text| text.as_str().map(str::to_owned).ok_or_else(wrong)).transpose(),
         Some(_) => return Err(wrong()),
     }
-    #[derive(serde::Deserialize)]
-    struct Query {
-        resource: Option<String>,
-    }
     let uri: axum::http::Uri = format!("/?{}", query.unwrap_or_default()).parse().map_err(|_| wrong())?;
-    let query = axum::extract::Query::<Query>::try_from_uri(&uri).map_err(|_| wrong())?;
-    Ok(query.0.resource.filter(|text| !text.is_empty()))
+    let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(&uri).map_err(|_| wrong())?;
+    Ok(pairs.into_iter().find_map(|(name, text)| (name == "resource" && !text.is_empty()).then_some(text)))
 }
