@@ -14,6 +14,7 @@
 #[path = "instance/mod.rs"]
 mod instance;
 
+use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -180,7 +181,7 @@ fn walk(stops: &[Stop], folder: &Path, url: &str) -> Result<(), String> {
         // A group runs in the same shell, so that what it sets stays set; the name of the file says how far the tour came.
         let place = place(stop);
         let _from_before = std::fs::remove_file(&place);
-        script.push_str(&format!("{{\n{}\n}} > {} 2>&1\n", stop.command.replace(ADDRESS, url), place.display()));
+        writeln!(script, "{{\n{}\n}} > {} 2>&1", stop.command.replace(ADDRESS, url), place.display()).unwrap();
     }
     let mut path = vec![shim(folder)];
     path.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));

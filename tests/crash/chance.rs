@@ -2,7 +2,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 
-/// A source of random choices (SplitMix64).
+/// A source of random choices (`SplitMix64`).
 #[derive(Debug, Clone)]
 pub struct Chance(u64);
 

@@ -69,12 +69,11 @@ impl Kept {
             assert_eq!(status, 201, "{entry:?}: {body}");
             let word = |name: &str| body[name].as_str().unwrap().to_owned();
             let given = (word("client_id"), word("client_secret"));
-            match &entry.answered {
-                Some(first) => assert_eq!(&given, first, "the same key was answered in two ways"),
-                None => {
-                    self.unanswered_entries.insert(entry.key.clone());
-                    entry.answered = Some(given);
-                }
+            if let Some(first) = &entry.answered {
+                assert_eq!(&given, first, "the same key was answered in two ways");
+            } else {
+                self.unanswered_entries.insert(entry.key.clone());
+                entry.answered = Some(given);
             }
         }
     }

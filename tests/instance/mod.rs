@@ -104,12 +104,11 @@ impl Instance {
             all
         });
         let mut instance = Self { url: String::new(), child, stdout: Some(stdout), stderr: Some(stderr) };
-        match ready.recv_timeout(PATIENCE) {
-            Ok(url) => instance.url = url,
-            Err(_) => {
-                let _already_gone = instance.child.kill();
-                panic!("the service did not come up: {:?}\n{}", instance.child.wait(), instance.stderr.take().unwrap().join().unwrap());
-            }
+        if let Ok(url) = ready.recv_timeout(PATIENCE) {
+            instance.url = url;
+        } else {
+            let _already_gone = instance.child.kill();
+            panic!("the service did not come up: {:?}\n{}", instance.child.wait(), instance.stderr.take().unwrap().join().unwrap());
         }
         instance
     }

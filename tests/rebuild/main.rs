@@ -1,11 +1,5 @@
 //! Rebuilt equals live: whatever happened, and however it reached the read models, their rows follow from the events alone.
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test that cannot go on has failed"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that cannot go on has failed")]
 
 mod history;
 mod models;
