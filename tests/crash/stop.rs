@@ -118,3 +118,15 @@ async fn a_call_whose_body_is_still_on_its_way_is_answered_and_a_stream_ends_pro
     assert!(service.wait(Duration::from_secs(3)).success());
     assert!(TcpStream::connect(&address).is_err(), "somebody still listens");
 }
+
+/// A supervisor may change its mind at once.
+#[test]
+fn a_service_that_has_just_said_that_it_listens_can_be_told_to_stop() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    for _ in 0..20 {
+        let (greeting, complaints) = Instance::start(&data).stop();
+        assert!(greeting.starts_with("listening on http://127.0.0.1:"), "{greeting}");
+        assert_eq!(complaints, "");
+    }
+}
