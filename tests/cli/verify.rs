@@ -56,11 +56,10 @@ async fn a_service_on_a_changed_log_says_so_and_turns_red() {
     let started = std::time::Instant::now();
     loop {
         let (status, body) = anyone.call(reqwest::Method::GET, "/health", None).await.unwrap();
-        if status == 503 {
-            assert_eq!(body["stopped_projections"].as_array().unwrap().len(), 3, "{body}");
+        if status == 503 && body["stopped_projections"].as_array().is_some_and(|stopped| stopped.len() == 3) {
             break;
         }
-        assert!(started.elapsed() < crate::instance::PATIENCE, "health stays green: {body}");
+        assert!(started.elapsed() < crate::instance::PATIENCE, "some projections have not noticed: {body}");
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     let (_, complaints) = service.stop();
