@@ -258,8 +258,11 @@ impl App {
         let _told = stopping.wait_for(|stopping| *stopping).await;
     }
 
-    /// Ends the log's writer once everything that was accepted is answered.
+    /// Ends the projections, and the log's writer once everything that was accepted is answered.
     pub async fn close(&self) {
+        for follower in self.followers() {
+            follower.end();
+        }
         self.0.sqlite.close().await;
     }
 

@@ -7,6 +7,7 @@ use futures_util::StreamExt;
 use gatebook_events::envelope::{Envelope, Position};
 use gatebook_projections::read_model::{Projection, ProjectionError, ReadModel, Reader};
 use tokio::sync::watch;
+use tokio::task::AbortHandle;
 
 use crate::log::{EventLog, Followed, LogError};
 
@@ -24,6 +25,7 @@ pub struct Progress {
 pub struct Projector<P: Projection> {
     reader: Reader<P>,
     progress: watch::Receiver<Progress>,
+    task: AbortHandle,
 }
 
 /// What every projector can be asked, whatever it projects.
@@ -32,6 +34,8 @@ pub trait Follower: Send + Sync {
     fn identity(&self) -> (&'static str, u32);
     /// How far it has come.
     fn progress(&self) -> Progress;
+    /// Follows no further, for a service that stops: a log that is closed is then nothing to complain about.
+    fn end(&self);
 }
 
 impl<P: Projection> Follower for Projector<P> {
@@ -42,6 +46,10 @@ impl<P: Projection> Follower for Projector<P> {
     fn progress(&self) -> Progress {
         self.progress.borrow().clone()
     }
+
+    fn end(&self) {
+        self.task.abort();
+    }
 }
 
 impl<P: Projection> Projector<P> {
@@ -49,7 +57,7 @@ impl<P: Projection> Projector<P> {
     pub fn start(log: Arc<dyn EventLog>, model: ReadModel<P>) -> Self {
         let reader = model.reader();
         let (sender, progress) = watch::channel(Progress { position: model.position(), stopped: None });
-        tokio::spawn(async move {
+        let following = tokio::spawn(async move {
             let stopped: Arc<str> = match follow(log, model, &sender).await {
                 Ok(()) => return,
                 Err(error) => Arc::from(chain_of(&error)),
@@ -57,7 +65,7 @@ impl<P: Projection> Projector<P> {
             tracing::error!(projection = P::NAME, version = P::VERSION, cause = %stopped, "the projection stopped and shows what it has");
             sender.send_modify(|progress| progress.stopped = Some(stopped));
         });
-        Self { reader, progress }
+        Self { reader, progress, task: following.abort_handle() }
     }
 
     /// The tables.
