@@ -14,7 +14,7 @@ use crate::config::{AdminKeySource, Config, LogFormat};
 use crate::http;
 
 /// How long calls that are under way may take once the service is told to stop.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(8);
 
 /// Serves until SIGTERM or SIGINT.
 pub async fn run(config: Config) -> Result<(), Failed> {
