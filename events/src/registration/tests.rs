@@ -1,4 +1,5 @@
 //! The life of a registration as scenes: every command done, repeated and refused, and the rules of redirect changes.
+//! Why this file is long: every command of the aggregate stands here three times, done, repeated and refused.
 #![expect(clippy::unnecessary_wraps, reason = "as the members that they fill have it")]
 
 use chrono::TimeZone;
