@@ -46,7 +46,7 @@ pub async fn replace(
     let holder = Holder::of(&app, &client_id, &headers).await?;
     let mut request = json::object(&headers, body, "invalid_client_metadata").await?;
     holder.check_own_members(&app, &mut request).await?;
-    let parsed = metadata::parse(request)?;
+    let parsed = metadata::parse_replacement(request, &holder.profile.metadata)?;
     let drawn = if parsed.metadata.needs_secret() && holder.profile.secret.is_none() { Some(draw_secret()?) } else { None };
     let first = drawn.as_ref().map(|(_, hash)| KeptSecret { hash: hash.clone(), expires_at: None });
 
