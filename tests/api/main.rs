@@ -1,0 +1,13 @@
+//! The promises of the API, kept from outside: over HTTP, by the people who call it.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on has failed"
+)]
+
+mod answer;
+mod house;
+
+mod bad_input;
