@@ -11,3 +11,5 @@ mod answer;
 mod house;
 
 mod bad_input;
+mod manage;
+mod register;
