@@ -10,6 +10,9 @@
 mod answer;
 mod house;
 
+mod administration;
 mod bad_input;
+mod decisions;
+mod history;
 mod manage;
 mod register;

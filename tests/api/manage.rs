@@ -81,6 +81,7 @@ async fn g2_g3_g4_no_token_a_wrong_one_and_no_client_are_the_same_answer() {
             (&one.holder, &format!("/oauth/register/{entered}")),
             (&one.holder, "/oauth/register/https%3A%2F%2Fapp.example%2Fclient.json"),
             (&one.holder, "/oauth/register/%F0%9F%94%91"),
+            (&one.holder, "/oauth/register/%ff"),
             (&one.holder, &one.path.to_uppercase().replace("/OAUTH/REGISTER", "/oauth/register")),
         ] {
             texts.push(closed(caller.call(method.clone(), path, body.clone()).await).text);

@@ -1,7 +1,7 @@
 //! `GET /authsec/approvals`: everything that waits for this tenant, over all its resource servers, oldest first.
 
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::HeaderMap;
 use gatebook_projections::approvals::{WaitingRow, Wish};
 use serde::Deserialize;
@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::{page_limit, parameter};
 use crate::app::App;
-use crate::http::caller::Administrator;
+use crate::http::caller::{Administrator, Query};
 use crate::http::error::Problem;
 use crate::http::fresh::{self, Fresh};
 use crate::http::wire;

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::time::Duration;
 
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::Stream;
@@ -15,7 +15,7 @@ use serde::Deserialize;
 
 use super::audit::render;
 use crate::app::App;
-use crate::http::caller::Administrator;
+use crate::http::caller::{Administrator, Query};
 use crate::http::error::{Failure, Problem};
 use crate::projector::Follower;
 

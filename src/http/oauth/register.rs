@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use gatebook_events::client::Life;
 use gatebook_events::envelope::ActorKind;
@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 
 use crate::app::App;
 use crate::command::register::DrawnHashes;
-use crate::http::caller::Anyone;
+use crate::http::caller::{Anyone, Path};
 use crate::http::error::{Failure, OauthError};
 use crate::http::{json, wire};
 use crate::secrets::{ClientSecret, Cost, RegistrationToken, hash_secret};
