@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use gatebook_events::client::{Client, Profile};
 use gatebook_events::envelope::ActorKind;
@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 use super::register::draw_secret;
 use crate::app::App;
 use crate::command::Cause;
-use crate::http::caller::{Anyone, bearer};
+use crate::http::caller::{Anyone, Path, bearer};
 use crate::http::error::{Failure, OauthError};
 use crate::http::fresh::Written;
 use crate::http::{json, wire};
