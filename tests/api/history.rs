@@ -126,7 +126,7 @@ impl Listener {
                     name: field("event:"),
                     data: serde_json::from_str(&field("data:")).unwrap(),
                 });
-                self.waiting = rest.to_owned();
+                self.waiting.drain(..self.waiting.len() - rest.len());
                 if let Some(heard) = heard {
                     return heard;
                 }

@@ -68,7 +68,7 @@ async fn no_secret_or_token_is_on_disk_in_a_log_line_or_in_another_answer() {
     std::fs::write(house.folder.path().join("data/read-models/canary.db"), format!("\0\u{1}{canary}\u{2}")).unwrap();
     let drawn = URL_SAFE_NO_PAD.decode(&canary[4..]).unwrap();
     std::fs::write(house.folder.path().join("data/raw.db"), drawn).unwrap();
-    house.admin("default").post(&format!("/authsec/resource-servers"), json!({ "name": canary })).await.is(201);
+    house.admin("default").post("/authsec/resource-servers", json!({ "name": canary })).await.is(201);
     let mut places = files(house.folder.path());
     places.push(("the log lines".to_owned(), lines.0.lock().unwrap().clone()));
     places.extend(house.heard().into_iter().map(|(call, text)| (call, text.into_bytes())));

@@ -73,6 +73,17 @@ fn nothing_that_is_done_in_one_tenant_changes_a_byte_of_what_another_one_reads()
         .unwrap();
 }
 
+#[tokio::test]
+async fn the_same_eyes_see_what_the_tenant_itself_changes() {
+    let house = House::open().await;
+    let theirs = Theirs::settle(&house).await;
+    let before = theirs.all(&house).await;
+    house.admin("b").post(&format!("{}/reinstate", client(&theirs.server, &theirs.clients[1])), json!({})).await.is(200);
+    let after = theirs.all(&house).await;
+    let changed = before.iter().filter(|(page, text)| after.get(*page) != Some(text)).count();
+    assert!(changed >= 5, "only {changed} pages show it");
+}
+
 /// Tenant B, with something of everything.
 struct Theirs {
     server: String,
