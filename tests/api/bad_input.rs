@@ -24,9 +24,8 @@ struct Row {
     hex: Option<String>,
     make: Option<Made>,
     method: Option<String>,
-    /// Absent: JSON. Null: none.
-    #[serde(default, deserialize_with = "even_null")]
-    content_type: Option<Option<String>>,
+    /// JSON where it is absent; empty means that there is none.
+    content_type: Option<String>,
     status: u16,
     error: Option<String>,
     allow: Option<String>,
@@ -83,8 +82,9 @@ fn every_row_has_a_name_of_its_own() {
 
 async fn send(house: &House, row: &Row) -> Answer {
     let method = row.method.as_deref().map_or(Method::POST, |name| name.parse().unwrap());
-    let content_type = row.content_type.clone().unwrap_or(Some("application/json".to_owned()));
-    house.anyone().send(method, "/oauth/register", content_type.as_deref(), body_of(row)).await
+    let content_type = row.content_type.as_deref().unwrap_or("application/json");
+    let content_type = Some(content_type).filter(|kind| !kind.is_empty());
+    house.anyone().send(method, "/oauth/register", content_type, body_of(row)).await
 }
 
 fn body_of(row: &Row) -> Vec<u8> {
@@ -171,9 +171,4 @@ async fn faults_of_history(house: &House, row: &Row, answer: &Answer) -> Vec<Str
 
 fn shortened(text: &str) -> &str {
     text.get(..300).unwrap_or(text)
-}
-
-/// Tells a null from an absent member.
-fn even_null<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
-    Option::<String>::deserialize(deserializer).map(Some)
 }

@@ -113,6 +113,11 @@ impl Listener {
     }
 
     async fn next(&mut self) -> Heard {
+        // What keeps the connection alive is no event, so the patience is for all of it.
+        tokio::time::timeout(PATIENCE, self.hear()).await.expect("the next event does not come")
+    }
+
+    async fn hear(&mut self) -> Heard {
         loop {
             if let Some((block, rest)) = self.waiting.split_once("\n\n") {
                 let field = |name: &str| block.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim().to_owned();
@@ -121,13 +126,13 @@ impl Listener {
                     name: field("event:"),
                     data: serde_json::from_str(&field("data:")).unwrap(),
                 });
-                self.waiting = rest.to_owned();
+                self.waiting.drain(..self.waiting.len() - rest.len());
                 if let Some(heard) = heard {
                     return heard;
                 }
                 continue;
             }
-            let chunk = tokio::time::timeout(PATIENCE, self.response.chunk()).await.expect("the next event does not come").unwrap();
+            let chunk = self.response.chunk().await.unwrap();
             self.waiting.push_str(std::str::from_utf8(&chunk.expect("the stream ended")).unwrap());
         }
     }
@@ -153,7 +158,8 @@ async fn the_stream_tells_the_past_then_what_comes_and_goes_on_where_a_listener_
     assert!(past.iter().all(|heard| heard.data["type"] == *heard.name && heard.data["position"] == *heard.id));
     // A stranger's doings are between the two, and are not heard.
     house.server("acme", json!({ "name": "Secret plans" })).await;
-    let id = house.registered("two").await.text("client_id");
+    let body = json!({ "redirect_uris": ["https://app.example/cb"] });
+    let id = house.anyone().post(&format!("/rs/{DEFAULT}/oauth/register"), body).await.is(201).text("client_id");
     let live = listener.take(3).await;
     assert_eq!(live[0].name, "client.registered");
     assert!(live.iter().all(|heard| heard.data["client_id"] == *id));

@@ -8,7 +8,6 @@ use gatebook::admin::{Admin, AdminMinter, Role};
 use gatebook::app::App;
 use gatebook::clock::Clock;
 use gatebook::config::{Config, Settings};
-use gatebook::log::EventLog;
 use gatebook_events::envelope::Position;
 use gatebook_events::identity::TenantId;
 use reqwest::{Client, Method};

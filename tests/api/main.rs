@@ -14,5 +14,7 @@ mod administration;
 mod bad_input;
 mod decisions;
 mod history;
+mod leaks;
 mod manage;
 mod register;
+mod walls_between_tenants;

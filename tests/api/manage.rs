@@ -113,6 +113,8 @@ async fn g6_reading_and_replacing_leave_identifier_token_and_secret_as_they_are(
         assert!(answer.body.get("client_secret").is_none());
     }
     own.put(json!({ "client_id": own.id, "client_secret": own.secret, "redirect_uris": [OLD] })).await.is(200);
+    let nulls = json!({ "client_id": own.id, "client_secret": null, "client_secret_expires_at": null, "redirect_uris": [OLD] });
+    own.put(nulls).await.is(200);
 }
 
 #[tokio::test]

@@ -112,6 +112,8 @@ impl Holder {
     /// RFC 7592 §2.2: the identifier has to be there and be the client's own, a secret has to be the current one.
     async fn check_own_members(&self, app: &App, request: &mut Map<String, Value>) -> Result<(), Failure> {
         let refuse = |detail: String| Failure::request(StatusCode::BAD_REQUEST, "invalid_client_metadata", detail);
+        // RFC 7592 §2.2: a null is an omitted value, here as in all other members.
+        request.retain(|_, value| !value.is_null());
         if request.remove("client_id").as_ref().and_then(Value::as_str) != Some(self.profile.client_id.as_str()) {
             return Err(refuse("client_id is missing or is not this client's".to_owned()));
         }
