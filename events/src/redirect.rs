@@ -125,14 +125,15 @@ impl RedirectUris {
     /// Judges a list as sent. A repeated URI counts once.
     pub fn parse<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Self, RedirectProblem> {
         let mut uris = Vec::new();
-        for (index, text) in texts.into_iter().enumerate() {
-            if index >= MAX_COUNT {
+        for text in texts {
+            let uri = RedirectUri::parse(text)?;
+            if uris.contains(&uri) {
+                continue;
+            }
+            if uris.len() == MAX_COUNT {
                 return Err(RedirectProblem::TooMany);
             }
-            let uri = RedirectUri::parse(text)?;
-            if !uris.contains(&uri) {
-                uris.push(uri);
-            }
+            uris.push(uri);
         }
         Ok(Self(uris))
     }

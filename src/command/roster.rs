@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use gatebook_events::envelope::Position;
-use gatebook_events::identity::ResourceServerId;
+use gatebook_events::identity::{ResourceServerId, TenantId};
 use gatebook_events::resource_server::{Life, ResourceServer};
 
 /// A resource server, and since when its resource identifier is its own.
@@ -71,7 +71,12 @@ impl Snapshot {
                 by_resource.entry(Box::from(resource.as_str())).or_insert(**id);
             }
         }
-        let only = if let [(id, _)] = active.as_slice() { Some(**id) } else { None };
+        let home = TenantId::default_tenant();
+        let at_home: Vec<_> = active.iter().filter(|(_, known)| known.server.tenant.as_ref() == Some(&home)).collect();
+        let only = match (at_home.as_slice(), active.as_slice()) {
+            ([(id, _)], _) | ([], [(id, _)]) => Some(**id),
+            _ => None,
+        };
         Self { servers, by_resource, only, complete }
     }
 
@@ -85,7 +90,8 @@ impl Snapshot {
         self.by_resource.get(resource).copied()
     }
 
-    /// The active resource server, if there is exactly one.
+    /// The only active resource server of the tenant that every instance has; where that has none, the only one there is. What
+    /// another tenant creates does not change where clients of the first one go.
     pub fn only(&self) -> Option<ResourceServerId> {
         self.only
     }
@@ -129,6 +135,21 @@ mod tests {
         roster.put(id(2), server(Life::Retired, Some(uri), 5));
         assert_eq!(roster.now().with_resource(uri), Some(id(1)));
         assert_eq!(roster.now().only(), Some(id(1)));
+    }
+
+    #[test]
+    fn what_another_tenant_creates_does_not_take_away_the_default_tenants_only_one() {
+        let of = |tenant: &str, claimed| {
+            let known = server(Life::Active, None, claimed);
+            let server = ResourceServer { tenant: TenantId::parse(tenant).ok(), ..(*known.server).clone() };
+            Known { server: Arc::new(server), claimed: known.claimed }
+        };
+        let roster = Roster::default();
+        roster.put(id(1), of("default", 1));
+        roster.put(id(2), of("acme", 2));
+        assert_eq!(roster.now().only(), Some(id(1)));
+        roster.put(id(3), of("default", 3));
+        assert_eq!(roster.now().only(), None);
     }
 
     #[test]
