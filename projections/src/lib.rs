@@ -1,7 +1,9 @@
-//! How the events look to a reader: SQLite tables, their fold and their queries.
+//! How the events look to a reader: `SQLite` tables, their fold and their queries.
 //!
 //! One projection, one module: its tables, what each event does to them, and what can be asked. All of it is derived from
 //! the events and may be thrown away; [`read_model`] keeps the files.
+
+#![warn(clippy::wildcard_enum_match_arm)]
 
 pub mod approvals;
 mod column;
@@ -10,6 +12,8 @@ pub mod directory;
 pub mod history;
 pub mod read_model;
 mod registration;
+#[cfg(test)]
+mod scene;
 
 pub use approvals::Approvals;
 pub use cursor::{Cursor, InvalidCursor};

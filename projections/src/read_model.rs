@@ -1,4 +1,4 @@
-//! Read models: one SQLite file per projection and version, rows and checkpoint in one transaction.
+//! Read models: one `SQLite` file per projection and version, rows and checkpoint in one transaction.
 
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
@@ -97,7 +97,7 @@ impl<P: Projection> ReadModel<P> {
             Err(Stop::Event { index, stopped }) => {
                 // A failing event may have written half of its rows, so the good part before it is written again without it.
                 match self.write(news.get(..index).unwrap_or_default()) {
-                    Ok(()) | Err(Stop::Event { .. }) => Err(stopped),
+                    Ok(()) | Err(Stop::Event { .. }) => Err(*stopped),
                     Err(Stop::Storage(source)) => Err(ProjectionError::Storage { projection: P::NAME, source }),
                 }
             }
@@ -109,7 +109,7 @@ impl<P: Projection> ReadModel<P> {
         let tx = self.connection.transaction()?;
         for (index, envelope) in events.iter().enumerate() {
             if P::handles(&envelope.event.name) {
-                P::apply(&tx, envelope).map_err(|source| Stop::Event { index, stopped: stopped::<P>(envelope, source) })?;
+                P::apply(&tx, envelope).map_err(|source| Stop::Event { index, stopped: Box::new(stopped::<P>(envelope, source)) })?;
             }
         }
         tx.prepare_cached("UPDATE checkpoint SET position = ?1")?.execute([last.position.to_backend().cast_signed()])?;
@@ -127,7 +127,7 @@ impl<P: Projection> ReadModel<P> {
     }
 
     /// Serves from a model that was built beside, without a pause: queries that are under way finish on the old tables,
-    /// later ones of all existing readers see the new. The old model comes back only as an error.
+    /// later ones of all existing readers see the new. Where the swap fails, the error says so and the tables in place go on serving.
     pub fn replace_with(&mut self, built: Self) -> Result<(), OpenError> {
         let path = self.path().to_owned();
         // SQLite deletes the write-ahead log by its name when the last writer closes, so the old writer closes before the swap.
@@ -163,7 +163,7 @@ impl<P: Projection> ReadModel<P> {
 
 /// Why a transaction was not committed.
 enum Stop {
-    Event { index: usize, stopped: ProjectionError },
+    Event { index: usize, stopped: Box<ProjectionError> },
     Storage(rusqlite::Error),
 }
 

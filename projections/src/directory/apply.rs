@@ -114,9 +114,10 @@ pub(super) fn registration(
     envelope: &Envelope,
     event: &RegistrationEvent,
 ) -> rusqlite::Result<()> {
+    const CHANGED: &str = "UPDATE registrations SET denied_until = :denied_until, redirect_uris = :redirect_uris, staged = :staged, \
+        staged_at = CASE WHEN :staged IS NULL THEN NULL ELSE coalesce(:staged_at, staged_at) END, \
+        updated_at = :at, position = :position WHERE client_key = :client_key AND resource_server = :resource_server";
     let at = envelope.event.recorded_at;
-    let position = envelope.position.to_backend().cast_signed();
-    let step = Step::of(event);
     let Some(before) = registration::load(tx, server, key)? else {
         return match event {
             RegistrationEvent::Requested(requested) => registration_requested(tx, server, key, envelope, requested),
@@ -136,35 +137,41 @@ pub(super) fn registration(
     };
     let (old_status, old_type) = (before.status, before.registration_type);
     let after = before.evolve(event);
+    let (client, server, position) = (Id(key.0), Id(server.0), envelope.position.to_backend().cast_signed());
+    if let Step::Decided(note) = Step::of(event) {
+        // A decision leaves the redirect URIs alone, and nearly always changes the status.
+        const DECIDED: &str = "UPDATE registrations SET status = :status, before_revocation = :before_revocation, \
+            denied_until = :denied_until, note = :note, decided_at = :at, updated_at = :at, position = :position \
+            WHERE client_key = :client_key AND resource_server = :resource_server";
+        let parameters = named_params! {
+            ":client_key": client,
+            ":resource_server": server,
+            ":status": after.status.as_str(),
+            ":before_revocation": after.before_revocation.map(Status::as_str),
+            ":denied_until": after.denied_until.map(At),
+            ":note": note,
+            ":at": At(at),
+            ":position": position,
+        };
+        return tx.prepare_cached(DECIDED)?.execute(parameters).map(drop);
+    }
     if (after.status, after.registration_type) != (old_status, old_type) {
         // Apart from the rest, because naming an indexed column rewrites its index entry even where the value stays.
         tx.prepare_cached("UPDATE registrations SET status = ?3, registration_type = ?4 WHERE client_key = ?1 AND resource_server = ?2")?
-            .execute((Id(key.0), Id(server.0), after.status.as_str(), after.registration_type.map(RegistrationType::as_str)))?;
+            .execute((client, server, after.status.as_str(), after.registration_type.map(RegistrationType::as_str)))?;
     }
-    let common = named_params! {
-        ":client_key": Id(key.0),
-        ":resource_server": Id(server.0),
-        ":before_revocation": after.before_revocation.map(Status::as_str),
-        ":denied_until": after.denied_until.map(At),
-        ":at": At(at),
-        ":position": position,
-    };
-    if let Step::Decided(note) = step {
-        const DECIDED: &str = "UPDATE registrations SET before_revocation = :before_revocation, denied_until = :denied_until, \
-            note = :note, decided_at = :at, updated_at = :at, position = :position \
-            WHERE client_key = :client_key AND resource_server = :resource_server";
-        let mut all = common.to_vec();
-        all.push((":note", &note));
-        return tx.prepare_cached(DECIDED)?.execute(all.as_slice()).map(drop);
-    }
-    const CHANGED: &str = "UPDATE registrations SET before_revocation = :before_revocation, denied_until = :denied_until, \
-        redirect_uris = :redirect_uris, staged = :staged, \
-        staged_at = CASE WHEN :staged IS NULL THEN NULL ELSE coalesce(:staged_at, staged_at) END, \
-        updated_at = :at, position = :position WHERE client_key = :client_key AND resource_server = :resource_server";
-    let (uris, staged, staged_at) = (Json(&after.redirect_uris), after.staged.as_ref().map(Json), step.staged_at(at));
-    let mut all = common.to_vec();
-    all.extend_from_slice(named_params! { ":redirect_uris": uris, ":staged": staged, ":staged_at": staged_at });
-    tx.prepare_cached(CHANGED)?.execute(all.as_slice()).map(drop)
+    tx.prepare_cached(CHANGED)?
+        .execute(named_params! {
+            ":client_key": client,
+            ":resource_server": server,
+            ":denied_until": after.denied_until.map(At),
+            ":redirect_uris": Json(&after.redirect_uris),
+            ":staged": after.staged.as_ref().map(Json),
+            ":staged_at": Step::of(event).staged_at(at),
+            ":at": At(at),
+            ":position": position,
+        })
+        .map(drop)
 }
 
 fn registration_requested(
@@ -177,9 +184,9 @@ fn registration_requested(
     // What is known of the client comes along; where nothing is yet, `client.registered` adds it.
     const INSERT: &str = "INSERT INTO registrations (client_key, resource_server, tenant, registration_type, status, redirect_uris, \
         requested_at, updated_at, position, client_life, name_key) \
-        SELECT :client_key, :resource_server, :tenant, :type, :status, :redirect_uris, :at, :at, :position, \
-        coalesce(clients.life, :no_life), coalesce(clients.name_key, '') \
-        FROM (SELECT 1) LEFT JOIN clients ON clients.key = :client_key";
+        VALUES (:client_key, :resource_server, :tenant, :type, :status, :redirect_uris, :at, :at, :position, \
+        coalesce((SELECT life FROM clients WHERE key = :client_key), :no_life), \
+        coalesce((SELECT name_key FROM clients WHERE key = :client_key), ''))";
     let state = Registration::default().evolve(&RegistrationEvent::Requested(requested.clone()));
     tx.prepare_cached(INSERT)?
         .execute(named_params! {

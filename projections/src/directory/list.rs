@@ -120,7 +120,7 @@ fn places(connection: &Connection, list: &ListClients, groups: &[Group], after: 
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// Every group is one range of the index, already in order; SQLite merges them and stops at the limit.
+/// Every group is one range of the index, already in order; `SQLite` merges them and stops at the limit.
 fn by_time(groups: &[Group], filter: &str, direction: &str) -> String {
     let mut sql = String::new();
     for (index, group) in groups.iter().enumerate() {

@@ -21,12 +21,12 @@ pub enum OpenError {
         #[source]
         source: io::Error,
     },
-    /// SQLite said no.
+    /// `SQLite` said no.
     #[error("failed to open the read model {path}")]
     Sqlite {
         /// Which file.
         path: PathBuf,
-        /// What SQLite says.
+        /// What `SQLite` says.
         #[source]
         source: rusqlite::Error,
     },
@@ -82,7 +82,7 @@ pub enum ProjectionError {
     Storage {
         /// Which projection.
         projection: &'static str,
-        /// What SQLite says.
+        /// What `SQLite` says.
         #[source]
         source: rusqlite::Error,
     },

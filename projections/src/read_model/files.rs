@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use gatebook_events::envelope::Position;
 use rusqlite::Connection;
@@ -77,16 +78,20 @@ fn tune(connection: &Connection, kind: Kind) -> rusqlite::Result<()> {
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     let durability = match kind {
         // A lost tail is applied again from the log, so that no commit has to wait for the disk.
-        Kind::Serving => "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA journal_size_limit = 67108864;",
+        // A long log between checkpoints lets pages that change again and again be copied into the file once.
+        Kind::Serving => {
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 16384; \
+             PRAGMA journal_size_limit = 67108864;"
+        }
         // Worth nothing until it is finished, and synced then.
         Kind::Building => "PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF;",
     };
-    connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    connection.busy_timeout(Duration::from_secs(5))?;
     connection.execute_batch(durability)?;
     connection.execute_batch("PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY; PRAGMA foreign_keys = OFF;")
 }
 
-/// Creates the file before SQLite does, which would let everybody read it. Its companions take over the mode.
+/// Creates the file before `SQLite` does, which would let everybody read it. Its companions take over the mode.
 fn create_private(path: &Path) -> io::Result<()> {
     let mut options = fs::OpenOptions::new();
     options.write(true).create_new(true);
@@ -133,6 +138,8 @@ fn fold_log_in(path: &Path) -> rusqlite::Result<()> {
         return Ok(());
     }
     let connection = Connection::open(path)?;
+    // A query that is under way would hold the swap up; then the old file goes instead.
+    connection.busy_timeout(Duration::ZERO)?;
     let busy = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0))?;
     if busy == 0 { Ok(()) } else { Err(rusqlite::Error::QueryReturnedNoRows) }
 }

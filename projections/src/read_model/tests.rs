@@ -1,1 +1,150 @@
-//! Scenes.
+//! Scenes about files, checkpoints and stops.
+
+use std::os::unix::fs::PermissionsExt;
+
+use super::*;
+use crate::scene::{Folder, approved, at, of_client, of_registration, one_client, registered, stored};
+use crate::{Approvals, Directory, History};
+
+fn position(number: u64) -> Position {
+    Position::from_backend(number)
+}
+
+#[test]
+fn applying_twice_is_applying_once_and_a_checkpoint_outlives_the_process() {
+    fn scene<P: Projection>() {
+        let folder = Folder::new();
+        let mut model = folder.given::<P>(&one_client());
+        assert_eq!(model.position(), position(4));
+        let once = model.dump().unwrap();
+        assert_eq!(model.apply(&one_client()).unwrap(), position(4));
+        assert_eq!(model.dump().unwrap(), once);
+        drop(model);
+        let mut again = ReadModel::<P>::open(folder.path()).unwrap();
+        assert_eq!(again.position(), position(4));
+        assert_eq!(again.apply(&one_client()).unwrap(), position(4));
+        assert_eq!(again.reader().dump().unwrap(), once);
+    }
+    scene::<Directory>();
+    scene::<Approvals>();
+    scene::<History>();
+}
+
+#[test]
+fn a_projection_stops_before_what_it_cannot_read_and_keeps_what_came_before() {
+    fn scene<P: Projection>(name: &str, version: u16, data: &str, says: &str) {
+        let folder = Folder::new();
+        let mut model = ReadModel::<P>::open(folder.path()).unwrap();
+        let mut log = one_client();
+        log.push(stored(5, 5, of_registration(1), (name, version, data)));
+        log.push(at(6, of_client(2), &registered(2, "Later")));
+        let error = model.apply(&log).unwrap_err();
+        assert_eq!(error.to_string(), format!("the projection {} stopped before {name} at position 5", P::NAME));
+        assert!(std::error::Error::source(&error).unwrap().to_string().contains(says), "{error:?}");
+        assert_eq!(model.position(), position(4));
+        assert_eq!(model.dump().unwrap(), Folder::new().given::<P>(&one_client()).dump().unwrap());
+        // It stays there, and goes on once the event can be read.
+        assert!(model.apply(&log).is_err());
+        log[4] = at(5, of_registration(1), &approved());
+        assert_eq!(model.apply(&log).unwrap(), position(6));
+    }
+    for (name, version, data, says) in [
+        ("registration.blessed", 1, "{}", "registration.blessed is not known"),
+        ("registration.approved", 2, "{}", "a newer build is needed"),
+        ("registration.requested", 1, "{}", "does not have the stored shape"),
+    ] {
+        scene::<Directory>(name, version, data, says);
+        scene::<Approvals>(name, version, data, says);
+        scene::<History>(name, version, data, says);
+    }
+}
+
+#[test]
+fn an_event_that_fails_half_way_leaves_no_half() {
+    struct Clumsy;
+    impl Projection for Clumsy {
+        const NAME: &'static str = "clumsy";
+        const VERSION: u32 = 1;
+        const SCHEMA: &'static str = "CREATE TABLE seen (position INTEGER PRIMARY KEY) STRICT;";
+        fn handles(event_name: &str) -> bool {
+            event_name != "client.registered"
+        }
+        fn apply(tx: &Transaction<'_>, envelope: &Envelope) -> Result<(), ApplyError> {
+            tx.execute("INSERT INTO seen VALUES (?1)", [envelope.position.to_backend().cast_signed()])?;
+            if &*envelope.event.name == "registration.approved" { Err(rusqlite::Error::QueryReturnedNoRows.into()) } else { Ok(()) }
+        }
+    }
+    let folder = Folder::new();
+    let mut model = ReadModel::<Clumsy>::open(folder.path()).unwrap();
+    assert!(matches!(model.apply(&one_client()), Err(ProjectionError::Event { event_id, .. }) if event_id.0.as_u128() == 4));
+    assert_eq!(model.dump().unwrap(), ["checkpoint|3", "seen|1", "seen|3"]);
+}
+
+#[test]
+fn a_file_that_is_damaged_or_of_another_schema_is_started_anew() {
+    let folder = Folder::new();
+    drop(folder.given::<Directory>(&one_client()));
+    let path = folder.path().join("directory@1.db");
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    Connection::open(&path).unwrap().execute_batch("ALTER TABLE clients ADD COLUMN shoe_size INTEGER").unwrap();
+    assert_eq!(ReadModel::<Directory>::open(folder.path()).unwrap().position(), Position::START);
+    std::fs::write(&path, "this was never a database, whatever its name says").unwrap();
+    let mut model = ReadModel::<Directory>::open(folder.path()).unwrap();
+    assert_eq!(model.apply(&one_client()).unwrap(), position(4));
+}
+
+#[test]
+fn what_was_built_beside_takes_the_place_of_what_serves() {
+    let folder = Folder::new();
+    let mut live = folder.given::<Directory>(&one_client()[..2]);
+    let reader = live.reader();
+    assert_eq!(reader.dump().unwrap(), live.dump().unwrap());
+    let mut built = ReadModel::<Directory>::open_building(folder.path()).unwrap();
+    built.apply(&one_client()).unwrap();
+    let expected = built.dump().unwrap();
+    // A query that is under way sees its own moment to the end.
+    reader
+        .with(|connection| {
+            let count = |connection: &Connection| {
+                connection.query_row("SELECT count(*) FROM registrations", [], |row| row.get::<_, i64>(0)).unwrap()
+            };
+            assert_eq!(count(connection), 0);
+            live.replace_with(built).unwrap();
+            assert_eq!(count(connection), 0);
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(live.position(), position(4));
+    assert_eq!(reader.dump().unwrap(), expected);
+    live.apply(&[at(5, of_client(2), &registered(2, "Next"))]).unwrap();
+    assert_eq!(reader.dump().unwrap(), live.dump().unwrap());
+    drop((live, reader));
+    assert!(!folder.files().concat().contains("building"), "{:?}", folder.files());
+    assert_eq!(ReadModel::<Directory>::open(folder.path()).unwrap().position(), position(5));
+}
+
+#[test]
+fn an_abandoned_build_is_begun_again_and_a_finished_one_serves() {
+    let folder = Folder::new();
+    drop(folder.given::<Directory>(&one_client()[..1]));
+    let mut abandoned = ReadModel::<Directory>::open_building(folder.path()).unwrap();
+    abandoned.apply(&one_client()).unwrap();
+    drop(abandoned);
+    let mut built = ReadModel::<Directory>::open_building(folder.path()).unwrap();
+    assert_eq!(built.position(), Position::START);
+    built.apply(&one_client()[..3]).unwrap();
+    built.finish().unwrap();
+    assert_eq!(folder.files(), ["directory@1.db"]);
+    assert_eq!(ReadModel::<Directory>::open(folder.path()).unwrap().position(), position(3));
+}
+
+#[test]
+fn other_versions_go_and_other_projections_stay() {
+    let folder = Folder::new();
+    for name in ["directory@7.db", "directory@7.db-wal", "directory@0.building.db", "history@1.db", "directory@x.db"] {
+        std::fs::write(folder.path().join(name), "").unwrap();
+    }
+    drop(ReadModel::<Directory>::open(folder.path()).unwrap());
+    assert_eq!(ReadModel::<Directory>::remove_older_versions(folder.path()).unwrap().len(), 2);
+    assert_eq!(folder.files(), ["directory@1.db", "directory@x.db", "history@1.db"]);
+}
