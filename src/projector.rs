@@ -10,6 +10,12 @@ use tokio::sync::watch;
 
 use crate::log::{EventLog, Followed, LogError};
 
+/// How long a projection rests after each transaction, so that under load one transaction takes in many appends: it costs about
+/// as much as bringing in fifty events. Nobody waits for it: whoever asks for a position ends the rest.
+const REST: Duration = Duration::from_millis(20);
+/// Who brought in as many events at once is behind, and does not rest.
+const BEHIND: usize = 1024;
+
 /// How far a projection has come, and whether it goes on.
 #[derive(Debug, Clone, Default)]
 pub struct Progress {
@@ -24,6 +30,7 @@ pub struct Progress {
 pub struct Projector<P: Projection> {
     reader: Reader<P>,
     progress: watch::Receiver<Progress>,
+    asked: watch::Sender<Position>,
 }
 
 /// What every projector can be asked, whatever it projects.
@@ -49,15 +56,16 @@ impl<P: Projection> Projector<P> {
     pub fn start(log: Arc<dyn EventLog>, model: ReadModel<P>) -> Self {
         let reader = model.reader();
         let (sender, progress) = watch::channel(Progress { position: model.position(), stopped: None });
+        let (asked, rest) = watch::channel(model.position());
         tokio::spawn(async move {
-            let stopped: Arc<str> = match follow(log, model, &sender).await {
+            let stopped: Arc<str> = match follow(log, model, &sender, rest).await {
                 Ok(()) => return,
                 Err(error) => Arc::from(chain_of(&error)),
             };
             tracing::error!(projection = P::NAME, version = P::VERSION, cause = %stopped, "the projection stopped and shows what it has");
             sender.send_modify(|progress| progress.stopped = Some(stopped));
         });
-        Self { reader, progress }
+        Self { reader, progress, asked }
     }
 
     /// The tables.
@@ -68,6 +76,9 @@ impl<P: Projection> Projector<P> {
     /// Waits until the tables show `position`. False if they do not within `bound`, or will not because the projection stopped.
     pub async fn reached(&self, position: Position, bound: Duration) -> bool {
         let mut progress = self.progress.clone();
+        if progress.borrow_and_update().position < position {
+            self.asked.send_if_modified(|asked| std::mem::replace(asked, position.max(*asked)) < position);
+        }
         let arrived = progress.wait_for(|progress| progress.position >= position || progress.stopped.is_some());
         match tokio::time::timeout(bound, arrived).await {
             Ok(Ok(progress)) => progress.position >= position,
@@ -92,7 +103,12 @@ enum Stop {
     Thread,
 }
 
-async fn follow<P: Projection>(log: Arc<dyn EventLog>, model: ReadModel<P>, progress: &watch::Sender<Progress>) -> Result<(), Stop> {
+async fn follow<P: Projection>(
+    log: Arc<dyn EventLog>,
+    model: ReadModel<P>,
+    progress: &watch::Sender<Progress>,
+    mut asked: watch::Receiver<Position>,
+) -> Result<(), Stop> {
     let mut following = log.follow(model.position());
     let mut model = Some(model);
     while let Some(followed) = following.next().await {
@@ -100,6 +116,7 @@ async fn follow<P: Projection>(log: Arc<dyn EventLog>, model: ReadModel<P>, prog
             Followed::Events(events) => events,
             Followed::CaughtUp(_) => continue,
         };
+        let behind = events.len() >= BEHIND;
         let Some(mut own) = model.take() else { return Err(Stop::Thread) };
         // SQLite blocks; the async threads must not.
         let (own, applied) =
@@ -109,6 +126,10 @@ async fn follow<P: Projection>(log: Arc<dyn EventLog>, model: ReadModel<P>, prog
         let position = applied?;
         model = own;
         progress.send_modify(|progress| progress.position = position);
+        if !behind {
+            // Rested, or asked for more than is shown; which of the two makes no difference.
+            let _ = tokio::time::timeout(REST, asked.wait_for(|asked| *asked > position)).await;
+        }
     }
     Ok(())
 }
