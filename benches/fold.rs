@@ -27,10 +27,6 @@ use gatebook_projections::{Approvals, Directory, History, Projection, ReadModel}
 use serde_json::json;
 use uuid::Uuid;
 
-/// The same as the service's.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// How many events are generated, unless this variable says otherwise.
 const EVENTS: &str = "GATEBOOK_BENCH_EVENTS";
 const DEFAULT_EVENTS: usize = 1_000_000;
