@@ -81,13 +81,15 @@ fn tune(connection: &Connection, kind: Kind) -> rusqlite::Result<()> {
         // A lost tail is applied again from the log, so that no commit has to wait for the disk.
         // A long log between checkpoints lets pages that change again and again be copied into the file once.
         Kind::Serving => {
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 16384; \
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 8192; \
              PRAGMA journal_size_limit = 67108864;"
         }
         // Worth nothing until it is finished, and synced then.
         Kind::Building => "PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF;",
     };
     connection.busy_timeout(Duration::from_secs(5))?;
+    // Before the first table; rows of events are long, and two of them to a page split more pages than they fill.
+    connection.execute_batch("PRAGMA page_size = 8192;")?;
     connection.execute_batch(durability)?;
     connection.execute_batch("PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY; PRAGMA foreign_keys = OFF;")
 }
