@@ -182,7 +182,7 @@ fn sources() -> Vec<(String, String)> {
     files
         .into_iter()
         .map(|path| (name(path.clone()), fs::read_to_string(path).unwrap()))
-        .filter(|(name, _)| !name.ends_with("tests.rs") && !name.ends_with("/scene.rs"))
+        .filter(|(name, _)| !name.ends_with("tests.rs"))
         .collect()
 }
 
