@@ -1,5 +1,6 @@
 //! The parts of a running service, put together. The only place that names a concrete event log.
 
+use std::fmt::Write;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use gatebook_events::standing::{Facts, Reason, standing};
 use gatebook_projections::approvals::Approvals;
 use gatebook_projections::directory::Directory;
 use gatebook_projections::history::History;
-use gatebook_projections::read_model::{OpenError, Projection, ReadModel};
+use gatebook_projections::read_model::{OpenError, Projection, QueryError, ReadModel, Reader};
 use tokio::sync::watch;
 
 use crate::admin::{AdminKeyError, AdminVerifier};
@@ -20,12 +21,14 @@ use crate::ceiling::Ceiling;
 use crate::clock::Clock;
 use crate::command::{Cause, CommandError, Commands, Snapshot};
 use crate::config::{Config, LogBackend};
+use crate::fetch::SourceError;
 use crate::http::error::Failure;
 use crate::keys::KeyError;
 use crate::log::EventLog;
 use crate::log::sqlite::SqliteLog;
 use crate::projector::{Follower, Projector};
 use crate::secrets::{InstanceKey, SecretHasher};
+use crate::upstream::AuthorizationServer;
 
 /// The parts of a running service. Cheap to clone.
 #[derive(Clone)]
@@ -45,6 +48,7 @@ struct Parts {
     instance_key: InstanceKey,
     ceiling: Ceiling,
     stopping: watch::Sender<bool>,
+    authorization_server: AuthorizationServer,
 }
 
 /// Why the service does not start.
@@ -65,6 +69,9 @@ pub enum StartError {
     /// The administrators' key is not usable.
     #[error("failed to set up the administrators' tokens")]
     Admins(#[from] AdminKeyError),
+    /// Nothing can be fetched from the authorization server.
+    #[error("failed to set up the authorization server's metadata")]
+    Upstream(#[from] SourceError),
     /// The default resource server cannot be made.
     #[error("failed to set up the default resource server")]
     FirstServer(#[from] CommandError),
@@ -108,6 +115,7 @@ impl App {
         crate::keys::create_data_folder(&config.data)?;
         let instance_key = InstanceKey::open(&config.data)?;
         let admins = AdminVerifier::try_new(&config.admin, clock.clone())?;
+        let authorization_server = AuthorizationServer::try_new(config.upstream.as_ref(), config.extra_ca_file.as_deref())?;
         let sqlite = open_log(&config)?;
         let log: Arc<dyn EventLog> = sqlite.clone();
         let commands = Commands::new(log.clone(), clock);
@@ -128,6 +136,7 @@ impl App {
             admins,
             instance_key,
             stopping: watch::Sender::new(false),
+            authorization_server,
         })))
     }
 
@@ -186,6 +195,16 @@ impl App {
         &self.0.ceiling
     }
 
+    /// What clients reach the service as; every URL in an answer starts with it.
+    pub fn public_url(&self) -> &str {
+        &self.0.public_url
+    }
+
+    /// The authorization server that clients get their tokens from.
+    pub fn authorization_server(&self) -> &AuthorizationServer {
+        &self.0.authorization_server
+    }
+
     /// `registration_client_uri` (RFC 7592 §3).
     pub fn registration_client_uri(&self, client_id: &ClientId) -> String {
         format!("{}/oauth/register/{}", self.0.public_url, percent_encoded(client_id.as_str()))
@@ -195,7 +214,7 @@ impl App {
     /// in the path, else the configured default, else the only one there is, else none yet. A name that nobody here has is
     /// refused only where the one that is left answers to another name.
     pub async fn bind(&self, resource: Option<&str>, in_path: Option<ResourceServerId>) -> Result<Option<ResourceServerId>, Failure> {
-        let roster = self.roster().await?;
+        let roster = self.known_servers().await?;
         let named = resource.and_then(|resource| roster.with_resource(resource));
         if named.is_some() {
             return Ok(named);
@@ -239,18 +258,21 @@ impl App {
         let _told = stopping.wait_for(|stopping| *stopping).await;
     }
 
-    /// Ends the log's writer once everything that was accepted is answered.
+    /// Ends the projections, and the log's writer once everything that was accepted is answered.
     pub async fn close(&self) {
+        for follower in self.followers() {
+            follower.end();
+        }
         self.0.sqlite.close().await;
     }
 
     /// The roster once it is complete. The first to ask after a start waits for the directory to come up to the log.
-    async fn roster(&self) -> Result<Arc<Snapshot>, Failure> {
+    pub async fn known_servers(&self) -> Result<Arc<Snapshot>, Failure> {
         let known = self.0.commands.roster().now();
         if known.is_complete() {
             return Ok(known);
         }
-        let ids = self.ask_directory(|directory| directory.resource_server_ids()).await?;
+        let ids = self.ask_directory(Reader::resource_server_ids).await?;
         for id in ids {
             self.0.commands.resource_server(id).await?;
         }
@@ -260,9 +282,7 @@ impl App {
 
     async fn ask_directory<T: Send + 'static>(
         &self,
-        query: impl FnOnce(&gatebook_projections::read_model::Reader<Directory>) -> Result<T, gatebook_projections::read_model::QueryError>
-        + Send
-        + 'static,
+        query: impl FnOnce(&Reader<Directory>) -> Result<T, QueryError> + Send + 'static,
     ) -> Result<T, Failure> {
         let none = axum::http::HeaderMap::new();
         crate::http::fresh::read(self, &self.0.directory, &none, query).await?.unless_stale()
@@ -298,7 +318,8 @@ fn percent_encoded(text: &str) -> String {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
             encoded.push(char::from(byte));
         } else {
-            encoded.push_str(&format!("%{byte:02X}"));
+            // Writing to a text cannot fail.
+            let _always = write!(encoded, "%{byte:02X}");
         }
     }
     encoded

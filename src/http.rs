@@ -16,10 +16,15 @@ mod health;
 mod json;
 mod oauth;
 mod request_id;
+mod well_known;
 mod wire;
 
 /// Every door of the service.
 pub fn router(app: App) -> Router {
+    let discovery = Router::new()
+        .route("/.well-known/oauth-authorization-server", get(well_known::instance))
+        .route("/.well-known/oauth-authorization-server/rs/{id}", get(well_known::resource_server));
+
     let clients = Router::new()
         .route("/oauth/register", post(oauth::register::register).fallback(error::method_not_allowed_post))
         .route("/rs/{id}/oauth/register", post(oauth::register::register_at).fallback(error::method_not_allowed_post))
@@ -28,6 +33,7 @@ pub fn router(app: App) -> Router {
             get(oauth::manage::read).put(oauth::manage::replace).delete(oauth::manage::delete).fallback(error::method_not_allowed_manage),
         )
         .layer(middleware::map_response(never_stored))
+        .merge(discovery)
         .layer(open_to_browsers());
 
     let clients_of_server = Router::new()
@@ -45,6 +51,8 @@ pub fn router(app: App) -> Router {
             "/resource-servers/{id}",
             get(authsec::resource_servers::read).patch(authsec::resource_servers::edit).delete(authsec::resource_servers::retire),
         )
+        .route("/resource-servers/{id}/policy/rehearse", post(authsec::rehearse::rehearse))
+        .route("/presets", get(authsec::rehearse::presets_list))
         .nest("/resource-servers/{id}/clients", clients_of_server)
         .route("/approvals", get(authsec::approvals::list))
         .route("/audit/events", get(authsec::audit::list))
@@ -76,6 +84,6 @@ fn open_to_browsers() -> CorsLayer {
         .allow_origin(tower_http::cors::Any)
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
         .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::ACCEPT, HeaderName::from_static("mcp-protocol-version")])
-        .expose_headers([header::WWW_AUTHENTICATE, header::RETRY_AFTER, HeaderName::from_static("x-request-id")])
+        .expose_headers([header::WWW_AUTHENTICATE, header::RETRY_AFTER, HeaderName::from_static("x-request-id"), fresh::POSITION])
         .max_age(std::time::Duration::from_secs(3600))
 }

@@ -140,7 +140,8 @@ fn at(path: &Path) -> impl Fn(io::Error) -> KeyError {
     move |source| KeyError::Io { path: path.clone(), source }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 

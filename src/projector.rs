@@ -6,7 +6,8 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use gatebook_events::envelope::{Envelope, Position};
 use gatebook_projections::read_model::{Projection, ProjectionError, ReadModel, Reader};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
+use tokio::task::AbortHandle;
 
 use crate::log::{EventLog, Followed, LogError};
 
@@ -30,7 +31,8 @@ pub struct Progress {
 pub struct Projector<P: Projection> {
     reader: Reader<P>,
     progress: watch::Receiver<Progress>,
-    asked: watch::Sender<Position>,
+    asked: Arc<Notify>,
+    task: AbortHandle,
 }
 
 /// What every projector can be asked, whatever it projects.
@@ -39,6 +41,8 @@ pub trait Follower: Send + Sync {
     fn identity(&self) -> (&'static str, u32);
     /// How far it has come.
     fn progress(&self) -> Progress;
+    /// Follows no further, for a service that stops: a log that is closed is then nothing to complain about.
+    fn end(&self);
 }
 
 impl<P: Projection> Follower for Projector<P> {
@@ -49,6 +53,10 @@ impl<P: Projection> Follower for Projector<P> {
     fn progress(&self) -> Progress {
         self.progress.borrow().clone()
     }
+
+    fn end(&self) {
+        self.task.abort();
+    }
 }
 
 impl<P: Projection> Projector<P> {
@@ -56,16 +64,17 @@ impl<P: Projection> Projector<P> {
     pub fn start(log: Arc<dyn EventLog>, model: ReadModel<P>) -> Self {
         let reader = model.reader();
         let (sender, progress) = watch::channel(Progress { position: model.position(), stopped: None });
-        let (asked, rest) = watch::channel(model.position());
-        tokio::spawn(async move {
-            let stopped: Arc<str> = match follow(log, model, &sender, rest).await {
+        let asked = Arc::new(Notify::new());
+        let waking = asked.clone();
+        let following = tokio::spawn(async move {
+            let stopped: Arc<str> = match follow(log, model, &sender, &waking).await {
                 Ok(()) => return,
                 Err(error) => Arc::from(chain_of(&error)),
             };
             tracing::error!(projection = P::NAME, version = P::VERSION, cause = %stopped, "the projection stopped and shows what it has");
             sender.send_modify(|progress| progress.stopped = Some(stopped));
         });
-        Self { reader, progress, asked }
+        Self { reader, progress, asked, task: following.abort_handle() }
     }
 
     /// The tables.
@@ -77,7 +86,7 @@ impl<P: Projection> Projector<P> {
     pub async fn reached(&self, position: Position, bound: Duration) -> bool {
         let mut progress = self.progress.clone();
         if progress.borrow_and_update().position < position {
-            self.asked.send_if_modified(|asked| std::mem::replace(asked, position.max(*asked)) < position);
+            self.asked.notify_one();
         }
         let arrived = progress.wait_for(|progress| progress.position >= position || progress.stopped.is_some());
         match tokio::time::timeout(bound, arrived).await {
@@ -107,7 +116,7 @@ async fn follow<P: Projection>(
     log: Arc<dyn EventLog>,
     model: ReadModel<P>,
     progress: &watch::Sender<Progress>,
-    mut asked: watch::Receiver<Position>,
+    asked: &Notify,
 ) -> Result<(), Stop> {
     let mut following = log.follow(model.position());
     let mut model = Some(model);
@@ -128,7 +137,7 @@ async fn follow<P: Projection>(
         progress.send_modify(|progress| progress.position = position);
         if !behind {
             // Rested, or asked for more than is shown; which of the two makes no difference.
-            let _ = tokio::time::timeout(REST, asked.wait_for(|asked| *asked > position)).await;
+            let _ = tokio::time::timeout(REST, asked.notified()).await;
         }
     }
     Ok(())

@@ -3,8 +3,6 @@
 //! Pure: no async, no IO, no clock, no randomness. Time, ids and hashes arrive inside the commands.
 //! Each aggregate has a state, commands, [`Aggregate::decide`] (may this happen?) and [`Aggregate::evolve`] (what it changes).
 
-#![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test that cannot go on says where it stopped"))]
-
 pub mod client;
 pub mod codec;
 pub mod envelope;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::identity::TenantId;
-use crate::metadata::{ClientMetadata, GrantType, ResponseType};
+use crate::metadata::ClientMetadata;
 use crate::redirect::WebUri;
 use crate::{Aggregate, Rejection};
 
@@ -13,10 +13,12 @@ mod command;
 mod decide;
 mod event;
 mod policy;
+mod presets;
 
 pub use command::ResourceServerCommand;
 pub use event::{Created, EffectOnExisting, ModesChanged, PolicyChanged, Renamed, ResourceServerEvent, Retired};
 pub use policy::{Admission, Admissions, OutsideRules, Policy, RedirectRule};
+pub use presets::{Preset, presets};
 
 /// How a client came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -88,35 +90,14 @@ pub enum Life {
 impl ResourceServer {
     /// What a registration of this type with this metadata would be: the metadata as it will be registered, and whether it
     /// is approved at once. The one place where a resource server's rules meet a client.
-    pub fn admit(&self, kind: RegistrationType, mut metadata: ClientMetadata) -> Result<(ClientMetadata, Admission), Rejection> {
+    pub fn admit(&self, kind: RegistrationType, metadata: ClientMetadata) -> Result<(ClientMetadata, Admission), Rejection> {
         if self.life != Life::Active {
             return Err(Rejection::NoSuchResourceServer);
         }
         if !self.modes.contains(&kind) {
             return Err(Rejection::ModeNotAdmitted(kind));
         }
-        let by_rules = self.policy.judge(&metadata.redirect_uris)?;
-        metadata = self.constrain(kind, metadata)?;
-        let by_type = self.policy.admission.of(kind);
-        Ok((metadata, if by_rules == Admission::Review { Admission::Review } else { by_type }))
-    }
-
-    /// The metadata within what the rules grant a client of this type (RFC 7591 §2 lets the server leave out the rest).
-    pub fn constrain(&self, kind: RegistrationType, mut metadata: ClientMetadata) -> Result<ClientMetadata, Rejection> {
-        if kind != RegistrationType::Prereg {
-            metadata.grant_types.retain(|grant| self.policy.self_registered_grants.contains(grant));
-            if metadata.grant_types.is_empty() {
-                return Err(Rejection::GrantsNotAdmitted);
-            }
-            // RFC 7591 §2.1: `code` goes with the authorization_code grant.
-            if !metadata.grant_types.contains(&GrantType::AuthorizationCode) {
-                metadata.response_types.retain(|response| *response != ResponseType::Code);
-            }
-        }
-        if let Some(ceiling) = &self.policy.scope_ceiling {
-            metadata.scope = Some(ceiling.ceiling_for(metadata.scope.as_ref()));
-        }
-        Ok(metadata)
+        self.policy.admit(kind, metadata)
     }
 }
 

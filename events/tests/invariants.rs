@@ -1,4 +1,5 @@
 //! What holds after any sequence of commands whatever (the invariants of the design's aggregates).
+//! Why this file is long: the generators of random histories are shared by all its properties.
 //!
 //! Commands are drawn from a small world, so that they meet: four redirect URIs, two tenants, a few change ids.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where it stopped")]

@@ -1,11 +1,10 @@
 //! The key set of a signer elsewhere: fetched when first needed, kept, and fetched again when a token names a new key.
 
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use jsonwebtoken::Algorithm;
-use reqwest::{Certificate, Client, Url, header, redirect};
+use reqwest::Url;
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::Mutex;
@@ -13,7 +12,8 @@ use tokio::sync::Mutex;
 use super::AdminRefusal;
 use super::key::{AdminKeyError, VerifyingKey};
 use crate::clock::Clock;
-use crate::config::{AdminSettings, is_loopback};
+use crate::config::AdminSettings;
+use crate::fetch::{FetchError, Source};
 
 /// Between two fetches, whatever tokens come: an unknown key's name costs an attacker nothing.
 const PAUSE: TimeDelta = TimeDelta::seconds(10);
@@ -21,8 +21,6 @@ const PAUSE: TimeDelta = TimeDelta::seconds(10);
 const FRESH: TimeDelta = TimeDelta::minutes(5);
 /// After this a set is no longer used, even if there is no newer one.
 const USABLE: TimeDelta = TimeDelta::hours(24);
-const TIMEOUT: Duration = Duration::from_secs(5);
-const LARGEST_ANSWER: usize = 256 * 1024;
 const MOST_KEYS: usize = 100;
 
 /// A signer's key set. Cheap to clone.
@@ -30,8 +28,7 @@ const MOST_KEYS: usize = 100;
 pub(super) struct RemoteKeys(Arc<Remote>);
 
 struct Remote {
-    url: Url,
-    http: Client,
+    source: Source,
     pinned: Option<Algorithm>,
     clock: Clock,
     held: RwLock<Option<Arc<KeySet>>>,
@@ -49,36 +46,10 @@ struct Document {
     keys: Vec<Value>,
 }
 
-#[derive(Debug, thiserror::Error)]
-enum FetchError {
-    #[error("no answer")]
-    Http(#[from] reqwest::Error),
-    #[error("the answer has status {0}")]
-    Status(u16),
-    #[error("the answer is longer than {LARGEST_ANSWER} bytes")]
-    TooLong,
-    #[error("the answer is not a key set")]
-    NotAKeySet(#[from] serde_json::Error),
-}
-
 impl RemoteKeys {
     pub fn try_new(url: Url, settings: &AdminSettings, clock: Clock) -> Result<Self, AdminKeyError> {
-        let mut http = Client::builder().timeout(TIMEOUT).redirect(redirect::Policy::none()).user_agent("gatebook");
-        if is_loopback(&url) {
-            http = http.no_proxy();
-        }
-        if let Some(path) = &settings.extra_ca_file {
-            let pem = std::fs::read(path).map_err(|source| AdminKeyError::Unreadable { path: path.clone(), source })?;
-            http = http.tls_certs_merge(Certificate::from_pem_bundle(&pem).map_err(AdminKeyError::Fetch)?);
-        }
-        Ok(Self(Arc::new(Remote {
-            url,
-            http: http.build().map_err(AdminKeyError::Fetch)?,
-            pinned: settings.algorithm,
-            clock,
-            held: RwLock::new(None),
-            fetching: Mutex::new(None),
-        })))
+        let source = Source::try_new(url, settings.extra_ca_file.as_deref())?;
+        Ok(Self(Arc::new(Remote { source, pinned: settings.algorithm, clock, held: RwLock::new(None), fetching: Mutex::new(None) })))
     }
 
     /// The keys that a token with this key id and algorithm may be checked with; at least one.
@@ -116,14 +87,14 @@ impl RemoteKeys {
             match remote.fetch().await {
                 Ok(keys) => {
                     if keys.is_empty() {
-                        tracing::warn!(url = %remote.url, "the admin key set has no key that can be used");
+                        tracing::warn!(url = %remote.source.url, "the admin key set has no key that can be used");
                     }
                     let set = Arc::new(KeySet { keys, fetched_at: now });
                     *remote.held.write().unwrap_or_else(PoisonError::into_inner) = Some(set);
                 }
                 Err(error) => {
                     let error: &(dyn std::error::Error + 'static) = &error;
-                    tracing::warn!(url = %remote.url, error, "cannot fetch the admin key set");
+                    tracing::warn!(url = %remote.source.url, error, "cannot fetch the admin key set");
                 }
             }
         });
@@ -138,19 +109,7 @@ impl Remote {
     }
 
     async fn fetch(&self) -> Result<Vec<VerifyingKey>, FetchError> {
-        let request = self.http.get(self.url.clone()).header(header::ACCEPT, "application/json");
-        let mut answer = request.send().await.map_err(reqwest::Error::without_url)?;
-        if answer.status() != reqwest::StatusCode::OK {
-            return Err(FetchError::Status(answer.status().as_u16()));
-        }
-        let mut body = Vec::new();
-        while let Some(chunk) = answer.chunk().await.map_err(reqwest::Error::without_url)? {
-            if body.len() + chunk.len() > LARGEST_ANSWER {
-                return Err(FetchError::TooLong);
-            }
-            body.extend_from_slice(&chunk);
-        }
-        let document: Document = serde_json::from_slice(&body)?;
+        let document: Document = self.source.get().await?;
         let usable = document.keys.iter().filter_map(|jwk| VerifyingKey::of_jwk(jwk, self.pinned));
         Ok(usable.take(MOST_KEYS).collect())
     }
@@ -275,7 +234,9 @@ mod tests {
         let (verifier, clock) = verifier(&url);
         let token = Signer::p256().sign_until(Some("a"), Signer::NOW + 200_000);
         assert!(verifier.verify(&token).await.is_ok());
-        for (status, body) in [(500, ""), (200, "<html>"), (200, "{\"keys\": 7}"), (302, ""), (200, &" ".repeat(LARGEST_ANSWER + 1))] {
+        for (status, body) in
+            [(500, ""), (200, "<html>"), (200, "{\"keys\": 7}"), (302, ""), (200, &" ".repeat(crate::fetch::LARGEST_ANSWER + 1))]
+        {
             provider.answer(status, body);
             clock.advance(FRESH);
             let before = provider.calls();

@@ -73,7 +73,7 @@ pub enum AdminKeyError {
     },
     /// Nothing can be fetched with the settings for it.
     #[error("cannot prepare to fetch the admin key set")]
-    Fetch(#[source] reqwest::Error),
+    Fetch(#[from] crate::fetch::SourceError),
 }
 
 impl VerifyingKey {

@@ -39,11 +39,11 @@ pub async fn run(args: DemoArgs) -> Result<(), Failed> {
     let (home, acme) = (token("default")?, token("acme")?);
 
     let servers = house.call(Method::GET, "/authsec/resource-servers", Some(&home), None).await?;
-    let server = text(&servers["resource_servers"][0]["id"])?;
+    let server = text(&servers, "/resource_servers/0/id")?;
     house.call(Method::PATCH, &format!("/authsec/resource-servers/{server}"), Some(&home), Some(json!({ "name": "MCP tools" }))).await?;
     let second = json!({ "name": "Billing API", "resource": "https://billing.acme.example/mcp",
         "policy": { "admission": { "dcr": "review" }, "scope_ceiling": "billing:read billing:write" } });
-    let billing = text(&house.call(Method::POST, "/authsec/resource-servers", Some(&acme), Some(second)).await?["id"])?;
+    let billing = text(&house.call(Method::POST, "/authsec/resource-servers", Some(&acme), Some(second)).await?, "/id")?;
 
     let register = format!("/rs/{server}/oauth/register");
     let mut claude = Vec::new();
@@ -65,13 +65,13 @@ pub async fn run(args: DemoArgs) -> Result<(), Failed> {
 
     let dashboard = json!({ "client_name": "Acme Dashboard", "redirect_uris": ["https://dash.example.com/cb"], "client_uri": "https://dash.example.com/" });
     let dashboard = house.call(Method::POST, &register, None, Some(dashboard)).await?;
-    let wider = json!({ "client_id": dashboard["client_id"], "client_name": "Acme Dashboard", "client_uri": "https://dash.example.com/",
+    let wider = json!({ "client_id": text(&dashboard, "/client_id")?, "client_name": "Acme Dashboard", "client_uri": "https://dash.example.com/",
         "redirect_uris": ["https://dash.example.com/cb", "https://dash-staging.example.net/cb"] });
-    let management = format!("/oauth/register/{}", text(&dashboard["client_id"])?);
-    let holder = text(&dashboard["registration_access_token"])?;
+    let management = format!("/oauth/register/{}", text(&dashboard, "/client_id")?);
+    let holder = text(&dashboard, "/registration_access_token")?;
     house.call(Method::PUT, &management, Some(&holder), Some(wider)).await?;
 
-    let suspended = text(&claude.first().ok_or_else(|| Failed::new("nobody registered"))?["client_id"])?;
+    let suspended = text(claude.first().unwrap_or(&Value::Null), "/client_id")?;
     let reason = json!({ "reason": "laptop reported lost" });
     house.call(Method::POST, &format!("{clients}/{suspended}/suspend"), Some(&home), Some(reason)).await?;
 
@@ -105,6 +105,7 @@ impl House {
     }
 }
 
-fn text(value: &Value) -> Result<String, Failed> {
-    value.as_str().map(str::to_owned).ok_or_else(|| Failed::new("an answer lacks what it should have"))
+fn text(answer: &Value, pointer: &str) -> Result<String, Failed> {
+    let found = answer.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+    found.ok_or_else(|| Failed::new(format!("an answer lacks {pointer}")))
 }

@@ -1,6 +1,6 @@
 //! `gatebook serve`: the service, until it is told to stop; what it accepted by then it finishes.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::config::{AdminKeySource, Config, LogFormat};
 use crate::http;
 
 /// How long calls that are under way may take once the service is told to stop.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(8);
 
 /// Serves until SIGTERM or SIGINT.
 pub async fn run(config: Config) -> Result<(), Failed> {
@@ -26,12 +26,13 @@ pub async fn run(config: Config) -> Result<(), Failed> {
     let data = config.data.clone();
     let made_key = matches!(config.admin.key, AdminKeySource::SelfMade { .. });
     let app = App::start(config, public_url, Clock::system()).await.map_err(|error| Failed::because("failed to start", error))?;
+    let told_to_stop = told_to_stop().map_err(|error| Failed::because("failed to listen for signals", error))?;
     greet(address, &data, made_key).map_err(|error| Failed::because("failed to write to standard output", error))?;
 
     let router = http::router(app.clone()).into_make_service_with_connect_info::<SocketAddr>();
     let stopping = app.clone();
     let served = axum::serve(listener.tap_io(|stream| drop(stream.set_nodelay(true))), router).with_graceful_shutdown(async move {
-        told_to_stop().await;
+        told_to_stop.await;
         stopping.stop();
     });
     let patience = app.clone();
@@ -56,24 +57,30 @@ fn greet(address: SocketAddr, data: &std::path::Path, made_key: bool) -> std::io
     out.flush()
 }
 
-async fn told_to_stop() {
-    let interrupt = tokio::signal::ctrl_c();
-    #[cfg(unix)]
-    match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-        Ok(mut terminate) => tokio::select! {
-            _ = interrupt => {},
+/// Hears SIGTERM and SIGINT from now on, whenever the future is polled, so that neither ends a service that said it listens.
+#[cfg(unix)]
+fn told_to_stop() -> std::io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {},
             _ = terminate.recv() => {},
-        },
-        Err(_) => drop(interrupt.await),
-    }
-    #[cfg(not(unix))]
-    drop(interrupt.await);
+        }
+    })
+}
+
+/// Hears the console's interruption.
+#[cfg(not(unix))]
+fn told_to_stop() -> std::io::Result<impl Future<Output = ()>> {
+    Ok(async { drop(tokio::signal::ctrl_c().await) })
 }
 
 /// Logs go to standard error, so that standard output says only what was promised.
 fn trace(config: &Config) {
     let filter = tracing_subscriber::EnvFilter::try_new(&config.log_level).unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let colours = std::io::stderr().is_terminal();
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
     // A second subscriber in one process, as tests start several services, is no failure.
     let _already_set = match config.log_format {
         LogFormat::Text => builder.try_init(),

@@ -2,6 +2,7 @@
 
 use gatebook_events::Rejection;
 use gatebook_events::client::{Client, ClientCommand, Party};
+use gatebook_events::envelope::Position;
 use gatebook_events::identity::{ChangeId, ClientKey, ResourceServerId, Stream};
 use gatebook_events::metadata::Parsed;
 use gatebook_events::registration::{Registration, RegistrationCommand, Status};
@@ -10,6 +11,17 @@ use gatebook_events::secret::KeptSecret;
 use uuid::Uuid;
 
 use super::{Cause, CommandError, Commands, Done};
+
+/// A client after it replaced its metadata.
+#[derive(Debug)]
+pub struct Updated {
+    /// The client.
+    pub client: Client,
+    /// Its standing wherever it is registered.
+    pub registrations: Vec<(ResourceServerId, Registration)>,
+    /// Where the last event stands; none if nothing changed.
+    pub position: Option<Position>,
+}
 
 impl Commands {
     /// Replaces a client's metadata (RFC 7592 §2.2) at every resource server where it is registered. What the rules of one
@@ -21,25 +33,30 @@ impl Commands {
         registered_at: &[ResourceServerId],
         parsed: Parsed,
         first_secret: Option<KeptSecret>,
-    ) -> Result<(Client, Vec<(ResourceServerId, Registration)>), CommandError> {
+    ) -> Result<Updated, CommandError> {
         let client: Client = self.load(Stream::Client(key)).await?;
         let profile = client.registered().ok_or(Rejection::NoSuchClient)?;
         let mut metadata = parsed.metadata;
-        let mut claims = Vec::new();
+        let (mut claims, mut standings) = (Vec::new(), Vec::new());
         for id in registered_at {
             let (server, registration) =
                 (self.resource_server(*id).await?, self.load::<Registration>(Stream::Registration(*id, key)).await?);
-            if matches!(registration.status, Status::Denied | Status::Revoked) {
-                return Err(Rejection::WrongStatus { status: registration.status, attempted: "changed by its client" }.into());
-            }
+            standings.push(registration.status);
             let by_rules = server.policy.judge(&metadata.redirect_uris)?;
-            metadata = server.constrain(profile.registration_type, metadata)?;
+            metadata = server.policy.constrain(profile.registration_type, metadata)?;
             let admission = if by_rules == Admission::Review { Admission::Review } else { server.policy.redirect_changes };
             claims.push((*id, admission));
         }
+        // Where one door is closed the client may still withdraw what serves at another; where all are, it has nothing to say.
+        if let Some(status) = standings.first()
+            && standings.iter().all(|status| matches!(status, Status::Denied | Status::Revoked))
+        {
+            return Err(Rejection::WrongStatus { status: *status, attempted: "changed by its client" }.into());
+        }
         let claimed = metadata.redirect_uris.clone();
         let update = ClientCommand::UpdateMetadata { by: Party::Holder, metadata, secret: first_secret, ignored: parsed.ignored };
-        let client = self.transact::<Client>(Stream::Client(key), cause, &update).await?.state;
+        let client = self.transact::<Client>(Stream::Client(key), cause, &update).await?;
+        let mut position = client.position;
         let mut registrations = Vec::new();
         for (id, admission) in claims {
             let command = RegistrationCommand::ClaimRedirects {
@@ -49,9 +66,10 @@ impl Commands {
                 origin: "rfc7592".to_owned(),
             };
             let done = self.transact::<Registration>(Stream::Registration(id, key), cause, &command).await?;
+            position = position.max(done.position);
             registrations.push((id, done.state));
         }
-        Ok((client, registrations))
+        Ok(Updated { client: client.state, registrations, position })
     }
 
     /// Ends a client (RFC 7592 §2.3).

@@ -2,10 +2,11 @@
 
 use gatebook_events::Rejection;
 use gatebook_events::client::{Client, ClientCommand, Profile};
+use gatebook_events::envelope::Position;
 use gatebook_events::identity::{ClientId, ClientKey, ResourceServerId, Stream, TenantId};
-use gatebook_events::metadata::{AuthMethod, GrantType, Parsed};
+use gatebook_events::metadata::{AuthMethod, ClientMetadata, GrantType, Parsed};
 use gatebook_events::registration::{Registration, RegistrationCommand};
-use gatebook_events::resource_server::{Admission, Policy, RegistrationType};
+use gatebook_events::resource_server::{Policy, RegistrationType};
 use gatebook_events::secret::{KeptSecret, SecretHash, TokenHash};
 
 use super::{Cause, CommandError, Commands};
@@ -26,6 +27,8 @@ pub struct Entered {
     pub profile: Profile,
     /// Its standing at the resource server; none for a client that is not bound to any yet.
     pub registration: Option<Registration>,
+    /// Where its last event stands.
+    pub position: Option<Position>,
 }
 
 impl Commands {
@@ -118,20 +121,20 @@ impl Commands {
                 let registration = self.transact_new::<Registration>(Stream::Registration(id, key), cause, &request);
                 // In flight together, so that one group commit takes both; the log keeps their order.
                 let (client, registration) = tokio::join!(client, registration);
-                (client?, Some(registration?.state))
+                (client?, Some(registration?))
             }
         };
         let profile = client.state.profile.ok_or(Rejection::NoSuchClient)?;
-        Ok(Entered { profile, registration })
+        let position = registration.as_ref().and_then(|done| done.position).max(client.position);
+        Ok(Entered { profile, registration: registration.map(|done| done.state), position })
     }
 }
 
 /// What holds for a client that no resource server's rules were asked about yet: the rules that a new one would have.
-fn unbound(mut metadata: gatebook_events::metadata::ClientMetadata) -> Result<gatebook_events::metadata::ClientMetadata, Rejection> {
+fn unbound(metadata: ClientMetadata) -> Result<ClientMetadata, Rejection> {
     let rules = Policy::default();
-    let _: Admission = rules.judge(&metadata.redirect_uris)?;
-    metadata.grant_types.retain(|grant| rules.self_registered_grants.contains(grant));
-    if metadata.grant_types.is_empty() { Err(Rejection::GrantsNotAdmitted) } else { Ok(metadata) }
+    rules.judge(&metadata.redirect_uris)?;
+    rules.constrain(RegistrationType::Dcr, metadata)
 }
 
 /// What an administrator's entry means where it says nothing: a confidential client, for `client_credentials` only if it has

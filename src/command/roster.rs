@@ -90,8 +90,57 @@ impl Snapshot {
         self.only
     }
 
+    /// The resource servers that serve.
+    pub fn active(&self) -> impl Iterator<Item = &ResourceServer> {
+        self.servers.values().map(|known| &*known.server).filter(|server| server.life == Life::Active)
+    }
+
     /// Whether every resource server there is was entered.
     pub fn is_complete(&self) -> bool {
         self.complete
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use gatebook_events::redirect::WebUri;
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn server(life: Life, resource: Option<&str>, claimed: u64) -> Known {
+        let resource = resource.map(|text| WebUri::parse(text).unwrap());
+        let server = ResourceServer { life, resource, ..ResourceServer::default() };
+        Known { server: Arc::new(server), claimed: Position::from_backend(claimed) }
+    }
+
+    fn id(number: u128) -> ResourceServerId {
+        ResourceServerId(Uuid::from_u128(number))
+    }
+
+    #[test]
+    fn of_two_that_claim_one_resource_the_first_to_claim_it_has_it() {
+        let roster = Roster::default();
+        let uri = "https://files.example/mcp";
+        // The older one by id claimed it later.
+        roster.put(id(1), server(Life::Active, Some(uri), 9));
+        roster.put(id(2), server(Life::Active, Some(uri), 5));
+        assert_eq!(roster.now().with_resource(uri), Some(id(2)));
+        roster.put(id(2), server(Life::Retired, Some(uri), 5));
+        assert_eq!(roster.now().with_resource(uri), Some(id(1)));
+        assert_eq!(roster.now().only(), Some(id(1)));
+    }
+
+    #[test]
+    fn what_was_read_does_not_undo_an_edit_and_completeness_outlives_edits() {
+        let roster = Roster::default();
+        roster.put(id(1), server(Life::Retired, None, 1));
+        roster.put_if_absent(id(1), server(Life::Active, None, 1));
+        assert_eq!(roster.now().get(id(1)).unwrap().server.life, Life::Retired);
+        assert!(!roster.now().is_complete());
+        roster.complete();
+        roster.put(id(2), server(Life::Active, None, 2));
+        assert!(roster.now().is_complete());
+        assert_eq!(roster.now().only(), Some(id(2)));
     }
 }

@@ -2,11 +2,12 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::extract::{ConnectInfo, FromRequestParts, Query};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use gatebook_events::envelope::{Actor, ActorKind};
 use gatebook_events::identity::TenantId;
+use serde::de::DeserializeOwned;
 
 use super::error::{Failure, Problem};
 use super::request_id::RequestId;
@@ -62,6 +63,21 @@ impl FromRequestParts<App> for Administrator {
         let origin = Some(network(source(parts, app), app.config().address_detail));
         let cause = Cause { actor, tenant: Some(admin.tenant.clone()), request_id: Some(request_id.as_str().to_owned()), origin };
         Ok(Self { admin, cause, request_id })
+    }
+}
+
+/// The parameters of an administrator's query string; one that is not known is a typing error and is refused.
+pub struct Parameters<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequestParts<App> for Parameters<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Problem> {
+        let refuse = |_| {
+            let detail = "the query string has a parameter that is not known here, twice, or not of its form";
+            Problem(Failure::request(StatusCode::BAD_REQUEST, "invalid-request", detail), request_id(parts))
+        };
+        Query::try_from_uri(&parts.uri).map(|Query(parameters)| Self(parameters)).map_err(refuse)
     }
 }
 

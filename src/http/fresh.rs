@@ -50,6 +50,19 @@ impl<T: IntoResponse> IntoResponse for Fresh<T> {
     }
 }
 
+/// The answer to a write, with where its last event stands; nothing where it already held.
+pub struct Written<T>(pub T, pub Option<Position>);
+
+impl<T: IntoResponse> IntoResponse for Written<T> {
+    fn into_response(self) -> Response {
+        let mut response = self.0.into_response();
+        if let Some(position) = self.1 {
+            response.headers_mut().insert(POSITION, HeaderValue::from(position.to_backend()));
+        }
+        response
+    }
+}
+
 /// Asks a projection's tables once they are fresh enough.
 pub async fn read<P, T>(
     app: &App,

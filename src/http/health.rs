@@ -13,9 +13,6 @@ pub async fn health(State(app): State<App>) -> (StatusCode, Json<Value>) {
     let stopped: Vec<&str> = app.followers().iter().filter(|f| f.progress().stopped.is_some()).map(|f| f.identity().0).collect();
     let healthy = log && stopped.is_empty();
     let status = if healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let mut body = json!({ "status": if healthy { "ok" } else { "failing" }, "log": if log { "ok" } else { "unavailable" } });
-    if !stopped.is_empty() {
-        body["stopped_projections"] = stopped.into();
-    }
+    let body = json!({ "status": if healthy { "ok" } else { "failing" }, "log": if log { "ok" } else { "unavailable" }, "stopped_projections": stopped });
     (status, Json(body))
 }

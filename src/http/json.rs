@@ -2,6 +2,7 @@
 //! understand differently is refused (RFC 8259 §4).
 
 use std::fmt;
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -12,6 +13,8 @@ use super::error::Failure;
 
 /// The largest body, in bytes.
 pub const MAX_BODY: usize = 64 * 1024;
+/// How long a body may take to arrive: whoever drips it holds a connection, not a task for ever.
+const PATIENCE: Duration = Duration::from_secs(15);
 /// The deepest nesting of arrays and objects.
 const MAX_DEPTH: usize = 16;
 
@@ -45,9 +48,9 @@ pub fn typed<T: DeserializeOwned>(object: Map<String, Value>) -> Result<T, Failu
 }
 
 async fn bytes(body: Body, code: &'static str) -> Result<Bytes, Failure> {
-    axum::body::to_bytes(body, MAX_BODY)
-        .await
-        .map_err(|_| Failure::request(StatusCode::PAYLOAD_TOO_LARGE, code, "the body has to arrive whole and be at most 65536 bytes long"))
+    let whole = tokio::time::timeout(PATIENCE, axum::body::to_bytes(body, MAX_BODY)).await;
+    let whole = whole.map_err(|_| Failure::request(StatusCode::REQUEST_TIMEOUT, code, "the body did not arrive in time"))?;
+    whole.map_err(|_| Failure::request(StatusCode::PAYLOAD_TOO_LARGE, code, "the body has to arrive whole and be at most 65536 bytes long"))
 }
 
 fn parse(bytes: &[u8], code: &'static str) -> Result<Map<String, Value>, Failure> {

@@ -3,6 +3,7 @@
 use chrono::{DateTime, SecondsFormat, Utc};
 use gatebook_events::client::Profile;
 use gatebook_events::identity::ResourceServerId;
+use gatebook_events::redirect::WebUri;
 use gatebook_events::registration::Registration;
 use gatebook_events::resource_server;
 use gatebook_events::standing::Reason;
@@ -28,17 +29,17 @@ pub fn client(profile: &Profile, bound: Option<(ResourceServerId, &Registration,
     body.insert("client_id".to_owned(), profile.client_id.as_str().into());
     body.insert("client_id_issued_at".to_owned(), profile.issued_at.timestamp().into());
     if let Some((server, registration, reason)) = bound {
-        let mut standing = json!({
-            "resource_server_id": server.to_string(),
-            "registration_type": profile.registration_type.as_str(),
-            "status": reason.status(),
-            "reason": reason.as_str(),
-        });
+        let mut standing = Map::new();
+        standing.insert("resource_server_id".to_owned(), server.to_string().into());
+        standing.insert("registration_type".to_owned(), profile.registration_type.as_str().into());
+        standing.insert("status".to_owned(), reason.status().into());
+        standing.insert("reason".to_owned(), reason.as_str().into());
         if let Some(staged) = &registration.staged {
-            standing["staged_change"] = json!({ "change_id": staged.change_id, "added": staged.added, "removed": staged.removed });
+            let change = json!({ "change_id": staged.change_id, "added": staged.added, "removed": staged.removed });
+            standing.insert("staged_change".to_owned(), change);
         }
         body.insert("redirect_uris".to_owned(), json!(registration.redirect_uris));
-        body.insert("gatebook".to_owned(), standing);
+        body.insert("gatebook".to_owned(), standing.into());
     }
     body
 }
@@ -71,7 +72,7 @@ pub fn resource_server(row: &ResourceServerRow) -> Value {
     let mut body = Map::new();
     body.insert("id".to_owned(), row.id.to_string().into());
     body.insert("name".to_owned(), row.name.clone().into());
-    put(&mut body, "resource", row.resource.as_ref().map(|uri| uri.as_str()));
+    put(&mut body, "resource", row.resource.as_ref().map(WebUri::as_str));
     body.insert("registration_modes".to_owned(), json!(row.registration_modes));
     if !row.suspended_modes.is_empty() {
         body.insert("suspended_modes".to_owned(), json!(row.suspended_modes));

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::RegistrationType;
 use crate::Rejection;
-use crate::metadata::GrantType;
+use crate::metadata::{ClientMetadata, GrantType, ResponseType};
 use crate::redirect::{RedirectUri, RedirectUris};
 use crate::scope::Scope;
 
@@ -63,7 +63,7 @@ impl Policy {
         for rule in &self.redirect_rules {
             match rule {
                 RedirectRule::Exact { uri } => {
-                    RedirectUri::parse(uri).map(drop).map_err(|_| "policy has an exact rule that is no redirect URI")?
+                    RedirectUri::parse(uri).map(drop).map_err(|_| "policy has an exact rule that is no redirect URI")?;
                 }
                 RedirectRule::Host { host, path_prefix } => {
                     let parsed = RedirectUri::parse(&format!("https://{host}{path_prefix}"));
@@ -73,11 +73,39 @@ impl Policy {
                     }
                 }
                 RedirectRule::Loopback => {}
+                RedirectRule::Preset { preset, version } if super::presets::find(preset, *version).is_some() => {}
+                RedirectRule::Preset { .. } => return Err("policy names a preset, or a version of one, that is not shipped"),
                 RedirectRule::Scheme { scheme } if is_scheme(scheme) => {}
                 RedirectRule::Scheme { .. } => return Err("policy has a scheme rule that is not a scheme in lower case"),
             }
         }
         Ok(())
+    }
+
+    /// What these rules make of a client of this type: its metadata as it will be registered, and whether it is approved at once.
+    pub fn admit(&self, kind: RegistrationType, metadata: ClientMetadata) -> Result<(ClientMetadata, Admission), Rejection> {
+        let by_rules = self.judge(&metadata.redirect_uris)?;
+        let metadata = self.constrain(kind, metadata)?;
+        let by_type = self.admission.of(kind);
+        Ok((metadata, if by_rules == Admission::Review { by_rules } else { by_type }))
+    }
+
+    /// The metadata within what the rules grant a client of this type (RFC 7591 §2 lets the server leave out the rest).
+    pub fn constrain(&self, kind: RegistrationType, mut metadata: ClientMetadata) -> Result<ClientMetadata, Rejection> {
+        if kind != RegistrationType::Prereg {
+            metadata.grant_types.retain(|grant| self.self_registered_grants.contains(grant));
+            if metadata.grant_types.is_empty() {
+                return Err(Rejection::GrantsNotAdmitted);
+            }
+            // RFC 7591 §2.1: `code` goes with the authorization_code grant.
+            if !metadata.grant_types.contains(&GrantType::AuthorizationCode) {
+                metadata.response_types.retain(|response| *response != ResponseType::Code);
+            }
+        }
+        if let Some(ceiling) = &self.scope_ceiling {
+            metadata.scope = Some(ceiling.ceiling_for(metadata.scope.as_ref()));
+        }
+        Ok(metadata)
     }
 
     /// Whether these redirect URIs are welcome at once, after a review, or not at all.
@@ -165,6 +193,13 @@ pub enum RedirectRule {
     },
     /// `http` on a loopback host.
     Loopback,
+    /// What a known vendor does.
+    Preset {
+        /// The vendor.
+        preset: String,
+        /// The version of the shipped data.
+        version: u16,
+    },
     /// A private-use scheme.
     Scheme {
         /// The scheme, in lower case.
@@ -183,6 +218,9 @@ impl RedirectRule {
             Self::Exact { uri: expected } => uri.as_str() == expected,
             Self::Host { host, path_prefix } => below(uri, host, path_prefix),
             Self::Loopback => uri.is_loopback(),
+            Self::Preset { preset, version } => {
+                super::presets::find(preset, *version).is_some_and(|known| known.rules.iter().any(|rule| rule.expects(uri)))
+            }
             Self::Scheme { scheme } => uri.private_use_scheme().as_ref() == Some(scheme),
         }
     }

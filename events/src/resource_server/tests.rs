@@ -1,1 +1,294 @@
-//! x
+//! The life of a resource server as scenes, and what its rules make of a client.
+#![expect(clippy::option_option, clippy::unnecessary_wraps, reason = "as the members that they fill have it")]
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::metadata::GrantType;
+use crate::metadata::{self, AuthMethod};
+use crate::scenario::{self, Scene};
+use crate::scope::Scope;
+use RegistrationType::{Cimd, Dcr, Prereg};
+
+fn given(history: impl IntoIterator<Item = ResourceServerEvent>) -> Scene<ResourceServer> {
+    scenario::given(history)
+}
+
+fn acme() -> TenantId {
+    TenantId::parse("acme").unwrap()
+}
+
+fn modes<const N: usize>(modes: [RegistrationType; N]) -> Modes {
+    Modes::from(modes)
+}
+
+fn resource() -> Option<WebUri> {
+    Some(WebUri::parse("https://mcp.example/").unwrap())
+}
+
+fn create(tenant: TenantId, name: &str) -> ResourceServerCommand {
+    ResourceServerCommand::Create {
+        tenant,
+        name: name.to_owned(),
+        resource: resource(),
+        modes: modes([Dcr, Cimd, Prereg]),
+        policy: Policy::default(),
+    }
+}
+
+fn created_with(registration_modes: Modes, policy: Policy) -> ResourceServerEvent {
+    ResourceServerEvent::Created(Created { tenant: acme(), name: "docs".to_owned(), resource: resource(), registration_modes, policy })
+}
+
+fn created() -> ResourceServerEvent {
+    created_with(modes([Dcr, Cimd, Prereg]), Policy::default())
+}
+
+fn retired() -> ResourceServerEvent {
+    ResourceServerEvent::Retired(Retired { reason: None })
+}
+
+fn nothing_to_edit() -> ResourceServerCommand {
+    ResourceServerCommand::Edit { name: None, resource: None, modes: None, policy: None }
+}
+
+fn rename(name: Option<&str>, resource: Option<Option<WebUri>>) -> ResourceServerCommand {
+    ResourceServerCommand::Edit { name: name.map(str::to_owned), resource, modes: None, policy: None }
+}
+
+fn renamed(name: &str, resource: Option<WebUri>) -> ResourceServerEvent {
+    ResourceServerEvent::Renamed(Renamed { name: name.to_owned(), resource })
+}
+
+fn admit_only(modes: Modes, effect: EffectOnExisting) -> ResourceServerCommand {
+    ResourceServerCommand::Edit { name: None, resource: None, modes: Some((modes, effect)), policy: None }
+}
+
+fn modes_changed(old: Modes, new: Modes, effect_on_existing: EffectOnExisting) -> ResourceServerEvent {
+    ResourceServerEvent::ModesChanged(ModesChanged { old, new, effect_on_existing })
+}
+
+fn client(members: Value) -> ClientMetadata {
+    let Value::Object(members) = members else { unreachable!() };
+    metadata::parse(members).unwrap().metadata
+}
+
+fn with_redirect(uri: &str) -> ClientMetadata {
+    client(json!({ "redirect_uris": [uri], "token_endpoint_auth_method": "none" }))
+}
+
+// ---------------------------------------------------------------- commands
+
+#[test]
+fn a_resource_server_is_created_once() {
+    given([])
+        .when(&create(acme(), "docs"))
+        .then([created()])
+        .when(&create(acme(), "docs"))
+        .then_nothing()
+        .when(&create(acme(), "files"))
+        .then_refused(Rejection::AlreadyExists);
+    let globex = TenantId::parse("globex").unwrap();
+    given([created()]).when(&create(globex, "docs")).then_refused(Rejection::AlreadyExists);
+    given([created(), retired()]).when(&create(acme(), "docs")).then_refused(Rejection::AlreadyExists);
+}
+
+#[test]
+fn the_name_and_the_resource_change_apart_and_what_is_absent_stays() {
+    given([created()])
+        .when(&rename(Some("files"), None))
+        .then([renamed("files", resource())])
+        .when(&rename(Some("files"), None))
+        .then_nothing()
+        .when(&rename(None, Some(None)))
+        .then([renamed("files", None)])
+        .when(&rename(None, Some(None)))
+        .then_nothing()
+        .when(&nothing_to_edit())
+        .then_nothing();
+}
+
+#[test]
+fn modes_and_policy_change_once_and_several_edits_are_several_events() {
+    let policy = Policy { redirect_changes: Admission::Auto, ..Policy::default() };
+    let edit = ResourceServerCommand::Edit {
+        name: Some("files".to_owned()),
+        resource: None,
+        modes: Some((modes([Prereg]), EffectOnExisting::Suspend)),
+        policy: Some(policy.clone()),
+    };
+    given([created()])
+        .when(&edit)
+        .then([
+            renamed("files", resource()),
+            modes_changed(modes([Dcr, Cimd, Prereg]), modes([Prereg]), EffectOnExisting::Suspend),
+            ResourceServerEvent::PolicyChanged(PolicyChanged { policy }),
+        ])
+        .when(&edit)
+        .then_nothing();
+}
+
+#[test]
+fn a_resource_server_retires_once() {
+    let retire = ResourceServerCommand::Retire { reason: None };
+    given([created()]).when(&retire).then([retired()]).when(&retire).then_nothing();
+    given([]).when(&retire).then_refused(Rejection::NoSuchResourceServer);
+}
+
+#[test]
+fn a_resource_server_that_is_not_active_cannot_be_edited() {
+    given([]).when(&nothing_to_edit()).then_refused(Rejection::NoSuchResourceServer);
+    given([created(), retired()]).when(&rename(Some("files"), None)).then_refused(Rejection::NoSuchResourceServer);
+}
+
+#[test]
+fn an_event_that_does_not_fit_leaves_the_resource_server_as_it_was() {
+    assert_eq!(given([renamed("files", None), retired()]).state(), ResourceServer::default());
+    assert_eq!(given([created(), retired(), renamed("files", None)]).state(), given([created(), retired()]).state());
+    let other = created_with(modes([Prereg]), Policy::default());
+    assert_eq!(given([created(), other]).state(), given([created()]).state());
+}
+
+// ---------------------------------------------------------------- modes
+
+#[test]
+fn a_type_that_is_switched_off_suspends_existing_registrations_only_if_that_was_said() {
+    let all = modes([Dcr, Cimd, Prereg]);
+    let kept = given([created()]).when(&admit_only(modes([Prereg]), EffectOnExisting::Keep)).state();
+    assert_eq!((kept.modes, kept.suspended), (modes([Prereg]), modes([])));
+    let suspended = given([created()])
+        .when(&admit_only(modes([Prereg]), EffectOnExisting::Suspend))
+        .then([modes_changed(all, modes([Prereg]), EffectOnExisting::Suspend)])
+        .state();
+    assert_eq!(suspended.suspended, modes([Dcr, Cimd]));
+}
+
+#[test]
+fn a_suspended_type_comes_back_when_it_is_admitted_again_and_not_before() {
+    let server = given([created()])
+        .when(&admit_only(modes([Prereg]), EffectOnExisting::Suspend))
+        .when(&admit_only(modes([]), EffectOnExisting::Keep))
+        .when(&admit_only(modes([Cimd]), EffectOnExisting::Keep))
+        .state();
+    assert_eq!((server.modes, server.suspended), (modes([Cimd]), modes([Dcr])));
+}
+
+#[test]
+fn only_the_admitted_types_get_in() {
+    let server = given([created_with(modes([Cimd]), Policy::default())]).state();
+    let metadata = with_redirect("https://a.example/cb");
+    assert_eq!(server.admit(Cimd, metadata.clone()).map(|(_, admission)| admission), Ok(Admission::Auto));
+    assert_eq!(server.admit(Dcr, metadata.clone()), Err(Rejection::ModeNotAdmitted(Dcr)));
+    assert_eq!(server.admit(Prereg, metadata.clone()), Err(Rejection::ModeNotAdmitted(Prereg)));
+    let gone = given([created(), retired()]).state();
+    assert_eq!(gone.admit(Cimd, metadata.clone()), Err(Rejection::NoSuchResourceServer));
+    assert_eq!(ResourceServer::default().admit(Cimd, metadata), Err(Rejection::NoSuchResourceServer));
+}
+
+// ---------------------------------------------------------------- rules
+
+fn admission_by(policy: Policy, uri: &str) -> Result<Admission, Rejection> {
+    given([created_with(modes([Dcr, Cimd, Prereg]), policy)]).state().admit(Dcr, with_redirect(uri)).map(|(_, admission)| admission)
+}
+
+#[test]
+fn each_type_has_its_own_admission_and_the_stricter_of_type_and_rules_wins() {
+    let policy = Policy {
+        admission: Admissions { dcr: Admission::Review, ..Admissions::default() },
+        redirect_rules: vec![RedirectRule::Loopback],
+        outside_rules: OutsideRules::Review,
+        ..Policy::default()
+    };
+    let server = given([created_with(modes([Dcr, Cimd, Prereg]), policy)]).state();
+    let admission = |kind, uri| server.admit(kind, with_redirect(uri)).map(|(_, admission)| admission);
+    assert_eq!(admission(Cimd, "http://127.0.0.1/cb"), Ok(Admission::Auto));
+    assert_eq!(admission(Dcr, "http://127.0.0.1/cb"), Ok(Admission::Review));
+    assert_eq!(admission(Cimd, "https://a.example/cb"), Ok(Admission::Review));
+    assert_eq!(admission(Prereg, "https://a.example/cb"), Ok(Admission::Review));
+}
+
+#[test]
+fn a_scheme_without_a_period_has_to_be_listed() {
+    assert_eq!(admission_by(Policy::default(), "cursor://anysphere.cursor-mcp/oauth/callback"), Ok(Admission::Auto));
+    assert_eq!(admission_by(Policy::default(), "com.example.app:/cb"), Ok(Admission::Auto));
+    assert_eq!(admission_by(Policy::default(), "myapp://cb"), Err(Rejection::SchemeNotListed("myapp://cb".to_owned())));
+}
+
+#[test]
+fn a_redirect_uri_outside_the_rules_is_refused_or_reviewed() {
+    let uri = "https://evil.example/cb";
+    let rules = |outside_rules| Policy { redirect_rules: vec![RedirectRule::Loopback], outside_rules, ..Policy::default() };
+    assert_eq!(admission_by(rules(OutsideRules::Refuse), uri), Err(Rejection::RedirectOutsideRules(uri.to_owned())));
+    assert_eq!(admission_by(rules(OutsideRules::Review), uri), Ok(Admission::Review));
+}
+
+#[test]
+fn a_rule_expects_what_it_says_and_nothing_that_only_looks_like_it() {
+    let host = |path_prefix: &str| RedirectRule::Host { host: "a.example".to_owned(), path_prefix: path_prefix.to_owned() };
+    let table = [
+        (RedirectRule::Exact { uri: "https://a.example/cb".to_owned() }, "https://a.example/cb", true),
+        (RedirectRule::Exact { uri: "https://a.example/cb".to_owned() }, "https://a.example/cb/", false),
+        (host("/"), "https://a.example/anything?x=1", true),
+        (host("/"), "https://A.Example/anything", true),
+        (host("/app/"), "https://a.example/app/cb", true),
+        (host("/app/"), "https://a.example/other", false),
+        (host("/app/"), "https://a.example/app/../other", false),
+        (host("/app/"), "https://a.example/app/%2E%2e/other", false),
+        (host("/app/"), "https://a.example/app/..%2fother", false),
+        (host("/app/"), "https://a.example/app/..%5Cother", false),
+        (host("/"), "https://a.example:8443/", false),
+        (host("/"), "https://a.example", false),
+        (host("/"), "https://a.example.evil.example/", false),
+        (host("/"), "https://evil.example/?https://a.example/", false),
+        (RedirectRule::Loopback, "http://localhost:33417/cb", true),
+        (RedirectRule::Loopback, "http://[::1]/cb", true),
+        (RedirectRule::Loopback, "https://localhost/cb", false),
+        (RedirectRule::Scheme { scheme: "com.example.app".to_owned() }, "COM.example.app:/cb", true),
+        (RedirectRule::Scheme { scheme: "com.example.app".to_owned() }, "com.example.apps:/cb", false),
+        (RedirectRule::Scheme { scheme: "https".to_owned() }, "https://a.example/", false),
+    ];
+    for (rule, uri, expected) in table {
+        assert_eq!(rule.expects(&crate::redirect::RedirectUri::parse(uri).unwrap()), expected, "{rule:?} and {uri}");
+    }
+}
+
+#[test]
+fn a_client_that_registers_itself_gets_only_the_grants_that_need_a_user() {
+    let server = given([created()]).state();
+    let asked = client(json!({
+        "redirect_uris": ["https://a.example/cb"],
+        "grant_types": ["authorization_code", "client_credentials"],
+    }));
+    let (admitted, _) = server.admit(Dcr, asked.clone()).unwrap();
+    assert_eq!(admitted.grant_types, [GrantType::AuthorizationCode]);
+    let (admitted, _) = server.admit(Prereg, asked.clone()).unwrap();
+    assert_eq!(admitted, asked);
+    let machine = client(json!({ "grant_types": ["client_credentials"] }));
+    assert_eq!(server.admit(Dcr, machine.clone()), Err(Rejection::GrantsNotAdmitted));
+    assert!(server.admit(Prereg, machine).is_ok());
+}
+
+#[test]
+fn r8_a_client_that_does_not_get_the_authorization_code_grant_does_not_get_code() {
+    let policy = Policy { self_registered_grants: vec![GrantType::DeviceCode], ..Policy::default() };
+    let server = given([created_with(modes([Dcr]), policy)]).state();
+    let asked = client(json!({
+        "redirect_uris": ["https://a.example/cb"],
+        "grant_types": ["authorization_code", "urn:ietf:params:oauth:grant-type:device_code"],
+    }));
+    assert_eq!(asked.token_endpoint_auth_method, AuthMethod::ClientSecretBasic);
+    let (admitted, _) = server.admit(Dcr, asked).unwrap();
+    assert_eq!((admitted.grant_types, admitted.response_types), (vec![GrantType::DeviceCode], vec![]));
+}
+
+#[test]
+fn the_scope_is_cut_to_the_ceiling() {
+    let ceiling = Scope::parse("mcp:read mcp:write").unwrap();
+    let server = given([created_with(modes([Dcr]), Policy { scope_ceiling: ceiling, ..Policy::default() })]).state();
+    let scope = |asked: &str| {
+        let metadata = client(json!({ "redirect_uris": ["https://a.example/cb"], "scope": asked }));
+        server.admit(Dcr, metadata).unwrap().0.scope.unwrap().as_str().to_owned()
+    };
+    assert_eq!(scope("mcp:read admin"), "mcp:read");
+    assert_eq!(scope(""), "mcp:read mcp:write");
+}

@@ -43,31 +43,11 @@ impl Reader<Directory> {
         })
     }
 
-    /// A resource server of any tenant, for doors that are open to all.
-    pub fn any_resource_server(&self, id: ResourceServerId) -> Result<Option<ResourceServerRow>, QueryError> {
-        self.with(|connection| server(connection, id)?.map(|server| with_counts(connection, server)).transpose())
-    }
-
-    /// The resource server that a resource identifier (RFC 8707 §2) means: of the active ones that claim it, the first created.
-    pub fn resource_server_for(&self, resource: &str) -> Result<Option<ResourceServerId>, QueryError> {
-        const SELECT: &str = "SELECT id FROM resource_servers WHERE life = 'active' AND resource = ?1 ORDER BY created_position LIMIT 1";
-        self.with(|connection| Ok(connection.prepare_cached(SELECT)?.query_row([resource], server_id).optional()?))
-    }
-
     /// The tenant's own active resource server with this resource identifier.
     pub fn tenant_has_resource(&self, tenant: &TenantId, resource: &str) -> Result<Option<ResourceServerId>, QueryError> {
         const SELECT: &str = "SELECT id FROM resource_servers WHERE life = 'active' AND resource = ?1 AND tenant = ?2 \
             ORDER BY created_position LIMIT 1";
         self.with(|connection| Ok(connection.prepare_cached(SELECT)?.query_row((resource, tenant.as_str()), server_id).optional()?))
-    }
-
-    /// The instance's only active resource server; none where there are several.
-    pub fn only_resource_server(&self) -> Result<Option<ResourceServerId>, QueryError> {
-        self.with(|connection| {
-            let mut statement = connection.prepare_cached("SELECT id FROM resource_servers WHERE life = 'active' LIMIT 2")?;
-            let ids = statement.query_map([], server_id)?.collect::<Result<Vec<_>, _>>()?;
-            Ok(if let [only] = ids.as_slice() { Some(*only) } else { None })
-        })
     }
 
     /// A client's registration at one of the tenant's resource servers.

@@ -228,7 +228,6 @@ fn resource_servers_are_found_by_tenant_id_and_resource() {
     let (files, mail) = ("https://files.example/mcp", "https://mail.example/mcp");
     let mut model = folder.given::<Directory>(&[at(1, of_server(1), &created("acme", Some(files)))]);
     let reader = model.reader();
-    assert_eq!(reader.only_resource_server().unwrap(), Some(server(1)));
     model
         .apply(&[
             at(2, of_server(2), &created("other", Some(files))),
@@ -236,19 +235,14 @@ fn resource_servers_are_found_by_tenant_id_and_resource() {
             at(4, of_server(3), &ResourceServerEvent::Renamed(Renamed { name: "Mail".into(), resource: WebUri::parse(mail).ok() })),
         ])
         .unwrap();
-    assert_eq!(reader.only_resource_server().unwrap(), None);
     let ids: Vec<_> = reader.resource_servers(&tenant("acme")).unwrap().into_iter().map(|row| (row.id, row.name)).collect();
     assert_eq!(ids, [(server(1), "Files".to_owned()), (server(3), "Mail".to_owned())]);
     assert_eq!(reader.resource_server(&tenant("acme"), server(2)).unwrap(), None);
-    assert_eq!(reader.any_resource_server(server(2)).unwrap().unwrap().tenant, tenant("other"));
-    assert_eq!(reader.resource_server_for(files).unwrap(), Some(server(1)));
-    assert_eq!(reader.resource_server_for(mail).unwrap(), Some(server(3)));
+    assert_eq!(reader.resource_server_ids().unwrap(), [server(1), server(2), server(3)]);
     assert_eq!(reader.tenant_has_resource(&tenant("other"), files).unwrap(), Some(server(2)));
     assert_eq!(reader.tenant_has_resource(&tenant("other"), mail).unwrap(), None);
     let retired = ResourceServerEvent::Retired(Retired { reason: None });
     model.apply(&[at(5, of_server(1), &retired), at(6, of_server(3), &retired)]).unwrap();
-    assert_eq!(reader.resource_server_for(files).unwrap(), Some(server(2)));
-    assert_eq!(reader.only_resource_server().unwrap(), Some(server(2)));
     assert_eq!(reader.resource_server(&tenant("acme"), server(1)).unwrap().unwrap().life, resource_server::Life::Retired);
 }
 

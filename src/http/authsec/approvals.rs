@@ -1,7 +1,7 @@
 //! `GET /authsec/approvals`: everything that waits for this tenant, over all its resource servers, oldest first.
 
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::HeaderMap;
 use gatebook_projections::approvals::{WaitingRow, Wish};
 use serde::Deserialize;
@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::{page_limit, parameter};
 use crate::app::App;
-use crate::http::caller::Administrator;
+use crate::http::caller::{Administrator, Parameters};
 use crate::http::error::Problem;
 use crate::http::fresh::{self, Fresh};
 use crate::http::wire;
@@ -26,7 +26,7 @@ pub struct Page {
 pub async fn list(
     State(app): State<App>,
     caller: Administrator,
-    Query(page): Query<Page>,
+    Parameters(page): Parameters<Page>,
     headers: HeaderMap,
 ) -> Result<Fresh<Json<Value>>, Problem> {
     let tenant = caller.tenant().clone();

@@ -17,6 +17,7 @@ use crate::command::register::{DrawnHashes, preregistration_defaults};
 use crate::command::{CommandError, Commands};
 use crate::http::caller::Administrator;
 use crate::http::error::{Failure, Problem};
+use crate::http::fresh::Written;
 use crate::http::oauth::register::hash_drawn;
 use crate::http::{json, wire};
 use crate::secrets::ClientSecret;
@@ -32,7 +33,7 @@ pub async fn preregister(
     Path(id): Path<String>,
     headers: HeaderMap,
     body: Body,
-) -> Result<(StatusCode, Json<Map<String, Value>>), Problem> {
+) -> Result<Written<(StatusCode, Json<Map<String, Value>>)>, Problem> {
     caller.must_change()?;
     let id = server_id(&caller, &id)?;
     let mut request = json::object(&headers, body, "invalid_client_metadata").await.map_err(|failure| caller.problem(failure))?;
@@ -43,9 +44,12 @@ pub async fn preregister(
     let hashes = DrawnHashes { secret: Some(hash), registration_token: None };
 
     let entered = app.commands().preregister(&caller.cause, (caller.tenant(), id), key, parsed.clone(), hashes).await;
-    let (profile, registration) = match entered {
-        Ok(entered) => (entered.profile, entered.registration.unwrap_or_default()),
-        Err(CommandError::Rejected(Rejection::AlreadyExists)) => repeated(&app, &caller, (id, key), parsed, &secret).await?,
+    let (profile, registration, position) = match entered {
+        Ok(entered) => (entered.profile, entered.registration.unwrap_or_default(), entered.position),
+        Err(CommandError::Rejected(Rejection::AlreadyExists)) => {
+            let (profile, registration) = repeated(&app, &caller, (id, key), parsed, &secret).await?;
+            (profile, registration, None)
+        }
         Err(error) => return Err(caller.problem(error)),
     };
     let reason = app.standing(id, Life::Registered, &registration).await.map_err(|failure| caller.problem(failure))?;
@@ -58,7 +62,7 @@ pub async fn preregister(
     body.insert("registration_type".to_owned(), profile.registration_type.as_str().into());
     body.insert("resource_server_id".to_owned(), id.to_string().into());
     body.insert("status".to_owned(), reason.status().into());
-    Ok((StatusCode::CREATED, Json(body)))
+    Ok(Written((StatusCode::CREATED, Json(body)), position))
 }
 
 fn draw(app: &App, caller: &Administrator, id: ResourceServerId, headers: &HeaderMap) -> Result<(ClientKey, ClientSecret), Failure> {
@@ -87,7 +91,8 @@ async fn repeated(
     let refuse = |detail| caller.problem(Failure::request(StatusCode::CONFLICT, "idempotency-key-used", detail));
     let profile = client.registered().cloned().ok_or_else(|| refuse("the client that this key entered was deleted"))?;
     let server = app.commands().resource_server(id).await.map_err(|error| caller.problem(error))?;
-    let asked = server.constrain(profile.registration_type, parsed.metadata).map_err(|error| caller.problem(CommandError::from(error)))?;
+    let asked =
+        server.policy.constrain(profile.registration_type, parsed.metadata).map_err(|error| caller.problem(CommandError::from(error)))?;
     if asked != profile.metadata {
         return Err(refuse("this key was used for another client"));
     }

@@ -20,11 +20,14 @@ pub async fn list(State(app): State<App>, caller: Administrator) -> Result<Json<
             (None, true) => "live",
             (None, false) => "catching_up",
         };
-        let mut body = json!({ "name": name, "version": version, "position": progress.position.to_string(), "head": head.to_string(), "state": state });
-        if let Some(cause) = progress.stopped {
-            body["cause"] = (*cause).into();
+        let body = json!({ "name": name, "version": version, "position": progress.position.to_string(), "head": head.to_string(), "state": state });
+        match (body, progress.stopped) {
+            (Value::Object(mut body), Some(cause)) => {
+                body.insert("cause".to_owned(), (*cause).into());
+                Value::Object(body)
+            }
+            (body, _) => body,
         }
-        body
     };
     Ok(Json(json!({ "projections": app.followers().iter().map(show).collect::<Vec<_>>() })))
 }

@@ -46,7 +46,7 @@ pub async fn create(
     let asked: Members = members(&headers, body).await.map_err(|failure| caller.problem(failure))?;
     let name = asked.name.ok_or_else(|| caller.problem(invalid("name is missing")))?;
     let name = checked_name(name).map_err(|failure| caller.problem(failure))?;
-    let resource = checked_resource(asked.resource).map_err(|failure| caller.problem(failure))?.flatten();
+    let resource = checked_resource(asked.resource.as_deref()).map_err(|failure| caller.problem(failure))?.flatten();
     let policy = merged(&Policy::default(), asked.policy).map_err(|failure| caller.problem(failure))?;
     refuse_taken(&app, &caller, &headers, resource.as_ref(), None).await?;
     let id = ResourceServerId(Uuid::now_v7());
@@ -89,7 +89,7 @@ pub async fn edit(
     let id = server_id(&caller, &id)?;
     let asked: Members = members(&headers, body).await.map_err(|failure| caller.problem(failure))?;
     let name = asked.name.map(checked_name).transpose().map_err(|failure| caller.problem(failure))?;
-    let resource = checked_resource(asked.resource).map_err(|failure| caller.problem(failure))?;
+    let resource = checked_resource(asked.resource.as_deref()).map_err(|failure| caller.problem(failure))?;
     refuse_taken(&app, &caller, &headers, resource.as_ref().and_then(Option::as_ref), Some(id)).await?;
     let policy = match asked.policy {
         None => None,
@@ -158,31 +158,38 @@ fn checked_name(name: String) -> Result<String, Failure> {
     if good { Ok(name) } else { Err(invalid("name is empty, longer than 256 characters or has control characters")) }
 }
 
-fn checked_resource(resource: Option<String>) -> Result<Option<Option<WebUri>>, Failure> {
-    match resource.as_deref() {
+#[expect(clippy::option_option, reason = "not said, taken away and given are three things")]
+fn checked_resource(resource: Option<&str>) -> Result<Option<Option<WebUri>>, Failure> {
+    match resource {
         None => Ok(None),
         Some("") => Ok(Some(None)),
         Some(text) => WebUri::parse(text).map(|uri| Some(Some(uri))).map_err(|problem| invalid(&format!("resource {problem}"))),
     }
 }
 
-fn merged(policy: &Policy, patch: Option<Map<String, Value>>) -> Result<Policy, Failure> {
+pub(super) fn merged(policy: &Policy, patch: Option<Map<String, Value>>) -> Result<Policy, Failure> {
+    const KNOWN: [&str; 7] = [
+        "admission",
+        "redirect_changes",
+        "redirect_rules",
+        "outside_rules",
+        "private_use_schemes",
+        "scope_ceiling",
+        "self_registered_grants",
+    ];
     let Some(patch) = patch else { return Ok(policy.clone()) };
     let mut value = json!(policy);
-    let known = json!({ "admission": 1, "redirect_changes": 1, "redirect_rules": 1, "outside_rules": 1, "private_use_schemes": 1,
-        "scope_ceiling": 1, "self_registered_grants": 1 });
     for (name, member) in patch {
-        if known.get(&name).is_none() {
+        if !KNOWN.contains(&name.as_str()) {
             return Err(invalid("policy has a member that is not known"));
         }
-        match (&mut value[&name], member) {
-            (slot, Value::Null) => *slot = Value::Null,
-            (Value::Object(old), Value::Object(new)) => old.extend(new),
-            (slot, member) => *slot = member,
+        let Value::Object(members) = &mut value else { break };
+        match (members.get_mut(&name), member) {
+            // What is taken away falls back to its default.
+            (_, Value::Null) => drop(members.remove(&name)),
+            (Some(Value::Object(old)), Value::Object(new)) => old.extend(new),
+            (_, member) => drop(members.insert(name, member)),
         }
-    }
-    if let Value::Object(members) = &mut value {
-        members.retain(|_, member| !member.is_null());
     }
     let policy: Policy = serde_json::from_value(value).map_err(|_| invalid("policy has a member of the wrong form"))?;
     policy.check().map_err(invalid)?;

@@ -14,6 +14,7 @@ use super::{client_key, server_id};
 use crate::app::App;
 use crate::http::caller::Administrator;
 use crate::http::error::{Failure, Problem};
+use crate::http::fresh::Written;
 use crate::http::json::members;
 use crate::http::oauth::register::draw_secret;
 use crate::http::wire;
@@ -37,7 +38,7 @@ pub async fn rotate(
     Path((id, client_id)): Path<(String, String)>,
     headers: HeaderMap,
     body: Body,
-) -> Result<Json<Map<String, Value>>, Problem> {
+) -> Result<Written<Json<Map<String, Value>>>, Problem> {
     caller.must_change()?;
     let target = (server_id(&caller, &id)?, client_key(&caller, &client_id)?.1);
     let asked: Members = members(&headers, body).await.map_err(|failure| caller.problem(failure))?;
@@ -49,13 +50,13 @@ pub async fn rotate(
     let (secret, hash) = draw_secret().map_err(|failure| caller.problem(failure))?;
     let kept = KeptSecret { hash, expires_at: None };
     let rotate = |by| ClientCommand::RotateSecret { by, secret: kept, old_valid_until };
-    app.commands().decide_client(&caller.cause, caller.tenant(), target, rotate).await.map_err(|error| caller.problem(error))?;
+    let done = app.commands().decide_client(&caller.cause, caller.tenant(), target, rotate).await.map_err(|error| caller.problem(error))?;
     let mut body = Map::new();
     body.insert("client_id".to_owned(), client_id.into());
     body.insert("client_secret".to_owned(), secret.expose().into());
     body.insert("client_secret_expires_at".to_owned(), 0.into());
     wire::put(&mut body, "old_secret_valid_until", old_valid_until.map(wire::time));
-    Ok(Json(body))
+    Ok(Written(Json(body), done.position))
 }
 
 /// Ends the overlap now.

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::time::Duration;
 
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::Stream;
@@ -15,7 +15,7 @@ use serde::Deserialize;
 
 use super::audit::render;
 use crate::app::App;
-use crate::http::caller::Administrator;
+use crate::http::caller::{Administrator, Parameters};
 use crate::http::error::{Failure, Problem};
 use crate::projector::Follower;
 
@@ -35,7 +35,7 @@ pub struct From {
 pub async fn stream(
     State(app): State<App>,
     caller: Administrator,
-    Query(from): Query<From>,
+    Parameters(from): Parameters<From>,
     headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
     caller.must_audit()?;
@@ -67,15 +67,14 @@ impl Tail {
             let shown = self.app.history().progress().position;
             let (reader, tenant, after) = (self.app.history().reader().clone(), self.tenant.clone(), self.after);
             let rows = tokio::task::spawn_blocking(move || reader.after(&tenant, after, BATCH)).await.ok()?.ok()?;
-            match rows.last() {
-                Some(last) => self.after = last.position,
-                None => {
-                    // Nothing of this tenant up to what was shown before the query, so there is no need to look there again.
-                    self.after = self.after.max(shown);
-                    tokio::select! {
-                        moved = self.app.history().moved_past(self.after) => if !moved { return None },
-                        () = self.app.stopping() => return None,
-                    }
+            if let Some(last) = rows.last() {
+                self.after = last.position;
+            } else {
+                // Nothing of this tenant up to what was shown before the query, so there is no need to look there again.
+                self.after = self.after.max(shown);
+                tokio::select! {
+                    moved = self.app.history().moved_past(self.after) => if !moved { return None },
+                    () = self.app.stopping() => return None,
                 }
             }
             self.waiting.extend(rows);

@@ -17,6 +17,7 @@ use crate::app::App;
 use crate::command::Cause;
 use crate::http::caller::{Anyone, bearer};
 use crate::http::error::{Failure, OauthError};
+use crate::http::fresh::Written;
 use crate::http::{json, wire};
 use crate::secrets::{ClientSecret, RegistrationToken};
 
@@ -41,7 +42,7 @@ pub async fn replace(
     Path(client_id): Path<String>,
     headers: HeaderMap,
     body: Body,
-) -> Result<Json<Map<String, Value>>, OauthError> {
+) -> Result<Written<Json<Map<String, Value>>>, OauthError> {
     let holder = Holder::of(&app, &client_id, &headers).await?;
     let mut request = json::object(&headers, body, "invalid_client_metadata").await?;
     holder.check_own_members(&app, &mut request).await?;
@@ -51,14 +52,14 @@ pub async fn replace(
 
     let servers: Vec<ResourceServerId> = holder.registrations(&app).await?.into_iter().map(|(id, _)| id).collect();
     let cause = holder.cause(&caller);
-    let (client, registrations) = app.commands().update_self(&cause, holder.key, &servers, parsed, first).await?;
-    let profile = client.profile.ok_or(Failure::RegistrationToken)?;
-    let Json(mut body) = holder.render(&app, &profile, &registrations).await?;
+    let updated = app.commands().update_self(&cause, holder.key, &servers, parsed, first).await?;
+    let profile = updated.client.profile.ok_or(Failure::RegistrationToken)?;
+    let Json(mut body) = holder.render(&app, &profile, &updated.registrations).await?;
     if let Some((secret, _)) = drawn {
         body.insert("client_secret".to_owned(), secret.expose().into());
         body.insert("client_secret_expires_at".to_owned(), 0.into());
     }
-    Ok(Json(body))
+    Ok(Written(Json(body), updated.position))
 }
 
 /// RFC 7592 §2.3
@@ -67,10 +68,10 @@ pub async fn delete(
     caller: Anyone,
     Path(client_id): Path<String>,
     headers: HeaderMap,
-) -> Result<StatusCode, OauthError> {
+) -> Result<Written<StatusCode>, OauthError> {
     let holder = Holder::of(&app, &client_id, &headers).await?;
-    app.commands().delete_self(&holder.cause(&caller), holder.key).await?;
-    Ok(StatusCode::NO_CONTENT)
+    let done = app.commands().delete_self(&holder.cause(&caller), holder.key).await?;
+    Ok(Written(StatusCode::NO_CONTENT, done.position))
 }
 
 /// Whoever presents a client's registration access token.

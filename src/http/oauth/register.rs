@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{Path, Query, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use gatebook_events::client::Life;
 use gatebook_events::envelope::ActorKind;
@@ -15,8 +15,12 @@ use crate::app::App;
 use crate::command::register::DrawnHashes;
 use crate::http::caller::Anyone;
 use crate::http::error::{Failure, OauthError};
+use crate::http::fresh::Written;
 use crate::http::{json, wire};
 use crate::secrets::{ClientSecret, Cost, RegistrationToken, hash_secret};
+
+/// 201 with what was registered (RFC 7591 §3.2.1).
+type Answer = Written<(StatusCode, Json<Map<String, Value>>)>;
 
 /// Registers at the resource server that the request names, or at the default one.
 pub async fn register(
@@ -25,7 +29,7 @@ pub async fn register(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
     body: Body,
-) -> Result<(StatusCode, Json<Map<String, Value>>), OauthError> {
+) -> Result<Answer, OauthError> {
     respond(&app, &caller, None, query.as_deref(), &headers, body).await
 }
 
@@ -37,7 +41,7 @@ pub async fn register_at(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
     body: Body,
-) -> Result<(StatusCode, Json<Map<String, Value>>), OauthError> {
+) -> Result<Answer, OauthError> {
     let id = id
         .parse::<ResourceServerId>()
         .map_err(|_| Failure::request(StatusCode::NOT_FOUND, "invalid_target", "there is no such resource server"))?;
@@ -51,7 +55,7 @@ async fn respond(
     query: Option<&str>,
     headers: &HeaderMap,
     body: Body,
-) -> Result<(StatusCode, Json<Map<String, Value>>), OauthError> {
+) -> Result<Answer, OauthError> {
     app.ceiling().admit(caller.address).map_err(|retry_after| Failure::TooMany { retry_after })?;
     let mut request = json::object(headers, body, "invalid_client_metadata").await?;
     let resource = resource(&mut request, query)?;
@@ -76,7 +80,7 @@ async fn respond(
     }
     body.insert("registration_access_token".to_owned(), token.expose().into());
     body.insert("registration_client_uri".to_owned(), app.registration_client_uri(&entered.profile.client_id).into());
-    Ok((StatusCode::CREATED, Json(body)))
+    Ok(Written((StatusCode::CREATED, Json(body)), entered.position))
 }
 
 /// A secret and its hash; the hash is the only one of the two that goes on from here.
@@ -102,11 +106,7 @@ fn resource(request: &mut Map<String, Value>, query: Option<&str>) -> Result<Opt
         Some(Value::Array(texts)) => return texts.first().map(|text| text.as_str().map(str::to_owned).ok_or_else(wrong)).transpose(),
         Some(_) => return Err(wrong()),
     }
-    #[derive(serde::Deserialize)]
-    struct Query {
-        resource: Option<String>,
-    }
     let uri: axum::http::Uri = format!("/?{}", query.unwrap_or_default()).parse().map_err(|_| wrong())?;
-    let query = axum::extract::Query::<Query>::try_from_uri(&uri).map_err(|_| wrong())?;
-    Ok(query.0.resource.filter(|text| !text.is_empty()))
+    let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(&uri).map_err(|_| wrong())?;
+    Ok(pairs.into_iter().find_map(|(name, text)| (name == "resource" && !text.is_empty()).then_some(text)))
 }

@@ -9,7 +9,7 @@ const LOOPBACK: &str = "http://127.0.0.1:33417/cb";
 const PRIVATE_USE: &str = "com.example.app:/cb";
 
 fn read(request: Value) -> Result<Parsed, MetadataError> {
-    let Value::Object(members) = request else { panic!("a request is an object") };
+    let Value::Object(members) = request else { unreachable!("a request is an object") };
     parse(members)
 }
 
@@ -29,7 +29,7 @@ fn accepted(members: Value) -> ClientMetadata {
 #[track_caller]
 fn refused(request: Value, member: &str, problem: &str) {
     let text = request.to_string();
-    let error = read(request).expect_err(&text);
+    let error = read(request).unwrap_err();
     assert_eq!((error.member, error.problem.to_string().as_str()), (member, problem), "{text}");
 }
 
@@ -150,7 +150,7 @@ fn names_that_are_ignored_are_bounded_in_number_and_length_and_printable() {
         request.as_object_mut().unwrap().insert(format!("a{number:03}"), json!(1));
     }
     let ignored = read(request).unwrap().ignored;
-    assert_eq!((ignored.len(), &*ignored[0], &*ignored[49]), (50, "a000", "a049"));
+    assert_eq!((ignored.len(), ignored.first().unwrap().as_ref(), ignored.last().unwrap().as_ref()), (50, "a000", "a049"));
 }
 
 // ---------------------------------------------------------------- redirect URIs

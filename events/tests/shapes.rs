@@ -1,0 +1,467 @@
+//! What was ever stored stays readable: one golden file per stored shape, for ever.
+//!
+//! A golden file holds the bytes that are stored, and a line feed. It is named `<name>@<version>.json`, or
+//! `<name>@<version>.<variant>.json` where one file does not show it all: `minimal` lacks every optional member.
+//! Files are added and never edited:
+//!
+//! - An added optional member keeps the version: add a sample with a new variant that has it.
+//! - Any other change adds one version, one step in `upcast.rs` and a golden file of the new version.
+//!
+//! `UPDATE_SHAPES=1 cargo test -p gatebook-events --test shapes` writes the files that are missing.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says where it stopped")]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, Utc};
+use gatebook_events::client::{ClientEvent, Deleted, MetadataUpdated, Registered, RegistrationTokenRotated, SecretRevoked, SecretRotated};
+use gatebook_events::codec::{CodecError, Stored};
+use gatebook_events::envelope::{Actor, ActorKind, EventId, Meta};
+use gatebook_events::identity::{ChangeId, ClientId, TenantId};
+use gatebook_events::metadata::{self, ClientMetadata, GrantType};
+use gatebook_events::redirect::{RedirectUris, WebUri};
+use gatebook_events::registration::{
+    Approved, Denied, RedirectsApproved, RedirectsNarrowed, RedirectsRejected, RedirectsStaged, RedirectsSuperseded, RegistrationEvent,
+    Reinstated, Requested, Restored, Revoked, StagedChange, Suspended,
+};
+use gatebook_events::resource_server::{
+    Admission, Admissions, Created, EffectOnExisting, Modes, ModesChanged, OutsideRules, Policy, PolicyChanged, RedirectRule,
+    RegistrationType, Renamed, ResourceServerEvent, Retired,
+};
+use gatebook_events::scope::Scope;
+use gatebook_events::secret::{KeptSecret, SecretHash, TokenHash};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+// ---------------------------------------------------------------- the promises
+
+#[test]
+fn every_stored_shape_has_a_golden_file_and_is_written_as_the_file_says() {
+    let goldens = goldens();
+    for sample in samples() {
+        let file = sample.file();
+        match goldens.get(&file) {
+            Some(golden) => assert_eq!(
+                golden, &sample.encoded,
+                "{file} is not what this build writes. Golden files are never edited: restore the shape. If an optional member was \
+                 added, leave it out of this sample and add a sample with a new variant; otherwise add a version and an upcast step"
+            ),
+            None if std::env::var_os("UPDATE_SHAPES").is_some() => write_new(&file, &sample.encoded),
+            None => panic!("{file} is missing: run with UPDATE_SHAPES=1 to write it, look at it, and commit it"),
+        }
+    }
+    for (name, newest) in shapes() {
+        let shown = samples().iter().any(|sample| sample.name == name && sample.version == newest && sample.variant.is_empty());
+        assert!(shown, "{name} version {newest} has no sample: add one to `samples`, with every optional member");
+    }
+}
+
+#[test]
+fn every_golden_file_is_read_and_one_of_the_newest_version_is_written_back_to_the_byte() {
+    let newest: BTreeMap<&str, u16> = shapes().collect();
+    for (file, golden) in goldens() {
+        let (name, version) = name_and_version(&file);
+        let Some(newest) = newest.get(name.as_str()).copied() else {
+            panic!("{file} shows a name that this build does not know: stored names are for ever, bring it back")
+        };
+        assert!(version >= 1 && version <= newest, "{file} shows a version that this build does not read");
+        let written = read_and_write(&name, version, &golden).unwrap_or_else(|error| {
+            panic!("{file} cannot be read any more: {error}. What was stored stays readable: add an upcast step, or restore the shape")
+        });
+        if version == newest {
+            assert_eq!(written, golden, "{file} is read, but written back differently");
+        }
+    }
+}
+
+#[test]
+fn a_version_newer_than_this_build_is_refused_and_named() {
+    for sample in samples().iter().filter(|sample| sample.name != META) {
+        let needed = sample.version + 1;
+        match read_and_write(sample.name, needed, &sample.encoded) {
+            Err(error @ CodecError::Newer { version, newest, .. }) => {
+                assert_eq!((version, newest), (needed, sample.version));
+                let sentence = error.to_string();
+                assert!(sentence.contains(sample.name) && sentence.contains(&format!("version {needed}")), "{sentence}");
+            }
+            other => panic!("{} version {needed}: {other:?}", sample.name),
+        }
+    }
+}
+
+#[test]
+fn a_name_is_known_in_its_own_kind_of_stream_only() {
+    for sample in samples().iter().filter(|sample| sample.name != META) {
+        let readers = [
+            ClientEvent::decode(sample.name, sample.version, &sample.encoded).map(drop),
+            RegistrationEvent::decode(sample.name, sample.version, &sample.encoded).map(drop),
+            ResourceServerEvent::decode(sample.name, sample.version, &sample.encoded).map(drop),
+        ];
+        assert_eq!(readers.iter().filter(|read| read.is_ok()).count(), 1, "{}", sample.name);
+        assert_eq!(readers.iter().filter(|read| matches!(read, Err(CodecError::UnknownName(_)))).count(), 2, "{}", sample.name);
+    }
+    for unknown in ["", "client.exploded", "Client.Registered", "registered", "client.registered@1"] {
+        assert!(matches!(ClientEvent::decode(unknown, 1, "{}"), Err(CodecError::UnknownName(name)) if name == unknown));
+    }
+}
+
+#[test]
+fn a_member_that_a_newer_build_added_to_a_version_is_passed_over() {
+    for sample in samples() {
+        let with_news = format!("{},\"added_later\":{{\"by\":[1]}}}}", sample.encoded.strip_suffix('}').unwrap()).replace("{,", "{");
+        assert_eq!(read_and_write(sample.name, sample.version, &with_news).unwrap(), sample.encoded, "{}", sample.name);
+    }
+}
+
+#[test]
+fn a_shape_that_lacks_what_its_version_promises_is_malformed_and_never_guessed() {
+    let table = [
+        ("client.registered", "{}"),
+        ("client.secret_rotated", r#"{"secret":"gbs_plain"}"#),
+        ("client.registration_token_rotated", r#"{"registration_token":"gbr_plain"}"#),
+        ("registration.requested", r#"{"tenant":"acme"}"#),
+        ("registration.redirects_staged", r#"{"change_id":"00000000-0000-0000-0000-000000000001"}"#),
+        ("registration.redirects_approved", "[]"),
+        ("registration.denied", r#"{"until":"tomorrow"}"#),
+        ("resource_server.modes_changed", r#"{"old":["dcr"],"new":["telepathy"],"effect_on_existing":"keep"}"#),
+        ("resource_server.retired", "not json"),
+    ];
+    for (name, data) in table {
+        let answer = read_and_write(name, 1, data);
+        assert!(matches!(answer, Err(CodecError::Malformed { version: 1, .. })), "{name} {data}: {answer:?}");
+    }
+}
+
+#[test]
+fn rules_that_were_stored_before_a_rule_existed_have_its_default() {
+    let lean = r#"{"tenant":"acme","name":"docs","registration_modes":[],"policy":{}}"#;
+    let ResourceServerEvent::Created(created) = ResourceServerEvent::decode("resource_server.created", 1, lean).unwrap() else {
+        panic!("another event")
+    };
+    assert_eq!(created.policy, Policy::default());
+    let lean = r#"{"policy":{"admission":{"dcr":"review"},"redirect_rules":[{"kind":"host","host":"a.example"}]}}"#;
+    let ResourceServerEvent::PolicyChanged(changed) = ResourceServerEvent::decode("resource_server.policy_changed", 1, lean).unwrap()
+    else {
+        panic!("another event")
+    };
+    assert_eq!(changed.policy.admission, Admissions { dcr: Admission::Review, ..Admissions::default() });
+    assert_eq!(changed.policy.redirect_rules, [RedirectRule::Host { host: "a.example".to_owned(), path_prefix: "/".to_owned() }]);
+}
+
+#[test]
+fn names_are_unique_and_begin_with_the_kind_of_their_stream() {
+    let kinds: [(&str, &[(&str, u16)]); 3] =
+        [("client.", ClientEvent::SHAPES), ("registration.", RegistrationEvent::SHAPES), ("resource_server.", ResourceServerEvent::SHAPES)];
+    for (kind, shapes) in kinds {
+        for (name, version) in shapes {
+            let rest = name.strip_prefix(kind).unwrap_or_default();
+            assert!(!rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{name}");
+            assert!(*version >= 1, "{name}: versions count from 1");
+            assert_eq!(self::shapes().filter(|(other, _)| other == name).count(), 1, "{name}");
+        }
+    }
+}
+
+// ---------------------------------------------------------------- reading and writing
+
+/// The file name under which [`Meta`], what surrounds every event, has its golden files.
+const META: &str = "meta";
+
+fn shapes() -> impl Iterator<Item = (&'static str, u16)> {
+    let events = [ClientEvent::SHAPES, RegistrationEvent::SHAPES, ResourceServerEvent::SHAPES];
+    events.into_iter().flatten().copied().chain([(META, 1)])
+}
+
+fn read_and_write(name: &str, version: u16, data: &str) -> Result<String, CodecError> {
+    fn through<E: Stored>(name: &str, version: u16, data: &str) -> Result<String, CodecError> {
+        E::decode(name, version, data)?.encode()
+    }
+    match name.split('.').next() {
+        Some(META) => serde_json::from_str::<Meta>(data)
+            .and_then(|meta| serde_json::to_string(&meta))
+            .map_err(|source| CodecError::Malformed { name: name.to_owned(), version, source }),
+        Some("client") => through::<ClientEvent>(name, version, data),
+        Some("registration") => through::<RegistrationEvent>(name, version, data),
+        _ => through::<ResourceServerEvent>(name, version, data),
+    }
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/shapes")
+}
+
+/// Every golden file by its name, without the line feed at its end.
+fn goldens() -> BTreeMap<String, String> {
+    let Ok(files) = std::fs::read_dir(folder()) else { return BTreeMap::new() };
+    let read = |path: PathBuf| {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let file = path.file_name().unwrap().to_str().unwrap().to_owned();
+        let golden = text.strip_suffix('\n').unwrap_or_else(|| panic!("{file} does not end with a line feed"));
+        assert!(!golden.contains('\n'), "{file} has more than one line: it holds the stored bytes, not a pretty print of them");
+        (file, golden.to_owned())
+    };
+    files.map(|file| read(file.unwrap().path())).collect()
+}
+
+fn write_new(file: &str, encoded: &str) {
+    let path = folder().join(file);
+    std::fs::create_dir_all(folder()).unwrap();
+    assert!(!path.exists(), "{file} is there: golden files are never overwritten");
+    std::fs::write(path, format!("{encoded}\n")).unwrap();
+}
+
+fn name_and_version(file: &str) -> (String, u16) {
+    let parts = file.split_once('@').and_then(|(name, rest)| {
+        let version = rest.strip_suffix(".json")?.split('.').next()?.parse().ok()?;
+        Some((name.to_owned(), version))
+    });
+    parts.unwrap_or_else(|| panic!("{file} is not named <name>@<version>.json or <name>@<version>.<variant>.json"))
+}
+
+// ---------------------------------------------------------------- samples
+
+/// What this build writes for one event.
+struct Sample {
+    name: &'static str,
+    version: u16,
+    /// Empty, or what is special about it.
+    variant: &'static str,
+    encoded: String,
+}
+
+impl Sample {
+    fn file(&self) -> String {
+        let Self { name, version, variant, .. } = self;
+        if variant.is_empty() { format!("{name}@{version}.json") } else { format!("{name}@{version}.{variant}.json") }
+    }
+}
+
+fn sample<E: Stored>(variant: &'static str, event: &E) -> Sample {
+    let (name, version) = event.shape();
+    Sample { name, version, variant, encoded: event.encode().unwrap() }
+}
+
+const FULL: &str = "";
+const MINIMAL: &str = "minimal";
+
+fn samples() -> Vec<Sample> {
+    [client_samples(), registration_samples(), redirect_change_samples(), resource_server_samples(), meta_samples()]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+fn time(text: &str) -> DateTime<Utc> {
+    text.parse().unwrap()
+}
+
+fn uuid(number: u128) -> Uuid {
+    Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0000 + number)
+}
+
+fn tenant() -> TenantId {
+    TenantId::parse("acme").unwrap()
+}
+
+fn client_id() -> ClientId {
+    ClientId::parse("11111111-1111-4111-8111-111111111111").unwrap()
+}
+
+fn uris<const N: usize>(texts: [&str; N]) -> RedirectUris {
+    RedirectUris::parse(texts).unwrap()
+}
+
+fn kept_secret(expires_at: Option<DateTime<Utc>>) -> KeptSecret {
+    let phc = "$argon2id$v=19$m=64,t=1,p=1$c2FsdHNhbHRzYWx0$aGFzaGhhc2hoYXNoaGFzaGhhc2hoYXNoaGFzaGhhc2g";
+    KeptSecret { hash: SecretHash::try_new(phc).unwrap(), expires_at }
+}
+
+fn metadata_of(request: Value) -> ClientMetadata {
+    let Value::Object(members) = request else { panic!("a request is an object") };
+    metadata::parse(members).unwrap().metadata
+}
+
+/// Every member but `jwks`, which excludes `jwks_uri`.
+fn full_metadata() -> ClientMetadata {
+    metadata_of(json!({
+        "redirect_uris": ["https://app.example/cb", "http://127.0.0.1/cb", "com.example.app:/cb"],
+        "token_endpoint_auth_method": "client_secret_basic",
+        "grant_types": ["authorization_code", "refresh_token", "client_credentials", "urn:ietf:params:oauth:grant-type:device_code"],
+        "response_types": ["code"],
+        "client_name": "Example \u{4f8b}",
+        "client_name#ja-Jpan-JP": "\u{4f8b}",
+        "tos_uri#fr": "https://app.example/fr/tos",
+        "client_uri": "https://app.example/",
+        "logo_uri": "https://app.example/logo.png",
+        "tos_uri": "https://app.example/tos",
+        "policy_uri": "https://app.example/policy",
+        "scope": "mcp:read mcp:write",
+        "contacts": ["ops@app.example"],
+        "jwks_uri": "https://app.example/jwks.json",
+        "software_id": "4NRB1-0XZABZI9E6-5SM3R",
+        "software_version": "2.2",
+    }))
+}
+
+fn metadata_with_keys() -> ClientMetadata {
+    metadata_of(json!({
+        "redirect_uris": ["http://localhost/callback"],
+        "token_endpoint_auth_method": "private_key_jwt",
+        "jwks": { "keys": [{ "alg": "ES256", "crv": "P-256", "kid": "1", "kty": "EC", "use": "sig",
+            "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU", "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0" }] },
+    }))
+}
+
+fn minimal_metadata() -> ClientMetadata {
+    metadata_of(json!({ "redirect_uris": ["http://127.0.0.1/cb"] }))
+}
+
+fn client_samples() -> Vec<Sample> {
+    let registered = |metadata| Registered {
+        client_id: ClientId::parse("https://app.example/client.json").unwrap(),
+        registration_type: RegistrationType::Cimd,
+        home: None,
+        issued_at: time("2026-03-01T12:00:00Z"),
+        metadata,
+        secret: None,
+        registration_token: None,
+        ignored: vec![],
+    };
+    let full = Registered {
+        client_id: client_id(),
+        registration_type: RegistrationType::Dcr,
+        home: Some(tenant()),
+        issued_at: time("2026-03-01T12:00:00.000001Z"),
+        metadata: full_metadata(),
+        secret: Some(kept_secret(Some(time("2027-03-01T12:00:00Z")))),
+        registration_token: Some(TokenHash([0xa5; 32])),
+        ignored: vec!["client_id".into(), "software_statement".into()],
+    };
+    let updated = MetadataUpdated { metadata: full_metadata(), secret: Some(kept_secret(None)), ignored: vec!["x_unknown".into()] };
+    vec![
+        sample(FULL, &ClientEvent::Registered(full)),
+        sample("jwks", &ClientEvent::Registered(registered(metadata_with_keys()))),
+        sample(MINIMAL, &ClientEvent::Registered(registered(minimal_metadata()))),
+        sample(FULL, &ClientEvent::MetadataUpdated(updated)),
+        sample(MINIMAL, &ClientEvent::MetadataUpdated(MetadataUpdated { metadata: minimal_metadata(), secret: None, ignored: vec![] })),
+        sample(
+            FULL,
+            &ClientEvent::SecretRotated(SecretRotated {
+                secret: kept_secret(Some(time("2027-03-01T12:00:00Z"))),
+                old_valid_until: Some(time("2026-03-02T12:00:00Z")),
+            }),
+        ),
+        sample(MINIMAL, &ClientEvent::SecretRotated(SecretRotated { secret: kept_secret(None), old_valid_until: None })),
+        sample(FULL, &ClientEvent::SecretRevoked(SecretRevoked {})),
+        sample(FULL, &ClientEvent::RegistrationTokenRotated(RegistrationTokenRotated { registration_token: TokenHash([0x0f; 32]) })),
+        sample(FULL, &ClientEvent::Deleted(Deleted { reason: Some("unused for 30 days".to_owned()) })),
+        sample(MINIMAL, &ClientEvent::Deleted(Deleted { reason: None })),
+    ]
+}
+
+fn registration_samples() -> Vec<Sample> {
+    use RegistrationEvent as Event;
+    let because = || Some("seen on a list".to_owned());
+    vec![
+        sample(
+            FULL,
+            &Event::Requested(Requested {
+                tenant: tenant(),
+                client_id: client_id(),
+                registration_type: RegistrationType::Prereg,
+                redirect_uris: uris(["https://app.example/cb", "http://127.0.0.1/cb"]),
+            }),
+        ),
+        sample(FULL, &Event::Approved(Approved { reason: because() })),
+        sample(MINIMAL, &Event::Approved(Approved { reason: None })),
+        sample(FULL, &Event::Denied(Denied { reason: because(), until: Some(time("2026-04-01T00:00:00Z")) })),
+        sample(MINIMAL, &Event::Denied(Denied { reason: None, until: None })),
+        sample(FULL, &Event::Suspended(Suspended { reason: because() })),
+        sample(MINIMAL, &Event::Suspended(Suspended { reason: None })),
+        sample(FULL, &Event::Reinstated(Reinstated { reason: because() })),
+        sample(MINIMAL, &Event::Reinstated(Reinstated { reason: None })),
+        sample(FULL, &Event::Revoked(Revoked { reason: because() })),
+        sample(MINIMAL, &Event::Revoked(Revoked { reason: None })),
+        sample(FULL, &Event::Restored(Restored { reason: because() })),
+        sample(MINIMAL, &Event::Restored(Restored { reason: None })),
+    ]
+}
+
+fn redirect_change_samples() -> Vec<Sample> {
+    use RegistrationEvent as Event;
+    let (change_id, newer) = (ChangeId(uuid(1)), ChangeId(uuid(2)));
+    let change = StagedChange {
+        change_id,
+        added: uris(["https://new.example/cb"]),
+        removed: uris(["https://old.example/cb"]),
+        result: uris(["https://app.example/cb", "https://new.example/cb"]),
+        origin: "rfc7592".to_owned(),
+    };
+    vec![
+        sample(FULL, &Event::RedirectsStaged(RedirectsStaged { change })),
+        sample(FULL, &Event::RedirectsApproved(RedirectsApproved { change_id, by_policy: true })),
+        sample(FULL, &Event::RedirectsRejected(RedirectsRejected { change_id, reason: Some("not theirs".to_owned()) })),
+        sample(MINIMAL, &Event::RedirectsRejected(RedirectsRejected { change_id, reason: None })),
+        sample(FULL, &Event::RedirectsSuperseded(RedirectsSuperseded { change_id, by: Some(newer) })),
+        sample(MINIMAL, &Event::RedirectsSuperseded(RedirectsSuperseded { change_id, by: None })),
+        sample(FULL, &Event::RedirectsNarrowed(RedirectsNarrowed { removed: uris(["https://old.example/cb"]) })),
+    ]
+}
+
+fn resource_server_samples() -> Vec<Sample> {
+    use ResourceServerEvent as Event;
+    let resource = || Some(WebUri::parse("https://mcp.example/").unwrap());
+    let every_mode = || Modes::from(RegistrationType::ALL);
+    let policy = || Policy {
+        admission: Admissions { dcr: Admission::Review, cimd: Admission::Auto, prereg: Admission::Auto },
+        redirect_changes: Admission::Auto,
+        redirect_rules: vec![
+            RedirectRule::Exact { uri: "https://app.example/cb".to_owned() },
+            RedirectRule::Host { host: "app.example".to_owned(), path_prefix: "/oauth/".to_owned() },
+            RedirectRule::Loopback,
+            RedirectRule::Scheme { scheme: "com.example.app".to_owned() },
+        ],
+        outside_rules: OutsideRules::Review,
+        private_use_schemes: vec!["cursor".to_owned()],
+        scope_ceiling: Scope::parse("mcp:read mcp:write").unwrap(),
+        self_registered_grants: GrantType::ALL.to_vec(),
+    };
+    let named =
+        |resource, policy| Created { tenant: tenant(), name: "Documents".to_owned(), resource, registration_modes: every_mode(), policy };
+    vec![
+        sample(FULL, &Event::Created(named(resource(), policy()))),
+        sample(MINIMAL, &Event::Created(named(None, Policy::default()))),
+        sample(FULL, &Event::Renamed(Renamed { name: "Files".to_owned(), resource: resource() })),
+        sample(MINIMAL, &Event::Renamed(Renamed { name: "Files".to_owned(), resource: None })),
+        sample(
+            FULL,
+            &Event::ModesChanged(ModesChanged {
+                old: every_mode(),
+                new: Modes::from([RegistrationType::Prereg]),
+                effect_on_existing: EffectOnExisting::Suspend,
+            }),
+        ),
+        sample(FULL, &Event::PolicyChanged(PolicyChanged { policy: policy() })),
+        sample(MINIMAL, &Event::PolicyChanged(PolicyChanged { policy: Policy::default() })),
+        sample(FULL, &Event::Retired(Retired { reason: Some("replaced".to_owned()) })),
+        sample(MINIMAL, &Event::Retired(Retired { reason: None })),
+    ]
+}
+
+fn meta_samples() -> Vec<Sample> {
+    let meta = |variant, meta: &Meta| Sample { name: META, version: 1, variant, encoded: serde_json::to_string(meta).unwrap() };
+    let full = Meta {
+        tenant: Some(tenant()),
+        actor: Actor { kind: ActorKind::Admin, id: Some("ada@acme.example".to_owned()), via: Some("admin-api".to_owned()) },
+        request_id: Some("01900000-0000-7000-8000-000000000003".to_owned()),
+        causation_id: Some(EventId(uuid(4))),
+        origin: Some("203.0.113.0/24".to_owned()),
+    };
+    let by = |kind| Meta { tenant: None, actor: Actor { kind, id: None, via: None }, request_id: None, causation_id: None, origin: None };
+    vec![
+        meta(FULL, &full),
+        meta(MINIMAL, &by(ActorKind::System)),
+        meta("anonymous", &by(ActorKind::Anonymous)),
+        meta("client", &by(ActorKind::Client)),
+    ]
+}

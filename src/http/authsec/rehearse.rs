@@ -1,0 +1,137 @@
+//! `POST /authsec/resource-servers/{id}/policy/rehearse`: whom a draft policy would refuse or send to review, before
+//! anything changes. `GET /authsec/presets`: the shipped redirect rules.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::HeaderMap;
+use gatebook_events::Rejection;
+use gatebook_events::metadata::ClientMetadata;
+use gatebook_events::registration::Status;
+use gatebook_events::resource_server::{Admission, Policy, presets};
+use gatebook_projections::directory::{ListClients, RegistrationRow};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::resource_servers::merged;
+use super::server_id;
+use crate::app::App;
+use crate::http::caller::Administrator;
+use crate::http::error::{Failure, Problem};
+use crate::http::fresh::{self, Fresh};
+use crate::http::json::members;
+use crate::http::wire;
+
+/// How many registrations are read at once, and the most that are named in an answer.
+const PAGE: usize = 500;
+
+/// A draft, merged into the rules that hold as a change would be.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Draft {
+    policy: Map<String, Value>,
+}
+
+/// Judges every registration that stands by the draft. Changes nothing.
+pub async fn rehearse(
+    State(app): State<App>,
+    caller: Administrator,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Fresh<Json<Value>>, Problem> {
+    let id = server_id(&caller, &id)?;
+    let draft: Draft = members(&headers, body).await.map_err(|failure| caller.problem(failure))?;
+    let server = app.commands().resource_server(id).await.map_err(|error| caller.problem(error))?;
+    if server.tenant.as_ref() != Some(caller.tenant()) {
+        return Err(caller.problem(Failure::not_found("resource server")));
+    }
+    let policy = merged(&server.policy, Some(draft.policy)).map_err(|failure| caller.problem(failure))?;
+    let list = ListClients::all(caller.tenant().clone(), id, PAGE);
+    let outcome = fresh::read(&app, app.directory(), &headers, move |directory| {
+        let mut outcome = Outcome::default();
+        let mut list = list;
+        loop {
+            let page = directory.clients(&list)?;
+            for row in &page.rows {
+                outcome.judge(&policy, row);
+            }
+            match page.next_cursor {
+                Some(cursor) => list.cursor = Some(cursor),
+                None => return Ok(outcome),
+            }
+        }
+    })
+    .await
+    .map_err(|failure| caller.problem(failure))?;
+    Ok(outcome.map(|outcome| Json(outcome.render())))
+}
+
+/// `GET /authsec/presets`
+pub async fn presets_list(_caller: Administrator) -> Json<Value> {
+    Json(json!({ "presets": presets() }))
+}
+
+#[derive(Default)]
+struct Outcome {
+    judged: usize,
+    refused: usize,
+    to_review: usize,
+    named: Vec<Value>,
+}
+
+impl Outcome {
+    /// What would become of this client if it came today. One that is denied or revoked is out under any policy.
+    fn judge(&mut self, policy: &Policy, row: &RegistrationRow) {
+        if matches!(row.registration_status, Status::Denied | Status::Revoked) {
+            return;
+        }
+        self.judged += 1;
+        let metadata = ClientMetadata { redirect_uris: row.redirect_uris.clone(), ..row.metadata.clone() };
+        let (outcome, rule) = match policy.admit(row.registration_type, metadata) {
+            Ok((_, Admission::Auto)) => return,
+            Ok((_, Admission::Review)) => ("review", review_rule(policy, row)),
+            Err(rejection) => ("refuse", rule_of(&rejection)),
+        };
+        if outcome == "refuse" {
+            self.refused += 1;
+        } else {
+            self.to_review += 1;
+        }
+        if self.named.len() < PAGE {
+            let mut named = Map::new();
+            named.insert("client_id".to_owned(), row.client_id.as_str().into());
+            wire::put(&mut named, "client_name", row.metadata.client_name.as_deref());
+            named.insert("registration_type".to_owned(), row.registration_type.as_str().into());
+            named.insert("status".to_owned(), row.reason.status().into());
+            named.insert("outcome".to_owned(), outcome.into());
+            named.insert("rule".to_owned(), rule.0.into());
+            named.insert("detail".to_owned(), rule.1.into());
+            self.named.push(named.into());
+        }
+    }
+
+    fn render(self) -> Value {
+        json!({ "judged": self.judged, "would_be_refused": self.refused, "would_wait": self.to_review, "clients": self.named })
+    }
+}
+
+/// The policy's member that says so, and a sentence.
+fn rule_of(rejection: &Rejection) -> (&'static str, String) {
+    let member = match rejection {
+        Rejection::RedirectOutsideRules(_) => "redirect_rules",
+        Rejection::SchemeNotListed(_) => "private_use_schemes",
+        Rejection::GrantsNotAdmitted => "self_registered_grants",
+        _ => "policy",
+    };
+    (member, rejection.to_string())
+}
+
+fn review_rule(policy: &Policy, row: &RegistrationRow) -> (&'static str, String) {
+    let by_redirects = policy.judge(&row.redirect_uris) == Ok(Admission::Review);
+    if by_redirects {
+        ("outside_rules", "a redirect URI is outside the rules, and what is outside waits".to_owned())
+    } else {
+        ("admission", format!("clients that come by {} wait", row.registration_type.as_str()))
+    }
+}

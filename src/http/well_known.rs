@@ -1,0 +1,125 @@
+//! `GET /.well-known/oauth-authorization-server[/rs/{id}]`: how a client finds the door (RFC 8414 §3). The authorization
+//! server's metadata with the register's own part: where to register, while that is admitted, and what was registered can do.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use gatebook_events::identity::ResourceServerId;
+use gatebook_events::resource_server::{Life, RegistrationType};
+use serde_json::{Map, Value, json};
+
+use super::error::{Failure, OauthError};
+use crate::app::App;
+use crate::upstream::NoMetadata;
+
+/// For the instance: its registration endpoint is there while any resource server admits clients that register themselves.
+pub async fn instance(State(app): State<App>) -> Result<Response, OauthError> {
+    let admitted = app.known_servers().await?.active().any(|server| server.modes.contains(&RegistrationType::Dcr));
+    answer(&app, app.public_url(), admitted, None).await
+}
+
+/// For one resource server, under an issuer of its own.
+pub async fn resource_server(State(app): State<App>, Path(id): Path<String>) -> Result<Response, OauthError> {
+    let missing = || Failure::request(StatusCode::NOT_FOUND, "invalid_target", "there is no such resource server");
+    let id = id.parse::<ResourceServerId>().map_err(|_| missing())?;
+    let server = app.commands().resource_server(id).await?;
+    if server.life != Life::Active {
+        return Err(missing().into());
+    }
+    let scopes = server.policy.scope_ceiling.as_ref().map(|scope| scope.tokens().map(Value::from).collect());
+    let issuer = format!("{}/rs/{id}", app.public_url());
+    answer(&app, &issuer, server.modes.contains(&RegistrationType::Dcr), scopes).await
+}
+
+async fn answer(app: &App, issuer: &str, admitted: bool, scopes: Option<Vec<Value>>) -> Result<Response, OauthError> {
+    let upstream = app.authorization_server().metadata().await.map_err(|reason| {
+        let status = if reason == NoMetadata::NotConfigured { StatusCode::NOT_FOUND } else { StatusCode::SERVICE_UNAVAILABLE };
+        Failure::request(status, "temporarily_unavailable", reason.to_string())
+    })?;
+    let registration_endpoint = admitted.then(|| format!("{issuer}/oauth/register"));
+    let document = merge(upstream, issuer, registration_endpoint, scopes);
+    Ok(([(header::CACHE_CONTROL, "public, max-age=60")], Json(document)).into_response())
+}
+
+/// RFC 8414 §2. What the authorization server says of itself stays; what a client could do there that is registered here is
+/// the part that both know; empty lists are left out (§3.2).
+fn merge(
+    mut document: Map<String, Value>,
+    issuer: &str,
+    registration_endpoint: Option<String>,
+    scopes: Option<Vec<Value>>,
+) -> Map<String, Value> {
+    document.insert("issuer".to_owned(), issuer.into());
+    document.remove("registration_endpoint");
+    if let Some(endpoint) = registration_endpoint {
+        document.insert("registration_endpoint".to_owned(), endpoint.into());
+    }
+    if let Some(scopes) = scopes {
+        document.insert("scopes_supported".to_owned(), scopes.into());
+    }
+    // Signed metadata would vouch for members that are other ones now.
+    document.remove("signed_metadata");
+    // Documents that clients host are not read here, whatever the authorization server would do with them.
+    document.remove("client_id_metadata_document_supported");
+    document.entry("response_types_supported").or_insert_with(|| json!(["code"]));
+    document.entry("grant_types_supported").or_insert_with(|| json!(["authorization_code", "refresh_token", "client_credentials"]));
+    document.entry("code_challenge_methods_supported").or_insert_with(|| json!(["S256"]));
+    methods(&mut document);
+    document.retain(|_, member| !member.is_null() && member.as_array().is_none_or(|list| !list.is_empty()));
+    document
+}
+
+/// `none` is among the methods: public clients register here, and some clients look for it before they do.
+fn methods(document: &mut Map<String, Value>) {
+    const NAME: &str = "token_endpoint_auth_methods_supported";
+    let stated = document.get(NAME).and_then(Value::as_array).cloned();
+    let mut methods = stated.unwrap_or_else(|| vec!["client_secret_basic".into(), "client_secret_post".into()]);
+    methods.retain(|method| method.as_str().is_some_and(|text| gatebook_events::metadata::AuthMethod::known(text).is_some()));
+    if !methods.contains(&Value::from("none")) {
+        methods.push("none".into());
+    }
+    if !methods.contains(&Value::from("private_key_jwt")) {
+        document.remove("token_endpoint_auth_signing_alg_values_supported");
+    }
+    document.insert(NAME.to_owned(), methods.into());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(value: Value) -> Map<String, Value> {
+        let Value::Object(object) = value else { panic!("not an object") };
+        object
+    }
+
+    #[test]
+    fn d1_to_d9_the_registers_part_is_merged_and_the_rest_stays() {
+        let upstream = object(json!({
+            "issuer": "https://as.example", "authorization_endpoint": "https://as.example/authorize", "token_endpoint": "https://as.example/token",
+            "registration_endpoint": "https://as.example/register", "jwks_uri": "https://as.example/jwks", "scopes_supported": [],
+            "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_jwt", "private_key_jwt"],
+            "token_endpoint_auth_signing_alg_values_supported": ["ES256"], "client_id_metadata_document_supported": true,
+            "service_documentation": null, "authorization_response_iss_parameter_supported": true }));
+        let merged = merge(upstream, "https://gate.example/rs/1", Some("https://gate.example/rs/1/oauth/register".to_owned()), None);
+        assert_eq!(
+            Value::Object(merged),
+            json!({
+                "issuer": "https://gate.example/rs/1", "authorization_endpoint": "https://as.example/authorize", "token_endpoint": "https://as.example/token",
+                "registration_endpoint": "https://gate.example/rs/1/oauth/register", "jwks_uri": "https://as.example/jwks",
+                "token_endpoint_auth_methods_supported": ["client_secret_basic", "private_key_jwt", "none"],
+                "token_endpoint_auth_signing_alg_values_supported": ["ES256"], "authorization_response_iss_parameter_supported": true,
+                "response_types_supported": ["code"], "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
+                "code_challenge_methods_supported": ["S256"] })
+        );
+    }
+
+    #[test]
+    fn d2_no_registration_endpoint_where_nobody_may_register_itself() {
+        let upstream = object(json!({ "registration_endpoint": "https://as.example/register" }));
+        let merged = merge(upstream, "https://gate.example", None, Some(vec!["mcp:read".into()]));
+        assert!(!merged.contains_key("registration_endpoint"));
+        assert_eq!(merged.get("scopes_supported"), Some(&json!(["mcp:read"])));
+    }
+}

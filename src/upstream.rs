@@ -1,0 +1,138 @@
+//! The authorization server that clients get their tokens from: its metadata, into which the register's own part is merged.
+
+use std::path::Path;
+use std::time::Duration;
+
+use reqwest::Url;
+use serde_json::{Map, Value};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use crate::config::Upstream;
+use crate::fetch::{Source, SourceError};
+
+/// After this the metadata is fetched again.
+const FRESH: Duration = Duration::from_secs(300);
+/// Between two fetches when the last one failed.
+const PAUSE: Duration = Duration::from_secs(10);
+
+/// The configured authorization server.
+pub struct AuthorizationServer(Kind);
+
+enum Kind {
+    None,
+    /// Only its endpoints are known.
+    Stated(Map<String, Value>),
+    /// It publishes its metadata (RFC 8414 §3, or OpenID Connect Discovery §4).
+    Published {
+        issuer: String,
+        places: Vec<Source>,
+        held: Mutex<Held>,
+    },
+}
+
+#[derive(Default)]
+struct Held {
+    document: Option<Map<String, Value>>,
+    tried: Option<Instant>,
+    failed: bool,
+}
+
+/// Why there is no metadata to merge into. The sentences may be shown to anybody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NoMetadata {
+    /// An operator has to say which authorization server it is.
+    #[error(
+        "no authorization server is configured; set --upstream-issuer, or --upstream-authorization-endpoint with --upstream-token-endpoint"
+    )]
+    NotConfigured,
+    /// It was never reached.
+    #[error("the authorization server's metadata cannot be fetched now")]
+    Unavailable,
+}
+
+impl AuthorizationServer {
+    /// Prepares; nothing is fetched before somebody asks.
+    pub fn try_new(upstream: Option<&Upstream>, extra_ca_file: Option<&Path>) -> Result<Self, SourceError> {
+        let kind = match upstream {
+            None => Kind::None,
+            Some(Upstream::Endpoints { authorization, token }) => {
+                let mut stated = Map::new();
+                stated.insert("authorization_endpoint".to_owned(), authorization.as_str().into());
+                stated.insert("token_endpoint".to_owned(), token.as_str().into());
+                Kind::Stated(stated)
+            }
+            Some(Upstream::Issuer(issuer)) => {
+                let first = Source::try_new(well_known(issuer), extra_ca_file)?;
+                let second = first.at(openid_configuration(issuer));
+                let issuer = issuer.as_str().trim_end_matches('/').to_owned();
+                Kind::Published { issuer, places: vec![first, second], held: Mutex::default() }
+            }
+        };
+        Ok(Self(kind))
+    }
+
+    /// Its metadata; an old one rather than none while it cannot be reached.
+    pub async fn metadata(&self) -> Result<Map<String, Value>, NoMetadata> {
+        let (issuer, places, held) = match &self.0 {
+            Kind::None => return Err(NoMetadata::NotConfigured),
+            Kind::Stated(stated) => return Ok(stated.clone()),
+            Kind::Published { issuer, places, held } => (issuer, places, held),
+        };
+        let mut held = held.lock().await;
+        let pause = if held.failed { PAUSE } else { FRESH };
+        if held.tried.is_none_or(|tried| tried.elapsed() >= pause) {
+            held.tried = Some(Instant::now());
+            match fetch(issuer, places).await {
+                Some(document) => *held = Held { document: Some(document), failed: false, ..*held },
+                None => held.failed = true,
+            }
+        }
+        held.document.clone().ok_or(NoMetadata::Unavailable)
+    }
+}
+
+async fn fetch(issuer: &str, places: &[Source]) -> Option<Map<String, Value>> {
+    for place in places {
+        match place.get::<Map<String, Value>>().await {
+            // RFC 8414 §3.3: what names another issuer was written for somebody else.
+            Ok(document) if document.get("issuer").and_then(Value::as_str).is_some_and(|named| named.trim_end_matches('/') == issuer) => {
+                return Some(document);
+            }
+            Ok(_) => tracing::warn!(url = %place.url, "the authorization server's metadata names another issuer"),
+            Err(error) => {
+                let error: &(dyn std::error::Error + 'static) = &error;
+                tracing::warn!(url = %place.url, error, "cannot fetch the authorization server's metadata");
+            }
+        }
+    }
+    None
+}
+
+/// RFC 8414 §3.1: the well-known part stands between host and path.
+fn well_known(issuer: &Url) -> Url {
+    let mut url = issuer.clone();
+    url.set_path(&format!("/.well-known/oauth-authorization-server{}", issuer.path().trim_end_matches('/')));
+    url
+}
+
+/// OpenID Connect Discovery §4: it stands behind the path.
+fn openid_configuration(issuer: &Url) -> Url {
+    let mut url = issuer.clone();
+    url.set_path(&format!("{}/.well-known/openid-configuration", issuer.path().trim_end_matches('/')));
+    url
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_well_known_part_stands_where_each_specification_puts_it() {
+        let plain = Url::parse("https://as.example").unwrap();
+        let with_path = Url::parse("https://as.example/realms/acme").unwrap();
+        assert_eq!(well_known(&plain).as_str(), "https://as.example/.well-known/oauth-authorization-server");
+        assert_eq!(well_known(&with_path).as_str(), "https://as.example/.well-known/oauth-authorization-server/realms/acme");
+        assert_eq!(openid_configuration(&with_path).as_str(), "https://as.example/realms/acme/.well-known/openid-configuration");
+    }
+}

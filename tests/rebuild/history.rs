@@ -1,0 +1,370 @@
+//! Random histories: what anyone, holders and administrators of two tenants might do, in any order, sensible or not.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta};
+use futures_util::StreamExt;
+use gatebook::clock::Clock;
+use gatebook::command::register::DrawnHashes;
+use gatebook::command::{Cause, Commands};
+use gatebook::log::memory::MemoryLog;
+use gatebook::log::{EventLog, Followed};
+use gatebook_events::client::{ClientCommand, ClientEvent};
+use gatebook_events::codec::Stored;
+use gatebook_events::envelope::{Actor, ActorKind, Envelope, Position};
+use gatebook_events::identity::{ClientKey, ResourceServerId, TenantId};
+use gatebook_events::metadata::{self, Parsed};
+use gatebook_events::redirect::WebUri;
+use gatebook_events::registration::{RegistrationCommand, RegistrationEvent};
+use gatebook_events::resource_server::{
+    Admission, Admissions, EffectOnExisting, Policy, RegistrationType, ResourceServerCommand, ResourceServerEvent,
+};
+use gatebook_events::secret::{KeptSecret, SecretHash, TokenHash};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+use uuid::Uuid;
+
+/// The redirect URIs that clients choose from.
+const URIS: [&str; 4] =
+    ["https://a.example.com/cb", "https://b.example.com/cb", "http://127.0.0.1:4000/cb", "https://c.example.net/deep/cb?x=1"];
+
+/// The names that clients choose from; one of them sorts and searches in its own way.
+const NAMES: [&str; 4] = ["Claude Code", "Ångström ´n' | \"quoted\"", "codex", "Zed"];
+
+/// One thing that happens. Numbers pick one of what there is.
+#[derive(Debug, Clone)]
+pub enum Step {
+    Create {
+        tenant: usize,
+        review: bool,
+        resource: Option<usize>,
+    },
+    Edit {
+        server: usize,
+        edit: Edit,
+    },
+    Retire {
+        server: usize,
+    },
+    Register {
+        server: Option<usize>,
+        says: Says,
+    },
+    Enter {
+        server: usize,
+        says: Says,
+    },
+    /// An entry is asked for once more, as after a crash between its two appends.
+    Complete {
+        client: usize,
+    },
+    Update {
+        client: usize,
+        says: Says,
+    },
+    Delete {
+        client: usize,
+    },
+    Decide {
+        client: usize,
+        decision: usize,
+    },
+    Rotate {
+        client: usize,
+        overlap: bool,
+    },
+    /// The old secret ends of whoever got a new one last.
+    RevokeOld,
+    NewToken {
+        client: usize,
+    },
+    Wait {
+        seconds: i64,
+    },
+    /// The read models are brought so many events further.
+    Show(usize),
+    /// The read models are closed and opened again.
+    Reopen,
+    /// The read models are built anew beside the ones that serve, while more happens.
+    Rebuild,
+}
+
+#[derive(Debug, Clone)]
+pub enum Edit {
+    Name(usize),
+    Resource(Option<usize>),
+    Modes { dcr: bool, prereg: bool, suspend: bool },
+    Policy { review: bool, changes_serve_at_once: bool },
+}
+
+/// What a client says about itself.
+#[derive(Debug, Clone)]
+pub struct Says {
+    name: Option<usize>,
+    uris: Vec<usize>,
+    method: usize,
+}
+
+/// A history of some length.
+pub fn steps() -> impl Strategy<Value = Vec<Step>> {
+    vec(step(), 20..120)
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let some = || 0..64_usize;
+    prop_oneof![
+        2 => (0..2_usize, any::<bool>(), proptest::option::of(0..3_usize))
+            .prop_map(|(tenant, review, resource)| Step::Create { tenant, review, resource }),
+        3 => (some(), edit()).prop_map(|(server, edit)| Step::Edit { server, edit }),
+        1 => some().prop_map(|server| Step::Retire { server }),
+        8 => (proptest::option::weighted(0.9, some()), says()).prop_map(|(server, says)| Step::Register { server, says }),
+        4 => (some(), says()).prop_map(|(server, says)| Step::Enter { server, says }),
+        1 => some().prop_map(|client| Step::Complete { client }),
+        6 => (some(), says()).prop_map(|(client, says)| Step::Update { client, says }),
+        1 => some().prop_map(|client| Step::Delete { client }),
+        14 => (some(), 0..8_usize).prop_map(|(client, decision)| Step::Decide { client, decision }),
+        2 => (some(), any::<bool>()).prop_map(|(client, overlap)| Step::Rotate { client, overlap }),
+        2 => Just(Step::RevokeOld),
+        1 => some().prop_map(|client| Step::NewToken { client }),
+        4 => (0..100_000_i64).prop_map(|seconds| Step::Wait { seconds }),
+        10 => (1..12_usize).prop_map(Step::Show),
+        1 => Just(Step::Reopen),
+        1 => Just(Step::Rebuild),
+    ]
+}
+
+fn edit() -> impl Strategy<Value = Edit> {
+    prop_oneof![
+        (0..4_usize).prop_map(Edit::Name),
+        proptest::option::of(0..3_usize).prop_map(Edit::Resource),
+        any::<(bool, bool, bool)>().prop_map(|(dcr, prereg, suspend)| Edit::Modes { dcr, prereg, suspend }),
+        any::<(bool, bool)>().prop_map(|(review, changes_serve_at_once)| Edit::Policy { review, changes_serve_at_once }),
+    ]
+}
+
+fn says() -> impl Strategy<Value = Says> {
+    (proptest::option::weighted(0.8, 0..4_usize), vec(0..4_usize, 1..4), 0..3_usize).prop_map(|(name, uris, method)| Says {
+        name,
+        uris,
+        method,
+    })
+}
+
+/// Every name that an event may be stored under.
+pub fn every_name() -> Vec<&'static str> {
+    let shapes = [ClientEvent::SHAPES, RegistrationEvent::SHAPES, ResourceServerEvent::SHAPES].concat();
+    shapes.into_iter().map(|(name, _)| name).collect()
+}
+
+/// The commands on a log in memory, and who has come so far.
+pub struct House {
+    log: Arc<MemoryLog>,
+    commands: Commands,
+    clock: Clock,
+    runtime: Runtime,
+    known: RefCell<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    servers: Vec<(TenantId, ResourceServerId)>,
+    clients: Vec<(ClientKey, Option<(TenantId, ResourceServerId)>)>,
+    rotated: Option<(ClientKey, (TenantId, ResourceServerId))>,
+}
+
+impl House {
+    pub fn new() -> Self {
+        let log = Arc::new(MemoryLog::default());
+        let clock = Clock::standing_at(DateTime::from_timestamp_micros(1_800_000_000_123_456).unwrap());
+        let commands = Commands::new(log.clone(), clock.clone());
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let house = Self { log, commands, clock, runtime, known: RefCell::default() };
+        house.take(&Step::Create { tenant: 0, review: false, resource: None });
+        house
+    }
+
+    /// Every event so far.
+    pub fn events(&self) -> Vec<Envelope> {
+        self.runtime.block_on(async {
+            let mut all = Vec::new();
+            let mut following = self.log.follow(Position::START);
+            while let Followed::Events(events) = following.next().await.unwrap().unwrap() {
+                all.extend(events);
+            }
+            all
+        })
+    }
+
+    /// Does what a step says. What the rules refuse does not happen.
+    pub fn take(&self, step: &Step) {
+        self.clock.advance(TimeDelta::microseconds(1_001));
+        let mut known = self.known.borrow_mut();
+        self.runtime.block_on(self.carry_out(step, &mut known));
+    }
+
+    async fn carry_out(&self, step: &Step, known: &mut Known) {
+        let commands = &self.commands;
+        let admin = |tenant: &TenantId| cause(ActorKind::Admin, Some("ada"), Some(tenant.clone()));
+        let server = |pick: usize| known.servers.get(pick % known.servers.len().max(1)).cloned();
+        let client = |pick: usize| known.clients.get(pick % known.clients.len().max(1)).cloned();
+        match step {
+            Step::Create { tenant, review, resource } => {
+                let (tenant, id) = (tenant_of(*tenant), ResourceServerId(Uuid::now_v7()));
+                let command = ResourceServerCommand::Create {
+                    tenant: tenant.clone(),
+                    name: format!("server {}", known.servers.len()),
+                    resource: resource.map(web),
+                    modes: RegistrationType::ALL.into(),
+                    policy: policy(*review, false),
+                };
+                if commands.create_resource_server(&admin(&tenant), id, &command).await.is_ok() {
+                    known.servers.push((tenant, id));
+                }
+            }
+            Step::Edit { server: pick, edit } => {
+                let Some((tenant, id)) = server(*pick) else { return };
+                let (mut name, mut resource, mut modes, mut rules) = (None, None, None, None);
+                match edit {
+                    Edit::Name(pick) => name = Some(NAMES[*pick].to_owned()),
+                    Edit::Resource(pick) => resource = Some(pick.map(web)),
+                    Edit::Modes { dcr, prereg, suspend } => {
+                        let kept = [(RegistrationType::Dcr, *dcr), (RegistrationType::Prereg, *prereg), (RegistrationType::Cimd, true)];
+                        let effect = if *suspend { EffectOnExisting::Suspend } else { EffectOnExisting::Keep };
+                        modes = Some((kept.into_iter().filter(|(_, kept)| *kept).map(|(mode, _)| mode).collect(), effect));
+                    }
+                    Edit::Policy { review, changes_serve_at_once } => rules = Some(policy(*review, *changes_serve_at_once)),
+                }
+                let command = ResourceServerCommand::Edit { name, resource, modes, policy: rules };
+                let _refused = commands.change_resource_server(&admin(&tenant), &tenant, id, &command).await;
+            }
+            Step::Retire { server: pick } => {
+                // The first one stays, or soon nothing would happen any more.
+                let Some((tenant, id)) = server(*pick).filter(|one| *one != known.servers[0]) else { return };
+                let command = ResourceServerCommand::Retire { reason: Some("no longer needed".to_owned()) };
+                let _refused = commands.change_resource_server(&admin(&tenant), &tenant, id, &command).await;
+            }
+            Step::Register { server: pick, says } => {
+                let at = pick.and_then(server);
+                let anyone = cause(ActorKind::Anonymous, None, None);
+                let id = at.as_ref().map(|(_, id)| *id);
+                if let Ok(entered) = commands.register_self(&anyone, id, says.parsed(), hashes()).await {
+                    known.clients.push((entered.profile.client_id.key(), at));
+                }
+            }
+            Step::Enter { server: pick, says } => {
+                let Some(at) = server(*pick) else { return };
+                let key = Commands::draw_client_key();
+                let entered = commands.preregister(&admin(&at.0), (&at.0, at.1), key, says.parsed(), hashes()).await;
+                if entered.is_ok() {
+                    known.clients.push((key, Some(at)));
+                }
+            }
+            Step::Complete { client: pick } => {
+                let Some((key, Some((tenant, id)))) = client(*pick) else { return };
+                let state: gatebook_events::client::Client = commands.load(gatebook_events::identity::Stream::Client(key)).await.unwrap();
+                let Some(profile) = state.registered() else { return };
+                let _refused = commands.complete(&admin(&tenant), id, key, profile).await;
+            }
+            Step::Update { client: pick, says } => {
+                let Some((key, at)) = client(*pick) else { return };
+                let at: Vec<ResourceServerId> = at.into_iter().map(|(_, id)| id).collect();
+                let holder = cause(ActorKind::Client, Some("holder"), None);
+                let _refused = commands.update_self(&holder, key, &at, says.parsed(), Some(kept(self.clock.now()))).await;
+            }
+            Step::Delete { client: pick } => {
+                let Some((key, _)) = client(*pick) else { return };
+                let _refused = commands.delete_self(&cause(ActorKind::Client, None, None), key).await;
+            }
+            Step::Decide { client: pick, decision } => {
+                let Some((key, Some((tenant, id)))) = client(*pick) else { return };
+                let decision = decided(*decision, self.clock.now());
+                let _refused = commands.decide_registration(&admin(&tenant), &tenant, (id, key), &decision).await;
+            }
+            Step::Rotate { client: pick, overlap } => {
+                let Some((key, Some((tenant, id)))) = client(*pick) else { return };
+                let now = self.clock.now();
+                let old_valid_until = overlap.then(|| now + TimeDelta::hours(1));
+                let rotate = |by| ClientCommand::RotateSecret { by, secret: kept(now), old_valid_until };
+                if commands.decide_client(&admin(&tenant), &tenant, (id, key), rotate).await.is_ok() {
+                    known.rotated = Some((key, (tenant, id)));
+                }
+            }
+            Step::RevokeOld => {
+                let Some((key, (tenant, id))) = known.rotated.clone() else { return };
+                let revoke = |by| ClientCommand::RevokeOldSecret { by };
+                let _refused = commands.decide_client(&admin(&tenant), &tenant, (id, key), revoke).await;
+            }
+            Step::NewToken { client: pick } => {
+                let Some((key, Some((tenant, id)))) = client(*pick) else { return };
+                let rotate = |by| ClientCommand::RotateRegistrationToken { by, registration_token: TokenHash([7; 32]) };
+                let _refused = commands.decide_client(&admin(&tenant), &tenant, (id, key), rotate).await;
+            }
+            Step::Wait { seconds } => self.clock.advance(TimeDelta::seconds(*seconds)),
+            Step::Show(_) | Step::Reopen | Step::Rebuild => panic!("the read models are not the house's"),
+        }
+    }
+}
+
+impl Says {
+    fn parsed(&self) -> Parsed {
+        let uris: Vec<&str> = self.uris.iter().map(|pick| URIS[*pick]).collect();
+        let method = ["none", "client_secret_basic", "client_secret_post"][self.method];
+        let mut says = json!({ "redirect_uris": uris, "token_endpoint_auth_method": method, "favourite_colour": "blue" });
+        if let Some(name) = self.name {
+            says["client_name"] = NAMES[name].into();
+        }
+        let Value::Object(members) = says else { panic!("an object was written") };
+        metadata::parse(members).unwrap()
+    }
+}
+
+fn decided(which: usize, now: DateTime<chrono::Utc>) -> RegistrationCommand {
+    let reason = Some("as agreed".to_owned());
+    match which {
+        0 => RegistrationCommand::Approve { reason: None },
+        1 => RegistrationCommand::Deny { reason, until: Some(now + TimeDelta::hours(2)) },
+        2 => RegistrationCommand::Suspend { reason },
+        3 => RegistrationCommand::Reinstate { reason },
+        4 => RegistrationCommand::Revoke { reason },
+        5 => RegistrationCommand::Restore { reason },
+        6 => RegistrationCommand::ApproveRedirects { change_id: None },
+        _ => RegistrationCommand::RejectRedirects { change_id: None, reason },
+    }
+}
+
+fn policy(review: bool, changes_serve_at_once: bool) -> Policy {
+    let of = |review: bool| if review { Admission::Review } else { Admission::Auto };
+    Policy {
+        admission: Admissions { dcr: of(review), cimd: Admission::Auto, prereg: Admission::Auto },
+        redirect_changes: of(!changes_serve_at_once),
+        ..Policy::default()
+    }
+}
+
+fn cause(kind: ActorKind, id: Option<&str>, tenant: Option<TenantId>) -> Cause {
+    let actor = Actor { kind, id: id.map(str::to_owned), via: Some("test".to_owned()) };
+    Cause { actor, tenant, request_id: Some("call 1".to_owned()), origin: Some("192.0.2.0/24".to_owned()) }
+}
+
+fn tenant_of(pick: usize) -> TenantId {
+    TenantId::parse(["default", "acme"][pick]).unwrap()
+}
+
+fn web(pick: usize) -> WebUri {
+    WebUri::parse(&format!("https://api{pick}.example.com/mcp")).unwrap()
+}
+
+fn hashes() -> DrawnHashes {
+    DrawnHashes { secret: Some(hash()), registration_token: Some(TokenHash([1; 32])) }
+}
+
+fn hash() -> SecretHash {
+    SecretHash::try_new("$argon2id$v=19$m=64,t=1,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNoaGFzaA").unwrap()
+}
+
+fn kept(now: DateTime<chrono::Utc>) -> KeptSecret {
+    KeptSecret { hash: hash(), expires_at: Some(now + TimeDelta::days(30)) }
+}
