@@ -20,7 +20,7 @@ use gatebook_events::codec::{self, AnyEvent, Stored};
 use gatebook_events::envelope::{Actor, ActorKind, CommitId, Envelope, EventId, Meta, Position, Revision, StoredEvent};
 use gatebook_events::identity::{ClientId, ClientKey, ResourceServerId, Stream, TenantId};
 use gatebook_events::metadata::{self, ClientMetadata};
-use gatebook_events::registration::{Registration, RegistrationCommand, RegistrationEvent, Suspended};
+use gatebook_events::registration::{Registration, RegistrationCommand, RegistrationEvent, Reinstated, Suspended};
 use gatebook_events::resource_server::{Admission, Policy, RegistrationType, ResourceServer, ResourceServerCommand};
 use gatebook_events::secret::TokenHash;
 use gatebook_projections::{Approvals, Directory, History, Projection, ReadModel};
@@ -142,7 +142,7 @@ async fn life_of_clients(log: Arc<SqliteLog>, count: usize) -> usize {
             4 => steps.push((registration, stored(&[suspended]))),
             14 => {
                 steps.push((registration, stored(&[suspended])));
-                steps.push((registration, stored(&[RegistrationEvent::Reinstated(Default::default())])));
+                steps.push((registration, stored(&[RegistrationEvent::Reinstated(Reinstated::default())])));
             }
             _ => {}
         }
@@ -169,7 +169,9 @@ async fn in_memory(log: &dyn EventLog) {
     }
     let (started, cpu) = (Instant::now(), cpu());
     let mut fold = Fold::default();
-    kept.iter().for_each(|envelope| fold.take(envelope));
+    for envelope in &kept {
+        fold.take(envelope);
+    }
     line("decoded and folded out of memory, on one thread", kept.len(), started.elapsed(), cpu_since(cpu));
     drop(black_box(fold));
 }
@@ -182,7 +184,9 @@ async fn folded(log: &dyn EventLog, threads: usize) {
             let worker = std::thread::spawn(move || {
                 let mut fold = Fold::default();
                 while let Some(batch) = receiver.blocking_recv() {
-                    batch.iter().for_each(|envelope| fold.take(envelope));
+                    for envelope in &batch {
+                        fold.take(envelope);
+                    }
                 }
                 fold
             });

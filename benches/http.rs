@@ -85,7 +85,7 @@ impl Server {
         // What an answer leaves to be done afterwards, such as bringing the lists up to date, is part of its price.
         self.settled().await;
         waits.sort_unstable();
-        Measured { took, waits, cpu: self.cpu() - cpu, peak: self.status("VmHWM:") }
+        Measured { took, waits, cpu: self.cpu().saturating_sub(cpu), peak: self.status("VmHWM:") }
     }
 
     async fn requests(&self, connections: usize, during: Duration) -> Vec<Duration> {
