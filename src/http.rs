@@ -59,6 +59,7 @@ pub fn router(app: App) -> Router {
         .route("/audit/events/{event_id}", get(authsec::audit::read))
         .route("/audit/stream", get(authsec::stream::stream))
         .route("/projections", get(authsec::projections::list))
+        .method_not_allowed_fallback(error::method_not_allowed_admin)
         .layer(middleware::map_response(never_stored));
 
     Router::new()

@@ -13,7 +13,7 @@ mod parse;
 mod words;
 
 pub use keys::Jwks;
-pub use parse::{MetadataError, Parsed, Problem, parse};
+pub use parse::{MetadataError, Parsed, Problem, parse, parse_replacement};
 pub use words::{ApplicationType, AuthMethod, GrantType, ResponseType};
 
 /// What a client says about itself, after every default and substitution of RFC 7591 §2 has been made.

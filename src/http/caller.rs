@@ -1,8 +1,8 @@
-//! Who calls: the administrator behind a bearer token, and the address that a call really came from.
+//! Who calls: the administrator behind a bearer token, the address that a call really came from, and what its URL says.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use axum::extract::{ConnectInfo, FromRequestParts, Query};
+use axum::extract::{self, ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use gatebook_events::envelope::{Actor, ActorKind};
@@ -66,21 +66,6 @@ impl FromRequestParts<App> for Administrator {
     }
 }
 
-/// The parameters of an administrator's query string; one that is not known is a typing error and is refused.
-pub struct Parameters<T>(pub T);
-
-impl<T: DeserializeOwned> FromRequestParts<App> for Parameters<T> {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Problem> {
-        let refuse = |_| {
-            let detail = "the query string has a parameter that is not known here, twice, or not of its form";
-            Problem(Failure::request(StatusCode::BAD_REQUEST, "invalid-request", detail), request_id(parts))
-        };
-        Query::try_from_uri(&parts.uri).map(|Query(parameters)| Self(parameters)).map_err(refuse)
-    }
-}
-
 /// Anybody: where the call came from.
 pub struct Anyone {
     /// The address, behind every proxy that is trusted.
@@ -107,6 +92,32 @@ impl FromRequestParts<App> for Anyone {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Self::Rejection> {
         let address = source(parts, app);
         Ok(Self { address, request_id: request_id(parts), origin: network(address, app.config().address_detail) })
+    }
+}
+
+/// The names in a path. What is not UTF-8 once it is decoded names nothing, as an empty text does.
+pub struct Path<T>(pub T);
+
+impl<T: DeserializeOwned + Default + Send> FromRequestParts<App> for Path<T> {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Self::Rejection> {
+        let names = extract::Path::<T>::from_request_parts(parts, app).await;
+        Ok(Self(names.map_or_else(|_| T::default(), |names| names.0)))
+    }
+}
+
+/// The parameters of an administrator's query; an unknown one is refused, so that a typing error does not pass for a filter.
+pub struct Query<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequestParts<App> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Problem> {
+        let refuse =
+            |_| Failure::request(StatusCode::BAD_REQUEST, "invalid-request", "a parameter of the query is unknown or not acceptable");
+        let query = extract::Query::try_from_uri(&parts.uri).map_err(refuse);
+        query.map(|query| Self(query.0)).map_err(|failure| Problem(failure, request_id(parts)))
     }
 }
 

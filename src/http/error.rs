@@ -240,9 +240,15 @@ impl WithType for (StatusCode, HeaderMap, Json<Map<String, serde_json::Value>>) 
     }
 }
 
-/// Nothing answers here.
-pub async fn no_such_page(axum::Extension(request_id): axum::Extension<super::request_id::RequestId>) -> Problem {
-    Problem(Failure::not_found("page"), request_id)
+/// Nothing answers here, and nobody has to remember that: a later version may.
+pub async fn no_such_page(axum::Extension(request_id): axum::Extension<super::request_id::RequestId>) -> impl IntoResponse {
+    let never_stored = [(header::CACHE_CONTROL, "no-store"), (header::PRAGMA, "no-cache")];
+    (never_stored, Problem(Failure::not_found("page"), request_id))
+}
+
+/// The router says in `Allow` what there is.
+pub async fn method_not_allowed_admin(axum::Extension(request_id): axum::Extension<super::request_id::RequestId>) -> Problem {
+    Problem(Failure::request(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "the method is not allowed here"), request_id)
 }
 
 /// RFC 9110 §15.5.6

@@ -73,7 +73,7 @@ fn is_json(headers: &HeaderMap) -> bool {
 
 /// Error descriptions are ASCII (RFC 6749 §5.2), and a caller's own text has no place in them.
 fn ascii(text: &str) -> String {
-    text.chars().filter(|c| (' '..='~').contains(c) && !matches!(c, '"' | '\\')).take(200).collect()
+    text.chars().filter(|c| (' '..='~').contains(c) && !matches!(c, '"' | '\\' | '<' | '>')).take(200).collect()
 }
 
 struct Strict {

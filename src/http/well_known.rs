@@ -2,13 +2,14 @@
 //! server's metadata with the register's own part: where to register, while that is admitted, and what was registered can do.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use gatebook_events::identity::ResourceServerId;
 use gatebook_events::resource_server::{Life, RegistrationType};
 use serde_json::{Map, Value, json};
 
+use super::caller::Path;
 use super::error::{Failure, OauthError};
 use crate::app::App;
 use crate::upstream::NoMetadata;

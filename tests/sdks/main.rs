@@ -1,7 +1,7 @@
 //! The SDKs that MCP clients are built with register at the real binary, and have to understand what it answers.
 //!
 //! `tests/run` installs them and says where in `GATEBOOK_SDKS_NODE` and `GATEBOOK_SDKS_PYTHON`; the clients that they play are
-//! in `clients.json`. With `GATEBOOK_TEST_DISCOVERY=1` they find the registration endpoint by the service's own metadata.
+//! in `clients.json`. They find the registration endpoint by the service's own metadata.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test stops where it fails")]
 
 use std::fs::{self, File};
@@ -58,10 +58,8 @@ impl Service {
         let log = folder.path().join("stderr");
         let mut command = Command::new(env!("CARGO_BIN_EXE_gatebook"));
         command.args(["serve", "--listen", "127.0.0.1:0", "--registrations-per-minute", "0", "--data"]).arg(folder.path().join("data"));
-        if std::env::var_os("GATEBOOK_TEST_DISCOVERY").is_some_and(|on| on == "1") {
-            command.args(["--upstream-authorization-endpoint", "https://as.example/authorize"]);
-            command.args(["--upstream-token-endpoint", "https://as.example/token"]);
-        }
+        command.args(["--upstream-authorization-endpoint", "https://as.example/authorize"]);
+        command.args(["--upstream-token-endpoint", "https://as.example/token"]);
         let mut process = command.stdout(Stdio::piped()).stderr(File::create(&log).unwrap()).spawn().unwrap();
         let mut stdout = BufReader::new(process.stdout.take().unwrap());
         let base = stdout.by_ref().lines().map_while(Result::ok).find_map(|line| line.strip_prefix("listening on ").map(str::to_owned));

@@ -10,7 +10,7 @@ const MAX_KEYS: usize = 10;
 /// Members that hold private or symmetric key material (RFC 7518 §6.2.2, §6.3.2, §6.4).
 const PRIVATE: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 
-/// A JWK Set of public keys, kept as sent.
+/// A JWK Set of public keys, kept as sent but for members that are null, which count as omitted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Jwks(Value);
@@ -32,11 +32,23 @@ impl Jwks {
                 return Err(MetadataError::metadata("jwks", "has a key without a \"kty\""));
             }
         }
-        Ok(Self(value.clone()))
+        Ok(Self(without_nulls(value)))
     }
 
-    /// The set as sent.
+    /// The set without its nulls.
     pub fn as_value(&self) -> &Value {
         &self.0
+    }
+}
+
+/// What is registered is echoed, and no answer has a null.
+fn without_nulls(value: &Value) -> Value {
+    let kept = |value: &&Value| !value.is_null();
+    match value {
+        Value::Object(members) => {
+            members.iter().filter(|(_, value)| kept(value)).map(|(name, value)| (name.clone(), without_nulls(value))).collect()
+        }
+        Value::Array(items) => items.iter().filter(kept).map(without_nulls).collect(),
+        other => other.clone(),
     }
 }

@@ -64,15 +64,28 @@ impl MetadataError {
     }
 }
 
+/// Reads the members of a request that replaces what is registered (RFC 7592 §2.2). An `application_type` that the client was
+/// told, and now sends back, is not a choice of its own, so its redirect URIs are not held to it.
+pub fn parse_replacement(request: Map<String, Value>, registered: &ClientMetadata) -> Result<Parsed, MetadataError> {
+    parse_unless_told(request, Some(registered.application_type))
+}
+
 /// Reads the members of a request. Members that are null or an empty text count as omitted (RFC 7592 §2.2).
-pub fn parse(mut request: Map<String, Value>) -> Result<Parsed, MetadataError> {
+pub fn parse(request: Map<String, Value>) -> Result<Parsed, MetadataError> {
+    parse_unless_told(request, None)
+}
+
+fn parse_unless_told(mut request: Map<String, Value>, told: Option<ApplicationType>) -> Result<Parsed, MetadataError> {
     request.retain(|_, value| !value.is_null() && value.as_str() != Some(""));
     let mut members = Members(request);
 
     let redirect_uris = redirect_uris(&mut members)?;
     let asked_type = members.word("application_type", ApplicationType::known)?;
     let application_type = asked_type.unwrap_or_else(|| inferred_type(&redirect_uris));
-    if asked_type == Some(ApplicationType::Web) && redirect_uris.iter().any(|uri| uri.is_loopback() || uri.private_use_scheme().is_some()) {
+    if asked_type == Some(ApplicationType::Web)
+        && asked_type != told
+        && redirect_uris.iter().any(|uri| uri.is_loopback() || uri.private_use_scheme().is_some())
+    {
         return Err(MetadataError::redirect("has a loopback or private-use URI, which application_type \"web\" does not allow"));
     }
     let token_endpoint_auth_method =

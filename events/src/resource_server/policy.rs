@@ -60,6 +60,10 @@ impl Policy {
         if self.self_registered_grants.is_empty() {
             return Err("policy leaves no self_registered_grants; take dcr and cimd out of registration_modes instead");
         }
+        // What was read from storage is trusted; what was just written is not.
+        if self.scope_ceiling.as_ref().is_some_and(|scope| Scope::parse(scope.as_str()).as_ref() != Ok(&Some(scope.clone()))) {
+            return Err("policy has a scope_ceiling that is not one or more scopes with a space between them");
+        }
         for rule in &self.redirect_rules {
             match rule {
                 RedirectRule::Exact { uri } => {

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::{page_limit, parameter};
 use crate::app::App;
-use crate::http::caller::{Administrator, Parameters};
+use crate::http::caller::{Administrator, Query};
 use crate::http::error::Problem;
 use crate::http::fresh::{self, Fresh};
 use crate::http::wire;
@@ -26,7 +26,7 @@ pub struct Page {
 pub async fn list(
     State(app): State<App>,
     caller: Administrator,
-    Parameters(page): Parameters<Page>,
+    Query(page): Query<Page>,
     headers: HeaderMap,
 ) -> Result<Fresh<Json<Value>>, Problem> {
     let tenant = caller.tenant().clone();

@@ -1,7 +1,7 @@
 //! `GET /authsec/audit/events[/{event_id}]`: who did what, when, from where and in answer to which call.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::HeaderMap;
 use chrono::{DateTime, Utc};
 use gatebook_events::envelope::EventId;
@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::{page_limit, parameter};
 use crate::app::App;
-use crate::http::caller::{Administrator, Parameters};
+use crate::http::caller::{Administrator, Path, Query};
 use crate::http::error::{Failure, Problem};
 use crate::http::fresh::{self, Fresh};
 use crate::http::wire;
@@ -37,7 +37,7 @@ pub struct Filters {
 pub async fn list(
     State(app): State<App>,
     caller: Administrator,
-    Parameters(filters): Parameters<Filters>,
+    Query(filters): Query<Filters>,
     headers: HeaderMap,
 ) -> Result<Fresh<Json<Value>>, Problem> {
     caller.must_audit()?;

@@ -1,7 +1,7 @@
 //! `GET /authsec/resource-servers/{id}/clients[/{client_id}]`: who is allowed in, and how they came.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use gatebook_events::resource_server::RegistrationType;
 use gatebook_projections::directory::{ListClients, Sort};
@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::{audit, client_key, page_limit, parameter, server_id};
 use crate::app::App;
-use crate::http::caller::{Administrator, Parameters};
+use crate::http::caller::{Administrator, Path, Query};
 use crate::http::error::{Failure, Problem};
 use crate::http::fresh::{self, Fresh};
 use crate::http::wire;
@@ -37,7 +37,7 @@ pub async fn list(
     State(app): State<App>,
     caller: Administrator,
     Path(id): Path<String>,
-    Parameters(filters): Parameters<Filters>,
+    Query(filters): Query<Filters>,
     headers: HeaderMap,
 ) -> Result<Fresh<Json<Value>>, Problem> {
     let id = server_id(&caller, &id)?;

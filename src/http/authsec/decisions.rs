@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use chrono::{DateTime, Utc};
 use gatebook_events::identity::ChangeId;
@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::{client_key, clients, server_id};
 use crate::app::App;
-use crate::http::caller::Administrator;
+use crate::http::caller::{Administrator, Path};
 use crate::http::error::{Failure, Problem};
 use crate::http::fresh::Fresh;
 use crate::http::json::members;

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use gatebook_events::Rejection;
 use gatebook_events::client::{Client, Life, Profile};
@@ -15,7 +15,7 @@ use super::server_id;
 use crate::app::App;
 use crate::command::register::{DrawnHashes, preregistration_defaults};
 use crate::command::{CommandError, Commands};
-use crate::http::caller::Administrator;
+use crate::http::caller::{Administrator, Path};
 use crate::http::error::{Failure, Problem};
 use crate::http::fresh::Written;
 use crate::http::oauth::register::hash_drawn;

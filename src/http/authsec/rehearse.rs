@@ -3,7 +3,7 @@
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::HeaderMap;
 use gatebook_events::Rejection;
 use gatebook_events::metadata::ClientMetadata;
@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 use super::resource_servers::merged;
 use super::server_id;
 use crate::app::App;
-use crate::http::caller::Administrator;
+use crate::http::caller::{Administrator, Path};
 use crate::http::error::{Failure, Problem};
 use crate::http::fresh::{self, Fresh};
 use crate::http::json::members;

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use gatebook_events::identity::ResourceServerId;
 use gatebook_events::redirect::WebUri;
@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::server_id;
 use crate::app::App;
-use crate::http::caller::Administrator;
+use crate::http::caller::{Administrator, Path};
 use crate::http::error::{Failure, Problem};
 use crate::http::fresh::{self, Fresh};
 use crate::http::json::members;

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use chrono::TimeDelta;
 use gatebook_events::client::ClientCommand;
@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use super::{client_key, server_id};
 use crate::app::App;
-use crate::http::caller::Administrator;
+use crate::http::caller::{Administrator, Path};
 use crate::http::error::{Failure, Problem};
 use crate::http::fresh::Written;
 use crate::http::json::members;

@@ -15,7 +15,7 @@ use serde::Deserialize;
 
 use super::audit::render;
 use crate::app::App;
-use crate::http::caller::{Administrator, Parameters};
+use crate::http::caller::{Administrator, Query};
 use crate::http::error::{Failure, Problem};
 use crate::projector::Follower;
 
@@ -35,7 +35,7 @@ pub struct From {
 pub async fn stream(
     State(app): State<App>,
     caller: Administrator,
-    Parameters(from): Parameters<From>,
+    Query(from): Query<From>,
     headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
     caller.must_audit()?;

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use gatebook_events::client::{Client, Profile};
 use gatebook_events::envelope::ActorKind;
@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 use super::register::draw_secret;
 use crate::app::App;
 use crate::command::Cause;
-use crate::http::caller::{Anyone, bearer};
+use crate::http::caller::{Anyone, Path, bearer};
 use crate::http::error::{Failure, OauthError};
 use crate::http::fresh::Written;
 use crate::http::{json, wire};
@@ -46,7 +46,7 @@ pub async fn replace(
     let holder = Holder::of(&app, &client_id, &headers).await?;
     let mut request = json::object(&headers, body, "invalid_client_metadata").await?;
     holder.check_own_members(&app, &mut request).await?;
-    let parsed = metadata::parse(request)?;
+    let parsed = metadata::parse_replacement(request, &holder.profile.metadata)?;
     let drawn = if parsed.metadata.needs_secret() && holder.profile.secret.is_none() { Some(draw_secret()?) } else { None };
     let first = drawn.as_ref().map(|(_, hash)| KeptSecret { hash: hash.clone(), expires_at: None });
 

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Path, Query, RawQuery, State};
+use axum::extract::{self, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use gatebook_events::client::Life;
 use gatebook_events::envelope::ActorKind;
@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 
 use crate::app::App;
 use crate::command::register::DrawnHashes;
-use crate::http::caller::Anyone;
+use crate::http::caller::{Anyone, Path};
 use crate::http::error::{Failure, OauthError};
 use crate::http::fresh::Written;
 use crate::http::{json, wire};
@@ -107,6 +107,6 @@ fn resource(request: &mut Map<String, Value>, query: Option<&str>) -> Result<Opt
         Some(_) => return Err(wrong()),
     }
     let uri: axum::http::Uri = format!("/?{}", query.unwrap_or_default()).parse().map_err(|_| wrong())?;
-    let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(&uri).map_err(|_| wrong())?;
+    let extract::Query(pairs) = extract::Query::<Vec<(String, String)>>::try_from_uri(&uri).map_err(|_| wrong())?;
     Ok(pairs.into_iter().find_map(|(name, text)| (name == "resource" && !text.is_empty()).then_some(text)))
 }

@@ -480,3 +480,15 @@ fn what_was_parsed_is_stored_and_read_back_without_loss_and_parses_to_itself() {
     // A client that sends back what it was answered (RFC 7592 §2.2) changes nothing.
     assert_eq!(parse(first.metadata.members()).unwrap(), first);
 }
+
+#[test]
+fn r25_a_client_may_send_back_the_type_that_it_was_told_and_is_not_held_to_it() {
+    let mixed = json!({ "redirect_uris": ["https://app.example/cb", "http://localhost:8787/cb"], "token_endpoint_auth_method": "none" });
+    let Value::Object(mixed) = mixed else { panic!("an object") };
+    let registered = parse(mixed.clone()).unwrap().metadata;
+    assert_eq!(registered.application_type, ApplicationType::Web);
+    let mut sent_back = mixed;
+    sent_back.insert("application_type".to_owned(), "web".into());
+    assert!(parse(sent_back.clone()).is_err(), "as a choice of its own it would not fit");
+    assert_eq!(parse_replacement(sent_back, &registered).unwrap().metadata, registered);
+}

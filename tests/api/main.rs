@@ -1,0 +1,18 @@
+//! The promises of the API, kept from outside: over HTTP, by the people who call it.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on has failed"
+)]
+
+mod answer;
+mod house;
+
+mod administration;
+mod bad_input;
+mod decisions;
+mod history;
+mod manage;
+mod register;
