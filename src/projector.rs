@@ -6,10 +6,16 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use gatebook_events::envelope::{Envelope, Position};
 use gatebook_projections::read_model::{Projection, ProjectionError, ReadModel, Reader};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 
 use crate::log::{EventLog, Followed, LogError};
+
+/// How long a projection rests after each transaction, so that under load one transaction takes in many appends: it costs about
+/// as much as bringing in fifty events. Nobody waits for it: whoever asks for a position ends the rest.
+const REST: Duration = Duration::from_millis(20);
+/// Who brought in as many events at once is behind, and does not rest.
+const BEHIND: usize = 1024;
 
 /// How far a projection has come, and whether it goes on.
 #[derive(Debug, Clone, Default)]
@@ -25,6 +31,7 @@ pub struct Progress {
 pub struct Projector<P: Projection> {
     reader: Reader<P>,
     progress: watch::Receiver<Progress>,
+    asked: Arc<Notify>,
     task: AbortHandle,
 }
 
@@ -57,15 +64,17 @@ impl<P: Projection> Projector<P> {
     pub fn start(log: Arc<dyn EventLog>, model: ReadModel<P>) -> Self {
         let reader = model.reader();
         let (sender, progress) = watch::channel(Progress { position: model.position(), stopped: None });
+        let asked = Arc::new(Notify::new());
+        let waking = asked.clone();
         let following = tokio::spawn(async move {
-            let stopped: Arc<str> = match follow(log, model, &sender).await {
+            let stopped: Arc<str> = match follow(log, model, &sender, &waking).await {
                 Ok(()) => return,
                 Err(error) => Arc::from(chain_of(&error)),
             };
             tracing::error!(projection = P::NAME, version = P::VERSION, cause = %stopped, "the projection stopped and shows what it has");
             sender.send_modify(|progress| progress.stopped = Some(stopped));
         });
-        Self { reader, progress, task: following.abort_handle() }
+        Self { reader, progress, asked, task: following.abort_handle() }
     }
 
     /// The tables.
@@ -76,6 +85,9 @@ impl<P: Projection> Projector<P> {
     /// Waits until the tables show `position`. False if they do not within `bound`, or will not because the projection stopped.
     pub async fn reached(&self, position: Position, bound: Duration) -> bool {
         let mut progress = self.progress.clone();
+        if progress.borrow_and_update().position < position {
+            self.asked.notify_one();
+        }
         let arrived = progress.wait_for(|progress| progress.position >= position || progress.stopped.is_some());
         match tokio::time::timeout(bound, arrived).await {
             Ok(Ok(progress)) => progress.position >= position,
@@ -100,7 +112,12 @@ enum Stop {
     Thread,
 }
 
-async fn follow<P: Projection>(log: Arc<dyn EventLog>, model: ReadModel<P>, progress: &watch::Sender<Progress>) -> Result<(), Stop> {
+async fn follow<P: Projection>(
+    log: Arc<dyn EventLog>,
+    model: ReadModel<P>,
+    progress: &watch::Sender<Progress>,
+    asked: &Notify,
+) -> Result<(), Stop> {
     let mut following = log.follow(model.position());
     let mut model = Some(model);
     while let Some(followed) = following.next().await {
@@ -108,6 +125,7 @@ async fn follow<P: Projection>(log: Arc<dyn EventLog>, model: ReadModel<P>, prog
             Followed::Events(events) => events,
             Followed::CaughtUp(_) => continue,
         };
+        let behind = events.len() >= BEHIND;
         let Some(mut own) = model.take() else { return Err(Stop::Thread) };
         // SQLite blocks; the async threads must not.
         let (own, applied) =
@@ -117,6 +135,10 @@ async fn follow<P: Projection>(log: Arc<dyn EventLog>, model: ReadModel<P>, prog
         let position = applied?;
         model = own;
         progress.send_modify(|progress| progress.position = position);
+        if !behind {
+            // Rested, or asked for more than is shown; which of the two makes no difference.
+            let _ = tokio::time::timeout(REST, asked.notified()).await;
+        }
     }
     Ok(())
 }

@@ -101,6 +101,13 @@ pub(crate) fn read<T: serde::de::DeserializeOwned>(name: &str, version: u16, new
     }
 }
 
+/// Writes one shape. Most events are longer than what `serde_json` begins with, which would grow three times.
+pub(crate) fn write<T: serde::Serialize>(payload: &T) -> Result<String, serde_json::Error> {
+    let mut text = Vec::with_capacity(1024);
+    serde_json::to_writer(&mut text, payload)?;
+    String::from_utf8(text).map_err(serde::ser::Error::custom)
+}
+
 /// Declares an aggregate's events: `"stored.name" version => Payload`.
 macro_rules! stored {
     ($(#[$about:meta])* $events:ident { $($name:literal $version:literal => $payload:ident,)+ }) => {
@@ -122,7 +129,7 @@ macro_rules! stored {
             fn encode(&self) -> Result<String, $crate::codec::CodecError> {
                 let (name, version) = self.shape();
                 let encoded = match self {
-                    $(Self::$payload(payload) => serde_json::to_string(payload),)+
+                    $(Self::$payload(payload) => $crate::codec::write(payload),)+
                 };
                 encoded.map_err(|source| $crate::codec::CodecError::Malformed { name: name.to_owned(), version, source })
             }

@@ -4,7 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Visitor;
+use serde::{Deserialize, Deserializer, Serialize};
 use uuid::Uuid;
 
 use crate::envelope::StreamName;
@@ -15,7 +16,7 @@ const CLIENT_NAMESPACE: Uuid = Uuid::from_u128(0x6f0a_31c5_54a8_4d0e_9f7e_2a3b_6
 /// Who owns resource servers and registrations. Nothing crosses from one tenant to another.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct TenantId(Arc<str>);
+pub struct TenantId(#[serde(deserialize_with = "shared")] Arc<str>);
 
 impl TenantId {
     /// The tenant that a fresh instance has.
@@ -47,7 +48,7 @@ impl fmt::Display for TenantId {
 /// The public identifier of a client (RFC 6749 §2.2): one that Gatebook drew, or the URL of the client's own document.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct ClientId(Arc<str>);
+pub struct ClientId(#[serde(deserialize_with = "shared")] Arc<str>);
 
 impl ClientId {
     /// The longest identifier, in bytes; that of a metadata document's URL.
@@ -69,11 +70,8 @@ impl ClientId {
 
     /// The key of the client with this identifier: the UUID itself, or the version 5 UUID of any other text.
     pub fn key(&self) -> ClientKey {
-        match Uuid::try_parse(&self.0) {
-            // Only the canonical spelling is the client's own name; `{…}`, upper case or undashed text is another identifier.
-            Ok(uuid) if uuid.to_string() == *self.0 => ClientKey(uuid),
-            _ => ClientKey(Uuid::new_v5(&CLIENT_NAMESPACE, self.0.as_bytes())),
-        }
+        // Only the canonical spelling is the client's own name; `{…}`, upper case or undashed text is another identifier.
+        ClientKey(canonical(&self.0).unwrap_or_else(|| Uuid::new_v5(&CLIENT_NAMESPACE, self.0.as_bytes())))
     }
 
     /// The identifier as text.
@@ -191,9 +189,28 @@ impl fmt::Display for Stream {
 #[error("{0}")]
 pub struct InvalidName(pub &'static str);
 
+/// Reads a text into where it is shared from, at once: through a `String`, as serde would, is two allocations more.
+pub(crate) fn shared<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<str>, D::Error> {
+    struct Text;
+    impl Visitor<'_> for Text {
+        type Value = Arc<str>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a string")
+        }
+
+        fn visit_str<E>(self, text: &str) -> Result<Arc<str>, E> {
+            Ok(Arc::from(text))
+        }
+    }
+    deserializer.deserialize_str(Text)
+}
+
 /// A UUID in its canonical spelling only, so that a thing has one name.
 fn canonical(text: &str) -> Option<Uuid> {
-    Uuid::try_parse(text).ok().filter(|uuid| uuid.to_string() == text)
+    // Of the spellings that are read, only the one with hyphens has this length, and upper case is then all that can differ.
+    let spelt = text.len() == 36 && !text.bytes().any(|byte| byte.is_ascii_uppercase());
+    Uuid::try_parse(text).ok().filter(|_| spelt)
 }
 
 #[cfg(test)]
@@ -206,6 +223,14 @@ mod tests {
         let server = ResourceServerId(Uuid::from_u128(9));
         for stream in [Stream::Client(key), Stream::Registration(server, key), Stream::ResourceServer(server)] {
             assert_eq!(Stream::parse(&stream.name()), Ok(stream));
+        }
+        for text in [
+            "client-{00000000-0000-0000-0000-000000000007}",
+            "client-00000000000000000000000000000007",
+            "client-0000000A-0000-0000-0000-000000000007",
+            "client-urn:uuid:00000000-0000-0000-0000-000000000007",
+        ] {
+            assert!(Stream::parse(&StreamName(Arc::from(text))).is_err(), "{text}");
         }
         for text in ["", "client", "client-x", "registration-", "registration-a-b", "order-1"] {
             assert!(Stream::parse(&StreamName(Arc::from(text))).is_err(), "{text}");

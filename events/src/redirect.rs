@@ -42,7 +42,7 @@ const HOSTILE_SCHEMES: [&str; 18] = [
 /// Reading one back from storage trusts the text: rules get stricter, and a past fact must stay readable.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct RedirectUri(Arc<str>);
+pub struct RedirectUri(#[serde(deserialize_with = "crate::identity::shared")] Arc<str>);
 
 impl RedirectUri {
     /// Judges a text as sent. Whether a private-use scheme without a period is welcome is for the resource server's

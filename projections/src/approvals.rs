@@ -86,6 +86,13 @@ impl Projection for Approvals {
         }
         Ok(())
     }
+
+    fn apply_both(tx: &Transaction<'_>, first: &Envelope, second: &Envelope) -> Result<bool, ApplyError> {
+        match registration::admitted_at_once(first, second) {
+            Some(both) => apply::admitted_at_once(tx, first, both),
+            None => Ok(false),
+        }
+    }
 }
 
 /// Something that waits for an administrator.

@@ -16,6 +16,7 @@ use rusqlite::Transaction;
 
 use crate::cursor::Cursor;
 use crate::read_model::{ApplyError, Projection};
+use crate::registration;
 
 mod apply;
 mod list;
@@ -48,6 +49,13 @@ impl Projection for Directory {
             ) => {}
         }
         Ok(())
+    }
+
+    fn apply_both(tx: &Transaction<'_>, first: &Envelope, second: &Envelope) -> Result<bool, ApplyError> {
+        match registration::admitted_at_once(first, second) {
+            Some(both) => Ok(apply::admitted_at_once(tx, (first, second), both)?),
+            None => Ok(false),
+        }
     }
 }
 

@@ -4,10 +4,10 @@ use chrono::{DateTime, Utc};
 use gatebook_events::Aggregate;
 use gatebook_events::client::{self, ClientEvent};
 use gatebook_events::envelope::{Envelope, Meta};
-use gatebook_events::identity::{ClientKey, ResourceServerId};
-use gatebook_events::registration::{RegistrationEvent, Status};
+use gatebook_events::identity::{ClientKey, ResourceServerId, TenantId};
+use gatebook_events::registration::{Approved, Registration, RegistrationEvent, Requested, Status};
 use gatebook_events::resource_server::{self, RegistrationType, ResourceServerEvent};
-use rusqlite::{Transaction, named_params};
+use rusqlite::{Transaction, named_params, params};
 
 use crate::column::{At, ClientLife, Id, Json, ServerLife};
 use crate::read_model::ApplyError;
@@ -113,4 +113,27 @@ pub(super) fn registration(
         ":waits": waits,
     })?;
     Ok(())
+}
+
+/// False if there is a registration already. It never waits, so it comes without a `since`.
+pub(super) fn admitted_at_once(
+    tx: &Transaction<'_>,
+    first: &Envelope,
+    (server, key, requested, approved): (ResourceServerId, ClientKey, Requested, Approved),
+) -> Result<bool, ApplyError> {
+    const INSERT: &str = "INSERT INTO registrations (client_key, resource_server, tenant, registration_type, status, redirect_uris, \
+        asked_at, asked_via) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING";
+    let meta = serde_json::from_str::<Meta>(&first.event.meta).map_err(ApplyError::Meta)?;
+    let state = Registration::default().evolve(&RegistrationEvent::Requested(requested)).evolve(&RegistrationEvent::Approved(approved));
+    let added = tx.prepare_cached(INSERT)?.execute(params![
+        Id(key.0),
+        Id(server.0),
+        state.tenant.as_ref().map(TenantId::as_str),
+        state.registration_type.map(RegistrationType::as_str),
+        state.status.as_str(),
+        Json(&state.redirect_uris),
+        At(first.event.recorded_at),
+        meta.actor.via,
+    ])?;
+    Ok(added > 0)
 }

@@ -1,5 +1,6 @@
 //! What each event changes in the directory.
 
+use chrono::{DateTime, Utc};
 use gatebook_events::client::{self, ClientEvent, Registered};
 use gatebook_events::envelope::Envelope;
 use gatebook_events::identity::{ClientId, ClientKey, ResourceServerId, TenantId};
@@ -9,7 +10,7 @@ use gatebook_events::registration::{Registration, RegistrationEvent, Status};
 use gatebook_events::resource_server::{Modes, Policy, RegistrationType, ResourceServer, ResourceServerEvent};
 use gatebook_events::secret::KeptSecret;
 use gatebook_events::{Aggregate, registration as events};
-use rusqlite::{OptionalExtension, Row, Transaction, named_params};
+use rusqlite::{OptionalExtension, Row, Transaction, named_params, params};
 
 use super::text;
 use crate::column::{At, ClientLife, Id, Json, ServerLife, Word};
@@ -47,25 +48,25 @@ pub(super) fn client(tx: &Transaction<'_>, key: ClientKey, envelope: &Envelope, 
 fn client_registered(tx: &Transaction<'_>, key: ClientKey, at: At, registered: &Registered) -> rusqlite::Result<()> {
     const INSERT: &str = "INSERT OR REPLACE INTO clients (key, client_id, registration_type, life, home, issued_at, updated_at, \
         metadata, has_secret, secret_expires_at, name_key, family, search) \
-        VALUES (:key, :client_id, :type, :life, :home, :issued_at, :at, :metadata, :has_secret, :expires_at, :name_key, :family, :search)";
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
     let Registered { client_id, registration_type, metadata, .. } = registered;
     let life = ClientLife(client::Life::Registered);
     let name_key = text::name_key(client_id, metadata);
-    tx.prepare_cached(INSERT)?.execute(named_params! {
-        ":key": Id(key.0),
-        ":client_id": client_id.as_str(),
-        ":type": registration_type.as_str(),
-        ":life": life,
-        ":home": registered.home.as_ref().map(TenantId::as_str),
-        ":issued_at": At(registered.issued_at),
-        ":at": at,
-        ":metadata": Json(metadata),
-        ":has_secret": registered.secret.is_some(),
-        ":expires_at": expiry(registered.secret.as_ref()),
-        ":name_key": name_key,
-        ":family": text::family(client_id, *registration_type, metadata),
-        ":search": text::search(client_id, metadata),
-    })?;
+    tx.prepare_cached(INSERT)?.execute(params![
+        Id(key.0),
+        client_id.as_str(),
+        registration_type.as_str(),
+        life,
+        registered.home.as_ref().map(TenantId::as_str),
+        At(registered.issued_at),
+        at,
+        Json(metadata),
+        registered.secret.is_some(),
+        expiry(registered.secret.as_ref()),
+        name_key,
+        text::family(client_id, *registration_type, metadata),
+        text::search(client_id, metadata),
+    ])?;
     // The registration is another stream, and its events may have come before.
     tx.prepare_cached("UPDATE registrations SET client_life = ?2, name_key = ?3 WHERE client_key = ?1")?
         .execute((Id(key.0), life, name_key))
@@ -181,26 +182,50 @@ fn registration_requested(
     envelope: &Envelope,
     requested: &events::Requested,
 ) -> rusqlite::Result<()> {
+    let state = Registration::default().evolve(&RegistrationEvent::Requested(requested.clone()));
+    new_registration(tx, (server, key), &state, (envelope, envelope), None).map(drop)
+}
+
+/// False if there is a registration already.
+pub(super) fn admitted_at_once(
+    tx: &Transaction<'_>,
+    (first, second): (&Envelope, &Envelope),
+    (server, key, requested, approved): (ResourceServerId, ClientKey, events::Requested, events::Approved),
+) -> rusqlite::Result<bool> {
+    let note = approved.reason.clone();
+    let state = Registration::default().evolve(&RegistrationEvent::Requested(requested)).evolve(&RegistrationEvent::Approved(approved));
+    new_registration(tx, (server, key), &state, (first, second), Some((note, second.event.recorded_at)))
+}
+
+fn new_registration(
+    tx: &Transaction<'_>,
+    (server, key): (ResourceServerId, ClientKey),
+    state: &Registration,
+    (first, last): (&Envelope, &Envelope),
+    decision: Option<(Option<String>, DateTime<Utc>)>,
+) -> rusqlite::Result<bool> {
     // What is known of the client comes along; where nothing is yet, `client.registered` adds it.
     const INSERT: &str = "INSERT INTO registrations (client_key, resource_server, tenant, registration_type, status, redirect_uris, \
-        requested_at, updated_at, position, client_life, name_key) \
-        VALUES (:client_key, :resource_server, :tenant, :type, :status, :redirect_uris, :at, :at, :position, \
-        coalesce((SELECT life FROM clients WHERE key = :client_key), :no_life), \
-        coalesce((SELECT name_key FROM clients WHERE key = :client_key), ''))";
-    let state = Registration::default().evolve(&RegistrationEvent::Requested(requested.clone()));
-    tx.prepare_cached(INSERT)?
-        .execute(named_params! {
-            ":client_key": Id(key.0),
-            ":resource_server": Id(server.0),
-            ":tenant": requested.tenant.as_str(),
-            ":type": requested.registration_type.as_str(),
-            ":status": state.status.as_str(),
-            ":redirect_uris": Json(&state.redirect_uris),
-            ":at": At(envelope.event.recorded_at),
-            ":position": envelope.position.to_backend().cast_signed(),
-            ":no_life": ClientLife(client::Life::Unregistered),
-        })
-        .map(drop)
+        note, requested_at, decided_at, updated_at, position, client_life, name_key) \
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, \
+        coalesce((SELECT life FROM clients WHERE key = ?1), ?12), coalesce((SELECT name_key FROM clients WHERE key = ?1), '')) \
+        ON CONFLICT DO NOTHING";
+    let (note, decided_at) = decision.unzip();
+    let added = tx.prepare_cached(INSERT)?.execute(params![
+        Id(key.0),
+        Id(server.0),
+        state.tenant.as_ref().map(TenantId::as_str),
+        state.registration_type.map(RegistrationType::as_str),
+        state.status.as_str(),
+        Json(&state.redirect_uris),
+        note.flatten(),
+        At(first.event.recorded_at),
+        decided_at.map(At),
+        At(last.event.recorded_at),
+        last.position.to_backend().cast_signed(),
+        ClientLife(client::Life::Unregistered),
+    ])?;
+    Ok(added > 0)
 }
 
 pub(super) fn resource_server(

@@ -1,6 +1,7 @@
 //! What is kept of each event for the history.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use gatebook_events::client::ClientEvent;
 use gatebook_events::codec::{self, AnyEvent};
@@ -8,8 +9,9 @@ use gatebook_events::envelope::{Envelope, Meta};
 use gatebook_events::identity::{ClientId, ClientKey, ResourceServerId, Stream, TenantId};
 use gatebook_events::registration::RegistrationEvent;
 use gatebook_events::resource_server::ResourceServerEvent;
-use rusqlite::{Transaction, named_params};
+use rusqlite::{Transaction, params};
 use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
 
 use crate::column::{At, Id};
 use crate::read_model::ApplyError;
@@ -19,8 +21,7 @@ const KEPT_OUT: &str = "[kept out]";
 pub(super) fn apply(tx: &Transaction<'_>, envelope: &Envelope) -> Result<(), ApplyError> {
     const INSERT: &str = "INSERT INTO events (position, id, name, version, recorded_at, tenant, resource_server, client_key, actor_kind, \
         actor_id, actor_via, request_id, causation_id, origin, stream, data) \
-        VALUES (:position, :id, :name, :version, :recorded_at, :tenant, :resource_server, :client_key, :actor_kind, \
-        :actor_id, :actor_via, :request_id, :causation_id, :origin, :stream, :data)";
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
     let (stream, event) = codec::decode(envelope)?;
     let stored = &envelope.event;
     let meta: Meta = serde_json::from_str(&stored.meta).map_err(ApplyError::Meta)?;
@@ -33,24 +34,24 @@ pub(super) fn apply(tx: &Transaction<'_>, envelope: &Envelope) -> Result<(), App
     // The client of a metadata document belongs to no tenant: `queries` is where its events would be shown to the tenants
     // that have a registration of it.
     let tenant = meta.tenant.as_ref().or(about.tenant);
-    tx.prepare_cached(INSERT)?.execute(named_params! {
-        ":position": envelope.position.to_backend().cast_signed(),
-        ":id": Id(stored.id.0),
-        ":name": &*stored.name,
-        ":version": stored.version,
-        ":recorded_at": At(stored.recorded_at),
-        ":tenant": tenant.map(TenantId::as_str),
-        ":resource_server": resource_server.map(|id| Id(id.0)),
-        ":client_key": client_key.map(|key| Id(key.0)),
-        ":actor_kind": meta.actor.kind.as_str(),
-        ":actor_id": meta.actor.id,
-        ":actor_via": meta.actor.via,
-        ":request_id": meta.request_id,
-        ":causation_id": meta.causation_id.map(|id| Id(id.0)),
-        ":origin": meta.origin,
-        ":stream": envelope.stream.as_str(),
-        ":data": data,
-    })?;
+    tx.prepare_cached(INSERT)?.execute(params![
+        envelope.position.to_backend().cast_signed(),
+        Id(stored.id.0),
+        &*stored.name,
+        stored.version,
+        At(stored.recorded_at),
+        tenant.map(TenantId::as_str),
+        resource_server.map(|id| Id(id.0)),
+        client_key.map(|key| Id(key.0)),
+        meta.actor.kind.as_str(),
+        meta.actor.id,
+        meta.actor.via,
+        meta.request_id,
+        meta.causation_id.map(|id| Id(id.0)),
+        meta.origin,
+        envelope.stream.as_str(),
+        data,
+    ])?;
     Ok(())
 }
 
@@ -135,11 +136,21 @@ fn without_secrets(data: &str) -> Result<Cow<'_, str>, ApplyError> {
     if !data.contains("\"secret\"") && !data.contains("\"registration_token\"") {
         return Ok(Cow::Borrowed(data));
     }
-    let mut shown: Value = serde_json::from_str(data).map_err(ApplyError::Data)?;
-    for path in ["/secret/hash", "/registration_token"] {
-        if let Some(hash) = shown.pointer_mut(path) {
+    // Only the outermost members are looked at; the rest is passed on as it is written.
+    let mut shown: BTreeMap<Cow<'_, str>, Cow<'_, RawValue>> = serde_json::from_str(data).map_err(ApplyError::Data)?;
+    if let Some(token) = shown.get_mut("registration_token") {
+        *token = raw(&Value::from(KEPT_OUT))?;
+    }
+    if let Some(secret) = shown.get_mut("secret") {
+        let mut kept: Value = serde_json::from_str(secret.get()).map_err(ApplyError::Data)?;
+        if let Some(hash) = kept.get_mut("hash") {
             *hash = Value::from(KEPT_OUT);
         }
+        *secret = raw(&kept)?;
     }
-    Ok(Cow::Owned(shown.to_string()))
+    serde_json::to_string(&shown).map(Cow::Owned).map_err(ApplyError::Data)
+}
+
+fn raw(value: &Value) -> Result<Cow<'static, RawValue>, ApplyError> {
+    to_raw_value(value).map(Cow::Owned).map_err(ApplyError::Data)
 }

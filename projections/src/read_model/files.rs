@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use gatebook_events::envelope::Position;
 use rusqlite::Connection;
+use rusqlite::config::DbConfig;
 
 use super::{Kind, OpenError, Projection};
 
 /// How many prepared statements each connection keeps.
-pub(super) const STATEMENTS: usize = 128;
+const STATEMENTS: usize = 128;
 
 pub(super) fn path<P: Projection>(dir: &Path, kind: Kind) -> PathBuf {
     let ending = match kind {
@@ -75,20 +76,29 @@ fn schema(connection: &Connection) -> rusqlite::Result<Vec<Option<String>>> {
 }
 
 fn tune(connection: &Connection, kind: Kind) -> rusqlite::Result<()> {
-    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    keep_statements(connection)?;
     let durability = match kind {
         // A lost tail is applied again from the log, so that no commit has to wait for the disk.
         // A long log between checkpoints lets pages that change again and again be copied into the file once.
         Kind::Serving => {
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 16384; \
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 8192; \
              PRAGMA journal_size_limit = 67108864;"
         }
         // Worth nothing until it is finished, and synced then.
         Kind::Building => "PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF;",
     };
     connection.busy_timeout(Duration::from_secs(5))?;
+    // Before the first table; rows of events are long, and two of them to a page split more pages than they fill.
+    connection.execute_batch("PRAGMA page_size = 8192;")?;
     connection.execute_batch(durability)?;
     connection.execute_batch("PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY; PRAGMA foreign_keys = OFF;")
+}
+
+/// Statements are prepared once. Without the guarantee SQLite prepares most of them anew for each event's values, which costs
+/// more than running them.
+pub(super) fn keep_statements(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(drop)
 }
 
 /// Creates the file before `SQLite` does, which would let everybody read it. Its companions take over the mode.

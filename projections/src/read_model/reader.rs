@@ -10,7 +10,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags};
 
 use super::QueryError;
-use super::files::STATEMENTS;
+use super::files;
 
 /// The most idle connections that are kept for later queries. There may be more at once; they are closed after use.
 const MOST_IDLE: usize = 8;
@@ -91,7 +91,7 @@ impl Pool {
 
     fn connect(&self) -> Result<Connection, QueryError> {
         let connection = Connection::open_with_flags(&self.path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-        connection.set_prepared_statement_cache_capacity(STATEMENTS);
+        files::keep_statements(&connection)?;
         connection.busy_timeout(std::time::Duration::from_secs(5))?;
         connection.execute_batch("PRAGMA cache_size = -8192; PRAGMA mmap_size = 268435456; PRAGMA temp_store = MEMORY;")?;
         Ok(connection)

@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
-use crate::scene::{Folder, approved, at, of_client, of_registration, one_client, registered, stored};
+use crate::scene::{Folder, approved, at, of_client, of_registration, one_client, registered, requested, stored};
 use crate::{Approvals, Directory, History};
 
 fn position(number: u64) -> Position {
@@ -147,4 +147,28 @@ fn other_versions_go_and_other_projections_stay() {
     drop(ReadModel::<Directory>::open(folder.path()).unwrap());
     assert_eq!(ReadModel::<Directory>::remove_older_versions(folder.path()).unwrap().len(), 2);
     assert_eq!(folder.files(), ["directory@1.db", "directory@x.db", "history@1.db"]);
+}
+
+fn dumped<P: Projection>(batches: &[&[Envelope]]) -> Vec<String> {
+    let folder = Folder::new();
+    let mut model = ReadModel::<P>::open(folder.path()).unwrap();
+    for batch in batches {
+        model.apply(batch).unwrap();
+    }
+    model.dump().unwrap()
+}
+
+#[test]
+fn events_that_come_together_leave_what_they_leave_apart() {
+    let mut log = one_client();
+    // A second registration that is there already is not entered again, and one that comes before its client waits for it.
+    log.push(at(5, of_registration(1), &requested(1)));
+    log.push(at(6, of_registration(1), &approved()));
+    log.push(at(7, of_registration(2), &requested(2)));
+    log.push(at(8, of_registration(2), &approved()));
+    log.push(at(9, of_client(2), &registered(2, "Codex")));
+    let apart: Vec<&[Envelope]> = log.chunks(1).collect();
+    assert_eq!(dumped::<crate::Directory>(&[&log]), dumped::<crate::Directory>(&apart));
+    assert_eq!(dumped::<crate::Approvals>(&[&log]), dumped::<crate::Approvals>(&apart));
+    assert_eq!(dumped::<crate::History>(&[&log]), dumped::<crate::History>(&apart));
 }
