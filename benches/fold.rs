@@ -40,7 +40,8 @@ fn main() {
         let log = generate(&folder.path().join("log.db"), count).await;
         println!("{:<52} {:>12} {:>14}", "replay", "events/s", "CPU µs/event");
         report("read and verified", &*log, async |batch| drop(batch)).await;
-        in_memory(&*log).await;
+        in_memory(&*log, 1).await;
+        in_memory(&*log, 2).await;
         folded(&*log, 1).await;
         folded(&*log, 2).await;
         into::<Directory>(&*log, folder.path()).await;
@@ -157,23 +158,40 @@ async fn life_of_clients(log: Arc<SqliteLog>, count: usize) -> usize {
     appends
 }
 
-/// Decoding and folding alone, without the log.
-async fn in_memory(log: &dyn EventLog) {
-    const SOME: usize = 100_000;
-    let mut kept: Vec<Envelope> = Vec::new();
+/// Decoding and folding alone, without the log, on as many threads, each with its share of the streams.
+async fn in_memory(log: &dyn EventLog, threads: usize) {
+    const SOME: usize = 200_000;
+    let mut shares: Vec<Vec<Envelope>> = vec![Vec::new(); threads];
     let mut following = log.follow(Position::START);
-    while kept.len() < SOME
+    while shares.iter().map(Vec::len).sum::<usize>() < SOME
         && let Followed::Events(events) = following.next().await.unwrap().unwrap()
     {
-        kept.extend(events);
+        for envelope in events {
+            shares.get_mut(share_of(&envelope, threads)).unwrap().push(envelope);
+        }
     }
     let (started, cpu) = (Instant::now(), cpu());
-    let mut fold = Fold::default();
-    for envelope in &kept {
-        fold.take(envelope);
-    }
-    line("decoded and folded out of memory, on one thread", kept.len(), started.elapsed(), cpu_since(cpu));
-    drop(black_box(fold));
+    let fold = |share: &Vec<Envelope>| {
+        let mut fold = Fold::default();
+        for envelope in share {
+            fold.take(envelope);
+        }
+        fold
+    };
+    let folds: Vec<Fold> = std::thread::scope(|scope| {
+        let workers: Vec<_> = shares.iter().map(|share| scope.spawn(move || fold(share))).collect();
+        workers.into_iter().map(|worker| worker.join().unwrap()).collect()
+    });
+    let count = shares.iter().map(Vec::len).sum();
+    line(&format!("decoded and folded out of memory, on {threads} thread(s)"), count, started.elapsed(), cpu_since(cpu));
+    drop(black_box(folds));
+}
+
+/// Which of so many shares an event's stream belongs to.
+fn share_of(envelope: &Envelope, shares: usize) -> usize {
+    let mut hasher = DefaultHasher::new();
+    envelope.stream.hash(&mut hasher);
+    usize::try_from(hasher.finish() >> 32).unwrap() % shares
 }
 
 /// Everything from the file to the states, which are kept on as many threads, each with its share of the streams.
@@ -197,10 +215,7 @@ async fn folded(log: &dyn EventLog, threads: usize) {
     report(&label, log, async |batch| {
         let mut shares: Vec<Vec<Envelope>> = (0..threads).map(|_| Vec::with_capacity(batch.len())).collect();
         for envelope in batch {
-            let mut hasher = DefaultHasher::new();
-            envelope.stream.hash(&mut hasher);
-            let share = usize::try_from(hasher.finish() >> 32).unwrap() % threads;
-            shares.get_mut(share).unwrap().push(envelope);
+            shares.get_mut(share_of(&envelope, threads)).unwrap().push(envelope);
         }
         for (sender, share) in senders.iter().zip(shares) {
             sender.send(share).await.unwrap();
