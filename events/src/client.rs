@@ -11,9 +11,14 @@ use crate::{Aggregate, Rejection};
 mod command;
 mod decide;
 mod event;
+mod manifest;
 
 pub use command::{ClientCommand, Party};
-pub use event::{ClientEvent, Deleted, MetadataUpdated, Registered, RegistrationTokenRotated, SecretRevoked, SecretRotated};
+pub use event::{
+    ClientEvent, Deleted, ManifestRecovered, ManifestUnreachable, ManifestVersioned, ManifestWithdrawn, MetadataUpdated, Registered,
+    RegistrationTokenRotated, SecretRevoked, SecretRotated,
+};
+pub use manifest::{ContentHash, Difference, Document, Manifest, Version, Withdrawal, differences};
 
 /// The state of a client.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -32,6 +37,8 @@ pub enum Life {
     Unregistered,
     /// It exists.
     Registered,
+    /// It exists, and the document that describes it is gone. What that means is for each resource server's policy to say.
+    Withdrawn,
     /// It was deleted; its history stays and its identifier is never used again.
     Deleted,
 }
@@ -55,12 +62,18 @@ pub struct Profile {
     pub previous_secret: Option<(SecretHash, DateTime<Utc>)>,
     /// Its registration access token (RFC 7592 §3), while it has one.
     pub registration_token: Option<TokenHash>,
+    /// The document that it hosts; none for a client that is not described by one.
+    pub manifest: Option<Manifest>,
 }
 
 impl Client {
     /// The profile of a client that exists.
     pub fn registered(&self) -> Option<&Profile> {
-        self.profile.as_ref().filter(|_| self.life == Life::Registered)
+        self.profile.as_ref().filter(|_| self.exists())
+    }
+
+    fn exists(&self) -> bool {
+        matches!(self.life, Life::Registered | Life::Withdrawn)
     }
 }
 
@@ -87,10 +100,12 @@ impl Aggregate for Client {
                 secret: registered.secret.clone(),
                 previous_secret: None,
                 registration_token: registered.registration_token,
+                manifest: (registered.registration_type == RegistrationType::Cimd).then(Manifest::default),
             });
             return self;
         }
-        let Some(profile) = self.profile.as_mut().filter(|_| self.life == Life::Registered) else { return self };
+        let exists = self.exists();
+        let Some(profile) = self.profile.as_mut().filter(|_| exists) else { return self };
         match event {
             ClientEvent::Registered(_) => {}
             ClientEvent::MetadataUpdated(updated) => {
@@ -112,6 +127,25 @@ impl Aggregate for Client {
             }
             ClientEvent::SecretRevoked(_) => profile.previous_secret = None,
             ClientEvent::RegistrationTokenRotated(rotated) => profile.registration_token = Some(rotated.registration_token),
+            ClientEvent::ManifestVersioned(versioned) => {
+                profile.metadata = versioned.metadata.clone();
+                self.life = Life::Registered;
+                let manifest = profile.manifest.get_or_insert_default();
+                manifest.unreachable_since = None;
+                manifest.versions.push(Version {
+                    number: versioned.number,
+                    content_hash: versioned.content_hash.clone(),
+                    redirect_uris: versioned.metadata.redirect_uris.clone(),
+                });
+            }
+            ClientEvent::ManifestUnreachable(unreachable) => {
+                profile.manifest.get_or_insert_default().unreachable_since = Some(unreachable.since);
+            }
+            ClientEvent::ManifestRecovered(_) => {
+                self.life = Life::Registered;
+                profile.manifest.get_or_insert_default().unreachable_since = None;
+            }
+            ClientEvent::ManifestWithdrawn(_) => self.life = Life::Withdrawn,
             ClientEvent::Deleted(_) => {
                 self.life = Life::Deleted;
                 profile.secret = None;
@@ -123,5 +157,7 @@ impl Aggregate for Client {
     }
 }
 
+#[cfg(test)]
+mod manifest_tests;
 #[cfg(test)]
 mod tests;

@@ -148,6 +148,11 @@ impl RedirectUris {
         self.0.contains(uri)
     }
 
+    /// Those for which this holds.
+    pub fn filter(&self, holds: impl Fn(&RedirectUri) -> bool) -> Self {
+        Self(self.0.iter().filter(|uri| holds(uri)).cloned().collect())
+    }
+
     /// What is in this list and not in `other`.
     pub fn without(&self, other: &Self) -> Self {
         Self(self.0.iter().filter(|uri| !other.contains(uri)).cloned().collect())

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::client::ContentHash;
 use crate::identity::{ChangeId, ClientId, TenantId};
 use crate::redirect::RedirectUris;
 use crate::resource_server::RegistrationType;
@@ -15,7 +16,7 @@ mod event;
 pub use command::RegistrationCommand;
 pub use event::{
     Approved, Denied, RedirectsApproved, RedirectsNarrowed, RedirectsRejected, RedirectsStaged, RedirectsSuperseded, RegistrationEvent,
-    Reinstated, Requested, Restored, Revoked, Suspended,
+    Reinstated, Requested, Restored, Revoked, RolledBack, Suspended,
 };
 
 /// The state of a registration.
@@ -40,8 +41,10 @@ pub struct Registration {
     pub staged: Option<StagedChange>,
     /// The last change that was decided, and how: a second approval or rejection of it is no news.
     pub last_change: Option<(ChangeId, ChangeOutcome)>,
-    /// The URIs that the last rejected change would have added; the same wish is not staged again.
-    pub rejected: RedirectUris,
+    /// The last rejected change: the same wish is not staged again.
+    pub rejected: RejectedChange,
+    /// The wish that a roll-back overrode; it is not heard again until it differs.
+    pub overridden: Option<RedirectUris>,
 }
 
 /// Where a registration stands.
@@ -90,6 +93,33 @@ pub struct StagedChange {
     pub result: RedirectUris,
     /// Where the wish came from, such as `rfc7592` or `manifest`.
     pub origin: String,
+    /// The version of the client's document that wishes it, if it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manifest: Option<ManifestRef>,
+    /// When it serves if nobody objects; never, if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serves_at: Option<DateTime<Utc>>,
+}
+
+/// A version of the document that a client hosts, and the one that served when it came.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ManifestRef {
+    /// The version.
+    pub version: u32,
+    /// Names its bytes.
+    pub content_hash: ContentHash,
+    /// The version before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<u32>,
+}
+
+/// What is remembered of a change that an administrator rejected.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct RejectedChange {
+    /// What it would have added.
+    pub added: RedirectUris,
+    /// What would have served.
+    pub result: RedirectUris,
 }
 
 /// How a staged change ended.
@@ -147,12 +177,13 @@ impl Aggregate for Registration {
                 if let Some(change) = self.staged.take_if(|staged| staged.change_id == approved.change_id) {
                     self.redirect_uris = change.result;
                     self.last_change = Some((approved.change_id, ChangeOutcome::Approved));
-                    self.rejected = RedirectUris::default();
+                    self.rejected = RejectedChange::default();
+                    self.overridden = None;
                 }
             }
             RegistrationEvent::RedirectsRejected(rejected) => {
                 if let Some(change) = self.staged.take_if(|staged| staged.change_id == rejected.change_id) {
-                    self.rejected = change.added;
+                    self.rejected = RejectedChange { added: change.added, result: change.result };
                     self.last_change = Some((rejected.change_id, ChangeOutcome::Rejected));
                 }
             }
@@ -161,11 +192,21 @@ impl Aggregate for Registration {
                     self.last_change = Some((superseded.change_id, ChangeOutcome::Superseded));
                 }
             }
+            RegistrationEvent::RolledBack(rolled_back) => {
+                self.redirect_uris = rolled_back.redirect_uris.clone();
+                self.overridden = Some(rolled_back.overridden.clone());
+                self.rejected = RejectedChange::default();
+                if let Some(change) = self.staged.take() {
+                    self.last_change = Some((change.change_id, ChangeOutcome::Superseded));
+                }
+            }
             RegistrationEvent::RedirectsNarrowed(narrowed) => self.redirect_uris = self.redirect_uris.without(&narrowed.removed),
         }
         self
     }
 }
 
+#[cfg(test)]
+mod manifest_tests;
 #[cfg(test)]
 mod tests;

@@ -32,6 +32,10 @@ pub enum Rejection {
     WrongStatus { status: Status, attempted: &'static str },
     #[error("the change {asked} is not the one that waits")]
     StaleChange { asked: ChangeId, current: Option<ChangeId> },
+    #[error("the client is not described by a document of its own")]
+    NoDocument,
+    #[error("the document has no version {0}")]
+    NoSuchVersion(u32),
     #[error("no change of redirect URIs waits")]
     NothingStaged,
 }

@@ -17,7 +17,7 @@ mod presets;
 
 pub use command::ResourceServerCommand;
 pub use event::{Created, EffectOnExisting, ModesChanged, PolicyChanged, Renamed, ResourceServerEvent, Retired};
-pub use policy::{Admission, Admissions, OutsideRules, Policy, RedirectRule};
+pub use policy::{Admission, Admissions, Heard, Lane, OutsideRules, Policy, RedirectRule, WithdrawalRule};
 pub use presets::{Preset, presets};
 
 /// How a client came.

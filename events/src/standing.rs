@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::client;
 use crate::registration::Status;
-use crate::resource_server;
+use crate::resource_server::{self, WithdrawalRule};
 
 /// What the answer depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub struct Facts {
     pub resource_server: resource_server::Life,
     /// Whether the registration's type was switched off for existing registrations too.
     pub mode_suspended: bool,
+    /// What the resource server's policy makes of a document that was taken away.
+    pub on_withdrawal: WithdrawalRule,
 }
 
 /// Allow, deny or pending.
@@ -47,6 +49,8 @@ pub enum Reason {
     Revoked,
     /// The way in which it came was switched off.
     ModeSuspended,
+    /// The document that describes it was taken away.
+    ManifestWithdrawn,
     /// The client was deleted.
     ClientDeleted,
     /// The resource server was retired.
@@ -65,6 +69,7 @@ impl Reason {
             | Self::Suspended
             | Self::Revoked
             | Self::ModeSuspended
+            | Self::ManifestWithdrawn
             | Self::ClientDeleted
             | Self::ResourceServerRetired
             | Self::NotRegistered => Decision::Deny,
@@ -77,7 +82,7 @@ impl Reason {
             Self::Approved => "approved",
             Self::ApprovalPending => "pending",
             Self::Denied => "denied",
-            Self::Suspended | Self::ModeSuspended => "suspended",
+            Self::Suspended | Self::ModeSuspended | Self::ManifestWithdrawn => "suspended",
             Self::Revoked => "revoked",
             Self::ClientDeleted => "deleted",
             Self::ResourceServerRetired => "retired",
@@ -94,6 +99,7 @@ impl Reason {
             Self::Suspended => "suspended",
             Self::Revoked => "revoked",
             Self::ModeSuspended => "mode_suspended",
+            Self::ManifestWithdrawn => "manifest_withdrawn",
             Self::ClientDeleted => "client_deleted",
             Self::ResourceServerRetired => "resource_server_retired",
             Self::NotRegistered => "not_registered",
@@ -113,6 +119,7 @@ pub const fn standing(facts: Facts) -> Reason {
         Facts { registration: Status::Denied, .. } => Reason::Denied,
         Facts { registration: Status::Suspended, .. } => Reason::Suspended,
         Facts { mode_suspended: true, .. } => Reason::ModeSuspended,
+        Facts { client: client::Life::Withdrawn, on_withdrawal: WithdrawalRule::Suspend, .. } => Reason::ManifestWithdrawn,
         Facts { registration: Status::Pending, .. } => Reason::ApprovalPending,
         Facts { registration: Status::Approved, .. } => Reason::Approved,
     }

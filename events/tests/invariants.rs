@@ -6,17 +6,18 @@
 
 use chrono::{DateTime, TimeZone, Utc};
 use gatebook_events::Aggregate;
-use gatebook_events::client::{Client, ClientCommand, ClientEvent, Life, Party};
+use gatebook_events::client::{Client, ClientCommand, ClientEvent, ContentHash, Life, Party};
 use gatebook_events::codec::Stored;
 use gatebook_events::identity::{ChangeId, ClientId, TenantId};
 use gatebook_events::metadata::{ClientMetadata, GrantType, ResponseType};
 use gatebook_events::redirect::RedirectUris;
 use gatebook_events::registration::{
-    Approved, Denied, RedirectsApproved, RedirectsNarrowed, RedirectsRejected, RedirectsStaged, RedirectsSuperseded, Registration,
-    RegistrationCommand, RegistrationEvent, Reinstated, Requested, Restored, Revoked, StagedChange, Status, Suspended,
+    Approved, Denied, ManifestRef, RedirectsApproved, RedirectsNarrowed, RedirectsRejected, RedirectsStaged, RedirectsSuperseded,
+    Registration, RegistrationCommand, RegistrationEvent, Reinstated, Requested, Restored, Revoked, RolledBack, StagedChange, Status,
+    Suspended,
 };
 use gatebook_events::resource_server::{
-    self, Admission, Admissions, EffectOnExisting, Modes, OutsideRules, Policy, RedirectRule, RegistrationType, ResourceServer,
+    self, Admission, Admissions, EffectOnExisting, Heard, Modes, OutsideRules, Policy, RedirectRule, RegistrationType, ResourceServer,
     ResourceServerCommand, ResourceServerEvent,
 };
 use gatebook_events::secret::{KeptSecret, SecretHash, TokenHash};
@@ -95,16 +96,44 @@ fn registration_command() -> impl Strategy<Value = RegistrationCommand> {
     ]
 }
 
+/// What becomes of a client that hosts its own document: its versions are heard in any lane, and an administrator goes back.
+fn manifest_command() -> impl Strategy<Value = RegistrationCommand> {
+    use RegistrationCommand as Command;
+    let heard = || prop_oneof![Just(Heard::Staged), Just(Heard::Live), Just(Heard::Pinned), days().prop_map(Heard::Soak)];
+    let version = |version| ManifestRef { version, content_hash: ContentHash::of_digest([1; 32]), base: None };
+    prop_oneof![
+        6 => registration_command(),
+        6 => (uri_sets(), heard(), 1u32..5).prop_map(move |(claimed, heard, number)| Command::FollowManifest {
+            claimed,
+            heard,
+            change_id: change(0),
+            manifest: version(number),
+        }),
+        1 => days().prop_map(|at| Command::Ripen { at }),
+        1 => (1u32..5, uri_sets(), uri_sets(), reasons()).prop_map(|(version, redirect_uris, claimed, reason)| {
+            Command::RollBack { version, redirect_uris, claimed, reason }
+        }),
+    ]
+}
+
 /// Commands in the order in which they are asked. Every claim carries a change id of its own, as it does in life.
-fn registration_life() -> impl Strategy<Value = Vec<RegistrationCommand>> {
-    proptest::collection::vec(registration_command(), 0..40).prop_map(|mut commands| {
+fn in_order(commands: impl Strategy<Value = RegistrationCommand>) -> impl Strategy<Value = Vec<RegistrationCommand>> {
+    proptest::collection::vec(commands, 0..40).prop_map(|mut commands| {
         for (number, command) in (1u128..).zip(&mut commands) {
-            if let RegistrationCommand::ClaimRedirects { change_id, .. } = command {
+            if let RegistrationCommand::ClaimRedirects { change_id, .. } | RegistrationCommand::FollowManifest { change_id, .. } = command {
                 *change_id = change(number);
             }
         }
         commands
     })
+}
+
+fn registration_life() -> impl Strategy<Value = Vec<RegistrationCommand>> {
+    in_order(registration_command())
+}
+
+fn manifest_life() -> impl Strategy<Value = Vec<RegistrationCommand>> {
+    in_order(manifest_command())
 }
 
 fn any_registration_event() -> impl Strategy<Value = RegistrationEvent> {
@@ -124,8 +153,16 @@ fn any_registration_event() -> impl Strategy<Value = RegistrationEvent> {
         reasons().prop_map(|reason| Event::Revoked(Revoked { reason })),
         reasons().prop_map(|reason| Event::Restored(Restored { reason })),
         (id(), uri_sets(), uri_sets(), uri_sets()).prop_map(|(change_id, added, removed, result)| Event::RedirectsStaged(
-            RedirectsStaged { change: StagedChange { change_id, added, removed, result, origin: "rfc7592".to_owned() } }
+            RedirectsStaged {
+                change: StagedChange { change_id, added, removed, result, origin: "rfc7592".to_owned(), manifest: None, serves_at: None }
+            }
         )),
+        (uri_sets(), uri_sets(), reasons()).prop_map(|(redirect_uris, overridden, reason)| Event::RolledBack(RolledBack {
+            version: 1,
+            redirect_uris,
+            overridden,
+            reason
+        })),
         (id(), any::<bool>()).prop_map(|(change_id, by_policy)| Event::RedirectsApproved(RedirectsApproved { change_id, by_policy })),
         (id(), reasons()).prop_map(|(change_id, reason)| Event::RedirectsRejected(RedirectsRejected { change_id, reason })),
         (id(), proptest::option::of(id())).prop_map(|(change_id, by)| Event::RedirectsSuperseded(RedirectsSuperseded { change_id, by })),
@@ -145,7 +182,7 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn the_serving_set_changes_only_by_admission_by_approval_of_the_current_change_or_by_narrowing(commands in registration_life()) {
+    fn the_serving_set_changes_only_by_admission_approval_of_the_current_change_narrowing_or_rollback(commands in manifest_life()) {
         let mut state = Registration::default();
         for command in &commands {
             for event in state.decide(command).unwrap_or_default() {
@@ -162,7 +199,12 @@ proptest! {
                         let current = before.staged.clone().unwrap();
                         prop_assert_eq!(current.change_id, approved.change_id);
                         prop_assert!(is_part_of(&state.redirect_uris, &before.redirect_uris.with(&current.added)), "more than was staged");
-                        prop_assert!(is_part_of(&before.redirect_uris, &state.redirect_uris), "less than served before");
+                        let kept = before.redirect_uris.without(&current.removed);
+                        prop_assert!(is_part_of(&kept, &state.redirect_uris), "less than served before and was not said");
+                    }
+                    RegistrationEvent::RolledBack(_) => {
+                        let asked = matches!(command, RegistrationCommand::RollBack { .. });
+                        prop_assert!(asked, "nobody asked to go back");
                     }
                     RegistrationEvent::RedirectsNarrowed(_) => prop_assert!(is_part_of(&state.redirect_uris, &before.redirect_uris)),
                     other => prop_assert!(false, "{other:?} changed the serving set"),
@@ -201,7 +243,7 @@ proptest! {
     }
 
     #[test]
-    fn asking_the_same_twice_in_a_row_does_nothing_the_second_time(commands in registration_life()) {
+    fn asking_the_same_twice_in_a_row_does_nothing_the_second_time(commands in manifest_life()) {
         let mut state = Registration::default();
         for command in &commands {
             let Ok(events) = state.decide(command) else { continue };
@@ -253,7 +295,7 @@ proptest! {
     }
 
     #[test]
-    fn a_stale_change_id_changes_nothing(commands in registration_life(), asked in 1u128..30) {
+    fn a_stale_change_id_changes_nothing(commands in manifest_life(), asked in 1u128..30) {
         let mut state = Registration::default();
         for command in &commands {
             let events = state.decide(command).unwrap_or_default();
@@ -509,7 +551,10 @@ proptest! {
         for command in &commands {
             let Ok(events) = client.decide(command) else { continue };
             let by = match command {
-                ClientCommand::Register { .. } => None,
+                ClientCommand::Register { .. }
+                | ClientCommand::SeeDocument { .. }
+                | ClientCommand::MissDocument { .. }
+                | ClientCommand::LoseDocument { .. } => None,
                 ClientCommand::UpdateMetadata { by, .. }
                 | ClientCommand::RotateSecret { by, .. }
                 | ClientCommand::RevokeOldSecret { by }

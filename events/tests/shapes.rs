@@ -14,19 +14,22 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
-use gatebook_events::client::{ClientEvent, Deleted, MetadataUpdated, Registered, RegistrationTokenRotated, SecretRevoked, SecretRotated};
+use gatebook_events::client::{
+    ClientEvent, ContentHash, Deleted, Difference, ManifestRecovered, ManifestUnreachable, ManifestVersioned, ManifestWithdrawn,
+    MetadataUpdated, Registered, RegistrationTokenRotated, SecretRevoked, SecretRotated, Withdrawal,
+};
 use gatebook_events::codec::{CodecError, Stored};
 use gatebook_events::envelope::{Actor, ActorKind, EventId, Meta};
 use gatebook_events::identity::{ChangeId, ClientId, TenantId};
 use gatebook_events::metadata::{self, ClientMetadata, GrantType};
 use gatebook_events::redirect::{RedirectUris, WebUri};
 use gatebook_events::registration::{
-    Approved, Denied, RedirectsApproved, RedirectsNarrowed, RedirectsRejected, RedirectsStaged, RedirectsSuperseded, RegistrationEvent,
-    Reinstated, Requested, Restored, Revoked, StagedChange, Suspended,
+    Approved, Denied, ManifestRef, RedirectsApproved, RedirectsNarrowed, RedirectsRejected, RedirectsStaged, RedirectsSuperseded,
+    RegistrationEvent, Reinstated, Requested, Restored, Revoked, RolledBack, StagedChange, Suspended,
 };
 use gatebook_events::resource_server::{
-    Admission, Admissions, Created, EffectOnExisting, Modes, ModesChanged, OutsideRules, Policy, PolicyChanged, RedirectRule,
-    RegistrationType, Renamed, ResourceServerEvent, Retired,
+    Admission, Admissions, Created, EffectOnExisting, Lane, Modes, ModesChanged, OutsideRules, Policy, PolicyChanged, RedirectRule,
+    RegistrationType, Renamed, ResourceServerEvent, Retired, WithdrawalRule,
 };
 use gatebook_events::scope::Scope;
 use gatebook_events::secret::{KeptSecret, SecretHash, TokenHash};
@@ -354,6 +357,36 @@ fn client_samples() -> Vec<Sample> {
         sample(MINIMAL, &ClientEvent::SecretRotated(SecretRotated { secret: kept_secret(None), old_valid_until: None })),
         sample(FULL, &ClientEvent::SecretRevoked(SecretRevoked {})),
         sample(FULL, &ClientEvent::RegistrationTokenRotated(RegistrationTokenRotated { registration_token: TokenHash([0x0f; 32]) })),
+        sample(
+            FULL,
+            &ClientEvent::ManifestVersioned(ManifestVersioned {
+                number: 2,
+                content_hash: ContentHash::of_digest([0x5a; 32]),
+                document: r#"{"client_id":"https://app.example/client.json"}"#.into(),
+                metadata: minimal_metadata(),
+                differences: [Difference::RedirectsWidened, Difference::DisplayIdentity].into(),
+                warnings: vec!["logo_on_another_host".into()],
+                ignored: vec!["x_unknown".into()],
+            }),
+        ),
+        sample(
+            MINIMAL,
+            &ClientEvent::ManifestVersioned(ManifestVersioned {
+                number: 1,
+                content_hash: ContentHash::of_digest([0xa5; 32]),
+                document: "{}".into(),
+                metadata: minimal_metadata(),
+                differences: [].into(),
+                warnings: vec![],
+                ignored: vec![],
+            }),
+        ),
+        sample(
+            FULL,
+            &ClientEvent::ManifestUnreachable(ManifestUnreachable { since: time("2026-03-01T12:00:00Z"), failure: "timeout".into() }),
+        ),
+        sample(FULL, &ClientEvent::ManifestRecovered(ManifestRecovered {})),
+        sample(FULL, &ClientEvent::ManifestWithdrawn(ManifestWithdrawn { cause: Withdrawal::Gone, failure: "status_404".into() })),
         sample(FULL, &ClientEvent::Deleted(Deleted { reason: Some("unused for 30 days".to_owned()) })),
         sample(MINIMAL, &ClientEvent::Deleted(Deleted { reason: None })),
     ]
@@ -396,9 +429,29 @@ fn redirect_change_samples() -> Vec<Sample> {
         removed: uris(["https://old.example/cb"]),
         result: uris(["https://app.example/cb", "https://new.example/cb"]),
         origin: "rfc7592".to_owned(),
+        manifest: None,
+        serves_at: None,
+    };
+    let manifest = ManifestRef { version: 3, content_hash: ContentHash::of_digest([0x5a; 32]), base: Some(2) };
+    let of_a_document = StagedChange {
+        origin: "manifest".to_owned(),
+        manifest: Some(manifest),
+        serves_at: Some(time("2026-03-02T12:00:00Z")),
+        ..change.clone()
+    };
+    let rolled_back = |reason| {
+        Event::RolledBack(RolledBack {
+            version: 2,
+            redirect_uris: uris(["https://old.example/cb"]),
+            overridden: uris(["https://new.example/cb"]),
+            reason,
+        })
     };
     vec![
         sample(FULL, &Event::RedirectsStaged(RedirectsStaged { change })),
+        sample("manifest", &Event::RedirectsStaged(RedirectsStaged { change: of_a_document })),
+        sample(FULL, &rolled_back(Some("the new host is not theirs".to_owned()))),
+        sample(MINIMAL, &rolled_back(None)),
         sample(FULL, &Event::RedirectsApproved(RedirectsApproved { change_id, by_policy: true })),
         sample(FULL, &Event::RedirectsRejected(RedirectsRejected { change_id, reason: Some("not theirs".to_owned()) })),
         sample(MINIMAL, &Event::RedirectsRejected(RedirectsRejected { change_id, reason: None })),
@@ -425,7 +478,10 @@ fn resource_server_samples() -> Vec<Sample> {
         private_use_schemes: vec!["cursor".to_owned()],
         scope_ceiling: Scope::parse("mcp:read mcp:write").unwrap(),
         self_registered_grants: GrantType::ALL.to_vec(),
+        ..Policy::default()
     };
+    let of_documents =
+        || Policy { manifest_lane: Lane::Soak, soak_hours: 72, manifest_withdrawal: WithdrawalRule::Keep, ..Policy::default() };
     let named =
         |resource, policy| Created { tenant: tenant(), name: "Documents".to_owned(), resource, registration_modes: every_mode(), policy };
     vec![
@@ -443,6 +499,7 @@ fn resource_server_samples() -> Vec<Sample> {
         ),
         sample(FULL, &Event::PolicyChanged(PolicyChanged { policy: policy() })),
         sample(MINIMAL, &Event::PolicyChanged(PolicyChanged { policy: Policy::default() })),
+        sample("manifests", &Event::PolicyChanged(PolicyChanged { policy: of_documents() })),
         sample(FULL, &Event::Retired(Retired { reason: Some("replaced".to_owned()) })),
         sample(MINIMAL, &Event::Retired(Retired { reason: None })),
     ]

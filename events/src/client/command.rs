@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
+use super::manifest::{Document, Withdrawal};
 use crate::identity::{ClientId, TenantId};
 use crate::metadata::ClientMetadata;
 use crate::resource_server::RegistrationType;
@@ -60,6 +61,29 @@ pub enum ClientCommand {
         by: Party,
         /// The new one.
         registration_token: TokenHash,
+    },
+    /// Take note of its document, as it was just read. Enters the client where nobody knew it.
+    SeeDocument {
+        /// The document's URL.
+        client_id: ClientId,
+        /// What was read.
+        document: Box<Document>,
+        /// Now.
+        at: DateTime<Utc>,
+    },
+    /// Take note that its document could not be reached.
+    MissDocument {
+        /// When it was last read.
+        last_read: DateTime<Utc>,
+        /// What went wrong, as a name out of a closed list.
+        failure: Box<str>,
+    },
+    /// Take note that its document was taken away.
+    LoseDocument {
+        /// Why it counts as taken away.
+        cause: Withdrawal,
+        /// What went wrong, as a name out of a closed list.
+        failure: Box<str>,
     },
     /// End it (RFC 7592 §2.3).
     Delete {

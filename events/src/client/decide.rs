@@ -1,11 +1,21 @@
 //! When a client may change.
 
-use super::event::{Deleted, MetadataUpdated, Registered, RegistrationTokenRotated, SecretRevoked, SecretRotated};
+use chrono::{DateTime, Utc};
+
+use super::event::{
+    Deleted, ManifestRecovered, ManifestUnreachable, ManifestVersioned, ManifestWithdrawn, MetadataUpdated, Registered,
+    RegistrationTokenRotated, SecretRevoked, SecretRotated,
+};
+use super::manifest::{Document, Manifest, differences};
 use super::{Client, ClientCommand, ClientEvent as Event, Life, Party, Profile};
+use crate::identity::ClientId;
+use crate::resource_server::RegistrationType;
 use crate::{Aggregate, Rejection};
 
 pub(super) fn decide(client: &Client, command: &ClientCommand) -> Result<Vec<Event>, Rejection> {
-    use ClientCommand::{Delete, Register, RevokeOldSecret, RotateRegistrationToken, RotateSecret, UpdateMetadata};
+    use ClientCommand::{
+        Delete, LoseDocument, MissDocument, Register, RevokeOldSecret, RotateRegistrationToken, RotateSecret, SeeDocument, UpdateMetadata,
+    };
     if let Register { client_id, registration_type, home, metadata, secret, registration_token, ignored, at } = command {
         let registered = Event::Registered(Registered {
             client_id: client_id.clone(),
@@ -20,15 +30,18 @@ pub(super) fn decide(client: &Client, command: &ClientCommand) -> Result<Vec<Eve
         return match client.life {
             Life::Unregistered => Ok(vec![registered]),
             Life::Registered if Client::default().evolve(&registered) == *client => Ok(vec![]),
-            Life::Registered | Life::Deleted => Err(Rejection::AlreadyExists),
+            Life::Registered | Life::Withdrawn | Life::Deleted => Err(Rejection::AlreadyExists),
         };
+    }
+    if let SeeDocument { client_id, document, at } = command {
+        return see(client, client_id, document, *at);
     }
     if let (Life::Deleted, Delete { .. }) = (client.life, command) {
         return Ok(vec![]);
     }
     let profile = client.registered().ok_or(Rejection::NoSuchClient)?;
     match command {
-        Register { .. } => Err(Rejection::AlreadyExists),
+        Register { .. } | SeeDocument { .. } => Err(Rejection::AlreadyExists),
         UpdateMetadata { by, metadata, secret, ignored } => {
             may_touch(profile, by)?;
             let first_secret = secret.clone().filter(|_| metadata.needs_secret() && profile.secret.is_none());
@@ -59,6 +72,16 @@ pub(super) fn decide(client: &Client, command: &ClientCommand) -> Result<Vec<Eve
             }
             Ok(vec![Event::RegistrationTokenRotated(RegistrationTokenRotated { registration_token: *registration_token })])
         }
+        MissDocument { .. } | LoseDocument { .. } if profile.manifest.is_none() => Err(Rejection::NoDocument),
+        MissDocument { last_read, failure } => {
+            let known = client.life == Life::Withdrawn || profile.manifest.as_ref().is_some_and(|known| known.unreachable_since.is_some());
+            let unreachable = Event::ManifestUnreachable(ManifestUnreachable { since: *last_read, failure: failure.clone() });
+            Ok(if known { vec![] } else { vec![unreachable] })
+        }
+        LoseDocument { .. } if client.life == Life::Withdrawn => Ok(vec![]),
+        LoseDocument { cause, failure } => {
+            Ok(vec![Event::ManifestWithdrawn(ManifestWithdrawn { cause: *cause, failure: failure.clone() })])
+        }
         Delete { by, reason } => {
             may_touch(profile, by)?;
             Ok(vec![Event::Deleted(Deleted { reason: reason.clone() })])
@@ -71,5 +94,51 @@ fn may_touch(profile: &Profile, by: &Party) -> Result<(), Rejection> {
     match by {
         Party::Admin(tenant) if profile.home.as_ref() != Some(tenant) => Err(Rejection::NotHome),
         Party::Admin(_) | Party::Holder | Party::System => Ok(()),
+    }
+}
+
+/// A document that was read: the client's first, another than before, or the same as before, which is news only after trouble.
+fn see(client: &Client, client_id: &ClientId, document: &Document, at: DateTime<Utc>) -> Result<Vec<Event>, Rejection> {
+    let versioned = |number, differences| {
+        Event::ManifestVersioned(ManifestVersioned {
+            number,
+            content_hash: document.content_hash.clone(),
+            document: document.text.clone(),
+            metadata: document.metadata.clone(),
+            differences,
+            warnings: document.warnings.clone(),
+            ignored: document.ignored.clone(),
+        })
+    };
+    if client.life == Life::Unregistered {
+        let registered = Event::Registered(Registered {
+            client_id: client_id.clone(),
+            registration_type: RegistrationType::Cimd,
+            home: None,
+            issued_at: at,
+            metadata: document.metadata.clone(),
+            secret: None,
+            registration_token: None,
+            ignored: vec![],
+        });
+        return Ok(vec![registered, versioned(1, [].into())]);
+    }
+    let profile = client.registered().ok_or(Rejection::NoSuchClient)?;
+    let manifest: &Manifest = profile.manifest.as_ref().ok_or(Rejection::NoDocument)?;
+    let in_trouble = client.life == Life::Withdrawn || manifest.unreachable_since.is_some();
+    match manifest.current() {
+        Some(current) if current.content_hash == document.content_hash => {
+            Ok(if in_trouble { vec![Event::ManifestRecovered(ManifestRecovered {})] } else { vec![] })
+        }
+        current => {
+            let number = current.map_or(1, |current| current.number + 1);
+            let differences = current.map_or_else(Default::default, |_| differences(&profile.metadata, &document.metadata));
+            let mut events = Vec::new();
+            if in_trouble {
+                events.push(Event::ManifestRecovered(ManifestRecovered {}));
+            }
+            events.push(versioned(number, differences));
+            Ok(events)
+        }
     }
 }

@@ -1,8 +1,11 @@
 //! What can have happened to a client.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::manifest::{ContentHash, Difference, Withdrawal};
 use crate::codec::stored;
 use crate::identity::{ClientId, TenantId};
 use crate::metadata::ClientMetadata;
@@ -17,6 +20,10 @@ stored! {
         "client.secret_rotated" 1 => SecretRotated,
         "client.secret_revoked" 1 => SecretRevoked,
         "client.registration_token_rotated" 1 => RegistrationTokenRotated,
+        "client.manifest_versioned" 1 => ManifestVersioned,
+        "client.manifest_unreachable" 1 => ManifestUnreachable,
+        "client.manifest_recovered" 1 => ManifestRecovered,
+        "client.manifest_withdrawn" 1 => ManifestWithdrawn,
         "client.deleted" 1 => Deleted,
     }
 }
@@ -78,6 +85,50 @@ pub struct SecretRevoked {}
 pub struct RegistrationTokenRotated {
     /// The new one.
     pub registration_token: TokenHash,
+}
+
+/// Its document was seen for the first time, or differs from the version before.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ManifestVersioned {
+    /// Counted from 1.
+    pub number: u32,
+    /// Names the bytes.
+    pub content_hash: ContentHash,
+    /// The bytes.
+    pub document: Box<str>,
+    /// What they say, after every default.
+    pub metadata: ClientMetadata,
+    /// In what it differs from the version before; empty for the first.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub differences: BTreeSet<Difference>,
+    /// What was passed over or put right in it, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Box<str>>,
+    /// The names of members that mean nothing here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ignored: Vec<Box<str>>,
+}
+
+/// Its document cannot be reached any more; the last one that was read serves for a time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ManifestUnreachable {
+    /// Since when nobody has read it.
+    pub since: DateTime<Utc>,
+    /// What went wrong, as a name out of a closed list.
+    pub failure: Box<str>,
+}
+
+/// Its document is there again, as it was.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ManifestRecovered {}
+
+/// Its document was taken away.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ManifestWithdrawn {
+    /// Why it counts as taken away.
+    pub cause: Withdrawal,
+    /// What went wrong, as a name out of a closed list.
+    pub failure: Box<str>,
 }
 
 /// It ended: identifier, secret and tokens are void.

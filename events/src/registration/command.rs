@@ -2,9 +2,10 @@
 
 use chrono::{DateTime, Utc};
 
+use super::ManifestRef;
 use crate::identity::{ChangeId, ClientId, TenantId};
 use crate::redirect::RedirectUris;
-use crate::resource_server::{Admission, RegistrationType};
+use crate::resource_server::{Admission, Heard, RegistrationType};
 
 /// What can be asked of a registration.
 #[derive(Debug, Clone)]
@@ -67,6 +68,33 @@ pub enum RegistrationCommand {
         change_id: ChangeId,
         /// Where the wish comes from.
         origin: String,
+    },
+    /// Hear the newest version of the document that the client hosts.
+    FollowManifest {
+        /// What it claims, as far as the resource server's rules welcome it.
+        claimed: RedirectUris,
+        /// How it is heard.
+        heard: Heard,
+        /// The id of the change, should one be staged.
+        change_id: ChangeId,
+        /// Which version.
+        manifest: ManifestRef,
+    },
+    /// Let a change serve whose time has come, to which nobody objected.
+    Ripen {
+        /// Now.
+        at: DateTime<Utc>,
+    },
+    /// Let the redirect URIs of an earlier version of the client's document serve again.
+    RollBack {
+        /// That version.
+        version: u32,
+        /// What it claims.
+        redirect_uris: RedirectUris,
+        /// What the newest version claims.
+        claimed: RedirectUris,
+        /// Why.
+        reason: Option<String>,
     },
     /// Let the change that waits serve.
     ApproveRedirects {

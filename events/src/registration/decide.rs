@@ -2,13 +2,15 @@
 
 use super::event::{
     Approved, Denied, RedirectsApproved, RedirectsNarrowed, RedirectsRejected, RedirectsStaged, RedirectsSuperseded, Reinstated, Requested,
-    Restored, Revoked, Suspended,
+    Restored, Revoked, RolledBack, Suspended,
 };
-use super::{ChangeOutcome, Registration, RegistrationCommand as Command, RegistrationEvent as Event, StagedChange, Status};
+use super::{ChangeOutcome, ManifestRef, Registration, RegistrationCommand as Command, RegistrationEvent as Event, StagedChange, Status};
+use chrono::{DateTime, Utc};
+
 use crate::Rejection;
 use crate::identity::ChangeId;
 use crate::redirect::RedirectUris;
-use crate::resource_server::Admission;
+use crate::resource_server::{Admission, Heard};
 
 #[expect(clippy::match_same_arms, reason = "one command a paragraph, one rule an arm")]
 pub(super) fn decide(registration: &Registration, command: &Command) -> Result<Vec<Event>, Rejection> {
@@ -50,7 +52,26 @@ pub(super) fn decide(registration: &Registration, command: &Command) -> Result<V
         (Status::Denied | Status::Revoked, Command::ClaimRedirects { claimed, .. }) => Ok(withdraw(registration, claimed)),
         (Status::Pending, Command::ClaimRedirects { claimed, .. }) => Ok(ask_differently(registration, claimed)),
         (Status::Approved | Status::Suspended, Command::ClaimRedirects { claimed, admission, change_id, origin }) => {
-            Ok(claim(registration, claimed, *admission, *change_id, origin))
+            let heard = Heard::from(*admission);
+            Ok(claim(registration, &Wish { claimed, heard, change_id: *change_id, origin, manifest: None }))
+        }
+
+        (_, Command::FollowManifest { claimed, heard, change_id, manifest }) => {
+            Ok(follow(registration, &Wish { claimed, heard: *heard, change_id: *change_id, origin: "manifest", manifest: Some(manifest) }))
+        }
+        (_, Command::Ripen { at }) => Ok(ripen(registration, *at)),
+        (Status::Pending | Status::Denied | Status::Revoked, Command::RollBack { .. }) => wrong("rolled back"),
+        (Status::Approved | Status::Suspended, Command::RollBack { version, redirect_uris, claimed, reason }) => {
+            let held = registration.overridden.as_ref().is_some_and(|overridden| overridden.same_set(claimed));
+            if registration.staged.is_none() && held && registration.redirect_uris.same_set(redirect_uris) {
+                return Ok(vec![]);
+            }
+            Ok(vec![Event::RolledBack(RolledBack {
+                version: *version,
+                redirect_uris: redirect_uris.clone(),
+                overridden: claimed.clone(),
+                reason: reason.clone(),
+            })])
         }
 
         (_, Command::ApproveRedirects { change_id }) => Ok(settle(registration, *change_id, ChangeOutcome::Approved)?
@@ -106,36 +127,78 @@ fn withdraw(registration: &Registration, claimed: &RedirectUris) -> Vec<Event> {
     events
 }
 
+/// Where a wish for other redirect URIs comes from.
+struct Wish<'a> {
+    claimed: &'a RedirectUris,
+    heard: Heard,
+    change_id: ChangeId,
+    origin: &'a str,
+    manifest: Option<&'a ManifestRef>,
+}
+
 /// Narrowing serves at once, widening waits, and a newer or reverted wish supersedes the one that waits.
-fn claim(registration: &Registration, claimed: &RedirectUris, admission: Admission, change_id: ChangeId, origin: &str) -> Vec<Event> {
-    let serving = &registration.redirect_uris;
+fn claim(registration: &Registration, wish: &Wish<'_>) -> Vec<Event> {
+    let (claimed, serving) = (wish.claimed, &registration.redirect_uris);
     let (added, removed) = (claimed.without(serving), serving.without(claimed));
     let mut events = Vec::new();
-    if !removed.is_empty() {
+    // Where all of a wish waits, what it takes away is a part of the change.
+    let wanted = if wish.heard == Heard::Pinned { !added.is_empty() || !removed.is_empty() } else { !added.is_empty() };
+    if !removed.is_empty() && wish.heard != Heard::Pinned {
         events.push(Event::RedirectsNarrowed(RedirectsNarrowed { removed: removed.clone() }));
     }
     let waiting = registration.staged.as_ref();
     if let Some(same) = waiting.filter(|staged| staged.added.same_set(&added) && staged.result.same_set(claimed)) {
         // The rules may have changed while it waited.
-        if admission == Admission::Auto {
+        if wish.heard == Heard::Live {
             events.push(Event::RedirectsApproved(RedirectsApproved { change_id: same.change_id, by_policy: true }));
         }
         return events;
     }
-    let unwanted = added.is_empty() || admission == Admission::Review && added.same_set(&registration.rejected);
+    let same_addition = !added.is_empty() && added.same_set(&registration.rejected.added);
+    let same_wish = wish.heard == Heard::Pinned && claimed.same_set(&registration.rejected.result);
+    let wanted = wanted && (wish.heard == Heard::Live || !(same_addition || same_wish));
     if let Some(staged) = waiting {
-        let by = (!unwanted).then_some(change_id);
+        let by = wanted.then_some(wish.change_id);
         events.push(Event::RedirectsSuperseded(RedirectsSuperseded { change_id: staged.change_id, by }));
     }
-    if unwanted {
+    if !wanted {
         return events;
     }
-    let change = StagedChange { change_id, added, removed, result: claimed.clone(), origin: origin.to_owned() };
+    let change = StagedChange {
+        change_id: wish.change_id,
+        added,
+        removed,
+        result: claimed.clone(),
+        origin: wish.origin.to_owned(),
+        manifest: wish.manifest.cloned(),
+        serves_at: if let Heard::Soak(serves_at) = wish.heard { Some(serves_at) } else { None },
+    };
     events.push(Event::RedirectsStaged(RedirectsStaged { change }));
-    if admission == Admission::Auto {
-        events.push(Event::RedirectsApproved(RedirectsApproved { change_id, by_policy: true }));
+    if wish.heard == Heard::Live {
+        events.push(Event::RedirectsApproved(RedirectsApproved { change_id: wish.change_id, by_policy: true }));
     }
     events
+}
+
+/// A document's newest version, heard wherever the registration stands.
+fn follow(registration: &Registration, wish: &Wish<'_>) -> Vec<Event> {
+    if registration.overridden.as_ref().is_some_and(|overridden| overridden.same_set(wish.claimed)) {
+        return vec![];
+    }
+    match (registration.status, wish.heard) {
+        (Status::Denied | Status::Revoked, Heard::Staged | Heard::Live | Heard::Soak(_)) => withdraw(registration, wish.claimed),
+        (Status::None | Status::Denied | Status::Revoked, _) => vec![],
+        (Status::Pending, _) => ask_differently(registration, wish.claimed),
+        (Status::Approved | Status::Suspended, _) => claim(registration, wish),
+    }
+}
+
+/// A change whose time has come serves where the client may act, or could again.
+fn ripen(registration: &Registration, at: DateTime<Utc>) -> Vec<Event> {
+    let ripe = registration.staged.as_ref().filter(|staged| staged.serves_at.is_some_and(|serves_at| serves_at <= at));
+    let open = matches!(registration.status, Status::Approved | Status::Suspended);
+    let approved = |staged: &StagedChange| Event::RedirectsApproved(RedirectsApproved { change_id: staged.change_id, by_policy: true });
+    ripe.filter(|_| open).map(approved).into_iter().collect()
 }
 
 /// The change to settle; none where it was settled in the same way before.

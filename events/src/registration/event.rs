@@ -24,6 +24,7 @@ stored! {
         "registration.redirects_rejected" 1 => RedirectsRejected,
         "registration.redirects_superseded" 1 => RedirectsSuperseded,
         "registration.redirects_narrowed" 1 => RedirectsNarrowed,
+        "registration.rolled_back" 1 => RolledBack,
     }
 }
 
@@ -119,4 +120,19 @@ pub struct RedirectsSuperseded {
 pub struct RedirectsNarrowed {
     /// Which ones.
     pub removed: RedirectUris,
+}
+
+/// An administrator let the redirect URIs of an earlier version of the client's document serve again. A change that waited
+/// waits no longer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RolledBack {
+    /// That version.
+    pub version: u32,
+    /// What serves now.
+    pub redirect_uris: RedirectUris,
+    /// What the document claims in its newest version; not heard again until it differs.
+    pub overridden: RedirectUris,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }

@@ -134,7 +134,8 @@ fn restored() -> Event {
 }
 
 fn staged(id: u128, added: RedirectUris, removed: RedirectUris, result: RedirectUris) -> Event {
-    let change = StagedChange { change_id: change(id), added, removed, result, origin: "manifest".to_owned() };
+    let change =
+        StagedChange { change_id: change(id), added, removed, result, origin: "manifest".to_owned(), manifest: None, serves_at: None };
     Event::RedirectsStaged(RedirectsStaged { change })
 }
 
@@ -506,6 +507,7 @@ fn a_change_goes_on_waiting_through_a_revocation_while_the_client_still_wants_al
 
 #[test]
 fn standing_names_what_ends_everything_first() {
+    use crate::resource_server::WithdrawalRule;
     use crate::standing::{Decision, Facts, Reason, standing};
     use crate::{client, resource_server};
     let good = Facts {
@@ -513,12 +515,16 @@ fn standing_names_what_ends_everything_first() {
         registration: Status::Approved,
         resource_server: resource_server::Life::Active,
         mode_suspended: false,
+        on_withdrawal: WithdrawalRule::Suspend,
     };
     let table = [
         (good, Reason::Approved, Decision::Allow),
         (Facts { registration: Status::Pending, ..good }, Reason::ApprovalPending, Decision::Pending),
         (Facts { registration: Status::Pending, mode_suspended: true, ..good }, Reason::ModeSuspended, Decision::Deny),
         (Facts { mode_suspended: true, ..good }, Reason::ModeSuspended, Decision::Deny),
+        (Facts { client: client::Life::Withdrawn, ..good }, Reason::ManifestWithdrawn, Decision::Deny),
+        (Facts { client: client::Life::Withdrawn, registration: Status::Pending, ..good }, Reason::ManifestWithdrawn, Decision::Deny),
+        (Facts { client: client::Life::Withdrawn, on_withdrawal: WithdrawalRule::Keep, ..good }, Reason::Approved, Decision::Allow),
         (Facts { registration: Status::Suspended, mode_suspended: true, ..good }, Reason::Suspended, Decision::Deny),
         (Facts { registration: Status::Denied, ..good }, Reason::Denied, Decision::Deny),
         (Facts { registration: Status::Revoked, ..good }, Reason::Revoked, Decision::Deny),

@@ -1,5 +1,6 @@
 //! The rules by which a resource server admits clients.
 
+use chrono::{DateTime, Duration, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::RegistrationType;
@@ -25,9 +26,30 @@ pub struct Policy {
     /// The most scope that a client is registered with; a client that asks for none gets all of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scope_ceiling: Option<Scope>,
+    /// What becomes of a change of redirect URIs in a document that a client hosts.
+    #[serde(skip_serializing_if = "is_default")]
+    pub manifest_lane: Lane,
+    /// In the lane `soak`: after how many hours a change serves to which nobody objected.
+    #[serde(skip_serializing_if = "is_a_day")]
+    pub soak_hours: u16,
+    /// What becomes of a registration whose client's document was taken away.
+    #[serde(skip_serializing_if = "is_default")]
+    pub manifest_withdrawal: WithdrawalRule,
     /// The grants that a client which nobody vouches for may have. Without `client_credentials` by default: a client that
     /// registers itself would otherwise be let in without any user having agreed.
     pub self_registered_grants: Vec<GrantType>,
+}
+
+/// In hours.
+const A_DAY: u16 = 24;
+
+/// A member that came after the first stored policies is written only where it says something that they did not mean.
+fn is_default<T: Default + PartialEq>(member: &T) -> bool {
+    *member == T::default()
+}
+
+fn is_a_day(hours: &u16) -> bool {
+    *hours == A_DAY
 }
 
 impl Default for Policy {
@@ -39,6 +61,9 @@ impl Default for Policy {
             outside_rules: OutsideRules::default(),
             private_use_schemes: vec!["cursor".to_owned()],
             scope_ceiling: None,
+            manifest_lane: Lane::default(),
+            soak_hours: A_DAY,
+            manifest_withdrawal: WithdrawalRule::default(),
             self_registered_grants: vec![GrantType::AuthorizationCode, GrantType::RefreshToken, GrantType::DeviceCode],
         }
     }
@@ -56,6 +81,9 @@ impl Policy {
         }
         if !self.private_use_schemes.iter().all(is_scheme) {
             return Err("policy has a private_use_schemes entry that is not a scheme in lower case");
+        }
+        if self.soak_hours == 0 || self.soak_hours > 24 * 90 {
+            return Err("policy has soak_hours that are not between 1 and 2160; the lane without a wait is live");
         }
         if self.self_registered_grants.is_empty() {
             return Err("policy leaves no self_registered_grants; take dcr and cimd out of registration_modes instead");
@@ -112,24 +140,46 @@ impl Policy {
         Ok(metadata)
     }
 
+    /// The redirect URIs that a document may claim here, and how a change to them is heard. What the rules refuse is left out:
+    /// the rest of the document's wish is heard. What they want reviewed waits in every lane.
+    pub fn hear(&self, claimed: &RedirectUris, at: DateTime<Utc>) -> (RedirectUris, Heard) {
+        let welcome = claimed.filter(|uri| self.judge_one(uri).is_ok());
+        let review = welcome.iter().any(|uri| self.judge_one(uri) == Ok(Admission::Review));
+        let heard = match self.manifest_lane {
+            Lane::Pinned => Heard::Pinned,
+            Lane::Live | Lane::Soak if review => Heard::Staged,
+            Lane::Staged => Heard::Staged,
+            Lane::Live => Heard::Live,
+            Lane::Soak => Heard::Soak(at + Duration::hours(self.soak_hours.into())),
+        };
+        (welcome, heard)
+    }
+
     /// Whether these redirect URIs are welcome at once, after a review, or not at all.
     pub fn judge(&self, uris: &RedirectUris) -> Result<Admission, Rejection> {
         let mut admission = Admission::Auto;
         for uri in uris {
-            if let Some(scheme) = uri.private_use_scheme()
-                && !scheme.contains('.')
-                && !self.private_use_schemes.contains(&scheme)
-            {
-                return Err(Rejection::SchemeNotListed(uri.to_string()));
-            }
-            if !self.redirect_rules.is_empty() && !self.redirect_rules.iter().any(|rule| rule.expects(uri)) {
-                match self.outside_rules {
-                    OutsideRules::Refuse => return Err(Rejection::RedirectOutsideRules(uri.to_string())),
-                    OutsideRules::Review => admission = Admission::Review,
-                }
+            if self.judge_one(uri)? == Admission::Review {
+                admission = Admission::Review;
             }
         }
         Ok(admission)
+    }
+
+    fn judge_one(&self, uri: &RedirectUri) -> Result<Admission, Rejection> {
+        if let Some(scheme) = uri.private_use_scheme()
+            && !scheme.contains('.')
+            && !self.private_use_schemes.contains(&scheme)
+        {
+            return Err(Rejection::SchemeNotListed(uri.to_string()));
+        }
+        if self.redirect_rules.is_empty() || self.redirect_rules.iter().any(|rule| rule.expects(uri)) {
+            return Ok(Admission::Auto);
+        }
+        match self.outside_rules {
+            OutsideRules::Refuse => Err(Rejection::RedirectOutsideRules(uri.to_string())),
+            OutsideRules::Review => Ok(Admission::Review),
+        }
     }
 }
 
@@ -165,6 +215,55 @@ pub enum Admission {
     Auto,
     /// Waits for an administrator.
     Review,
+}
+
+/// What becomes of a change of redirect URIs in a document that a client hosts. What a document no longer claims stops serving
+/// at once in every lane but `pinned`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Lane {
+    /// It waits for an administrator.
+    #[default]
+    Staged,
+    /// It serves at once.
+    Live,
+    /// It serves after some hours, unless an administrator objects before.
+    Soak,
+    /// Nothing changes, not even what is no longer claimed, until an administrator says so.
+    Pinned,
+}
+
+/// How a client's wish for other redirect URIs is heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Heard {
+    /// What it adds waits for an administrator.
+    Staged,
+    /// What it adds serves at once.
+    Live,
+    /// What it adds serves at this time, unless an administrator objects before.
+    Soak(DateTime<Utc>),
+    /// All of it waits for an administrator, what it takes away too.
+    Pinned,
+}
+
+impl From<Admission> for Heard {
+    fn from(admission: Admission) -> Self {
+        match admission {
+            Admission::Auto => Self::Live,
+            Admission::Review => Self::Staged,
+        }
+    }
+}
+
+/// What becomes of a registration whose client's document was taken away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WithdrawalRule {
+    /// It stands suspended until the document is back.
+    #[default]
+    Suspend,
+    /// It stands as it stood.
+    Keep,
 }
 
 /// What becomes of a registration with a redirect URI that no rule expects.
