@@ -102,7 +102,7 @@ pub struct StagedChange {
 }
 
 /// A version of the document that a client hosts, and the one that served when it came.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ManifestRef {
     /// The version.
     pub version: u32,

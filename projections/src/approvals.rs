@@ -5,7 +5,7 @@ use gatebook_events::codec::{self, AnyEvent};
 use gatebook_events::envelope::Envelope;
 use gatebook_events::identity::{ChangeId, ClientId, ClientKey, ResourceServerId, Stream, TenantId};
 use gatebook_events::redirect::RedirectUris;
-use gatebook_events::registration::Status;
+use gatebook_events::registration::{ManifestRef, StagedChange, Status};
 use gatebook_events::resource_server::RegistrationType;
 use rusqlite::{Connection, Row, Transaction, named_params};
 use uuid::Uuid;
@@ -51,14 +51,16 @@ CREATE TABLE registrations (
     asked_via TEXT,
     staged_at INTEGER,
     since INTEGER,
+    serves_at INTEGER,
     PRIMARY KEY (client_key, resource_server)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX waiting ON registrations (tenant, since, client_key, resource_server) WHERE since IS NOT NULL;
+CREATE INDEX soaking ON registrations (serves_at, client_key, resource_server) WHERE serves_at IS NOT NULL AND since IS NOT NULL;
 ";
 
 impl Projection for Approvals {
     const NAME: &'static str = "approvals";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const SCHEMA: &'static str = SCHEMA;
 
     /// Names are listed that change nothing here, so that a name nobody knows yet is looked at, and stops the projection.
@@ -68,6 +70,9 @@ impl Projection for Approvals {
             "client.secret_rotated"
                 | "client.secret_revoked"
                 | "client.registration_token_rotated"
+                | "client.manifest_unreachable"
+                | "client.manifest_recovered"
+                | "client.manifest_withdrawn"
                 | "resource_server.modes_changed"
                 | "resource_server.policy_changed"
         )
@@ -133,6 +138,10 @@ pub enum Wish {
         added: RedirectUris,
         /// What the same wish already took away.
         removed: RedirectUris,
+        /// The version of the client's document that wishes it, if it is one.
+        manifest: Option<ManifestRef>,
+        /// When it serves if nobody objects.
+        serves_at: Option<DateTime<Utc>>,
     },
 }
 
@@ -164,6 +173,19 @@ impl Reader<Approvals> {
                 page.next_cursor = page.rows.last().map(cursor_after);
             }
             Ok(page)
+        })
+    }
+
+    /// The changes of redirect URIs that serve by now if nobody objected: where, and whose. The one that is due longest first.
+    pub fn ripe(&self, at: DateTime<Utc>, limit: usize) -> Result<Vec<(ResourceServerId, ClientKey)>, QueryError> {
+        const SELECT: &str = "SELECT resource_server, client_key FROM registrations INDEXED BY soaking \
+            WHERE serves_at <= ?1 AND since IS NOT NULL ORDER BY serves_at LIMIT ?2";
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.with(|connection| {
+            let mut statement = connection.prepare_cached(SELECT)?;
+            let rows = statement
+                .query_map((At(at), limit), |row| Ok((ResourceServerId(row.get::<_, Id>(0)?.0), ClientKey(row.get::<_, Id>(1)?.0))))?;
+            Ok(rows.collect::<Result<_, _>>()?)
         })
     }
 
@@ -202,7 +224,8 @@ fn waiting_row(row: &Row<'_>) -> rusqlite::Result<WaitingRow> {
     let state = registration::state(row, 0)?;
     let (wish, origin) = match state.staged.filter(|_| state.status != Status::Pending) {
         Some(change) => {
-            (Wish::Redirects { change_id: change.change_id, added: change.added, removed: change.removed }, Some(change.origin))
+            let StagedChange { change_id, added, removed, manifest, serves_at, origin, .. } = change;
+            (Wish::Redirects { change_id, added, removed, manifest, serves_at }, Some(origin))
         }
         None => (Wish::Registration, row.get(10)?),
     };

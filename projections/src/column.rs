@@ -78,6 +78,7 @@ impl ClientLife {
         match self.0 {
             client::Life::Unregistered => "unregistered",
             client::Life::Registered => "registered",
+            client::Life::Withdrawn => "withdrawn",
             client::Life::Deleted => "deleted",
         }
     }
@@ -94,6 +95,7 @@ impl FromSql for ClientLife {
         match value.as_str()? {
             "unregistered" => Ok(Self(client::Life::Unregistered)),
             "registered" => Ok(Self(client::Life::Registered)),
+            "withdrawn" => Ok(Self(client::Life::Withdrawn)),
             "deleted" => Ok(Self(client::Life::Deleted)),
             _ => Err(FromSqlError::InvalidType),
         }

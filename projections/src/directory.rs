@@ -30,7 +30,7 @@ pub struct Directory;
 
 impl Projection for Directory {
     const NAME: &'static str = "directory";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const SCHEMA: &'static str = schema::SCHEMA;
 
     fn handles(_event_name: &str) -> bool {
@@ -132,6 +132,8 @@ pub struct RegistrationRow {
     pub has_secret: bool,
     /// When the secret stops working; never, if absent.
     pub secret_expires_at: Option<DateTime<Utc>>,
+    /// The document that the client hosts; none for a client that is not described by one.
+    pub manifest: Option<ManifestRow>,
     /// The tenant whose administrators may touch what all registrations share.
     pub home: Option<TenantId>,
     /// Names what clients of one program have in common.
@@ -146,6 +148,17 @@ pub struct RegistrationRow {
     pub updated_at: DateTime<Utc>,
     /// The position of the registration's last event.
     pub position: Position,
+}
+
+/// What is known of the document that a client hosts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ManifestRow {
+    /// The newest version.
+    pub version: u32,
+    /// Names its bytes.
+    pub content_hash: String,
+    /// Since when nobody has read it, while it cannot be reached.
+    pub unreachable_since: Option<DateTime<Utc>>,
 }
 
 impl RegistrationRow {

@@ -14,6 +14,9 @@ mod queries;
 #[derive(Debug, Clone, Copy)]
 pub struct History;
 
+/// A client that is described by its own document belongs to no tenant. Its events are shown to the tenants that it is
+/// registered with, in `shown_to`, those from before it came to them too.
+///
 /// A Gatebook-drawn `client_id` is its key as text; `client_ids` holds only the others.
 const SCHEMA: &str = "
 CREATE TABLE events (
@@ -39,6 +42,16 @@ CREATE INDEX events_of_tenant ON events (tenant, position) WHERE tenant IS NOT N
 CREATE INDEX events_of_client ON events (client_key, position) WHERE client_key IS NOT NULL;
 CREATE INDEX events_of_resource_server ON events (resource_server, position) WHERE resource_server IS NOT NULL;
 
+CREATE TABLE registered_with (
+    client_key BLOB NOT NULL,
+    tenant TEXT NOT NULL,
+    PRIMARY KEY (client_key, tenant)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE shown_to (
+    tenant TEXT NOT NULL,
+    position INTEGER NOT NULL,
+    PRIMARY KEY (tenant, position)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE client_ids (
     key BLOB PRIMARY KEY NOT NULL,
     client_id TEXT NOT NULL
@@ -47,7 +60,7 @@ CREATE TABLE client_ids (
 
 impl Projection for History {
     const NAME: &'static str = "history";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const SCHEMA: &'static str = SCHEMA;
 
     fn handles(_event_name: &str) -> bool {

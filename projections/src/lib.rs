@@ -10,6 +10,8 @@ mod column;
 pub mod cursor;
 pub mod directory;
 pub mod history;
+#[cfg(test)]
+mod manifest_tests;
 pub mod read_model;
 mod registration;
 #[cfg(test)]

@@ -80,9 +80,11 @@ impl<'a> Step<'a> {
             Event::Revoked(revoked) => Self::Decided(revoked.reason.as_deref()),
             Event::Restored(restored) => Self::Decided(restored.reason.as_deref()),
             Event::RedirectsStaged(_) => Self::Staged,
-            Event::RedirectsApproved(_) | Event::RedirectsRejected(_) | Event::RedirectsSuperseded(_) | Event::RedirectsNarrowed(_) => {
-                Self::Changed
-            }
+            Event::RedirectsApproved(_)
+            | Event::RedirectsRejected(_)
+            | Event::RedirectsSuperseded(_)
+            | Event::RedirectsNarrowed(_)
+            | Event::RolledBack(_) => Self::Changed,
         }
     }
 

@@ -144,6 +144,8 @@ pub(crate) fn staged(number: u128, added: &[&str], result: &[&str]) -> Registrat
             removed: uris(&[]),
             result: uris(result),
             origin: "rfc7592".to_owned(),
+            manifest: None,
+            serves_at: None,
         },
     })
 }

@@ -33,7 +33,17 @@ pub(super) fn client(tx: &Transaction<'_>, key: ClientKey, event: &ClientEvent) 
             tx.prepare_cached("UPDATE clients SET life = ?2 WHERE key = ?1")?.execute((Id(key.0), deleted))?;
             tx.prepare_cached("UPDATE registrations SET since = NULL WHERE client_key = ?1")?.execute([Id(key.0)]).map(drop)
         }
-        ClientEvent::SecretRotated(_) | ClientEvent::SecretRevoked(_) | ClientEvent::RegistrationTokenRotated(_) => Ok(()),
+        ClientEvent::ManifestVersioned(versioned) => tx
+            .prepare_cached("UPDATE clients SET name = ?2 WHERE key = ?1")?
+            .execute((Id(key.0), versioned.metadata.client_name.as_deref()))
+            .map(drop),
+        // What waits can be decided while its client's document is away.
+        ClientEvent::ManifestUnreachable(_)
+        | ClientEvent::ManifestRecovered(_)
+        | ClientEvent::ManifestWithdrawn(_)
+        | ClientEvent::SecretRotated(_)
+        | ClientEvent::SecretRevoked(_)
+        | ClientEvent::RegistrationTokenRotated(_) => Ok(()),
     }
 }
 
@@ -59,13 +69,13 @@ pub(super) fn resource_server(tx: &Transaction<'_>, id: ResourceServerId, event:
 
 /// Nothing waits where the client was deleted or the resource server retired.
 const UPSERT: &str = "INSERT INTO registrations (client_key, resource_server, tenant, registration_type, status, before_revocation, \
-    denied_until, redirect_uris, staged, asked_at, asked_via, staged_at, since) \
-    VALUES (:client, :server, :tenant, :type, :status, :before, :denied_until, :uris, :staged, :at, :via, :staged_at, \
+    denied_until, redirect_uris, staged, serves_at, asked_at, asked_via, staged_at, since) \
+    VALUES (:client, :server, :tenant, :type, :status, :before, :denied_until, :uris, :staged, :serves_at, :at, :via, :staged_at, \
     CASE WHEN :waits IS NULL \
         OR EXISTS (SELECT 1 FROM clients WHERE key = :client AND life = 'deleted') \
         OR EXISTS (SELECT 1 FROM resource_servers WHERE id = :server AND life = 'retired') THEN NULL ELSE :at END) \
     ON CONFLICT DO UPDATE SET tenant = :tenant, registration_type = :type, status = :status, before_revocation = :before, \
-    denied_until = :denied_until, redirect_uris = :uris, staged = :staged, \
+    denied_until = :denied_until, redirect_uris = :uris, staged = :staged, serves_at = :serves_at, \
     asked_at = CASE WHEN :begins THEN :at ELSE asked_at END, asked_via = CASE WHEN :begins THEN :via ELSE asked_via END, \
     staged_at = CASE WHEN :staged IS NULL THEN NULL ELSE coalesce(:staged_at, staged_at) END, \
     since = CASE WHEN :waits IS NULL \
@@ -106,6 +116,7 @@ pub(super) fn registration(
         ":denied_until": after.denied_until.map(At),
         ":uris": Json(&after.redirect_uris),
         ":staged": after.staged.as_ref().map(Json),
+        ":serves_at": after.staged.as_ref().and_then(|staged| staged.serves_at).map(At),
         ":at": At(at),
         ":via": via,
         ":staged_at": step.staged_at(at),

@@ -68,7 +68,10 @@ fn a_staged_change_waits_until_it_is_settled() {
     model.apply(&[at(5, of_registration(1), &staged(7, &[ADDED], &[LOOPBACK, ADDED]))]).unwrap();
     let rows = waiting(&model);
     let [row] = rows.as_slice() else { panic!("{rows:?}") };
-    assert_eq!(row.wish, Wish::Redirects { change_id: change(7), added: uris(&[ADDED]), removed: uris(&[]) });
+    assert_eq!(
+        row.wish,
+        Wish::Redirects { change_id: change(7), added: uris(&[ADDED]), removed: uris(&[]), manifest: None, serves_at: None }
+    );
     assert_eq!((row.since, row.origin.as_deref(), &row.redirect_uris), (second(5), Some("rfc7592"), &uris(&[LOOPBACK])));
 
     let stage = staged(7, &[ADDED], &[LOOPBACK, ADDED]);

@@ -33,16 +33,37 @@ pub(super) fn client(tx: &Transaction<'_>, key: ClientKey, envelope: &Envelope, 
         ClientEvent::SecretRevoked(_) | ClientEvent::RegistrationTokenRotated(_) => {
             tx.prepare_cached("UPDATE clients SET updated_at = ?2 WHERE key = ?1")?.execute((Id(key.0), at)).map(drop)
         }
+        ClientEvent::ManifestVersioned(versioned) => {
+            const VERSIONED: &str = "UPDATE clients SET manifest_version = ?2, manifest_hash = ?3, unreachable_since = NULL WHERE key = ?1";
+            metadata_updated(tx, key, at, &versioned.metadata)?;
+            tx.prepare_cached(VERSIONED)?.execute((Id(key.0), versioned.number, versioned.content_hash.as_str()))?;
+            life_changed(tx, key, at, client::Life::Registered)
+        }
+        ClientEvent::ManifestUnreachable(unreachable) => tx
+            .prepare_cached("UPDATE clients SET unreachable_since = ?2, updated_at = ?3 WHERE key = ?1")?
+            .execute((Id(key.0), At(unreachable.since), at))
+            .map(drop),
+        ClientEvent::ManifestRecovered(_) => {
+            tx.prepare_cached("UPDATE clients SET unreachable_since = NULL WHERE key = ?1")?.execute([Id(key.0)])?;
+            life_changed(tx, key, at, client::Life::Registered)
+        }
+        ClientEvent::ManifestWithdrawn(_) => life_changed(tx, key, at, client::Life::Withdrawn),
         ClientEvent::Deleted(_) => {
-            let life = ClientLife(client::Life::Deleted);
             secret_changed(tx, key, at, None)?;
-            let known = tx.prepare_cached("UPDATE clients SET life = ?2 WHERE key = ?1")?.execute((Id(key.0), life))?;
-            if known > 0 {
-                tx.prepare_cached("UPDATE registrations SET client_life = ?2 WHERE client_key = ?1")?.execute((Id(key.0), life))?;
-            }
-            Ok(())
+            life_changed(tx, key, at, client::Life::Deleted)
         }
     }
+}
+
+/// A client that was deleted stays so.
+fn life_changed(tx: &Transaction<'_>, key: ClientKey, at: At, life: client::Life) -> rusqlite::Result<()> {
+    const UPDATE: &str = "UPDATE clients SET life = ?2, updated_at = ?3 WHERE key = ?1 AND life NOT IN (?2, 'deleted')";
+    let life = ClientLife(life);
+    let changed = tx.prepare_cached(UPDATE)?.execute((Id(key.0), life, at))?;
+    if changed > 0 {
+        tx.prepare_cached("UPDATE registrations SET client_life = ?2 WHERE client_key = ?1")?.execute((Id(key.0), life))?;
+    }
+    Ok(())
 }
 
 fn client_registered(tx: &Transaction<'_>, key: ClientKey, at: At, registered: &Registered) -> rusqlite::Result<()> {
@@ -133,7 +154,8 @@ pub(super) fn registration(
             | RegistrationEvent::RedirectsApproved(_)
             | RegistrationEvent::RedirectsRejected(_)
             | RegistrationEvent::RedirectsSuperseded(_)
-            | RegistrationEvent::RedirectsNarrowed(_) => Ok(()),
+            | RegistrationEvent::RedirectsNarrowed(_)
+            | RegistrationEvent::RolledBack(_) => Ok(()),
         };
     };
     let (old_status, old_type) = (before.status, before.registration_type);

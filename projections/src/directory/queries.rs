@@ -8,8 +8,9 @@ use gatebook_events::resource_server::{self, Modes, RegistrationType};
 use gatebook_events::standing::{Facts, Reason, standing};
 use gatebook_events::{client, metadata::ClientMetadata};
 use rusqlite::{Connection, OptionalExtension, Row};
+use uuid::Uuid;
 
-use super::{Counts, Directory, RegistrationRow, ResourceServerRow};
+use super::{Counts, Directory, ManifestRow, RegistrationRow, ResourceServerRow};
 use crate::column::{At, ClientLife, Id, Json, ServerLife, Word};
 use crate::read_model::{QueryError, Reader};
 use crate::registration;
@@ -56,6 +57,20 @@ impl Reader<Directory> {
             let Some(server) = server(connection, id)?.filter(|server| server.tenant == *tenant) else { return Ok(None) };
             let found = registration_row(connection, &server, client_id.key())?;
             Ok(found.filter(|row| row.client_id == *client_id))
+        })
+    }
+
+    /// The clients that host their own document, in the order of their keys, from the one after `after` on.
+    pub fn clients_with_documents(&self, after: Option<ClientKey>, limit: usize) -> Result<Vec<(ClientKey, ClientId)>, QueryError> {
+        const SELECT: &str = "SELECT key, client_id FROM clients INDEXED BY clients_with_documents \
+            WHERE manifest_version IS NOT NULL AND life <> 'deleted' AND key > ?1 ORDER BY key LIMIT ?2";
+        let after = Id(after.map_or(Uuid::nil(), |key| key.0));
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.with(|connection| {
+            let mut statement = connection.prepare_cached(SELECT)?;
+            let rows =
+                statement.query_map((after, limit), |row| Ok((ClientKey(row.get::<_, Id>(0)?.0), row.get::<_, Word<ClientId>>(1)?.0)))?;
+            Ok(rows.collect::<Result<_, _>>()?)
         })
     }
 
@@ -116,7 +131,13 @@ impl Group {
 }
 
 fn reason(server: &ResourceServerRow, client: client::Life, registration: Status, kind: RegistrationType) -> Reason {
-    standing(Facts { client, registration, resource_server: server.life, mode_suspended: server.suspended_modes.contains(&kind) })
+    standing(Facts {
+        client,
+        registration,
+        resource_server: server.life,
+        mode_suspended: server.suspended_modes.contains(&kind),
+        on_withdrawal: server.policy.manifest_withdrawal,
+    })
 }
 
 /// The groups that have members.
@@ -167,7 +188,7 @@ pub(super) fn registration_row(
 ) -> rusqlite::Result<Option<RegistrationRow>> {
     let sql = format!(
         "SELECT {}, staged_at, note, requested_at, decided_at, max(registrations.updated_at, clients.updated_at), position, \
-         client_id, life, home, issued_at, metadata, has_secret, secret_expires_at, family \
+         client_id, life, home, issued_at, metadata, has_secret, secret_expires_at, family, manifest_version, manifest_hash, unreachable_since \
          FROM registrations JOIN clients ON clients.key = registrations.client_key WHERE client_key = ?1 AND resource_server = ?2",
         registration::STATE.replace("registration_type", "registrations.registration_type")
     );
@@ -193,6 +214,7 @@ pub(super) fn registration_row(
             staged_at: time(row, 7)?,
             has_secret: row.get(18)?,
             secret_expires_at: time(row, 19)?,
+            manifest: manifest(row, 21)?,
             home: row.get::<_, Option<Word<TenantId>>>(15)?.map(|word| word.0),
             family: row.get(20)?,
             issued_at: row.get::<_, At>(16)?.0,
@@ -203,6 +225,12 @@ pub(super) fn registration_row(
         })
     });
     found.optional()
+}
+
+/// The document's columns, from this one on.
+fn manifest(row: &Row<'_>, first: usize) -> rusqlite::Result<Option<ManifestRow>> {
+    let Some(version) = row.get::<_, Option<u32>>(first)? else { return Ok(None) };
+    Ok(Some(ManifestRow { version, content_hash: row.get(first + 1)?, unreachable_since: time(row, first + 2)? }))
 }
 
 fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<chrono::DateTime<chrono::Utc>>> {

@@ -34,11 +34,15 @@ CREATE TABLE clients (
     metadata TEXT NOT NULL,
     has_secret INTEGER NOT NULL,
     secret_expires_at INTEGER,
+    manifest_version INTEGER,
+    manifest_hash TEXT,
+    unreachable_since INTEGER,
     name_key TEXT NOT NULL,
     family TEXT NOT NULL,
     search TEXT NOT NULL
 ) STRICT;
 
+CREATE INDEX clients_with_documents ON clients (key) WHERE manifest_version IS NOT NULL;
 CREATE TABLE registrations (
     client_key BLOB NOT NULL,
     resource_server BLOB NOT NULL,

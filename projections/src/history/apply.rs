@@ -8,7 +8,7 @@ use gatebook_events::codec::{self, AnyEvent};
 use gatebook_events::envelope::{Envelope, Meta};
 use gatebook_events::identity::{ClientId, ClientKey, ResourceServerId, Stream, TenantId};
 use gatebook_events::registration::RegistrationEvent;
-use gatebook_events::resource_server::ResourceServerEvent;
+use gatebook_events::resource_server::{RegistrationType, ResourceServerEvent};
 use rusqlite::{Transaction, params};
 use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
@@ -31,8 +31,6 @@ pub(super) fn apply(tx: &Transaction<'_>, envelope: &Envelope) -> Result<(), App
         keep_client_id(tx, key, client_id)?;
     }
     let data = if about.has_secrets { without_secrets(&stored.data)? } else { Cow::Borrowed(&*stored.data) };
-    // The client of a metadata document belongs to no tenant: `queries` is where its events would be shown to the tenants
-    // that have a registration of it.
     let tenant = meta.tenant.as_ref().or(about.tenant);
     tx.prepare_cached(INSERT)?.execute(params![
         envelope.position.to_backend().cast_signed(),
@@ -52,6 +50,34 @@ pub(super) fn apply(tx: &Transaction<'_>, envelope: &Envelope) -> Result<(), App
         envelope.stream.as_str(),
         data,
     ])?;
+    match (&event, client_key, tenant) {
+        (AnyEvent::Client(_), Some(key), None) => show_to_all(tx, key, envelope)?,
+        (AnyEvent::Registration(RegistrationEvent::Requested(requested)), Some(key), _)
+            if requested.registration_type == RegistrationType::Cimd =>
+        {
+            show_what_was(tx, key, &requested.tenant)?;
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// An event of a client that belongs to no tenant is shown to those that it is registered with.
+fn show_to_all(tx: &Transaction<'_>, key: ClientKey, envelope: &Envelope) -> rusqlite::Result<()> {
+    const SHOW: &str = "INSERT OR IGNORE INTO shown_to (tenant, position) SELECT tenant, ?2 FROM registered_with WHERE client_key = ?1";
+    tx.prepare_cached(SHOW)?.execute((Id(key.0), envelope.position.to_backend().cast_signed())).map(drop)
+}
+
+/// A tenant that such a client comes to is shown what happened to it before.
+fn show_what_was(tx: &Transaction<'_>, key: ClientKey, tenant: &TenantId) -> rusqlite::Result<()> {
+    const SHOW: &str = "INSERT OR IGNORE INTO shown_to (tenant, position) SELECT ?2, position FROM events INDEXED BY events_of_client \
+        WHERE client_key = ?1 AND tenant IS NULL";
+    let new = tx
+        .prepare_cached("INSERT OR IGNORE INTO registered_with (client_key, tenant) VALUES (?1, ?2)")?
+        .execute((Id(key.0), tenant.as_str()))?;
+    if new > 0 {
+        tx.prepare_cached(SHOW)?.execute((Id(key.0), tenant.as_str()))?;
+    }
     Ok(())
 }
 
@@ -80,7 +106,12 @@ impl<'a> About<'a> {
             ClientEvent::MetadataUpdated(_) | ClientEvent::SecretRotated(_) | ClientEvent::RegistrationTokenRotated(_) => {
                 Self { has_secrets: true, ..Self::default() }
             }
-            ClientEvent::SecretRevoked(_) | ClientEvent::Deleted(_) => Self::default(),
+            ClientEvent::SecretRevoked(_)
+            | ClientEvent::Deleted(_)
+            | ClientEvent::ManifestVersioned(_)
+            | ClientEvent::ManifestUnreachable(_)
+            | ClientEvent::ManifestRecovered(_)
+            | ClientEvent::ManifestWithdrawn(_) => Self::default(),
         }
     }
 
@@ -99,7 +130,8 @@ impl<'a> About<'a> {
             | RegistrationEvent::RedirectsApproved(_)
             | RegistrationEvent::RedirectsRejected(_)
             | RegistrationEvent::RedirectsSuperseded(_)
-            | RegistrationEvent::RedirectsNarrowed(_) => Self::default(),
+            | RegistrationEvent::RedirectsNarrowed(_)
+            | RegistrationEvent::RolledBack(_) => Self::default(),
         }
     }
 

@@ -8,8 +8,12 @@ use super::{History, HistoryPage, HistoryQuery, HistoryRow};
 use crate::column::{At, Id, Word};
 use crate::read_model::{QueryError, Reader};
 
-const COLUMNS: &str = "position, id, name, version, recorded_at, tenant, resource_server, client_key, \
+const COLUMNS: &str = "events.position, id, name, version, recorded_at, events.tenant, resource_server, client_key, \
     (SELECT client_id FROM client_ids WHERE key = client_key), actor_kind, actor_id, actor_via, request_id, causation_id, origin, stream, data";
+
+/// What belongs to a tenant, or to none and is shown to it.
+const VISIBLE: &str = "(+events.tenant = ?2 OR events.tenant IS NULL \
+    AND EXISTS (SELECT 1 FROM shown_to WHERE shown_to.tenant = ?2 AND shown_to.position = events.position))";
 
 impl Reader<History> {
     /// One page of a tenant's history.
@@ -28,7 +32,7 @@ impl Reader<History> {
     /// One event of a tenant's history.
     pub fn event(&self, tenant: &TenantId, id: EventId) -> Result<Option<HistoryRow>, QueryError> {
         self.with(|connection| {
-            let mut statement = connection.prepare_cached(&format!("SELECT {COLUMNS} FROM events WHERE id = ?1 AND +tenant = ?2"))?;
+            let mut statement = connection.prepare_cached(&format!("SELECT {COLUMNS} FROM events WHERE id = ?1 AND {VISIBLE}"))?;
             Ok(statement.query_row((Id(id.0), tenant.as_str()), history_row).optional()?)
         })
     }
@@ -49,13 +53,14 @@ fn rows(connection: &Connection, query: &HistoryQuery, limit: usize) -> rusqlite
     let tenant = query.tenant.as_str();
     let mut parameters: Vec<(&str, &dyn ToSql)> = vec![(":tenant", &tenant), (":limit", &limit)];
     // The narrowest index there is; without the hints SQLite would have to guess how many events a client or a tenant has.
-    let mut filter = String::from(match (client, server) {
-        (Some(_), _) => " INDEXED BY events_of_client WHERE tenant = :tenant",
-        (None, Some(_)) => " INDEXED BY events_of_resource_server WHERE tenant = :tenant",
-        (None, None) => " INDEXED BY events_of_tenant WHERE tenant = :tenant",
-    });
+    let index = match (client, server) {
+        (Some(_), _) => "events_of_client",
+        (None, Some(_)) => "events_of_resource_server",
+        (None, None) => "events_of_tenant",
+    };
     let (actor, name) = (query.actor.as_deref(), query.event_name.as_deref());
-    let past = if query.newest_first { " AND position < :cursor" } else { " AND position > :cursor" };
+    let past = if query.newest_first { " AND events.position < :cursor" } else { " AND events.position > :cursor" };
+    let mut filter = String::new();
     for (condition, parameter, value) in [
         (" AND client_key = :client", ":client", client.as_ref().map(|value| value as &dyn ToSql)),
         (" AND resource_server = :server", ":server", server.as_ref().map(|value| value as &dyn ToSql)),
@@ -71,7 +76,14 @@ fn rows(connection: &Connection, query: &HistoryQuery, limit: usize) -> rusqlite
         }
     }
     let direction = if query.newest_first { "DESC" } else { "ASC" };
-    let sql = format!("SELECT {COLUMNS} FROM events{filter} ORDER BY position {direction} LIMIT :limit");
+    // Two ranges that are each in order, merged: what belongs to the tenant, and what belongs to none and is shown to it.
+    let sql = format!(
+        "SELECT {COLUMNS} FROM events INDEXED BY {index} WHERE tenant = :tenant{filter} \
+         UNION ALL SELECT {} FROM shown_to CROSS JOIN events ON events.position = shown_to.position WHERE shown_to.tenant = :tenant{} \
+         ORDER BY 1 {direction} LIMIT :limit",
+        COLUMNS.replacen("events.position", "shown_to.position", 1),
+        filter.replace("events.position", "shown_to.position"),
+    );
     let mut statement = connection.prepare_cached(&sql)?;
     statement.query_map(parameters.as_slice(), history_row)?.collect()
 }
