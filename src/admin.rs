@@ -31,6 +31,8 @@ pub struct Admin {
 /// What an administrator may do. A higher role may do all that a lower one may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
+    /// Asks whether clients may come in, as an authorization server or a gateway does. Sees nothing else.
+    Decider,
     /// Looks at clients and resource servers.
     Viewer,
     /// Reads the history too.
@@ -43,6 +45,7 @@ impl Role {
     /// The name in tokens and on the command line.
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Decider => "decider",
             Self::Viewer => "viewer",
             Self::Auditor => "auditor",
             Self::Admin => "admin",
@@ -60,13 +63,13 @@ impl FromStr for Role {
     type Err = UnknownRole;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        [Self::Viewer, Self::Auditor, Self::Admin].into_iter().find(|role| role.as_str() == text).ok_or(UnknownRole)
+        [Self::Decider, Self::Viewer, Self::Auditor, Self::Admin].into_iter().find(|role| role.as_str() == text).ok_or(UnknownRole)
     }
 }
 
 /// A text that is no role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a role is viewer, auditor or admin")]
+#[error("a role is decider, viewer, auditor or admin")]
 pub struct UnknownRole;
 
 /// Why somebody is not let in. Holds no part of the token.
@@ -106,7 +109,7 @@ pub enum AdminRefusal {
     #[error("the token names no tenant")]
     NoTenant,
     /// It is in order, but gives none of the roles. The only refusal that another token of the same kind does not cure.
-    #[error("the token gives none of the roles viewer, auditor and admin")]
+    #[error("the token gives none of the roles that are needed")]
     NoRole,
     /// The signer's keys cannot be fetched; nothing is known about the token.
     #[error("the keys of the token's signer are not available")]
@@ -119,7 +122,7 @@ mod tests {
 
     #[test]
     fn roles_are_ordered_and_written_in_one_way_only() {
-        assert!(Role::Viewer < Role::Auditor && Role::Auditor < Role::Admin);
+        assert!(Role::Decider < Role::Viewer && Role::Viewer < Role::Auditor && Role::Auditor < Role::Admin);
         assert_eq!("auditor".parse(), Ok(Role::Auditor));
         for text in ["", "Admin", "root", "admin "] {
             assert_eq!(text.parse::<Role>(), Err(UnknownRole));

@@ -93,6 +93,11 @@ pub mod places {
     pub fn read_models(data: &Path) -> PathBuf {
         data.join("read-models")
     }
+
+    /// When clients' documents are read again.
+    pub fn schedule(data: &Path) -> PathBuf {
+        data.join("schedule.db")
+    }
 }
 
 /// Opens the event log in the data folder, of which this process is then the only writer.
@@ -236,6 +241,7 @@ impl App {
             client,
             registration: registration.status,
             resource_server: server.life,
+            on_withdrawal: server.policy.manifest_withdrawal,
             mode_suspended: registration.registration_type.is_some_and(|kind| server.suspended.contains(&kind)),
         }))
     }

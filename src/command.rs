@@ -13,6 +13,7 @@ use crate::clock::Clock;
 use crate::log::{Append, AppendError, Appended, EventLog, Expected, LogError};
 
 pub mod manage;
+pub mod manifests;
 pub mod register;
 pub mod registrations;
 pub mod resource_servers;

@@ -36,7 +36,17 @@ pub fn router(app: App) -> Router {
         .merge(discovery)
         .layer(open_to_browsers());
 
+    let doors = Router::new()
+        .route("/oauth/decisions", post(oauth::decisions::decide).fallback(error::method_not_allowed_post))
+        .route("/oauth/clients/{client_id}", get(oauth::decisions::client))
+        .layer(middleware::map_response(never_stored));
+
     let clients_of_server = Router::new()
+        .route("/cimd", post(authsec::manifests::enter))
+        .route("/cimd/preview", post(authsec::manifests::preview))
+        .route("/{client_id}/refresh", post(authsec::manifests::refresh))
+        .route("/{client_id}/roll-back", post(authsec::manifests::roll_back))
+        .route("/{client_id}/manifest", get(authsec::manifests::versions))
         .route("/", get(authsec::clients::list).post(authsec::preregister::preregister))
         .route("/{client_id}", get(authsec::clients::read).delete(authsec::decisions::revoke_by_delete))
         .route("/{client_id}/approve-redirects", put(authsec::decisions::approve_redirects))
@@ -64,6 +74,7 @@ pub fn router(app: App) -> Router {
 
     Router::new()
         .merge(clients)
+        .merge(doors)
         .nest("/authsec", administrators)
         .route("/health", get(health::health))
         .fallback(error::no_such_page)

@@ -5,6 +5,7 @@
 
 pub mod client;
 pub mod codec;
+pub mod decision;
 pub mod envelope;
 pub mod identity;
 pub mod metadata;

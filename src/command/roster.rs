@@ -90,6 +90,18 @@ impl Snapshot {
         self.by_resource.get(resource).copied()
     }
 
+    /// The tenant's active resource server with this identifier; without one, the only one that it has.
+    pub fn of_tenant(&self, tenant: &TenantId, resource: Option<&str>) -> Option<ResourceServerId> {
+        let mut own = self.servers.iter().filter(|(_, known)| known.server.life == Life::Active && known.server.tenant.as_ref() == Some(tenant));
+        match resource {
+            Some(resource) => own
+                .filter(|(_, known)| known.server.resource.as_ref().is_some_and(|own| own.as_str() == resource))
+                .min_by_key(|(_, known)| known.claimed)
+                .map(|(id, _)| *id),
+            None => own.next().filter(|_| own.next().is_none()).map(|(id, _)| *id),
+        }
+    }
+
     /// The only active resource server of the tenant that every instance has; where that has none, the only one there is. What
     /// another tenant creates does not change where clients of the first one go.
     pub fn only(&self) -> Option<ResourceServerId> {

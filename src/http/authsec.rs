@@ -12,6 +12,7 @@ pub mod approvals;
 pub mod audit;
 pub mod clients;
 pub mod decisions;
+pub mod manifests;
 pub mod preregister;
 pub mod projections;
 pub mod rehearse;

@@ -9,7 +9,7 @@ use gatebook_events::envelope::{Actor, ActorKind};
 use gatebook_events::identity::TenantId;
 use serde::de::DeserializeOwned;
 
-use super::error::{Failure, Problem};
+use super::error::{Failure, OauthError, Problem};
 use super::request_id::RequestId;
 use crate::admin::{Admin, AdminRefusal, Role};
 use crate::app::App;
@@ -58,11 +58,35 @@ impl FromRequestParts<App> for Administrator {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
         let request_id = request_id(parts);
         let token = bearer(&parts.headers).ok_or_else(|| Problem(AdminRefusal::Missing.into(), request_id.clone()))?;
-        let admin = app.admins().verify(token).await.map_err(|refusal| Problem(refusal.into(), request_id.clone()))?;
+        let admin = app.admins().verify(token).await.and_then(looks_at_clients);
+        let admin = admin.map_err(|refusal| Problem(refusal.into(), request_id.clone()))?;
         let actor = Actor { kind: ActorKind::Admin, id: Some(admin.subject.clone()), via: Some("admin-api".to_owned()) };
         let origin = Some(network(source(parts, app), app.config().address_detail));
         let cause = Cause { actor, tenant: Some(admin.tenant.clone()), request_id: Some(request_id.as_str().to_owned()), origin };
         Ok(Self { admin, cause, request_id })
+    }
+}
+
+fn looks_at_clients(admin: Admin) -> Result<Admin, AdminRefusal> {
+    if admin.role >= Role::Viewer { Ok(admin) } else { Err(AdminRefusal::NoRole) }
+}
+
+/// An authorization server or a gateway, which asks whether clients may come in; an administrator may try what it is told.
+pub struct Decider {
+    /// Whose resource servers it asks about.
+    pub tenant: TenantId,
+}
+
+impl FromRequestParts<App> for Decider {
+    type Rejection = OauthError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, OauthError> {
+        let token = bearer(&parts.headers).ok_or(Failure::Admin(AdminRefusal::Missing))?;
+        let admin = app.admins().verify(token).await.map_err(Failure::Admin)?;
+        match admin.role {
+            Role::Decider | Role::Admin => Ok(Self { tenant: admin.tenant }),
+            Role::Viewer | Role::Auditor => Err(Failure::Admin(AdminRefusal::NoRole).into()),
+        }
     }
 }
 
@@ -118,6 +142,18 @@ impl<T: DeserializeOwned> FromRequestParts<App> for Query<T> {
             |_| Failure::request(StatusCode::BAD_REQUEST, "invalid-request", "a parameter of the query is unknown or not acceptable");
         let query = extract::Query::try_from_uri(&parts.uri).map_err(refuse);
         query.map(|query| Self(query.0)).map_err(|failure| Problem(failure, request_id(parts)))
+    }
+}
+
+/// The parameters of an OAuth query; unknown ones mean nothing (RFC 6749 §3.1).
+pub struct Parameters<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequestParts<App> for Parameters<T> {
+    type Rejection = OauthError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, OauthError> {
+        let refuse = |_| Failure::request(StatusCode::BAD_REQUEST, "invalid_request", "a parameter of the query is not acceptable");
+        extract::Query::try_from_uri(&parts.uri).map(|query| Self(query.0)).map_err(|rejection| refuse(rejection).into())
     }
 }
 

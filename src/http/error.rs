@@ -5,13 +5,16 @@ use axum::Json;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use gatebook_events::Rejection;
+use gatebook_events::manifest::Trouble;
 use gatebook_events::metadata::{MetadataError, Problem as MemberProblem};
 use gatebook_projections::read_model::QueryError;
 use serde_json::{Map, json};
 
 use crate::admin::AdminRefusal;
 use crate::command::CommandError;
+use crate::documents::DocumentError;
 use crate::log::{AppendError, LogError};
+use crate::manifest::FetchFailure;
 
 /// Why a call failed, before it is known who has to be told.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +47,14 @@ pub enum Failure {
     /// The registration access token is missing, wrong, or its client is gone: all the same to the caller (RFC 7592 §2.1).
     #[error("the registration access token is not valid for this client")]
     RegistrationToken,
+    /// The document at `client_id` is of no use. The sentence is the same for every cause.
+    #[error("cannot use the document at client_id")]
+    Document {
+        /// The cause by name, for administrators only.
+        trouble: Trouble,
+        /// Seconds after which it is worth another attempt, where somebody said so.
+        retry_after: Option<u64>,
+    },
     /// The caller came too often.
     #[error("too many registrations from this source")]
     TooMany {
@@ -84,6 +95,7 @@ impl Failure {
             Self::Admin(AdminRefusal::Unavailable) => Verdict::new(StatusCode::SERVICE_UNAVAILABLE, "keys-unavailable"),
             Self::Admin(_) => Verdict::new(StatusCode::UNAUTHORIZED, "unauthorized"),
             Self::Request { status, code, .. } => Verdict::new(*status, code),
+            Self::Document { .. } => Verdict::new(StatusCode::BAD_REQUEST, "document-unusable"),
             Self::RegistrationToken => Verdict::new(StatusCode::UNAUTHORIZED, "invalid_token"),
             Self::TooMany { .. } => Verdict::new(StatusCode::TOO_MANY_REQUESTS, "temporarily_unavailable"),
         }
@@ -109,7 +121,7 @@ impl Failure {
     fn headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::new();
         match self {
-            Self::TooMany { retry_after } => {
+            Self::TooMany { retry_after } | Self::Document { retry_after: Some(retry_after), .. } => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from(*retry_after));
             }
             Self::RegistrationToken => {
@@ -147,6 +159,8 @@ impl Verdict {
             }
             Rejection::GrantsNotAdmitted => Self::new(StatusCode::BAD_REQUEST, "invalid_client_metadata"),
             Rejection::NotHome => Self::new(StatusCode::FORBIDDEN, "not-home"),
+            Rejection::NoDocument => Self::new(StatusCode::CONFLICT, "no-document"),
+            Rejection::NoSuchVersion(_) => Self::new(StatusCode::NOT_FOUND, "no-such-version"),
             Rejection::NoSecret => Self::new(StatusCode::CONFLICT, "no-secret"),
             Rejection::WrongStatus { .. } => Self::new(StatusCode::CONFLICT, "wrong-status"),
             Rejection::StaleChange { .. } => Self::new(StatusCode::CONFLICT, "stale-change"),
@@ -159,6 +173,21 @@ const fn metadata_code(error: &MetadataError) -> &'static str {
     match error.problem {
         MemberProblem::Redirect(_) | MemberProblem::RedirectUri(_) => "invalid_redirect_uri",
         MemberProblem::Metadata(_) | MemberProblem::Link(_) => "invalid_client_metadata",
+    }
+}
+
+impl From<FetchFailure> for Failure {
+    fn from(failure: FetchFailure) -> Self {
+        Self::Document { trouble: failure.trouble, retry_after: failure.retry_after.map(|pause| pause.as_secs().max(1)) }
+    }
+}
+
+impl From<DocumentError> for Failure {
+    fn from(error: DocumentError) -> Self {
+        match error {
+            DocumentError::Fetch(failure) => failure.into(),
+            DocumentError::Command(error) => error.into(),
+        }
     }
 }
 
@@ -193,6 +222,10 @@ impl IntoResponse for OauthError {
             Failure::Command(CommandError::Rejected(Rejection::WrongStatus { .. } | Rejection::ModeNotAdmitted(_))) => {
                 (StatusCode::FORBIDDEN, "access_denied")
             }
+            // The client's metadata is what the document says (RFC 7591 §3.2.2).
+            Failure::Document { .. } => (StatusCode::BAD_REQUEST, "invalid_client_metadata"),
+            Failure::Admin(AdminRefusal::NoRole) => (StatusCode::FORBIDDEN, "insufficient_scope"),
+            Failure::Admin(_) if verdict.status == StatusCode::UNAUTHORIZED => (verdict.status, "invalid_token"),
             Failure::Command(CommandError::Rejected(Rejection::NoSuchResourceServer)) => (StatusCode::NOT_FOUND, "invalid_target"),
             _ if verdict.status == StatusCode::SERVICE_UNAVAILABLE => (verdict.status, "temporarily_unavailable"),
             _ if verdict.status.is_server_error() => (verdict.status, "server_error"),
@@ -219,6 +252,9 @@ impl IntoResponse for Problem {
         body.insert("request_id".to_owned(), self.1.as_str().into());
         if let Failure::Command(CommandError::Rejected(Rejection::StaleChange { current: Some(current), .. })) = &self.0 {
             body.insert("current_change_id".to_owned(), current.to_string().into());
+        }
+        if let Failure::Document { trouble, .. } = &self.0 {
+            body.insert("trouble".to_owned(), trouble.as_str().into());
         }
         let mut headers = self.0.headers();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));

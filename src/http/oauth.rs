@@ -1,4 +1,5 @@
 //! What OAuth clients call.
 
+pub mod decisions;
 pub mod manage;
 pub mod register;

@@ -1,7 +1,7 @@
 //! How clients, registrations and resource servers look on the wire. No member is ever null.
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use gatebook_events::client::Profile;
+use gatebook_events::client::{Life, Profile};
 use gatebook_events::identity::ResourceServerId;
 use gatebook_events::redirect::WebUri;
 use gatebook_events::registration::Registration;
@@ -63,6 +63,19 @@ pub fn registration(row: &RegistrationRow) -> Map<String, Value> {
     put(&mut body, "denied_until", row.denied_until.map(time));
     if let Some(staged) = &row.staged {
         body.insert("staged_change".to_owned(), json!(staged));
+    }
+    if let Some(known) = &row.manifest {
+        let mut manifest = Map::new();
+        manifest.insert("version".to_owned(), known.version.into());
+        manifest.insert("content_hash".to_owned(), known.content_hash.clone().into());
+        let health = match (row.client_life, known.unreachable_since) {
+            (Life::Withdrawn, _) => "withdrawn",
+            (_, Some(_)) => "unreachable",
+            (_, None) => "good",
+        };
+        manifest.insert("health".to_owned(), health.into());
+        put(&mut manifest, "unreachable_since", known.unreachable_since.map(time));
+        body.insert("manifest".to_owned(), manifest.into());
     }
     body
 }

@@ -59,7 +59,9 @@ fn render(row: &WaitingRow) -> Value {
     body.insert("since".to_owned(), wire::time(row.since).into());
     body.insert("redirect_uris".to_owned(), json!(row.redirect_uris));
     wire::put(&mut body, "origin", row.origin.clone());
-    if let Wish::Redirects { change_id, added, removed } = &row.wish {
+    if let Wish::Redirects { change_id, added, removed, manifest, serves_at } = &row.wish {
+        wire::put(&mut body, "manifest", manifest.as_ref().map(|manifest| json!(manifest)));
+        wire::put(&mut body, "serves_at", serves_at.map(wire::time));
         body.insert("change_id".to_owned(), change_id.to_string().into());
         body.insert("added".to_owned(), json!(added));
         body.insert("removed".to_owned(), json!(removed));

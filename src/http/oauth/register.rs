@@ -4,19 +4,24 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::{self, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
-use gatebook_events::client::Life;
+use gatebook_events::Rejection;
+use gatebook_events::client::{Client, Life};
 use gatebook_events::envelope::ActorKind;
-use gatebook_events::identity::ResourceServerId;
+use gatebook_events::identity::{ResourceServerId, Stream};
+use gatebook_events::manifest::ManifestUrl;
 use gatebook_events::metadata;
+use gatebook_events::resource_server::RegistrationType;
 use gatebook_events::secret::{SecretHash, TokenHash};
 use serde_json::{Map, Value};
 
 use crate::app::App;
+use crate::command::CommandError;
 use crate::command::register::DrawnHashes;
 use crate::http::caller::{Anyone, Path};
 use crate::http::error::{Failure, OauthError};
 use crate::http::fresh::Written;
 use crate::http::{json, wire};
+use crate::manifest::Urgency;
 use crate::secrets::{ClientSecret, Cost, RegistrationToken, hash_secret};
 
 /// 201 with what was registered (RFC 7591 §3.2.1).
@@ -61,6 +66,9 @@ async fn respond(
     let resource = resource(&mut request, query)?;
     // The server picks the identifier (RFC 7591 §3.2.1); one that is sent means nothing here.
     let server = app.bind(resource.as_deref(), in_path).await?;
+    if let Some(url) = own_document(app, &request) {
+        return by_document(app, caller, server, &url).await;
+    }
     let parsed = metadata::parse(request)?;
 
     let token = RegistrationToken::try_draw().map_err(|_| Failure::Internal("no random bits are to be had"))?;
@@ -81,6 +89,39 @@ async fn respond(
     body.insert("registration_access_token".to_owned(), token.expose().into());
     body.insert("registration_client_uri".to_owned(), app.registration_client_uri(&entered.profile.client_id).into());
     Ok(Written((StatusCode::CREATED, Json(body)), entered.position))
+}
+
+/// A request that names the URL of the client's own document and nothing else registers what the document says.
+fn own_document(app: &App, request: &Map<String, Value>) -> Option<ManifestUrl> {
+    match (request.len(), request.get("client_id").and_then(Value::as_str)) {
+        (1, Some(client_id)) => app.documents().manifests().url(client_id).ok(),
+        _ => None,
+    }
+}
+
+/// The document is read and registered by the resource server's rules. There is nothing to manage by a token: whoever may
+/// change the document changes the client.
+async fn by_document(app: &App, caller: &Anyone, server: Option<ResourceServerId>, url: &ManifestUrl) -> Result<Answer, OauthError> {
+    let nowhere = || Failure::request(StatusCode::BAD_REQUEST, "invalid_target", "resource has to say where the client is to be registered");
+    let id = server.ok_or_else(nowhere)?;
+    let rules = app.commands().resource_server(id).await?;
+    if !rules.modes.contains(&RegistrationType::Cimd) {
+        return Err(CommandError::from(Rejection::ModeNotAdmitted(RegistrationType::Cimd)).into());
+    }
+    let known: Client = app.commands().load(Stream::Client(url.client_id().key())).await?;
+    let (client, seen_at) = match known.life {
+        Life::Registered => (known, None),
+        Life::Unregistered | Life::Withdrawn | Life::Deleted => {
+            let seen = app.documents().meet(url, Urgency::Anonymous).await.map_err(Failure::from)?;
+            (seen.client, seen.position)
+        }
+    };
+    let cause = caller.cause(ActorKind::Anonymous, None, "cimd");
+    let done = app.commands().admit_document(&cause, id, &client, false).await?;
+    let profile = client.registered().ok_or(Failure::Internal("a client that was just read is not there"))?;
+    let reason = app.standing(id, client.life, &done.state).await?;
+    let body = wire::client(profile, Some((id, &done.state, reason)));
+    Ok(Written((StatusCode::CREATED, Json(body)), done.position.max(seen_at)))
 }
 
 /// A secret and its hash; the hash is the only one of the two that goes on from here.

@@ -1,0 +1,215 @@
+//! What the doors answer: may this client do this at this resource server, and why. One function, asked by every door.
+
+use serde::{Deserialize, Serialize};
+
+use crate::metadata::{ClientMetadata, GrantType};
+use crate::redirect::RedirectUri;
+use crate::registration::Registration;
+use crate::scope::Scope;
+use crate::standing::{self, Decision};
+
+/// What a client wants to do. What is not said is not asked about.
+#[derive(Debug, Clone, Default)]
+pub struct Question<'a> {
+    /// Where the answer is to be sent.
+    pub redirect_uri: Option<&'a str>,
+    /// With which grant.
+    pub grant_type: Option<&'a str>,
+    /// For which scope.
+    pub scope: Option<&'a Scope>,
+}
+
+/// Why. A closed list; the names are part of the interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// How the client stands there.
+    Standing(standing::Reason),
+    /// The resource server does not admit clients that come this way, and this one has not come yet.
+    ModeNotAdmitted,
+    /// The document at `client_id` cannot be used, or the resource server's rules do not welcome what it says.
+    DocumentUnusable,
+    /// Several redirect URIs are registered, and none was named (RFC 6749 §3.1.2.3).
+    RedirectUriRequired,
+    /// The redirect URI is not one that serves.
+    RedirectUriNotRegistered,
+    /// The grant is not one that the client is registered with.
+    GrantTypeNotRegistered,
+    /// More scope than the client is registered with.
+    ScopeNotRegistered,
+}
+
+impl Reason {
+    /// What to do about it.
+    pub const fn decision(self) -> Decision {
+        match self {
+            Self::Standing(reason) => reason.decision(),
+            Self::ModeNotAdmitted
+            | Self::DocumentUnusable
+            | Self::RedirectUriRequired
+            | Self::RedirectUriNotRegistered
+            | Self::GrantTypeNotRegistered
+            | Self::ScopeNotRegistered => Decision::Deny,
+        }
+    }
+
+    /// The name on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Standing(reason) => reason.as_str(),
+            Self::ModeNotAdmitted => "mode_not_admitted",
+            Self::DocumentUnusable => "document_unusable",
+            Self::RedirectUriRequired => "redirect_uri_required",
+            Self::RedirectUriNotRegistered => "redirect_uri_not_registered",
+            Self::GrantTypeNotRegistered => "grant_type_not_registered",
+            Self::ScopeNotRegistered => "scope_not_registered",
+        }
+    }
+}
+
+/// What whoever shows the user a consent page should know. A closed list; the names are part of the interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Warning {
+    /// Every redirect URI stays on the user's own machine, where any program could claim to be this client (RFC 8252 §8.6).
+    LoopbackOnly,
+    /// The answer goes to another host than the one that the client's document is on.
+    HostDiffers,
+    /// Its name looks like that of an approved client from elsewhere.
+    LookAlike,
+    /// A change of its redirect URIs waits for an administrator; what is answered here is what serves.
+    StagedChangeWaiting,
+    /// Its document cannot be reached now; the last good one serves.
+    DocumentUnreachable,
+}
+
+/// The answer to a question.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// Why.
+    pub reason: Reason,
+    /// Where the answer is to be sent: as it was asked for, not as it was registered (RFC 8252 §7.3).
+    pub redirect_uri: Option<String>,
+}
+
+/// Answers a question about a client that stands so. `metadata` is what the resource server's rules leave of what it says.
+pub fn answer(standing: standing::Reason, registration: &Registration, metadata: &ClientMetadata, question: &Question<'_>) -> Verdict {
+    let no = |reason| Verdict { reason, redirect_uri: None };
+    let stands = Reason::Standing(standing);
+    if stands.decision() != Decision::Allow {
+        return no(stands);
+    }
+    if question.grant_type.is_some_and(|asked| !GrantType::known(asked).is_some_and(|grant| metadata.grant_types.contains(&grant))) {
+        return no(Reason::GrantTypeNotRegistered);
+    }
+    if let (Some(asked), Some(most)) = (question.scope, &metadata.scope)
+        && !asked.tokens().all(|token| most.tokens().any(|known| known == token))
+    {
+        return no(Reason::ScopeNotRegistered);
+    }
+    let redirects = question.grant_type == Some(GrantType::AuthorizationCode.as_str());
+    let serving = &registration.redirect_uris;
+    match question.redirect_uri {
+        Some(asked) if serving.matching(asked).is_none() => no(Reason::RedirectUriNotRegistered),
+        Some(asked) => Verdict { reason: stands, redirect_uri: Some(asked.to_owned()) },
+        None if redirects && serving.len() != 1 => no(Reason::RedirectUriRequired),
+        None if redirects => Verdict { reason: stands, redirect_uri: serving.iter().next().map(ToString::to_string) },
+        None => no(stands),
+    }
+}
+
+/// The warnings that follow from what serves, from where the document is, and from what is known of it.
+pub fn warnings(registration: &Registration, redirect_uri: Option<&str>, document_host: Option<&str>, unreachable: bool) -> Vec<Warning> {
+    let serving = &registration.redirect_uris;
+    let leaves = |uri: &RedirectUri| !uri.is_loopback() && uri.private_use_scheme().is_none();
+    let elsewhere = |uri: &RedirectUri| leaves(uri) && document_host.is_some_and(|host| !uri.host().eq_ignore_ascii_case(host));
+    let asked = redirect_uri.and_then(|asked| serving.matching(asked));
+    let differs = asked.map_or_else(|| serving.iter().any(elsewhere), elsewhere);
+    let table = [
+        (Warning::LoopbackOnly, !serving.is_empty() && serving.iter().all(RedirectUri::is_loopback)),
+        (Warning::HostDiffers, differs),
+        (Warning::StagedChangeWaiting, registration.staged.is_some()),
+        (Warning::DocumentUnreachable, unreachable),
+    ];
+    table.into_iter().filter_map(|(warning, holds)| holds.then_some(warning)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::metadata;
+    use crate::redirect::RedirectUris;
+
+    const APPROVED: standing::Reason = standing::Reason::Approved;
+
+    fn serving(uris: &[&str]) -> Registration {
+        Registration { redirect_uris: RedirectUris::parse(uris.iter().copied()).unwrap(), ..Registration::default() }
+    }
+
+    fn said() -> ClientMetadata {
+        let said = json!({ "redirect_uris": ["https://a.example/cb"], "scope": "read write", "token_endpoint_auth_method": "none" });
+        metadata::parse(said.as_object().unwrap().clone()).unwrap().metadata
+    }
+
+    fn ask(registration: &Registration, question: &Question<'_>) -> (Reason, Option<String>) {
+        let Verdict { reason, redirect_uri } = answer(APPROVED, registration, &said(), question);
+        (reason, redirect_uri)
+    }
+
+    #[test]
+    fn the_uri_that_was_asked_for_is_the_one_that_is_answered() {
+        let client = serving(&["http://localhost/cb", "https://a.example/cb"]);
+        let question = |uri| Question { redirect_uri: Some(uri), ..Question::default() };
+        let yes = Reason::Standing(APPROVED);
+        let asked = "http://localhost:4711/cb";
+        assert_eq!(ask(&client, &question(asked)), (yes, Some(asked.to_owned())));
+        for no in ["http://127.0.0.1:4711/cb", "https://a.example/cb/", "https://A.example/cb", "https://evil.example/cb"] {
+            assert_eq!(ask(&client, &question(no)), (Reason::RedirectUriNotRegistered, None), "{no}");
+        }
+    }
+
+    #[test]
+    fn one_uri_need_not_be_named_and_of_several_one_must_be() {
+        let code = Question { grant_type: Some("authorization_code"), ..Question::default() };
+        let one = serving(&["https://a.example/cb"]);
+        assert_eq!(ask(&one, &code), (Reason::Standing(APPROVED), Some("https://a.example/cb".to_owned())));
+        let two = serving(&["https://a.example/cb", "https://b.example/cb"]);
+        assert_eq!(ask(&two, &code), (Reason::RedirectUriRequired, None));
+        assert_eq!(ask(&serving(&[]), &code), (Reason::RedirectUriRequired, None));
+        assert_eq!(ask(&two, &Question::default()), (Reason::Standing(APPROVED), None));
+    }
+
+    #[test]
+    fn grants_and_scope_are_bounded_by_what_was_registered() {
+        let client = serving(&["https://a.example/cb"]);
+        let grant = |grant| Question { grant_type: Some(grant), ..Question::default() };
+        for no in ["client_credentials", "password", "implicit", ""] {
+            assert_eq!(ask(&client, &grant(no)).0, Reason::GrantTypeNotRegistered, "{no}");
+        }
+        let scope = |text| Scope::parse(text).unwrap();
+        for (asked, reason) in [("read", Reason::Standing(APPROVED)), ("read admin", Reason::ScopeNotRegistered)] {
+            assert_eq!(ask(&client, &Question { scope: scope(asked).as_ref(), ..Question::default() }).0, reason, "{asked}");
+        }
+    }
+
+    #[test]
+    fn who_may_not_act_is_told_so_whatever_was_asked() {
+        let question = Question { redirect_uri: Some("https://evil.example/"), ..Question::default() };
+        let verdict = answer(standing::Reason::Revoked, &serving(&["https://a.example/cb"]), &said(), &question);
+        assert_eq!(verdict, Verdict { reason: Reason::Standing(standing::Reason::Revoked), redirect_uri: None });
+    }
+
+    #[test]
+    fn warnings_say_what_a_consent_page_should_show() {
+        let loopback = serving(&["http://localhost/cb", "http://127.0.0.1/cb"]);
+        assert_eq!(warnings(&loopback, None, Some("app.example"), false), [Warning::LoopbackOnly]);
+        let elsewhere = serving(&["https://app.example/cb", "https://relay.example/cb"]);
+        assert_eq!(warnings(&elsewhere, Some("https://app.example/cb"), Some("app.example"), false), []);
+        assert_eq!(warnings(&elsewhere, Some("https://relay.example/cb"), Some("app.example"), true), [
+            Warning::HostDiffers,
+            Warning::DocumentUnreachable
+        ]);
+        assert_eq!(warnings(&elsewhere, None, None, false), []);
+    }
+}

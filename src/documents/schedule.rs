@@ -1,0 +1,238 @@
+//! When each document is read again. A side table: it survives a restart, is bounded by the number of clients, and may be
+//! thrown away; no event depends on it.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use chrono::{DateTime, Utc};
+use gatebook_events::identity::{ClientId, ClientKey};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use uuid::Uuid;
+
+use crate::manifest::Validators;
+
+const SCHEMA: &str = "
+CREATE TABLE IF NOT EXISTS documents (
+    key BLOB PRIMARY KEY NOT NULL,
+    client_id TEXT NOT NULL,
+    host TEXT NOT NULL,
+    next_at INTEGER NOT NULL,
+    last_read INTEGER NOT NULL,
+    failures INTEGER NOT NULL,
+    validators TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS documents_by_time ON documents (next_at);
+";
+
+/// When each document is read again. Cheap to clone.
+#[derive(Clone)]
+pub struct Schedule(Arc<Mutex<Connection>>);
+
+/// A document that is due.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Due {
+    /// Whose it is; also its URL.
+    pub client_id: ClientId,
+    /// When it was last read.
+    pub last_read: DateTime<Utc>,
+    /// How often it could not be read since.
+    pub failures: u32,
+    /// What to ask with.
+    pub validators: Validators,
+}
+
+/// The schedule's file cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to open {path}")]
+pub struct ScheduleError {
+    path: PathBuf,
+    source: rusqlite::Error,
+}
+
+impl Schedule {
+    /// Opens the file, or makes it.
+    pub fn open(path: &Path) -> Result<Self, ScheduleError> {
+        let open = || {
+            let connection = Connection::open(path)?;
+            // Losing the last seconds of it costs a poll too early, so nobody waits for the disk.
+            connection.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;")?;
+            connection.execute_batch(SCHEMA)?;
+            Ok(connection)
+        };
+        let connection = open().map_err(|source| ScheduleError { path: path.to_owned(), source })?;
+        Ok(Self(Arc::new(Mutex::new(connection))))
+    }
+
+    /// Enters documents that are not in it yet, to be read at `next_at`.
+    pub async fn add(&self, client_ids: Vec<ClientId>, next_at: DateTime<Utc>) {
+        const ADD: &str = "INSERT OR IGNORE INTO documents (key, client_id, host, next_at, last_read, failures, validators) \
+            VALUES (?1, ?2, ?3, ?4, ?4, 0, '{}')";
+        self.with("add", move |connection| {
+            let tx = connection.transaction()?;
+            for client_id in &client_ids {
+                let at = next_at.timestamp_micros();
+                tx.prepare_cached(ADD)?.execute(params![key_of(client_id), client_id.as_str(), host(client_id), at])?;
+            }
+            tx.commit()
+        })
+        .await;
+    }
+
+    /// Notes that a document was read.
+    pub async fn read_well(&self, client_id: &ClientId, validators: &Validators, at: DateTime<Utc>, next_at: DateTime<Utc>) {
+        self.note(client_id, 0, validators.clone(), at, next_at).await;
+    }
+
+    /// Notes that a document could not be read. It is asked for whole the next time, so that what is there then is read.
+    pub async fn read_badly(&self, client_id: &ClientId, failures: u32, last_read: DateTime<Utc>, next_at: DateTime<Utc>) {
+        self.note(client_id, failures, Validators::default(), last_read, next_at).await;
+    }
+
+    async fn note(&self, client_id: &ClientId, failures: u32, validators: Validators, last_read: DateTime<Utc>, next_at: DateTime<Utc>) {
+        const NOTE: &str = "INSERT OR REPLACE INTO documents (key, client_id, host, next_at, last_read, failures, validators) \
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+        let client_id = client_id.clone();
+        let validators = serde_json::to_string(&validators).unwrap_or_else(|_| "{}".to_owned());
+        self.with("note", move |connection| {
+            let (next_at, last_read) = (next_at.timestamp_micros(), last_read.timestamp_micros());
+            let row = params![key_of(&client_id), client_id.as_str(), host(&client_id), next_at, last_read, failures, validators];
+            connection.prepare_cached(NOTE)?.execute(row).map(drop)
+        })
+        .await;
+    }
+
+    /// Notes that nobody asked for a document; nothing else is known of it.
+    pub async fn put_off(&self, key: ClientKey, next_at: DateTime<Utc>) {
+        self.with("put off", move |connection| {
+            let next_at = next_at.timestamp_micros();
+            connection.prepare_cached("UPDATE documents SET next_at = ?2 WHERE key = ?1")?.execute((key.0.as_bytes(), next_at)).map(drop)
+        })
+        .await;
+    }
+
+    /// The documents that are due, no host's second one before every other host's first.
+    pub async fn due(&self, now: DateTime<Utc>, limit: usize) -> Vec<Due> {
+        const DUE: &str = "SELECT client_id, last_read, failures, validators FROM \
+            (SELECT *, row_number() OVER (PARTITION BY host ORDER BY next_at) AS turn FROM documents WHERE next_at <= ?1) \
+            ORDER BY turn, next_at LIMIT ?2";
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let due = self.with("read", move |connection| {
+            let mut statement = connection.prepare_cached(DUE)?;
+            statement.query_map((now.timestamp_micros(), limit), due)?.collect::<rusqlite::Result<Vec<_>>>()
+        });
+        due.await.unwrap_or_default()
+    }
+
+    /// What is known of one document.
+    pub async fn of(&self, key: ClientKey) -> Option<Due> {
+        const OF: &str = "SELECT client_id, last_read, failures, validators FROM documents WHERE key = ?1";
+        self.with("read", move |connection| connection.prepare_cached(OF)?.query_row([key.0.as_bytes()], due).optional()).await.flatten()
+    }
+
+    /// When the next document is due.
+    pub async fn next_at(&self) -> Option<DateTime<Utc>> {
+        let least = self.with("read", |connection| {
+            connection.prepare_cached("SELECT min(next_at) FROM documents")?.query_row([], |row| row.get::<_, Option<i64>>(0))
+        });
+        least.await.flatten().and_then(DateTime::from_timestamp_micros)
+    }
+
+    /// Makes every document due now.
+    pub async fn make_all_due(&self, now: DateTime<Utc>) {
+        self.with("hasten", move |connection| {
+            let now = now.timestamp_micros();
+            connection.prepare_cached("UPDATE documents SET next_at = ?1 WHERE next_at > ?1")?.execute([now]).map(drop)
+        })
+        .await;
+    }
+
+    /// A schedule that cannot be kept costs polls and no facts, so it is said in the log and nowhere else.
+    async fn with<T: Send + 'static>(
+        &self,
+        what: &'static str,
+        work: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Option<T> {
+        let connection = self.0.clone();
+        let done = tokio::task::spawn_blocking(move || work(&mut connection.lock().unwrap_or_else(PoisonError::into_inner))).await;
+        match done {
+            Ok(Ok(value)) => Some(value),
+            Ok(Err(error)) => {
+                tracing::error!(%error, what, "the schedule of clients' documents cannot be kept");
+                None
+            }
+            Err(_) => None,
+        }
+    }
+}
+
+fn key_of(client_id: &ClientId) -> Uuid {
+    client_id.key().0
+}
+
+/// What stands between `//` and the next `/`.
+fn host(client_id: &ClientId) -> &str {
+    client_id.as_str().split('/').nth(2).unwrap_or_default()
+}
+
+fn due(row: &Row<'_>) -> rusqlite::Result<Due> {
+    let text: String = row.get(0)?;
+    Ok(Due {
+        client_id: ClientId::parse(&text).map_err(|_| rusqlite::Error::InvalidQuery)?,
+        last_read: DateTime::from_timestamp_micros(row.get(1)?).unwrap_or_default(),
+        failures: row.get(2)?,
+        validators: serde_json::from_str(&row.get::<_, String>(3)?).unwrap_or_default(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap()
+    }
+
+    fn id(text: &str) -> ClientId {
+        ClientId::parse(text).unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_is_due_comes_in_turns_so_that_one_host_does_not_keep_the_others_waiting() {
+        let folder = tempfile::tempdir().unwrap();
+        let schedule = Schedule::open(&folder.path().join("schedule.db")).unwrap();
+        let crowd: Vec<_> = (0..5).map(|n| id(&format!("https://crowd.example/{n}"))).collect();
+        schedule.add(crowd, at(0)).await;
+        schedule.add(vec![id("https://quiet.example/a"), id("https://calm.example/a")], at(1)).await;
+        schedule.add(vec![id("https://later.example/a")], at(100)).await;
+        let due = schedule.due(at(2), 3).await;
+        let hosts: Vec<_> = due.iter().map(|due| host(&due.client_id)).collect();
+        assert_eq!(hosts, ["crowd.example", "calm.example", "quiet.example"]);
+        assert_eq!(schedule.due(at(2), 100).await.len(), 7);
+        assert_eq!(schedule.next_at().await, Some(at(0)));
+    }
+
+    #[tokio::test]
+    async fn a_restart_forgets_nothing_and_a_failure_forgets_what_to_ask_with() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("schedule.db");
+        let url = id("https://app.example/client.json");
+        let known = Validators { etag: Some("\"1\"".into()), last_modified: None };
+        {
+            let schedule = Schedule::open(&path).unwrap();
+            schedule.read_well(&url, &known, at(0), at(60)).await;
+        }
+        let schedule = Schedule::open(&path).unwrap();
+        let kept = Due { client_id: url.clone(), last_read: at(0), failures: 0, validators: known };
+        assert_eq!(schedule.due(at(60), 10).await, [kept.clone()]);
+        // What is in it already is not entered anew.
+        schedule.add(vec![url.clone()], at(5)).await;
+        assert_eq!(schedule.of(url.key()).await, Some(kept));
+        schedule.read_badly(&url, 2, at(0), at(120)).await;
+        let failed = schedule.of(url.key()).await.unwrap();
+        assert_eq!((failed.failures, failed.validators), (2, Validators::default()));
+        schedule.put_off(url.key(), at(300)).await;
+        assert_eq!(schedule.due(at(299), 10).await, []);
+        schedule.make_all_due(at(200)).await;
+        assert_eq!(schedule.due(at(200), 10).await.len(), 1);
+    }
+}

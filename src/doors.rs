@@ -1,0 +1,144 @@
+//! What an authorization server or a gateway asks before it lets a client in: one answer, from the log as it is now.
+
+use gatebook_events::Rejection;
+use gatebook_events::client::{Client, Life, Profile};
+use gatebook_events::decision::{self, Question, Reason, Verdict, Warning};
+use gatebook_events::envelope::{Actor, ActorKind, Position};
+use gatebook_events::identity::{ClientId, ResourceServerId, Stream, TenantId};
+use gatebook_events::metadata::ClientMetadata;
+use gatebook_events::registration::{Registration, Status};
+use gatebook_events::resource_server::{RegistrationType, ResourceServer};
+
+use crate::app::App;
+use crate::command::{Cause, CommandError};
+use crate::documents::DocumentError;
+use crate::http::error::Failure;
+use crate::manifest::Urgency;
+
+/// The answer at a door.
+#[derive(Debug)]
+pub struct Answer {
+    /// Allow, deny or pending, and why.
+    pub verdict: Verdict,
+    /// What whoever asks the user for consent should know.
+    pub warnings: Vec<Warning>,
+    /// The client as it is effective there; none where there is none to speak of.
+    pub client: Option<Effective>,
+    /// Where the last event stands that the question itself caused; a client that is met for the first time causes some.
+    pub position: Option<Position>,
+}
+
+/// A client as it is effective at one resource server.
+#[derive(Debug)]
+pub struct Effective {
+    /// Who it is.
+    pub profile: Profile,
+    /// What the resource server's rules leave of what it says; its redirect URIs are those that serve.
+    pub metadata: ClientMetadata,
+    /// How it stands there.
+    pub registration: Registration,
+}
+
+/// Answers a question about a client at a resource server. One that is met for the first time by the URL of its document is
+/// read, entered and registered by the resource server's rules first; another question never changes anything.
+pub async fn ask(app: &App, server_id: ResourceServerId, client_id: &ClientId, question: &Question<'_>) -> Result<Answer, Failure> {
+    let commands = app.commands();
+    let server = commands.resource_server(server_id).await?;
+    let key = client_id.key();
+    let mut client: Client = commands.load(Stream::Client(key)).await?;
+    if client.profile.as_ref().is_some_and(|profile| profile.client_id != *client_id) {
+        return Ok(nobody(Reason::Standing(gatebook_events::standing::Reason::NotRegistered)));
+    }
+    let mut registration: Registration = commands.load(Stream::Registration(server_id, key)).await?;
+    let mut position = None;
+    if registration.status == Status::None && server.life == gatebook_events::resource_server::Life::Active {
+        match first_sight(app, (server_id, &server), client_id, &client).await {
+            Ok(None) => {}
+            Ok(Some((met, entered, at))) => (client, registration, position) = (met, entered, at),
+            Err(FirstSight::No(reason)) => return Ok(nobody(reason)),
+            Err(FirstSight::Failed(failure)) => return Err(failure),
+        }
+    }
+    let standing = app.standing(server_id, client.life, &registration).await?;
+    let Some(profile) = client.registered().cloned() else { return Ok(nobody(Reason::Standing(standing))) };
+    // What the rules no longer leave anything of was registered under others: it keeps what it had.
+    let constrained = server.policy.constrain(profile.registration_type, profile.metadata.clone());
+    let mut metadata = constrained.unwrap_or_else(|_| profile.metadata.clone());
+    metadata.redirect_uris = registration.redirect_uris.clone();
+    let verdict = decision::answer(standing, &registration, &metadata, question);
+    let unreachable = profile.manifest.as_ref().is_some_and(|manifest| manifest.unreachable_since.is_some());
+    let document = document_host(&profile);
+    let warnings = decision::warnings(&registration, question.redirect_uri, document.as_deref(), unreachable);
+    Ok(Answer { verdict, warnings, client: Some(Effective { profile, metadata, registration }), position })
+}
+
+fn nobody(reason: Reason) -> Answer {
+    Answer { verdict: Verdict { reason, redirect_uri: None }, warnings: Vec::new(), client: None, position: None }
+}
+
+/// The host that a client's document is on.
+fn document_host(profile: &Profile) -> Option<String> {
+    let url = profile.manifest.as_ref().and(profile.client_id.as_str().split('/').nth(2))?;
+    Some(url.rsplit_once(':').map_or(url, |(host, _)| host).to_owned())
+}
+
+enum FirstSight {
+    No(Reason),
+    Failed(Failure),
+}
+
+impl From<CommandError> for FirstSight {
+    fn from(error: CommandError) -> Self {
+        match error {
+            CommandError::Rejected(Rejection::ModeNotAdmitted(_)) => Self::No(Reason::ModeNotAdmitted),
+            // What the document says is not welcome here.
+            CommandError::Rejected(_) => Self::No(Reason::DocumentUnusable),
+            error => Self::Failed(error.into()),
+        }
+    }
+}
+
+/// A client that nobody registered here: one with a document is read and registered by the rules, one that registered
+/// itself without naming a resource server is bound to the first that it asks for.
+async fn first_sight(
+    app: &App,
+    (server_id, server): (ResourceServerId, &ResourceServer),
+    client_id: &ClientId,
+    client: &Client,
+) -> Result<Option<(Client, Registration, Option<Position>)>, FirstSight> {
+    let admits = |kind| if server.modes.contains(&kind) { Ok(()) } else { Err(FirstSight::No(Reason::ModeNotAdmitted)) };
+    let (client, seen_at) = match client.life {
+        Life::Unregistered => {
+            let Ok(url) = app.documents().manifests().url(client_id.as_str()) else { return Ok(None) };
+            // Nothing is fetched for a door that would stay closed.
+            admits(RegistrationType::Cimd)?;
+            match app.documents().meet(&url, Urgency::Anonymous).await {
+                Ok(seen) => (seen.client, seen.position),
+                Err(DocumentError::Fetch(_)) => return Err(FirstSight::No(Reason::DocumentUnusable)),
+                Err(DocumentError::Command(error)) => return Err(error.into()),
+            }
+        }
+        Life::Registered => {
+            let Some(profile) = client.registered() else { return Ok(None) };
+            let unbound = profile.registration_type == RegistrationType::Dcr && profile.home.is_none();
+            if unbound && !app.registered_at(client_id.key()).await.map_err(FirstSight::Failed)?.is_empty() {
+                return Ok(None);
+            }
+            if !unbound && profile.manifest.is_none() {
+                return Ok(None);
+            }
+            admits(profile.registration_type)?;
+            (client.clone(), None)
+        }
+        Life::Withdrawn | Life::Deleted => return Ok(None),
+    };
+    let actor = Actor { kind: ActorKind::System, id: Some("first-sight".to_owned()), via: Some("decision".to_owned()) };
+    let cause = Cause { actor, tenant: server.tenant.clone(), request_id: None, origin: None };
+    let done = app.commands().admit_document(&cause, server_id, &client, false).await?;
+    Ok(Some((client, done.state, done.position.max(seen_at))))
+}
+
+/// The resource server that a caller of this tenant means: the tenant's own with this identifier, else its only one.
+pub async fn resource_server(app: &App, tenant: &TenantId, resource: Option<&str>) -> Result<Option<ResourceServerId>, Failure> {
+    Ok(app.known_servers().await?.of_tenant(tenant, resource))
+}

@@ -1,0 +1,192 @@
+//! Clients that host their own document, as administrators handle them: entered by URL, tried first, read again now, and
+//! taken back to an earlier version.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use gatebook_events::client::{Client, differences};
+use gatebook_events::identity::{ResourceServerId, Stream};
+use gatebook_events::manifest::ManifestUrl;
+use gatebook_events::registration::{RegistrationCommand, Status};
+use gatebook_events::resource_server::RegistrationType;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::{client_key, clients, server_id};
+use crate::app::App;
+use crate::http::caller::{Administrator, Path};
+use crate::http::error::{Failure, Problem};
+use crate::http::fresh::Fresh;
+use crate::http::json::members;
+use crate::http::wire;
+use crate::manifest::Urgency;
+
+/// Which document.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Named {
+    client_id: String,
+}
+
+/// Which version, and why.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Back {
+    version: u32,
+    reason: Option<String>,
+}
+
+/// `POST …/clients/cimd`: enters the client of a document, approved at once: the administrator vouches for it.
+pub async fn enter(
+    State(app): State<App>,
+    caller: Administrator,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<(StatusCode, Fresh<Json<Value>>), Problem> {
+    caller.must_change()?;
+    let id = own_server(&app, &caller, &id).await?;
+    let url = named(&app, &caller, &headers, body).await?;
+    let server = app.commands().resource_server(id).await.map_err(|error| caller.problem(error))?;
+    if !server.modes.contains(&RegistrationType::Cimd) {
+        let closed = gatebook_events::Rejection::ModeNotAdmitted(RegistrationType::Cimd);
+        return Err(caller.problem(crate::command::CommandError::from(closed)));
+    }
+    let seen = app.documents().meet(&url, Urgency::Trusted).await.map_err(|error| caller.problem(error))?;
+    let done = app.commands().admit_document(&caller.cause, id, &seen.client, true).await.map_err(|error| caller.problem(error))?;
+    let key = url.client_id().key();
+    if done.state.status == Status::Pending {
+        let approve = RegistrationCommand::Approve { reason: None };
+        let decided = app.commands().decide_registration(&caller.cause, caller.tenant(), (id, key), &approve).await;
+        decided.map_err(|error| caller.problem(error))?;
+    }
+    let shown = clients::show(&app, &caller, &headers, &id.to_string(), url.as_str()).await?;
+    Ok((StatusCode::CREATED, shown.map(|body| Json(Value::Object(body)))))
+}
+
+/// `POST …/clients/cimd/preview`: what would be registered, without registering.
+pub async fn preview(
+    State(app): State<App>,
+    caller: Administrator,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Value>, Problem> {
+    caller.must_change()?;
+    let id = own_server(&app, &caller, &id).await?;
+    let url = named(&app, &caller, &headers, body).await?;
+    let server = app.commands().resource_server(id).await.map_err(|error| caller.problem(error))?;
+    let read = app.documents().read(&url, Urgency::Trusted).await.map_err(|failure| caller.problem(failure))?;
+    let known: Client = app.commands().load(Stream::Client(url.client_id().key())).await.map_err(|error| caller.problem(error))?;
+
+    let mut answer = Map::new();
+    answer.insert("client_id".to_owned(), url.as_str().into());
+    answer.insert("content_hash".to_owned(), read.document.content_hash.as_str().into());
+    answer.insert("warnings".to_owned(), json!(read.document.warnings));
+    answer.insert("ignored".to_owned(), json!(read.document.ignored));
+    if let Some(profile) = known.registered() {
+        let current = profile.manifest.as_ref().and_then(|manifest| manifest.current());
+        wire::put(&mut answer, "known_version", current.map(|current| current.number));
+        let same = current.is_some_and(|current| current.content_hash == read.document.content_hash);
+        let differences = if same { [].into() } else { differences(&profile.metadata, &read.document.metadata) };
+        answer.insert("differences".to_owned(), json!(differences));
+    }
+    match server.admit(RegistrationType::Cimd, read.document.metadata.clone()) {
+        Ok((metadata, admission)) => {
+            answer.insert("metadata".to_owned(), Value::Object(metadata.members()));
+            answer.insert("admission".to_owned(), json!(admission));
+        }
+        Err(rejection) => {
+            answer.insert("metadata".to_owned(), Value::Object(read.document.metadata.members()));
+            answer.insert("admission".to_owned(), "refuse".into());
+            answer.insert("refusal".to_owned(), rejection.to_string().into());
+        }
+    }
+    Ok(Json(Value::Object(answer)))
+}
+
+/// `POST …/clients/{client_id}/refresh`: reads the document now.
+pub async fn refresh(
+    State(app): State<App>,
+    caller: Administrator,
+    Path((id, client_id)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Result<Fresh<Json<Value>>, Problem> {
+    caller.must_change()?;
+    own_server(&app, &caller, &id).await?;
+    // Whoever does not see the client may not make anybody read its document either.
+    clients::show(&app, &caller, &headers, &id, &client_id).await?;
+    let key = client_key(&caller, &client_id)?.1;
+    let no_document = || caller.problem(crate::command::CommandError::from(gatebook_events::Rejection::NoDocument));
+    let url = app.documents().manifests().url(&client_id).map_err(|_| no_document())?;
+    let servers = app.registered_at(key).await.map_err(|failure| caller.problem(failure))?;
+    let polled = app.documents().refresh(&url, &servers).await.map_err(|error| caller.problem(error))?;
+    let shown = clients::show(&app, &caller, &headers, &id, &client_id).await?;
+    Ok(shown.map(|mut body| {
+        let mut refresh = Map::new();
+        refresh.insert("changed".to_owned(), polled.changed.into());
+        wire::put(&mut refresh, "trouble", polled.trouble.map(|trouble| trouble.as_str()));
+        body.insert("refresh".to_owned(), refresh.into());
+        Json(Value::Object(body))
+    }))
+}
+
+/// `POST …/clients/{client_id}/roll-back`: the redirect URIs of an earlier version serve again.
+pub async fn roll_back(
+    State(app): State<App>,
+    caller: Administrator,
+    Path((id, client_id)): Path<(String, String)>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Fresh<Json<Value>>, Problem> {
+    caller.must_change()?;
+    let asked: Back = members(&headers, body).await.map_err(|failure| caller.problem(failure))?;
+    if asked.reason.as_ref().is_some_and(|reason| reason.chars().count() > 1024) {
+        return Err(caller.problem(Failure::request(StatusCode::BAD_REQUEST, "invalid-request", "reason is longer than 1024 characters")));
+    }
+    let target = (server_id(&caller, &id)?, client_key(&caller, &client_id)?.1);
+    let done = app.commands().roll_back(&caller.cause, caller.tenant(), target, asked.version, asked.reason).await;
+    done.map_err(|error| caller.problem(error))?;
+    Ok(clients::show(&app, &caller, &headers, &id, &client_id).await?.map(|body| Json(Value::Object(body))))
+}
+
+/// `GET …/clients/{client_id}/manifest`: every version of the document, the newest first, and what each changed.
+pub async fn versions(
+    State(app): State<App>,
+    caller: Administrator,
+    Path((id, client_id)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Result<Json<Value>, Problem> {
+    clients::show(&app, &caller, &headers, &id, &client_id).await?;
+    let key = client_key(&caller, &client_id)?.1;
+    let versions = app.commands().document_versions(key).await.map_err(|error| caller.problem(error))?;
+    let render = |known: &crate::command::manifests::KnownVersion| {
+        let versioned = &known.versioned;
+        json!({
+            "version": versioned.number,
+            "content_hash": versioned.content_hash,
+            "recorded_at": wire::time(known.recorded_at),
+            "differences": versioned.differences,
+            "warnings": versioned.warnings,
+            "ignored": versioned.ignored,
+            "metadata": versioned.metadata.members(),
+            "document": versioned.document,
+        })
+    };
+    Ok(Json(json!({ "client_id": client_id, "versions": versions.iter().rev().map(render).collect::<Vec<_>>() })))
+}
+
+async fn own_server(app: &App, caller: &Administrator, id: &str) -> Result<ResourceServerId, Problem> {
+    let id = server_id(caller, id)?;
+    let server = app.commands().resource_server(id).await.map_err(|error| caller.problem(error))?;
+    if server.tenant.as_ref() == Some(caller.tenant()) { Ok(id) } else { Err(caller.problem(Failure::not_found("resource server"))) }
+}
+
+async fn named(app: &App, caller: &Administrator, headers: &HeaderMap, body: Body) -> Result<ManifestUrl, Problem> {
+    let named: Named = members(headers, body).await.map_err(|failure| caller.problem(failure))?;
+    let refuse = |problem: &dyn std::fmt::Display| {
+        caller.problem(Failure::request(StatusCode::BAD_REQUEST, "invalid-client-id", format!("client_id {problem}")))
+    };
+    app.documents().manifests().url(&named.client_id).map_err(|problem| refuse(&problem))
+}
