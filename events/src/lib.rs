@@ -7,6 +7,8 @@ pub mod client;
 pub mod codec;
 pub mod envelope;
 pub mod identity;
+pub mod json;
+pub mod manifest;
 pub mod metadata;
 pub mod redirect;
 pub mod registration;
