@@ -60,6 +60,11 @@ impl ClientId {
         Self(Arc::from(key.to_string()))
     }
 
+    /// The identifier of a client that is known by its document; the URL is judged already.
+    pub(crate) fn of_url(url: &Arc<str>) -> Self {
+        Self(url.clone())
+    }
+
     /// Any identifier as a caller names it: 1 to 2048 printable ASCII characters (RFC 6749 appendix A.1).
     pub fn parse(text: &str) -> Result<Self, InvalidName> {
         if text.is_empty() || text.len() > Self::MAX_LENGTH || !text.bytes().all(|b| (0x20..0x7f).contains(&b)) {

@@ -8,6 +8,8 @@ pub mod codec;
 pub mod decision;
 pub mod envelope;
 pub mod identity;
+pub mod json;
+pub mod manifest;
 pub mod metadata;
 pub mod redirect;
 pub mod registration;

@@ -14,6 +14,7 @@ mod words;
 
 pub use keys::Jwks;
 pub use parse::{MetadataError, Parsed, Problem, parse, parse_replacement};
+pub(crate) use words::vocabulary;
 pub use words::{ApplicationType, AuthMethod, GrantType, ResponseType};
 
 /// What a client says about itself, after every default and substitution of RFC 7591 §2 has been made.

@@ -212,6 +212,11 @@ impl WebUri {
         &self.0
     }
 
+    /// The host, as sent.
+    pub fn host(&self) -> &str {
+        Uri::split(&self.0).map_or("", |uri| uri.host)
+    }
+
     /// Whether it is reached over TLS.
     pub fn is_https(&self) -> bool {
         self.0.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https:"))
@@ -266,16 +271,16 @@ enum Kind {
 }
 
 /// A URI split along RFC 3986 §3, every part a slice of the text as sent.
-struct Uri<'a> {
-    scheme: &'a str,
+pub(crate) struct Uri<'a> {
+    pub(crate) scheme: &'a str,
     /// Empty where there is no authority.
-    host: &'a str,
+    pub(crate) host: &'a str,
     /// Everything after the authority, or after the scheme's colon where there is no authority.
-    rest: &'a str,
+    pub(crate) rest: &'a str,
 }
 
 impl<'a> Uri<'a> {
-    fn split(text: &'a str) -> Result<Self, RedirectProblem> {
+    pub(crate) fn split(text: &'a str) -> Result<Self, RedirectProblem> {
         check_characters(text)?;
         let (scheme, after) = text.split_once(':').ok_or(RedirectProblem::NotAbsolute)?;
         let mut letters = scheme.bytes();

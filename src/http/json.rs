@@ -1,12 +1,11 @@
-//! Bodies read strictly: JSON in UTF-8, at most 64 KiB, at most 16 levels deep, no key twice. What another reader could
-//! understand differently is refused (RFC 8259 §4).
+//! Bodies of requests: JSON, at most 64 KiB, read as strictly as every other document (`events/src/json.rs`).
 
-use std::fmt;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, StatusCode, header};
-use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use gatebook_events::json;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::error::Failure;
@@ -15,8 +14,6 @@ use super::error::Failure;
 pub const MAX_BODY: usize = 64 * 1024;
 /// How long a body may take to arrive: whoever drips it holds a connection, not a task for ever.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// The deepest nesting of arrays and objects.
-const MAX_DEPTH: usize = 16;
 
 /// Reads the body of a request that must be a JSON object. `code` is what the caller's protocol calls a malformed one.
 pub async fn object(headers: &HeaderMap, body: Body, code: &'static str) -> Result<Map<String, Value>, Failure> {
@@ -54,16 +51,8 @@ async fn bytes(body: Body, code: &'static str) -> Result<Bytes, Failure> {
 }
 
 fn parse(bytes: &[u8], code: &'static str) -> Result<Map<String, Value>, Failure> {
-    let refuse = |detail: &str| Failure::request(StatusCode::BAD_REQUEST, code, ascii(detail));
-    let text = std::str::from_utf8(bytes).map_err(|_| refuse("the body is not UTF-8"))?;
-    let mut reader = serde_json::Deserializer::from_str(text);
-    let value =
-        Strict { depth: 0 }.deserialize(&mut reader).map_err(|error| refuse(&format!("the body is not acceptable JSON: {error}")))?;
-    reader.end().map_err(|_| refuse("the body goes on after its JSON value"))?;
-    match value {
-        Value::Object(object) => Ok(object),
-        _ => Err(refuse("the body is not a JSON object")),
-    }
+    let refuse = |problem| Failure::request(StatusCode::BAD_REQUEST, code, ascii(&format!("the body {problem}")));
+    json::object(bytes).map_err(refuse)
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
@@ -74,77 +63,4 @@ fn is_json(headers: &HeaderMap) -> bool {
 /// Error descriptions are ASCII (RFC 6749 §5.2), and a caller's own text has no place in them.
 fn ascii(text: &str) -> String {
     text.chars().filter(|c| (' '..='~').contains(c) && !matches!(c, '"' | '\\' | '<' | '>')).take(200).collect()
-}
-
-struct Strict {
-    depth: usize,
-}
-
-impl Strict {
-    fn deeper<E: serde::de::Error>(&self) -> Result<Self, E> {
-        if self.depth >= MAX_DEPTH { Err(E::custom("nested too deeply")) } else { Ok(Self { depth: self.depth + 1 }) }
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for Strict {
-    type Value = Value;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Strict {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(Value::Bool(value))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_string<E>(self, value: String) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
-        let mut array = Vec::new();
-        while let Some(item) = items.next_element_seed(self.deeper()?)? {
-            array.push(item);
-        }
-        Ok(Value::Array(array))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
-        let mut object = Map::new();
-        while let Some(name) = members.next_key::<String>()? {
-            let value = members.next_value_seed(self.deeper()?)?;
-            if object.insert(name, value).is_some() {
-                return Err(A::Error::custom("a key appears twice"));
-            }
-        }
-        Ok(Value::Object(object))
-    }
 }

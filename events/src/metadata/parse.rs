@@ -55,7 +55,7 @@ pub enum Problem {
 }
 
 impl MetadataError {
-    pub(super) const fn metadata(member: &'static str, problem: &'static str) -> Self {
+    pub(crate) const fn metadata(member: &'static str, problem: &'static str) -> Self {
         Self { member, problem: Problem::Metadata(problem) }
     }
 

@@ -29,6 +29,8 @@ macro_rules! vocabulary {
     };
 }
 
+pub(crate) use vocabulary;
+
 vocabulary! {
     /// `token_endpoint_auth_method` (RFC 7591 §2, OIDC Core §9).
     AuthMethod {
