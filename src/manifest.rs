@@ -272,11 +272,11 @@ impl Manifests {
         }
         let result = fetch.await;
         match &result {
-            Ok(_) => restraint.note(key, None),
+            Ok(_) => restraint.worked(key),
             Err(failure) => {
                 tracing::info!(%url, trouble = failure.trouble.as_str(), detail = failure.detail(), "cannot use the document of a client");
                 if failure.trouble != Trouble::Busy {
-                    restraint.note(key, Some(failure.retry_after));
+                    restraint.failed(key, failure.retry_after);
                 }
             }
         }

@@ -5,26 +5,26 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// IANA IPv4 Special-Purpose Address Registry, with multicast, and one that is special in fact.
 const SPECIAL_V4: [(Ipv4Addr, u32); 20] = [
-    (Ipv4Addr::new(0, 0, 0, 0), 8),          // this network; RFC 791
-    (Ipv4Addr::new(10, 0, 0, 0), 8),         // private use; RFC 1918
-    (Ipv4Addr::new(100, 64, 0, 0), 10),      // shared address space; RFC 6598
-    (Ipv4Addr::new(127, 0, 0, 0), 8),        // loopback; RFC 1122
-    (Ipv4Addr::new(168, 63, 129, 16), 32),   // looks public, and is the host agent of every machine at Azure
-    (Ipv4Addr::new(169, 254, 0, 0), 16),     // link local, and cloud metadata; RFC 3927
-    (Ipv4Addr::new(172, 16, 0, 0), 12),      // private use; RFC 1918
-    (Ipv4Addr::new(192, 0, 0, 0), 24),       // protocol assignments; RFC 6890
-    (Ipv4Addr::new(192, 0, 2, 0), 24),       // documentation; RFC 5737
-    (Ipv4Addr::new(192, 31, 196, 0), 24),    // AS112; RFC 7535
-    (Ipv4Addr::new(192, 52, 193, 0), 24),    // AMT; RFC 7450
-    (Ipv4Addr::new(192, 88, 99, 0), 24),     // 6to4 relays, deprecated; RFC 7526
-    (Ipv4Addr::new(192, 168, 0, 0), 16),     // private use; RFC 1918
-    (Ipv4Addr::new(192, 175, 48, 0), 24),    // AS112; RFC 7534
-    (Ipv4Addr::new(198, 18, 0, 0), 15),      // benchmarking; RFC 2544
-    (Ipv4Addr::new(198, 51, 100, 0), 24),    // documentation; RFC 5737
-    (Ipv4Addr::new(203, 0, 113, 0), 24),     // documentation; RFC 5737
-    (Ipv4Addr::new(224, 0, 0, 0), 4),        // multicast; RFC 5771
-    (Ipv4Addr::new(240, 0, 0, 0), 4),        // reserved; RFC 1112
-    (Ipv4Addr::new(255, 255, 255, 255), 32), // limited broadcast; RFC 8190
+    (Ipv4Addr::UNSPECIFIED, 8),            // this network; RFC 791
+    (Ipv4Addr::new(10, 0, 0, 0), 8),       // private use; RFC 1918
+    (Ipv4Addr::new(100, 64, 0, 0), 10),    // shared address space; RFC 6598
+    (Ipv4Addr::new(127, 0, 0, 0), 8),      // loopback; RFC 1122
+    (Ipv4Addr::new(168, 63, 129, 16), 32), // looks public, and is the host agent of every machine at Azure
+    (Ipv4Addr::new(169, 254, 0, 0), 16),   // link local, and cloud metadata; RFC 3927
+    (Ipv4Addr::new(172, 16, 0, 0), 12),    // private use; RFC 1918
+    (Ipv4Addr::new(192, 0, 0, 0), 24),     // protocol assignments; RFC 6890
+    (Ipv4Addr::new(192, 0, 2, 0), 24),     // documentation; RFC 5737
+    (Ipv4Addr::new(192, 31, 196, 0), 24),  // AS112; RFC 7535
+    (Ipv4Addr::new(192, 52, 193, 0), 24),  // AMT; RFC 7450
+    (Ipv4Addr::new(192, 88, 99, 0), 24),   // 6to4 relays, deprecated; RFC 7526
+    (Ipv4Addr::new(192, 168, 0, 0), 16),   // private use; RFC 1918
+    (Ipv4Addr::new(192, 175, 48, 0), 24),  // AS112; RFC 7534
+    (Ipv4Addr::new(198, 18, 0, 0), 15),    // benchmarking; RFC 2544
+    (Ipv4Addr::new(198, 51, 100, 0), 24),  // documentation; RFC 5737
+    (Ipv4Addr::new(203, 0, 113, 0), 24),   // documentation; RFC 5737
+    (Ipv4Addr::new(224, 0, 0, 0), 4),      // multicast; RFC 5771
+    (Ipv4Addr::new(240, 0, 0, 0), 4),      // reserved; RFC 1112
+    (Ipv4Addr::BROADCAST, 32),             // limited broadcast; RFC 8190
 ];
 
 /// All that is global unicast today (RFC 4291 §2.4, IANA IPv6 Global Unicast Address Assignments). Outside of it lie, among

@@ -82,12 +82,14 @@ impl Restraint {
         Place { _places: [host, anonymous, self.at_once.clone().acquire_owned().await.ok()] }
     }
 
-    /// Remembers how a fetch ended.
-    pub(super) fn note(&self, url: ClientKey, failed: Option<Option<Duration>>) {
-        match failed {
-            Some(asked_for) => self.setbacks().failed(url, asked_for, Instant::now()),
-            None => self.setbacks().worked(url),
-        }
+    /// Forgets that a URL failed.
+    pub(super) fn worked(&self, url: ClientKey) {
+        self.setbacks().worked(url);
+    }
+
+    /// Remembers that a URL failed, and for how long its host asked to be left alone.
+    pub(super) fn failed(&self, url: ClientKey, asked_for: Option<Duration>) {
+        self.setbacks().failed(url, asked_for, Instant::now());
     }
 
     fn host(&self, host: &str) -> Arc<Semaphore> {

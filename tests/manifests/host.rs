@@ -231,7 +231,7 @@ async fn act<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, seen: &Seen, dee
 /// An answer with these headers, one a line.
 pub fn answer(status: &str, headers: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
     let body = body.as_ref();
-    let lines: String = headers.lines().map(|line| format!("{}\r\n", line.trim())).collect();
+    let lines: String = headers.lines().flat_map(|line| [line.trim(), "\r\n"]).collect();
     let head = format!("HTTP/1.1 {status}\r\n{lines}Content-Length: {}\r\nConnection: close\r\n\r\n", body.len());
     [head.as_bytes(), body].concat()
 }
