@@ -26,6 +26,7 @@ use crate::http::error::Failure;
 use crate::keys::KeyError;
 use crate::log::EventLog;
 use crate::log::sqlite::SqliteLog;
+use crate::manifest::{Manifests, SetUpError};
 use crate::projector::{Follower, Projector};
 use crate::secrets::{InstanceKey, SecretHasher};
 use crate::upstream::AuthorizationServer;
@@ -49,6 +50,7 @@ struct Parts {
     ceiling: Ceiling,
     stopping: watch::Sender<bool>,
     authorization_server: AuthorizationServer,
+    manifests: Manifests,
 }
 
 /// Why the service does not start.
@@ -72,6 +74,9 @@ pub enum StartError {
     /// Nothing can be fetched from the authorization server.
     #[error("failed to set up the authorization server's metadata")]
     Upstream(#[from] SourceError),
+    /// Nothing can be fetched from clients' hosts.
+    #[error("failed to set up the fetching of clients' documents")]
+    Manifests(#[from] SetUpError),
     /// The default resource server cannot be made.
     #[error("failed to set up the default resource server")]
     FirstServer(#[from] CommandError),
@@ -121,6 +126,7 @@ impl App {
         let instance_key = InstanceKey::open(&config.data)?;
         let admins = AdminVerifier::try_new(&config.admin, clock.clone())?;
         let authorization_server = AuthorizationServer::try_new(config.upstream.as_ref(), config.extra_ca_file.as_deref())?;
+        let manifests = Manifests::try_new(config.manifests.clone(), config.extra_ca_file.as_deref())?;
         let sqlite = open_log(&config)?;
         let log: Arc<dyn EventLog> = sqlite.clone();
         let commands = Commands::new(log.clone(), clock);
@@ -142,6 +148,7 @@ impl App {
             instance_key,
             stopping: watch::Sender::new(false),
             authorization_server,
+            manifests,
         })))
     }
 
@@ -208,6 +215,11 @@ impl App {
     /// The authorization server that clients get their tokens from.
     pub fn authorization_server(&self) -> &AuthorizationServer {
         &self.0.authorization_server
+    }
+
+    /// What fetches the documents that clients host.
+    pub fn manifests(&self) -> &Manifests {
+        &self.0.manifests
     }
 
     /// `registration_client_uri` (RFC 7592 §3).

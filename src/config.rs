@@ -11,14 +11,17 @@ use ipnet::IpNet;
 use reqwest::Url;
 use tracing_subscriber::EnvFilter;
 
+use crate::manifest::ManifestSettings;
+
 mod admin;
 mod backend;
+mod manifests;
 mod settings;
 mod url;
 
 pub use admin::{AdminKeySource, AdminSettings};
 pub use backend::{BackendUri, LogBackend};
-pub use settings::{AddressDetail, LogFormat, Settings};
+pub use settings::{AddressDetail, LogFormat, ManifestProfile, Settings};
 pub use url::BaseUrl;
 pub(crate) use url::is_loopback;
 
@@ -44,8 +47,8 @@ pub struct Config {
     pub registrations_per_minute: Option<NonZeroU32>,
     /// The networks whose `Forwarded` and `X-Forwarded-For` are believed.
     pub trusted_proxies: Vec<IpNet>,
-    /// Whether a client's document may be fetched from this very host, for development.
-    pub allow_loopback_manifests: bool,
+    /// How documents that clients host are fetched.
+    pub manifests: ManifestSettings,
     /// Certificate authorities to trust beside the system's, as PEM.
     pub extra_ca_file: Option<PathBuf>,
     /// Where a client is bound that registers without naming a resource server.
@@ -146,7 +149,7 @@ impl Config {
             log: settings.log.as_deref().map_or(Ok(LogBackend::Sqlite), |text| LogBackend::parse("log", text))?,
             registrations_per_minute: NonZeroU32::new(settings.registrations_per_minute.unwrap_or(60)),
             trusted_proxies: networks(settings.trusted_proxies.as_deref().unwrap_or_default())?,
-            allow_loopback_manifests: settings.allow_loopback_manifests.unwrap_or_default(),
+            manifests: manifests::manifests(&settings)?,
             extra_ca_file: settings.extra_ca_file,
             default_resource_server: parsed(
                 "default-resource-server",
@@ -269,9 +272,9 @@ mod tests {
         let path = file.path().to_str().unwrap();
         let config = Config::load(settings(&["--config", path, "--listen", "127.0.0.1:2"])).unwrap();
         assert_eq!((config.listen.port(), config.read_wait), (2, Duration::from_secs(1)));
-        assert!(config.allow_loopback_manifests);
+        assert!(config.manifests.allow_loopback);
         let off = Config::load(settings(&["--config", path, "--allow-loopback-manifests=false"])).unwrap();
-        assert!(!off.allow_loopback_manifests);
+        assert!(!off.manifests.allow_loopback);
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod fetch;
 pub mod http;
 pub mod keys;
 pub mod log;
+pub mod manifest;
 pub mod projector;
 pub mod secrets;
 mod upstream;

@@ -93,6 +93,27 @@ pub struct Settings {
         num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub allow_loopback_manifests: Option<bool>,
 
+    /// The URLs of client documents, to the letter, whose hosts may have private addresses; may be repeated [default: none]
+    #[arg(long, env = "GATEBOOK_INTERNAL_MANIFESTS", value_name = "URL", value_delimiter = ',')]
+    #[serde(deserialize_with = "one_text_or_many")]
+    pub internal_manifests: Option<Vec<String>>,
+
+    /// What a client document has to have [default: mcp]
+    #[arg(long, env = "GATEBOOK_MANIFEST_PROFILE", value_name = "PROFILE")]
+    pub manifest_profile: Option<ManifestProfile>,
+
+    /// The longest client document that is read, in bytes [default: 5120]
+    #[arg(long, env = "GATEBOOK_MANIFEST_BYTES", value_name = "BYTES")]
+    pub manifest_bytes: Option<usize>,
+
+    /// How many client documents are fetched at a time [default: 32]
+    #[arg(long, env = "GATEBOOK_MANIFESTS_AT_ONCE", value_name = "COUNT")]
+    pub manifests_at_once: Option<usize>,
+
+    /// How many client documents one host is asked for in a minute; 0 is no bound [default: 60]
+    #[arg(long, env = "GATEBOOK_MANIFESTS_PER_HOST_PER_MINUTE", value_name = "COUNT")]
+    pub manifests_per_host_per_minute: Option<u32>,
+
     /// A PEM file of certificate authorities to trust beside the system's
     #[arg(long, env = "GATEBOOK_EXTRA_CA_FILE", value_name = "FILE")]
     pub extra_ca_file: Option<PathBuf>,
@@ -127,6 +148,17 @@ pub enum AddressDetail {
     Network,
     /// All of it.
     Full,
+}
+
+/// What a client's document has to have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ManifestProfile {
+    /// An identifier, a name and redirect URIs.
+    #[default]
+    Mcp,
+    /// An identifier, and redirect URIs for grants that redirect.
+    Ietf,
 }
 
 /// How log lines are written.
@@ -169,6 +201,11 @@ impl Settings {
             registrations_per_minute: self.registrations_per_minute.or(fallback.registrations_per_minute),
             trusted_proxies: self.trusted_proxies.or(fallback.trusted_proxies),
             allow_loopback_manifests: self.allow_loopback_manifests.or(fallback.allow_loopback_manifests),
+            internal_manifests: self.internal_manifests.or(fallback.internal_manifests),
+            manifest_profile: self.manifest_profile.or(fallback.manifest_profile),
+            manifest_bytes: self.manifest_bytes.or(fallback.manifest_bytes),
+            manifests_at_once: self.manifests_at_once.or(fallback.manifests_at_once),
+            manifests_per_host_per_minute: self.manifests_per_host_per_minute.or(fallback.manifests_per_host_per_minute),
             extra_ca_file: self.extra_ca_file.or(fallback.extra_ca_file),
             default_resource_server: self.default_resource_server.or(fallback.default_resource_server),
             address_detail: self.address_detail.or(fallback.address_detail),

@@ -43,7 +43,8 @@ impl ManifestUrl {
     fn judge(text: &str, loopback_allowed: bool) -> Result<Self, ManifestUrlProblem> {
         let uri = Uri::split(text)?;
         // The raw text, so that `HTTPS://` is no second spelling.
-        if !text.starts_with("https://") && !(loopback_allowed && text.starts_with("http://")) {
+        let known_scheme = text.starts_with("https://") || loopback_allowed && text.starts_with("http://");
+        if !known_scheme {
             return Err(ManifestUrlProblem::NotHttps);
         }
         if LOOPBACK.contains(&uri.host) {

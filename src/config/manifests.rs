@@ -1,0 +1,76 @@
+//! How documents that clients host are fetched.
+
+use std::num::NonZeroU32;
+
+use gatebook_events::manifest::{ManifestUrl, Profile};
+
+use super::{ConfigError, ManifestProfile, Settings};
+use crate::manifest::{Limits, ManifestSettings};
+
+/// The least and the most that a document may be allowed to have, in bytes.
+const BYTES: std::ops::RangeInclusive<usize> = 1024..=64 * 1024;
+/// The most fetches at a time: each may keep a socket and a thread.
+const AT_ONCE: std::ops::RangeInclusive<usize> = 1..=256;
+
+pub(super) fn manifests(settings: &Settings) -> Result<ManifestSettings, ConfigError> {
+    let allow_loopback = settings.allow_loopback_manifests.unwrap_or_default();
+    let usual = Limits::default();
+    let within = |name, value: Option<usize>, bounds: std::ops::RangeInclusive<usize>, usual: usize| match value {
+        Some(value) if !bounds.contains(&value) => {
+            Err(ConfigError::invalid(name, format!("is {value}, not between {} and {}", bounds.start(), bounds.end())))
+        }
+        value => Ok(value.unwrap_or(usual)),
+    };
+    Ok(ManifestSettings {
+        limits: Limits {
+            bytes: within("manifest-bytes", settings.manifest_bytes, BYTES, usual.bytes)?,
+            at_once: within("manifests-at-once", settings.manifests_at_once, AT_ONCE, usual.at_once)?,
+            per_host_per_minute: settings.manifests_per_host_per_minute.map_or(usual.per_host_per_minute, NonZeroU32::new),
+            ..usual
+        },
+        profile: match settings.manifest_profile.unwrap_or_default() {
+            ManifestProfile::Mcp => Profile::Mcp,
+            ManifestProfile::Ietf => Profile::Ietf,
+        },
+        allow_loopback,
+        internal: settings.internal_manifests.iter().flatten().map(|text| internal(text.trim())).collect::<Result<_, _>>()?,
+    })
+}
+
+/// Whose address may be private is named like any other: `https`, a host name, to the letter.
+fn internal(text: &str) -> Result<ManifestUrl, ConfigError> {
+    ManifestUrl::parse(text).map_err(|problem| ConfigError::invalid("internal-manifests", format!("has {text:?}, which {problem}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(settings: &Settings) -> String {
+        manifests(settings).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn nothing_set_means_the_documented_bounds() {
+        let set = manifests(&Settings::default()).unwrap();
+        assert_eq!((set.limits.bytes, set.limits.at_once, set.limits.time.as_secs()), (5120, 32, 5));
+        assert_eq!((set.limits.per_host_per_minute, set.profile), (NonZeroU32::new(60), Profile::Mcp));
+        assert!(!set.allow_loopback && set.internal.is_empty());
+    }
+
+    #[test]
+    fn a_wrong_value_is_refused_by_name() {
+        let text = |text: &str| Settings { internal_manifests: Some(vec![text.to_owned()]), ..Settings::default() };
+        assert_eq!(
+            refusal(&text("http://wiki.corp.example/client.json")),
+            "setting `internal-manifests` has \"http://wiki.corp.example/client.json\", which does not start with https://"
+        );
+        assert_eq!(manifests(&text(" https://wiki.corp.example/client.json ")).unwrap().internal.len(), 1);
+        let bytes = Settings { manifest_bytes: Some(100), ..Settings::default() };
+        assert_eq!(refusal(&bytes), "setting `manifest-bytes` is 100, not between 1024 and 65536");
+        let none = Settings { manifests_at_once: Some(0), ..Settings::default() };
+        assert_eq!(refusal(&none), "setting `manifests-at-once` is 0, not between 1 and 256");
+        let unbound = Settings { manifests_per_host_per_minute: Some(0), ..Settings::default() };
+        assert_eq!(manifests(&unbound).unwrap().limits.per_host_per_minute, None);
+    }
+}
