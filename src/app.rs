@@ -15,6 +15,7 @@ use gatebook_projections::directory::Directory;
 use gatebook_projections::history::History;
 use gatebook_projections::read_model::{OpenError, Projection, QueryError, ReadModel, Reader};
 use tokio::sync::watch;
+use tokio::task::AbortHandle;
 
 use crate::admin::{AdminKeyError, AdminVerifier};
 use crate::ceiling::Ceiling;
@@ -22,6 +23,7 @@ use crate::clock::Clock;
 use crate::command::{Cause, CommandError, Commands, Snapshot};
 use crate::config::{Config, LogBackend};
 use crate::fetch::SourceError;
+use crate::documents::{self, Documents, Schedule, ScheduleError};
 use crate::http::error::Failure;
 use crate::keys::KeyError;
 use crate::log::EventLog;
@@ -50,7 +52,8 @@ struct Parts {
     ceiling: Ceiling,
     stopping: watch::Sender<bool>,
     authorization_server: AuthorizationServer,
-    manifests: Manifests,
+    documents: Documents,
+    poller: AbortHandle,
 }
 
 /// Why the service does not start.
@@ -77,6 +80,9 @@ pub enum StartError {
     /// Nothing can be fetched from clients' hosts.
     #[error("failed to set up the fetching of clients' documents")]
     Manifests(#[from] SetUpError),
+    /// The schedule of clients' documents cannot be kept.
+    #[error("failed to open the schedule of clients' documents")]
+    Schedule(#[from] ScheduleError),
     /// The default resource server cannot be made.
     #[error("failed to set up the default resource server")]
     FirstServer(#[from] CommandError),
@@ -127,15 +133,20 @@ impl App {
         let admins = AdminVerifier::try_new(&config.admin, clock.clone())?;
         let authorization_server = AuthorizationServer::try_new(config.upstream.as_ref(), config.extra_ca_file.as_deref())?;
         let manifests = Manifests::try_new(config.manifests.clone(), config.extra_ca_file.as_deref())?;
+        let schedule = Schedule::open(&places::schedule(&config.data))?;
         let sqlite = open_log(&config)?;
         let log: Arc<dyn EventLog> = sqlite.clone();
         let commands = Commands::new(log.clone(), clock);
         set_up(&commands).await?;
         let folder = places::read_models(&config.data);
         std::fs::create_dir_all(&folder)?;
+        let directory: Projector<Directory> = project(&log, &folder)?;
+        let approvals: Projector<Approvals> = project(&log, &folder)?;
+        let documents = Documents::new(manifests, commands.clone(), schedule, config.rhythm.clone());
+        let poller = documents::start(documents.clone(), directory.reader().clone(), approvals.reader().clone());
         Ok(Self(Arc::new(Parts {
-            directory: project(&log, &folder)?,
-            approvals: project(&log, &folder)?,
+            directory,
+            approvals,
             history: project(&log, &folder)?,
             secrets: SecretHasher::default(),
             ceiling: Ceiling::new(config.registrations_per_minute),
@@ -148,7 +159,8 @@ impl App {
             instance_key,
             stopping: watch::Sender::new(false),
             authorization_server,
-            manifests,
+            documents,
+            poller,
         })))
     }
 
@@ -217,9 +229,9 @@ impl App {
         &self.0.authorization_server
     }
 
-    /// What fetches the documents that clients host.
-    pub fn manifests(&self) -> &Manifests {
-        &self.0.manifests
+    /// The documents that clients host.
+    pub fn documents(&self) -> &Documents {
+        &self.0.documents
     }
 
     /// `registration_client_uri` (RFC 7592 §3).
@@ -278,6 +290,7 @@ impl App {
 
     /// Ends the projections, and the log's writer once everything that was accepted is answered.
     pub async fn close(&self) {
+        self.0.poller.abort();
         for follower in self.followers() {
             follower.end();
         }

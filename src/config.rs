@@ -11,6 +11,7 @@ use ipnet::IpNet;
 use reqwest::Url;
 use tracing_subscriber::EnvFilter;
 
+use crate::documents::Rhythm;
 use crate::manifest::ManifestSettings;
 
 mod admin;
@@ -49,6 +50,8 @@ pub struct Config {
     pub trusted_proxies: Vec<IpNet>,
     /// How documents that clients host are fetched.
     pub manifests: ManifestSettings,
+    /// How often those documents are read again.
+    pub rhythm: Rhythm,
     /// Certificate authorities to trust beside the system's, as PEM.
     pub extra_ca_file: Option<PathBuf>,
     /// Where a client is bound that registers without naming a resource server.
@@ -150,6 +153,7 @@ impl Config {
             registrations_per_minute: NonZeroU32::new(settings.registrations_per_minute.unwrap_or(60)),
             trusted_proxies: networks(settings.trusted_proxies.as_deref().unwrap_or_default())?,
             manifests: manifests::manifests(&settings)?,
+            rhythm: manifests::rhythm(&settings)?,
             extra_ca_file: settings.extra_ca_file,
             default_resource_server: parsed(
                 "default-resource-server",

@@ -7,6 +7,8 @@ pub mod cli;
 pub mod clock;
 pub mod command;
 pub mod config;
+mod documents;
+mod doors;
 mod fetch;
 pub mod http;
 pub mod keys;

@@ -159,6 +159,11 @@ impl FetchFailure {
         Self { retry_after: Some(pause), ..Self::new(trouble, &format_args!("for {} s", pause.as_secs())) }
     }
 
+    /// A failure that somebody else noticed.
+    pub(crate) fn of(trouble: Trouble, detail: &'static str) -> Self {
+        Self::new(trouble, &detail)
+    }
+
     /// The cause as a sentence, for administrators and the log. It may quote the host.
     pub fn detail(&self) -> &str {
         &self.detail

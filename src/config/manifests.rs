@@ -1,10 +1,12 @@
 //! How documents that clients host are fetched.
 
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use gatebook_events::manifest::{ManifestUrl, Profile};
 
 use super::{ConfigError, ManifestProfile, Settings};
+use crate::documents::Rhythm;
 use crate::manifest::{Limits, ManifestSettings};
 
 /// The least and the most that a document may be allowed to have, in bytes.
@@ -35,6 +37,31 @@ pub(super) fn manifests(settings: &Settings) -> Result<ManifestSettings, ConfigE
         allow_loopback,
         internal: settings.internal_manifests.iter().flatten().map(|text| internal(text.trim())).collect::<Result<_, _>>()?,
     })
+}
+
+/// How often documents are read again. The usual pause, where a host says nothing, is an hour within the bounds.
+pub(super) fn rhythm(settings: &Settings) -> Result<Rhythm, ConfigError> {
+    const NAME: &str = "manifest-poll-seconds";
+    let usual = Rhythm::default();
+    let (least, most) = match settings.manifest_poll_seconds.as_deref() {
+        None => (usual.least, usual.most),
+        Some(text) => {
+            let refuse = || ConfigError::invalid(NAME, format!("is {text:?}, not two whole numbers with a comma, the smaller first"));
+            let (least, most) = text.split_once(',').ok_or_else(refuse)?;
+            let seconds = |text: &str| text.trim().parse().map(Duration::from_secs).map_err(|_| refuse());
+            let (least, most) = (seconds(least)?, seconds(most)?);
+            if least.is_zero() || least > most {
+                return Err(refuse());
+            }
+            (least, most)
+        }
+    };
+    let at_once = settings.manifest_polls_at_once.unwrap_or(usual.at_once);
+    if !AT_ONCE.contains(&at_once) {
+        return Err(ConfigError::invalid("manifest-polls-at-once", format!("is {at_once}, not between 1 and 256")));
+    }
+    let max_age = settings.manifest_max_age.map_or(usual.max_age, Duration::from_secs);
+    Ok(Rhythm { least, most, usual: usual.usual.clamp(least, most), max_age, at_once })
 }
 
 /// Whose address may be private is named like any other: `https`, a host name, to the letter.

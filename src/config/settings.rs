@@ -114,6 +114,18 @@ pub struct Settings {
     #[arg(long, env = "GATEBOOK_MANIFESTS_PER_HOST_PER_MINUTE", value_name = "COUNT")]
     pub manifests_per_host_per_minute: Option<u32>,
 
+    /// The shortest and the longest time between two looks at a client document, in seconds [default: 300,86400]
+    #[arg(long, env = "GATEBOOK_MANIFEST_POLL_SECONDS", value_name = "LEAST,MOST")]
+    pub manifest_poll_seconds: Option<String>,
+
+    /// Seconds for which the last good client document serves while its host cannot be reached [default: 604800]
+    #[arg(long, env = "GATEBOOK_MANIFEST_MAX_AGE", value_name = "SECONDS")]
+    pub manifest_max_age: Option<u64>,
+
+    /// How many client documents are polled at a time [default: 16]
+    #[arg(long, env = "GATEBOOK_MANIFEST_POLLS_AT_ONCE", value_name = "COUNT")]
+    pub manifest_polls_at_once: Option<usize>,
+
     /// A PEM file of certificate authorities to trust beside the system's
     #[arg(long, env = "GATEBOOK_EXTRA_CA_FILE", value_name = "FILE")]
     pub extra_ca_file: Option<PathBuf>,
@@ -206,6 +218,9 @@ impl Settings {
             manifest_bytes: self.manifest_bytes.or(fallback.manifest_bytes),
             manifests_at_once: self.manifests_at_once.or(fallback.manifests_at_once),
             manifests_per_host_per_minute: self.manifests_per_host_per_minute.or(fallback.manifests_per_host_per_minute),
+            manifest_poll_seconds: self.manifest_poll_seconds.or(fallback.manifest_poll_seconds),
+            manifest_max_age: self.manifest_max_age.or(fallback.manifest_max_age),
+            manifest_polls_at_once: self.manifest_polls_at_once.or(fallback.manifest_polls_at_once),
             extra_ca_file: self.extra_ca_file.or(fallback.extra_ca_file),
             default_resource_server: self.default_resource_server.or(fallback.default_resource_server),
             address_detail: self.address_detail.or(fallback.address_detail),

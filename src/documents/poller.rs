@@ -95,8 +95,7 @@ impl Poller {
         };
         let servers = self.registered_at(due.client_id.key()).await;
         if let Err(error) = self.documents.poll(&url, &servers, Some(due)).await {
-            let error: &(dyn std::error::Error + 'static) = &error;
-            tracing::warn!(client_id = %due.client_id, error, "the document of a client could not be taken note of");
+            tracing::warn!(client_id = %due.client_id, %error, "the document of a client could not be taken note of");
             let later = self.documents.0.commands.clock().now() + super::delta(TICK * 6);
             self.documents.0.schedule.put_off(due.client_id.key(), later).await;
         }

@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use chrono::{DateTime, Utc};
 use gatebook_events::identity::{ClientId, ClientKey};
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use uuid::Uuid;
 
 use crate::manifest::Validators;
 
@@ -165,8 +164,8 @@ impl Schedule {
     }
 }
 
-fn key_of(client_id: &ClientId) -> Uuid {
-    client_id.key().0
+fn key_of(client_id: &ClientId) -> [u8; 16] {
+    client_id.key().0.into_bytes()
 }
 
 /// What stands between `//` and the next `/`.
