@@ -12,6 +12,7 @@ use uuid::Uuid;
 use crate::clock::Clock;
 use crate::log::{Append, AppendError, Appended, EventLog, Expected, LogError};
 
+mod caps;
 pub mod manage;
 pub mod register;
 pub mod registrations;

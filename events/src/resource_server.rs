@@ -1,6 +1,7 @@
 //! The resource server: which ways of registering it admits, and by what rules.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
 
@@ -9,14 +10,16 @@ use crate::metadata::ClientMetadata;
 use crate::redirect::WebUri;
 use crate::{Aggregate, Rejection};
 
+mod cap;
 mod command;
 mod decide;
 mod event;
 mod policy;
 mod presets;
 
+pub use cap::{CapOf, Fill, takes_room};
 pub use command::ResourceServerCommand;
-pub use event::{Created, EffectOnExisting, ModesChanged, PolicyChanged, Renamed, ResourceServerEvent, Retired};
+pub use event::{CapEased, CapNeared, Created, EffectOnExisting, ModesChanged, PolicyChanged, Renamed, ResourceServerEvent, Retired};
 pub use policy::{Admission, Admissions, OutsideRules, Policy, RedirectRule};
 pub use presets::{Preset, presets};
 
@@ -73,6 +76,8 @@ pub struct ResourceServer {
     pub suspended: Modes,
     /// The rules.
     pub policy: Policy,
+    /// The caps whose nearness was told and has not passed, by how high they were.
+    pub neared: BTreeMap<CapOf, NonZeroU32>,
 }
 
 /// The life of a resource server.
@@ -135,6 +140,8 @@ impl Aggregate for ResourceServer {
                 self.modes.clone_from(&changed.new);
             }
             ResourceServerEvent::PolicyChanged(changed) => self.policy = changed.policy.clone(),
+            ResourceServerEvent::CapNeared(neared) => drop(self.neared.insert(neared.of, neared.cap)),
+            ResourceServerEvent::CapEased(eased) => drop(self.neared.remove(&eased.of)),
             ResourceServerEvent::Retired(_) => self.life = Life::Retired,
         }
         self

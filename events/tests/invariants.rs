@@ -334,6 +334,9 @@ fn resource_server_command() -> impl Strategy<Value = ResourceServerCommand> {
             .prop_map(|(tenant, name, modes, policy)| Command::Create { tenant, name, resource: None, modes, policy }),
         12 => (proptest::option::of(names()), proptest::option::of((modes(), effects)), proptest::option::of(policies()))
             .prop_map(|(name, modes, policy)| Command::Edit { name, resource: None, modes, policy }),
+        2 => (select(vec![CapOf::ResourceServer, CapOf::Tenant]), 1..4_u32, 0..5_u64).prop_map(|(of, cap, count)| {
+            Command::NoteFill(Fill { of, cap: NonZeroU32::MIN.saturating_add(cap), count })
+        }),
         1 => reasons().prop_map(|reason| Command::Retire { reason }),
     ]
 }

@@ -11,6 +11,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says where it stopped")]
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
@@ -25,7 +26,7 @@ use gatebook_events::registration::{
     Reinstated, Requested, Restored, Revoked, StagedChange, Suspended,
 };
 use gatebook_events::resource_server::{
-    Admission, Admissions, Created, EffectOnExisting, Modes, ModesChanged, OutsideRules, Policy, PolicyChanged, RedirectRule,
+    Admission, Admissions, CapEased, CapNeared, CapOf, Created, EffectOnExisting, Modes, ModesChanged, OutsideRules, Policy, PolicyChanged, RedirectRule,
     RegistrationType, Renamed, ResourceServerEvent, Retired,
 };
 use gatebook_events::scope::Scope;
@@ -425,7 +426,10 @@ fn resource_server_samples() -> Vec<Sample> {
         private_use_schemes: vec!["cursor".to_owned()],
         scope_ceiling: Scope::parse("mcp:read mcp:write").unwrap(),
         self_registered_grants: GrantType::ALL.to_vec(),
+        ..Policy::default()
     };
+    let capped = || Policy { registrations_per_minute: NonZeroU32::new(600), max_clients: NonZeroU32::new(1000), ..policy() };
+    let cap = NonZeroU32::new(1000).unwrap();
     let named =
         |resource, policy| Created { tenant: tenant(), name: "Documents".to_owned(), resource, registration_modes: every_mode(), policy };
     vec![
@@ -443,6 +447,10 @@ fn resource_server_samples() -> Vec<Sample> {
         ),
         sample(FULL, &Event::PolicyChanged(PolicyChanged { policy: policy() })),
         sample(MINIMAL, &Event::PolicyChanged(PolicyChanged { policy: Policy::default() })),
+        sample("capped", &Event::PolicyChanged(PolicyChanged { policy: capped() })),
+        sample(FULL, &Event::CapNeared(CapNeared { of: CapOf::ResourceServer, cap, count: 800 })),
+        sample("tenant", &Event::CapNeared(CapNeared { of: CapOf::Tenant, cap, count: 1000 })),
+        sample(FULL, &Event::CapEased(CapEased { of: CapOf::ResourceServer, cap, count: 699 })),
         sample(FULL, &Event::Retired(Retired { reason: Some("replaced".to_owned()) })),
         sample(MINIMAL, &Event::Retired(Retired { reason: None })),
     ]

@@ -70,6 +70,8 @@ impl Projection for Approvals {
                 | "client.registration_token_rotated"
                 | "resource_server.modes_changed"
                 | "resource_server.policy_changed"
+                | "resource_server.cap_neared"
+                | "resource_server.cap_eased"
         )
     }
 

@@ -97,6 +97,15 @@ pub struct Counts {
     pub by_status: BTreeMap<&'static str, u64>,
 }
 
+/// Whose registrations are counted against a cap.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Scope {
+    /// Those at one resource server.
+    Server(ResourceServerId),
+    /// Those at all active resource servers of a tenant.
+    Tenant(TenantId),
+}
+
 /// A client's registration at a resource server, together with the client.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RegistrationRow {

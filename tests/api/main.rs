@@ -13,6 +13,7 @@ mod house;
 mod administration;
 mod bad_input;
 mod decisions;
+mod floods;
 mod history;
 mod leaks;
 mod manage;

@@ -1,6 +1,7 @@
 //! Random histories: what anyone, holders and administrators of two tenants might do, in any order, sensible or not.
 
 use std::cell::RefCell;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta};
@@ -18,7 +19,7 @@ use gatebook_events::metadata::{self, Parsed};
 use gatebook_events::redirect::WebUri;
 use gatebook_events::registration::{RegistrationCommand, RegistrationEvent};
 use gatebook_events::resource_server::{
-    Admission, Admissions, EffectOnExisting, Policy, RegistrationType, ResourceServerCommand, ResourceServerEvent,
+    Admission, Admissions, CapOf, EffectOnExisting, Fill, Policy, RegistrationType, ResourceServerCommand, ResourceServerEvent,
 };
 use gatebook_events::secret::{KeptSecret, SecretHash, TokenHash};
 use proptest::collection::vec;
@@ -48,6 +49,11 @@ pub enum Step {
     },
     Retire {
         server: usize,
+    },
+    /// So many of ten places are taken.
+    Fill {
+        server: usize,
+        count: u64,
     },
     Register {
         server: Option<usize>,
@@ -120,6 +126,7 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(tenant, review, resource)| Step::Create { tenant, review, resource }),
         3 => (some(), edit()).prop_map(|(server, edit)| Step::Edit { server, edit }),
         1 => some().prop_map(|server| Step::Retire { server }),
+        2 => (some(), 5..10_u64).prop_map(|(server, count)| Step::Fill { server, count }),
         8 => (proptest::option::weighted(0.9, some()), says()).prop_map(|(server, says)| Step::Register { server, says }),
         4 => (some(), says()).prop_map(|(server, says)| Step::Enter { server, says }),
         1 => some().prop_map(|client| Step::Complete { client }),
@@ -245,6 +252,11 @@ impl House {
                 let Some((tenant, id)) = server(*pick).filter(|one| *one != known.servers[0]) else { return };
                 let command = ResourceServerCommand::Retire { reason: Some("no longer needed".to_owned()) };
                 let _refused = commands.change_resource_server(&admin(&tenant), &tenant, id, &command).await;
+            }
+            Step::Fill { server: pick, count } => {
+                let Some((_, id)) = server(*pick) else { return };
+                let cap = NonZeroU32::new(10).unwrap();
+                commands.note_fill(id, || Fill { of: CapOf::ResourceServer, cap, count: *count }).await;
             }
             Step::Register { server: pick, says } => {
                 let at = pick.and_then(server);

@@ -1,5 +1,7 @@
 //! The rules by which a resource server admits clients.
 
+use std::num::NonZeroU32;
+
 use serde::{Deserialize, Serialize};
 
 use super::RegistrationType;
@@ -28,6 +30,12 @@ pub struct Policy {
     /// The grants that a client which nobody vouches for may have. Without `client_credentials` by default: a client that
     /// registers itself would otherwise be let in without any user having agreed.
     pub self_registered_grants: Vec<GrantType>,
+    /// How many self-registrations there may be in a minute, from all sources together; no ceiling, if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub registrations_per_minute: Option<NonZeroU32>,
+    /// How many registrations that are not revoked, denied or deleted there may be; no cap, if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_clients: Option<NonZeroU32>,
 }
 
 impl Default for Policy {
@@ -40,6 +48,8 @@ impl Default for Policy {
             private_use_schemes: vec!["cursor".to_owned()],
             scope_ceiling: None,
             self_registered_grants: vec![GrantType::AuthorizationCode, GrantType::RefreshToken, GrantType::DeviceCode],
+            registrations_per_minute: None,
+            max_clients: None,
         }
     }
 }

@@ -234,6 +234,10 @@ pub(super) fn resource_server(
     envelope: &Envelope,
     event: &ResourceServerEvent,
 ) -> rusqlite::Result<()> {
+    // A warning for administrators changes nothing that is shown here.
+    if matches!(event, ResourceServerEvent::CapNeared(_) | ResourceServerEvent::CapEased(_)) {
+        return Ok(());
+    }
     const SELECT: &str = "SELECT tenant, life, name, resource, modes, suspended_modes, policy FROM resource_servers WHERE id = ?1";
     const UPSERT: &str = "INSERT INTO resource_servers (id, tenant, life, name, resource, modes, suspended_modes, policy, created_at, \
         created_position, updated_at) \
@@ -269,5 +273,6 @@ fn server_state(row: &Row<'_>) -> rusqlite::Result<ResourceServer> {
         modes: row.get::<_, Json<Modes>>(4)?.0,
         suspended: row.get::<_, Json<Modes>>(5)?.0,
         policy: row.get::<_, Json<Policy>>(6)?.0,
+        ..ResourceServer::default()
     })
 }

@@ -109,6 +109,8 @@ impl<'a> About<'a> {
             ResourceServerEvent::Renamed(_)
             | ResourceServerEvent::ModesChanged(_)
             | ResourceServerEvent::PolicyChanged(_)
+            | ResourceServerEvent::CapNeared(_)
+            | ResourceServerEvent::CapEased(_)
             | ResourceServerEvent::Retired(_) => Self::default(),
         }
     }

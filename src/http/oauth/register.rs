@@ -12,15 +12,16 @@ use gatebook_events::secret::{SecretHash, TokenHash};
 use serde_json::{Map, Value};
 
 use crate::app::App;
+use crate::ceiling::Allowance;
 use crate::command::register::DrawnHashes;
 use crate::http::caller::{Anyone, Path};
 use crate::http::error::{Failure, OauthError};
 use crate::http::fresh::Written;
-use crate::http::{json, wire};
+use crate::http::{allowance, json, wire};
 use crate::secrets::{ClientSecret, Cost, RegistrationToken, hash_secret};
 
 /// 201 with what was registered (RFC 7591 §3.2.1).
-type Answer = Written<(StatusCode, Json<Map<String, Value>>)>;
+type Answer = Written<(StatusCode, HeaderMap, Json<Map<String, Value>>)>;
 
 /// Registers at the resource server that the request names, or at the default one.
 pub async fn register(
@@ -56,18 +57,26 @@ async fn respond(
     headers: &HeaderMap,
     body: Body,
 ) -> Result<Answer, OauthError> {
-    app.ceiling().admit(caller.address).map_err(|retry_after| Failure::TooMany { retry_after })?;
+    let of_source = app.ceilings().admit(caller.address).map_err(Failure::TooMany)?;
     let mut request = json::object(headers, body, "invalid_client_metadata").await?;
     let resource = resource(&mut request, query)?;
     // The server picks the identifier (RFC 7591 §3.2.1); one that is sent means nothing here.
     let server = app.bind(resource.as_deref(), in_path).await?;
     let parsed = metadata::parse(request)?;
+    // What is refused before here takes nothing from what others may still register there.
+    let at_server = match server {
+        Some(id) => app.ceilings().admit_at(id, app.commands().resource_server(id).await?.policy.registrations_per_minute).map_err(Failure::TooMany)?,
+        None => None,
+    };
+    let allowances: Vec<Allowance> = of_source.into_iter().chain(at_server).collect();
 
     let token = RegistrationToken::try_draw().map_err(|_| Failure::Internal("no random bits are to be had"))?;
     let secret = if parsed.metadata.needs_secret() { Some(draw_secret()?) } else { None };
     let hashes = DrawnHashes { secret: secret.as_ref().map(|(_, hash)| hash.clone()), registration_token: Some(TokenHash(token.hash())) };
     let cause = caller.cause(ActorKind::Anonymous, None, "dcr");
+    let place = app.census().place(app, server).await?;
     let entered = app.commands().register_self(&cause, server, parsed, hashes).await?;
+    place.fill(app, entered.position).await;
 
     let bound = match (server, &entered.registration) {
         (Some(id), Some(registration)) => Some((id, registration, app.standing(id, Life::Registered, registration).await?)),
@@ -80,7 +89,7 @@ async fn respond(
     }
     body.insert("registration_access_token".to_owned(), token.expose().into());
     body.insert("registration_client_uri".to_owned(), app.registration_client_uri(&entered.profile.client_id).into());
-    Ok(Written((StatusCode::CREATED, Json(body)), entered.position))
+    Ok(Written((StatusCode::CREATED, allowance::headers(&allowances), Json(body)), entered.position))
 }
 
 /// A secret and its hash; the hash is the only one of the two that goes on from here.
