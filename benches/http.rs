@@ -64,7 +64,9 @@ async fn flood(data: &Path, seconds: u64) {
     let mut sources = 1 << 16;
     for turn in 1..=2 {
         let mut alone = None;
-        for (name, pace) in [("none", None), ("1000 requests/s", Some(Duration::from_millis(FLOOD as u64))), ("all it can", Some(Duration::ZERO))] {
+        for (name, pace) in
+            [("none", None), ("1000 requests/s", Some(Duration::from_millis(FLOOD as u64))), ("all it can", Some(Duration::ZERO))]
+        {
             let over = AtomicBool::new(false);
             let during = Duration::from_secs(seconds);
             let quiet = async {
@@ -80,7 +82,13 @@ async fn flood(data: &Path, seconds: u64) {
             let (rate, refused) = (waits.len() as u64 / seconds, refused as u64 / seconds);
             println!("{:>34} {rate:>12} {:>10.2?} {:>10.2?} {refused:>12}", format!("{name} (turn {turn})"), at(50), at(99));
             let (p50, p99) = *alone.get_or_insert((at(50), at(99)));
-            println!("{:>34} {:>12} {:>10.2} {:>10.2}", "ratio", "", at(50).as_secs_f64() / p50.as_secs_f64(), at(99).as_secs_f64() / p99.as_secs_f64());
+            println!(
+                "{:>34} {:>12} {:>10.2} {:>10.2}",
+                "ratio",
+                "",
+                at(50).as_secs_f64() / p50.as_secs_f64(),
+                at(99).as_secs_f64() / p99.as_secs_f64()
+            );
         }
     }
 }

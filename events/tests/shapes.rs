@@ -26,8 +26,8 @@ use gatebook_events::registration::{
     Reinstated, Requested, Restored, Revoked, StagedChange, Suspended,
 };
 use gatebook_events::resource_server::{
-    Admission, Admissions, CapEased, CapNeared, CapOf, Created, EffectOnExisting, Modes, ModesChanged, OutsideRules, Policy, PolicyChanged, RedirectRule,
-    RegistrationType, Renamed, ResourceServerEvent, Retired,
+    Admission, Admissions, CapEased, CapNeared, CapOf, Created, EffectOnExisting, Modes, ModesChanged, OutsideRules, Policy, PolicyChanged,
+    RedirectRule, RegistrationType, Renamed, ResourceServerEvent, Retired,
 };
 use gatebook_events::scope::Scope;
 use gatebook_events::secret::{KeptSecret, SecretHash, TokenHash};

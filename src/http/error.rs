@@ -190,9 +190,9 @@ impl IntoResponse for OauthError {
         self.0.log(&verdict);
         let (status, code) = match &self.0 {
             // The caller holds a valid token, so hiding the registration would tell it nothing that it does not know.
-            Failure::Command(CommandError::Rejected(Rejection::WrongStatus { .. } | Rejection::ModeNotAdmitted(_) | Rejection::Full(_))) => {
-                (StatusCode::FORBIDDEN, "access_denied")
-            }
+            Failure::Command(CommandError::Rejected(
+                Rejection::WrongStatus { .. } | Rejection::ModeNotAdmitted(_) | Rejection::Full(_),
+            )) => (StatusCode::FORBIDDEN, "access_denied"),
             Failure::Command(CommandError::Rejected(Rejection::NoSuchResourceServer)) => (StatusCode::NOT_FOUND, "invalid_target"),
             _ if verdict.status == StatusCode::SERVICE_UNAVAILABLE => (verdict.status, "temporarily_unavailable"),
             _ if verdict.status.is_server_error() => (verdict.status, "server_error"),

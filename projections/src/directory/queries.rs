@@ -9,7 +9,7 @@ use gatebook_events::standing::{Facts, Reason, standing};
 use gatebook_events::{client, metadata::ClientMetadata};
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use super::{Counts, Directory, Scope, RegistrationRow, ResourceServerRow};
+use super::{Counts, Directory, RegistrationRow, ResourceServerRow, Scope};
 use crate::column::{At, ClientLife, Id, Json, ServerLife, Word};
 use crate::read_model::{QueryError, Reader};
 use crate::registration;
@@ -58,9 +58,7 @@ impl Reader<Directory> {
         };
         self.with(|connection| {
             let groups = match scope {
-                Scope::Server(id) => {
-                    connection.prepare_cached(OF_SERVER)?.query_map([Id(id.0)], group)?.collect::<Result<Vec<_>, _>>()?
-                }
+                Scope::Server(id) => connection.prepare_cached(OF_SERVER)?.query_map([Id(id.0)], group)?.collect::<Result<Vec<_>, _>>()?,
                 Scope::Tenant(tenant) => {
                     connection.prepare_cached(OF_TENANT)?.query_map([tenant.as_str()], group)?.collect::<Result<Vec<_>, _>>()?
                 }

@@ -65,7 +65,10 @@ async fn respond(
     let parsed = metadata::parse(request)?;
     // What is refused before here takes nothing from what others may still register there.
     let at_server = match server {
-        Some(id) => app.ceilings().admit_at(id, app.commands().resource_server(id).await?.policy.registrations_per_minute).map_err(Failure::TooMany)?,
+        Some(id) => app
+            .ceilings()
+            .admit_at(id, app.commands().resource_server(id).await?.policy.registrations_per_minute)
+            .map_err(Failure::TooMany)?,
         None => None,
     };
     let allowances: Vec<Allowance> = of_source.into_iter().chain(at_server).collect();
