@@ -18,6 +18,7 @@ pub mod register;
 pub mod registrations;
 pub mod resource_servers;
 mod roster;
+mod share;
 
 pub use roster::{Known, Roster, Snapshot};
 

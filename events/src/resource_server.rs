@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::identity::TenantId;
 use crate::metadata::ClientMetadata;
 use crate::redirect::WebUri;
+use crate::reservation::Fingerprint;
 use crate::{Aggregate, Rejection};
 
 mod cap;
@@ -20,7 +21,7 @@ mod presets;
 pub use cap::{CapOf, Fill, takes_room};
 pub use command::ResourceServerCommand;
 pub use event::{CapEased, CapNeared, Created, EffectOnExisting, ModesChanged, PolicyChanged, Renamed, ResourceServerEvent, Retired};
-pub use policy::{Admission, Admissions, OutsideRules, Policy, RedirectRule};
+pub use policy::{Admission, Admissions, Instances, OutsideRules, Policy, RedirectRule};
 pub use presets::{Preset, presets};
 
 /// How a client came.
@@ -103,6 +104,17 @@ impl ResourceServer {
             return Err(Rejection::ModeNotAdmitted(kind));
         }
         self.policy.admit(kind, metadata)
+    }
+}
+
+impl ResourceServer {
+    /// What a client that registers itself shares with all that are identical; none where it is a client of its own. The
+    /// metadata is that which [`ResourceServer::admit`] gave, with the names of what was ignored of the request.
+    pub fn shares(&self, metadata: &ClientMetadata, ignored: &[Box<str>]) -> Option<Fingerprint> {
+        match self.policy.instances {
+            Instances::Separate => None,
+            Instances::Share => Fingerprint::of(metadata, ignored),
+        }
     }
 }
 

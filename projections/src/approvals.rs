@@ -72,6 +72,7 @@ impl Projection for Approvals {
                 | "resource_server.policy_changed"
                 | "resource_server.cap_neared"
                 | "resource_server.cap_eased"
+                | "reservation.taken"
         )
     }
 
@@ -80,10 +81,12 @@ impl Projection for Approvals {
             (Stream::Client(key), AnyEvent::Client(event)) => apply::client(tx, key, &event)?,
             (Stream::Registration(server, key), AnyEvent::Registration(event)) => apply::registration(tx, server, key, envelope, &event)?,
             (Stream::ResourceServer(id), AnyEvent::ResourceServer(event)) => apply::resource_server(tx, id, &event)?,
+            // Who is named for a shared client shows once that client is registered.
+            (Stream::Reservation(..), AnyEvent::Reservation(_)) => {}
             // The codec reads an event by the kind of its stream, so no other pair comes out of it.
             (
-                Stream::Client(_) | Stream::Registration(..) | Stream::ResourceServer(_),
-                AnyEvent::Client(_) | AnyEvent::Registration(_) | AnyEvent::ResourceServer(_),
+                Stream::Client(_) | Stream::Registration(..) | Stream::ResourceServer(_) | Stream::Reservation(..),
+                AnyEvent::Client(_) | AnyEvent::Registration(_) | AnyEvent::ResourceServer(_) | AnyEvent::Reservation(_),
             ) => {}
         }
         Ok(())

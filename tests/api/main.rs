@@ -18,4 +18,5 @@ mod history;
 mod leaks;
 mod manage;
 mod register;
+mod share;
 mod walls_between_tenants;

@@ -18,8 +18,9 @@ use gatebook_events::identity::{ClientKey, ResourceServerId, TenantId};
 use gatebook_events::metadata::{self, Parsed};
 use gatebook_events::redirect::WebUri;
 use gatebook_events::registration::{RegistrationCommand, RegistrationEvent};
+use gatebook_events::reservation::ReservationEvent;
 use gatebook_events::resource_server::{
-    Admission, Admissions, CapOf, EffectOnExisting, Fill, Policy, RegistrationType, ResourceServerCommand, ResourceServerEvent,
+    Admission, Admissions, CapOf, EffectOnExisting, Fill, Instances, Policy, RegistrationType, ResourceServerCommand, ResourceServerEvent,
 };
 use gatebook_events::secret::{KeptSecret, SecretHash, TokenHash};
 use proptest::collection::vec;
@@ -103,7 +104,7 @@ pub enum Edit {
     Name(usize),
     Resource(Option<usize>),
     Modes { dcr: bool, prereg: bool, suspend: bool },
-    Policy { review: bool, changes_serve_at_once: bool },
+    Policy { review: bool, changes_serve_at_once: bool, share: bool },
 }
 
 /// What a client says about itself.
@@ -148,7 +149,11 @@ fn edit() -> impl Strategy<Value = Edit> {
         (0..4_usize).prop_map(Edit::Name),
         proptest::option::of(0..3_usize).prop_map(Edit::Resource),
         any::<(bool, bool, bool)>().prop_map(|(dcr, prereg, suspend)| Edit::Modes { dcr, prereg, suspend }),
-        any::<(bool, bool)>().prop_map(|(review, changes_serve_at_once)| Edit::Policy { review, changes_serve_at_once }),
+        any::<(bool, bool, bool)>().prop_map(|(review, changes_serve_at_once, share)| Edit::Policy {
+            review,
+            changes_serve_at_once,
+            share
+        }),
     ]
 }
 
@@ -162,7 +167,7 @@ fn says() -> impl Strategy<Value = Says> {
 
 /// Every name that an event may be stored under.
 pub fn every_name() -> Vec<&'static str> {
-    let shapes = [ClientEvent::SHAPES, RegistrationEvent::SHAPES, ResourceServerEvent::SHAPES].concat();
+    let shapes = [ClientEvent::SHAPES, RegistrationEvent::SHAPES, ResourceServerEvent::SHAPES, ReservationEvent::SHAPES].concat();
     shapes.into_iter().map(|(name, _)| name).collect()
 }
 
@@ -242,7 +247,10 @@ impl House {
                         let effect = if *suspend { EffectOnExisting::Suspend } else { EffectOnExisting::Keep };
                         modes = Some((kept.into_iter().filter(|(_, kept)| *kept).map(|(mode, _)| mode).collect(), effect));
                     }
-                    Edit::Policy { review, changes_serve_at_once } => rules = Some(policy(*review, *changes_serve_at_once)),
+                    Edit::Policy { review, changes_serve_at_once, share } => {
+                        let instances = if *share { Instances::Share } else { Instances::Separate };
+                        rules = Some(Policy { instances, ..policy(*review, *changes_serve_at_once) });
+                    }
                 }
                 let command = ResourceServerCommand::Edit { name, resource, modes, policy: rules };
                 let _refused = commands.change_resource_server(&admin(&tenant), &tenant, id, &command).await;

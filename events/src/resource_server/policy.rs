@@ -36,6 +36,9 @@ pub struct Policy {
     /// How many registrations that are not revoked, denied or deleted there may be; no cap, if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_clients: Option<NonZeroU32>,
+    /// Whether identical public clients that register themselves are one client.
+    #[serde(skip_serializing_if = "Instances::are_separate")]
+    pub instances: Instances,
 }
 
 impl Default for Policy {
@@ -50,6 +53,7 @@ impl Default for Policy {
             self_registered_grants: vec![GrantType::AuthorizationCode, GrantType::RefreshToken, GrantType::DeviceCode],
             registrations_per_minute: None,
             max_clients: None,
+            instances: Instances::default(),
         }
     }
 }
@@ -175,6 +179,24 @@ pub enum Admission {
     Auto,
     /// Waits for an administrator.
     Review,
+}
+
+/// Whether identical public clients that register themselves are one client (RFC 7591 §5 allows it for instances of one).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Instances {
+    /// Every registration is a client of its own.
+    #[default]
+    Separate,
+    /// They have one `client_id`, and only administrators manage it.
+    Share,
+}
+
+impl Instances {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+    fn are_separate(&self) -> bool {
+        *self == Self::Separate
+    }
 }
 
 /// What becomes of a registration with a redirect URI that no rule expects.

@@ -77,9 +77,16 @@ async fn respond(
     let secret = if parsed.metadata.needs_secret() { Some(draw_secret()?) } else { None };
     let hashes = DrawnHashes { secret: secret.as_ref().map(|(_, hash)| hash.clone()), registration_token: Some(TokenHash(token.hash())) };
     let cause = caller.cause(ActorKind::Anonymous, None, "dcr");
-    let place = app.census().place(app, server).await?;
-    let entered = app.commands().register_self(&cause, server, parsed, hashes).await?;
-    place.fill(app, entered.position).await;
+    let entered = match app.commands().shared(server, &parsed).await? {
+        // One more instance of a client that is in takes no room.
+        Some(shared) => shared,
+        None => {
+            let place = app.census().place(app, server).await?;
+            let entered = app.commands().register_self(&cause, server, parsed, hashes).await?;
+            place.fill(app, entered.position).await;
+            entered
+        }
+    };
 
     let bound = match (server, &entered.registration) {
         (Some(id), Some(registration)) => Some((id, registration, app.standing(id, Life::Registered, registration).await?)),
@@ -90,8 +97,11 @@ async fn respond(
         body.insert("client_secret".to_owned(), secret.expose().into());
         body.insert("client_secret_expires_at".to_owned(), 0.into());
     }
-    body.insert("registration_access_token".to_owned(), token.expose().into());
-    body.insert("registration_client_uri".to_owned(), app.registration_client_uri(&entered.profile.client_id).into());
+    // A shared client has no token, and so nothing to manage it at (RFC 7591 §3.2.1 has both or neither).
+    if entered.profile.registration_token == Some(TokenHash(token.hash())) {
+        body.insert("registration_access_token".to_owned(), token.expose().into());
+        body.insert("registration_client_uri".to_owned(), app.registration_client_uri(&entered.profile.client_id).into());
+    }
     Ok(Written((StatusCode::CREATED, allowance::headers(&allowances), Json(body)), entered.position))
 }
 
