@@ -81,9 +81,8 @@ impl Projection for Approvals {
             (Stream::Client(key), AnyEvent::Client(event)) => apply::client(tx, key, &event)?,
             (Stream::Registration(server, key), AnyEvent::Registration(event)) => apply::registration(tx, server, key, envelope, &event)?,
             (Stream::ResourceServer(id), AnyEvent::ResourceServer(event)) => apply::resource_server(tx, id, &event)?,
-            // Who is named for a shared client shows once that client is registered.
-            (Stream::Reservation(..), AnyEvent::Reservation(_)) => {}
-            // The codec reads an event by the kind of its stream, so no other pair comes out of it.
+            // A client that was named for all instances shows once it is registered. The codec reads an event by the kind of its
+            // stream, so no other pair comes out of it.
             (
                 Stream::Client(_) | Stream::Registration(..) | Stream::ResourceServer(_) | Stream::Reservation(..),
                 AnyEvent::Client(_) | AnyEvent::Registration(_) | AnyEvent::ResourceServer(_) | AnyEvent::Reservation(_),

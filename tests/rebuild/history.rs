@@ -238,21 +238,7 @@ impl House {
             }
             Step::Edit { server: pick, edit } => {
                 let Some((tenant, id)) = server(*pick) else { return };
-                let (mut name, mut resource, mut modes, mut rules) = (None, None, None, None);
-                match edit {
-                    Edit::Name(pick) => name = Some(NAMES[*pick].to_owned()),
-                    Edit::Resource(pick) => resource = Some(pick.map(web)),
-                    Edit::Modes { dcr, prereg, suspend } => {
-                        let kept = [(RegistrationType::Dcr, *dcr), (RegistrationType::Prereg, *prereg), (RegistrationType::Cimd, true)];
-                        let effect = if *suspend { EffectOnExisting::Suspend } else { EffectOnExisting::Keep };
-                        modes = Some((kept.into_iter().filter(|(_, kept)| *kept).map(|(mode, _)| mode).collect(), effect));
-                    }
-                    Edit::Policy { review, changes_serve_at_once, share } => {
-                        let instances = if *share { Instances::Share } else { Instances::Separate };
-                        rules = Some(Policy { instances, ..policy(*review, *changes_serve_at_once) });
-                    }
-                }
-                let command = ResourceServerCommand::Edit { name, resource, modes, policy: rules };
+                let command = edit.command();
                 let _refused = commands.change_resource_server(&admin(&tenant), &tenant, id, &command).await;
             }
             Step::Retire { server: pick } => {
@@ -325,6 +311,26 @@ impl House {
             Step::Wait { seconds } => self.clock.advance(TimeDelta::seconds(*seconds)),
             Step::Show(_) | Step::Reopen | Step::Rebuild => panic!("the read models are not the house's"),
         }
+    }
+}
+
+impl Edit {
+    fn command(&self) -> ResourceServerCommand {
+        let (mut name, mut resource, mut modes, mut rules) = (None, None, None, None);
+        match self {
+            Edit::Name(pick) => name = Some(NAMES[*pick].to_owned()),
+            Edit::Resource(pick) => resource = Some(pick.map(web)),
+            Edit::Modes { dcr, prereg, suspend } => {
+                let kept = [(RegistrationType::Dcr, *dcr), (RegistrationType::Prereg, *prereg), (RegistrationType::Cimd, true)];
+                let effect = if *suspend { EffectOnExisting::Suspend } else { EffectOnExisting::Keep };
+                modes = Some((kept.into_iter().filter(|(_, kept)| *kept).map(|(mode, _)| mode).collect(), effect));
+            }
+            Edit::Policy { review, changes_serve_at_once, share } => {
+                let instances = if *share { Instances::Share } else { Instances::Separate };
+                rules = Some(Policy { instances, ..policy(*review, *changes_serve_at_once) });
+            }
+        }
+        ResourceServerCommand::Edit { name, resource, modes, policy: rules }
     }
 }
 

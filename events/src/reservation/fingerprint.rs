@@ -28,7 +28,7 @@ impl Fingerprint {
         let mut shapes: Vec<String> = metadata.redirect_uris.iter().map(RedirectUri::shape).collect();
         shapes.sort_unstable();
         shapes.dedup();
-        members["redirect_uris"] = shapes.into();
+        *members.get_mut("redirect_uris")? = shapes.into();
         for set in ["grant_types", "response_types"] {
             if let Some(words) = members.get_mut(set).and_then(Value::as_array_mut) {
                 words.sort_by(|one, other| one.as_str().cmp(&other.as_str()));

@@ -48,9 +48,8 @@ pub(super) fn decide(server: &ResourceServer, command: &ResourceServerCommand) -
                 vec![]
             })
         }
-        // Nobody comes there any more, so there is nobody to warn.
-        (Life::None | Life::Retired, NoteFill(_)) => Ok(vec![]),
         (Life::Active, Retire { reason }) => Ok(vec![Event::Retired(Retired { reason: reason.clone() })]),
-        (Life::Retired, Retire { .. }) => Ok(vec![]),
+        // To a resource server that is gone nobody comes, so there is nobody to warn.
+        (Life::Retired, Retire { .. }) | (Life::None | Life::Retired, NoteFill(_)) => Ok(vec![]),
     }
 }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::metadata::GrantType;
 use crate::metadata::{self, AuthMethod};
+use crate::registration::Status;
 use crate::scenario::{self, Scene};
 use crate::scope::Scope;
 use RegistrationType::{Cimd, Dcr, Prereg};
@@ -348,6 +349,6 @@ fn a_cap_has_room_below_it_and_counts_who_may_act_or_may_again() {
     assert_eq!(fill(CapOf::Tenant, CAP, 9).room(), Ok(()));
     assert_eq!(fill(CapOf::Tenant, CAP, 10).room(), Err(Rejection::Full(CapOf::Tenant)));
     assert_eq!(fill(CapOf::Tenant, CAP, 11).room(), Err(Rejection::Full(CapOf::Tenant)));
-    use crate::registration::Status::{Approved, Denied, None, Pending, Revoked, Suspended};
-    assert_eq!([None, Pending, Approved, Denied, Suspended, Revoked].map(takes_room), [false, true, true, false, true, false]);
+    let in_turn = [Status::None, Status::Pending, Status::Approved, Status::Denied, Status::Suspended, Status::Revoked];
+    assert_eq!(in_turn.map(takes_room), [false, true, true, false, true, false]);
 }

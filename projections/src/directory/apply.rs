@@ -234,16 +234,16 @@ pub(super) fn resource_server(
     envelope: &Envelope,
     event: &ResourceServerEvent,
 ) -> rusqlite::Result<()> {
-    // A warning for administrators changes nothing that is shown here.
-    if matches!(event, ResourceServerEvent::CapNeared(_) | ResourceServerEvent::CapEased(_)) {
-        return Ok(());
-    }
     const SELECT: &str = "SELECT tenant, life, name, resource, modes, suspended_modes, policy FROM resource_servers WHERE id = ?1";
     const UPSERT: &str = "INSERT INTO resource_servers (id, tenant, life, name, resource, modes, suspended_modes, policy, created_at, \
         created_position, updated_at) \
         VALUES (:id, :tenant, :life, :name, :resource, :modes, :suspended, :policy, :at, :position, :at) \
         ON CONFLICT (id) DO UPDATE SET tenant = :tenant, life = :life, name = :name, resource = :resource, modes = :modes, \
         suspended_modes = :suspended, policy = :policy, updated_at = :at";
+    // A warning for administrators changes nothing that is shown here.
+    if matches!(event, ResourceServerEvent::CapNeared(_) | ResourceServerEvent::CapEased(_)) {
+        return Ok(());
+    }
     let known = tx.prepare_cached(SELECT)?.query_row([Id(id.0)], server_state).optional()?;
     let server = known.unwrap_or_default().evolve(event);
     // Without a tenant it was never created, and there is nothing to show.

@@ -7,13 +7,14 @@ use axum::http::{HeaderMap, StatusCode};
 use gatebook_events::client::Life;
 use gatebook_events::envelope::ActorKind;
 use gatebook_events::identity::ResourceServerId;
-use gatebook_events::metadata;
+use gatebook_events::metadata::{self, Parsed};
 use gatebook_events::secret::{SecretHash, TokenHash};
 use serde_json::{Map, Value};
 
 use crate::app::App;
 use crate::ceiling::Allowance;
-use crate::command::register::DrawnHashes;
+use crate::command::Cause;
+use crate::command::register::{DrawnHashes, Entered};
 use crate::http::caller::{Anyone, Path};
 use crate::http::error::{Failure, OauthError};
 use crate::http::fresh::Written;
@@ -63,30 +64,14 @@ async fn respond(
     // The server picks the identifier (RFC 7591 §3.2.1); one that is sent means nothing here.
     let server = app.bind(resource.as_deref(), in_path).await?;
     let parsed = metadata::parse(request)?;
-    // What is refused before here takes nothing from what others may still register there.
-    let at_server = match server {
-        Some(id) => app
-            .ceilings()
-            .admit_at(id, app.commands().resource_server(id).await?.policy.registrations_per_minute)
-            .map_err(Failure::TooMany)?,
-        None => None,
-    };
+    let at_server = below_ceiling(app, server).await?;
     let allowances: Vec<Allowance> = of_source.into_iter().chain(at_server).collect();
 
     let token = RegistrationToken::try_draw().map_err(|_| Failure::Internal("no random bits are to be had"))?;
     let secret = if parsed.metadata.needs_secret() { Some(draw_secret()?) } else { None };
     let hashes = DrawnHashes { secret: secret.as_ref().map(|(_, hash)| hash.clone()), registration_token: Some(TokenHash(token.hash())) };
     let cause = caller.cause(ActorKind::Anonymous, None, "dcr");
-    let entered = match app.commands().shared(server, &parsed).await? {
-        // One more instance of a client that is in takes no room.
-        Some(shared) => shared,
-        None => {
-            let place = app.census().place(app, server).await?;
-            let entered = app.commands().register_self(&cause, server, parsed, hashes).await?;
-            place.fill(app, entered.position).await;
-            entered
-        }
-    };
+    let entered = enter(app, &cause, server, parsed, hashes).await?;
 
     let bound = match (server, &entered.registration) {
         (Some(id), Some(registration)) => Some((id, registration, app.standing(id, Life::Registered, registration).await?)),
@@ -103,6 +88,30 @@ async fn respond(
         body.insert("registration_client_uri".to_owned(), app.registration_client_uri(&entered.profile.client_id).into());
     }
     Ok(Written((StatusCode::CREATED, allowance::headers(&allowances), Json(body)), entered.position))
+}
+
+/// Counts at the resource server. What was refused before here takes nothing from what others may still register there.
+async fn below_ceiling(app: &App, server: Option<ResourceServerId>) -> Result<Option<Allowance>, Failure> {
+    let Some(id) = server else { return Ok(None) };
+    let per_minute = app.commands().resource_server(id).await?.policy.registrations_per_minute;
+    app.ceilings().admit_at(id, per_minute).map_err(Failure::TooMany)
+}
+
+/// Registers where there is room. One more instance of a client that is in takes none.
+async fn enter(
+    app: &App,
+    cause: &Cause,
+    server: Option<ResourceServerId>,
+    parsed: Parsed,
+    hashes: DrawnHashes,
+) -> Result<Entered, Failure> {
+    if let Some(shared) = app.commands().shared(server, &parsed).await? {
+        return Ok(shared);
+    }
+    let place = app.census().place(app, server).await?;
+    let entered = app.commands().register_self(cause, server, parsed, hashes).await?;
+    place.fill(app, entered.position).await;
+    Ok(entered)
 }
 
 /// A secret and its hash; the hash is the only one of the two that goes on from here.
