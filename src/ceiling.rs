@@ -78,13 +78,12 @@ impl Ceilings {
     /// Counts a registration from a source. None where there is no ceiling; the error is a bucket that is spent.
     pub fn admit(&self, source: IpAddr) -> Result<Option<Allowance>, Allowance> {
         let Some((most, sources)) = &self.sources else { return Ok(None) };
+        let state = sources.check_key(&subscriber(source)).map_err(|early| self.spent(Ceiling::Source, *most, &early))?;
+        // Who is refused was there before, so a flood does not have everybody counted again and again.
         if self.admitted.fetch_add(1, Ordering::Relaxed) % FORGET_EVERY == FORGET_EVERY - 1 {
             sources.retain_recent();
         }
-        match sources.check_key(&subscriber(source)) {
-            Ok(state) => Ok(Some(left(Ceiling::Source, *most, state.remaining_burst_capacity()))),
-            Err(early) => Err(self.spent(Ceiling::Source, *most, &early)),
-        }
+        Ok(Some(left(Ceiling::Source, *most, state.remaining_burst_capacity())))
     }
 
     /// Counts a registration at a resource server, whose policy says how many it takes. A policy that changed begins with a
