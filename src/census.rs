@@ -1,8 +1,8 @@
 //! How full each register is: what the directory counted, and what this node let in since.
 //!
 //! A cap is exact among the registrations of one node: each holds a place from before its first append until the directory
-//! shows it. What other nodes let in, and who left, counts once this node's directory shows it; a refusal waits for it. Only registrations whose resource server or
-//! tenant has a cap come here at all.
+//! shows it. What other nodes let in, and who left, counts once this node's directory shows it; a refusal waits for it.
+//! Only registrations whose resource server or tenant has a cap come here at all.
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
