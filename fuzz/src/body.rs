@@ -27,7 +27,7 @@ pub fn registration_body(bytes: &[u8]) {
         Err(error) => return is_a_sentence_for_anybody(&error.to_string()),
     };
     assert!(ignored.len() <= 50 && ignored.is_sorted(), "{ignored:?}");
-    ignored.iter().for_each(|name| assert!(name.len() <= 64 && name.bytes().all(|byte| (0x20..0x7f).contains(&byte)), "{name:?}"));
+    assert!(ignored.iter().all(|name| name.len() <= 64 && name.bytes().all(|byte| (0x20..0x7f).contains(&byte))), "{ignored:?}");
     for uri in &metadata.redirect_uris {
         assert_eq!(RedirectUri::parse(uri.as_str()).as_ref(), Ok(uri));
         assert!(metadata.redirect_uris.matching(uri.as_str()).is_some());
@@ -62,7 +62,7 @@ fn comes_back_from_storage(metadata: &ClientMetadata, ignored: &[Box<str>]) {
 /// A client that replaces its metadata with what it was answered changes nothing (RFC 7592 §2.2).
 fn comes_back_from_the_client(metadata: &ClientMetadata) {
     let answered = metadata.members();
-    answered.values().for_each(|value| assert!(!has_null(value) && value.as_str() != Some(""), "{answered:?}"));
+    assert!(answered.values().all(|value| !has_null(value) && value.as_str() != Some("")), "{answered:?}");
     let sent_back: Map<String, Value> = strict::object(&serde_json::to_vec(&answered).unwrap()).unwrap();
     assert_eq!(sent_back, answered);
     let parsed = metadata::parse_replacement(sent_back, metadata).unwrap();

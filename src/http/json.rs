@@ -67,7 +67,7 @@ mod tests {
 
     use super::*;
 
-    /// Any JSON that is not too deep.
+    /// Any JSON that is not too deep, without fractions.
     fn values() -> impl Strategy<Value = Value> {
         let leaf = prop_oneof![
             Just(Value::Null),
@@ -96,7 +96,7 @@ mod tests {
 
         #[test]
         fn a_key_twice_is_refused_wherever_it_is_and_however_it_is_spelt(name in "[a-z]{1,8}", value in values(), depth in 0_usize..12) {
-            let spelt: String = name.chars().map(|letter| format!("\\u{:04x}", u32::from(letter))).collect();
+            let spelt = name.chars().map(|letter| format!("\\u{:04x}", u32::from(letter))).collect::<Vec<_>>().concat();
             let pair = format!("{{\"{name}\":{value},\"{spelt}\":{value}}}");
             let body = format!("{}{pair}{}", "{\"a\":[".repeat(depth / 2), "]}".repeat(depth / 2));
             prop_assert!(serde_json::from_str::<Value>(&body).is_ok());
@@ -114,8 +114,8 @@ mod tests {
     #[test]
     fn what_is_deeper_than_sixteen_levels_is_refused() {
         let nested = |depth: usize| format!("{{\"a\":{}{}}}", "[".repeat(depth), "]".repeat(depth));
-        assert!(strict::object(nested(16).as_bytes()).is_ok());
-        assert!(strict::object(nested(17).as_bytes()).is_err());
+        assert!(strict::object(nested(15).as_bytes()).is_ok());
+        assert!(strict::object(nested(16).as_bytes()).is_err());
         assert!(strict::object(nested(30_000).as_bytes()).is_err());
     }
 }

@@ -40,7 +40,7 @@ async fn document(house: &House) -> Answer {
 #[tokio::test]
 async fn d01_the_issuer_is_the_one_that_was_asked_for() {
     let house = before(json!({})).await;
-    for path in ["".to_owned(), format!("/rs/{DEFAULT}")] {
+    for path in [String::new(), format!("/rs/{DEFAULT}")] {
         let issuer = find(&house, &format!("{WELL_KNOWN}{path}")).await.is(200).text("issuer");
         assert_eq!(issuer, format!("{PUBLIC}{path}"));
         assert!(issuer.starts_with("https://") && !issuer.contains(['?', '#']));

@@ -1,12 +1,6 @@
 //! What the specifications ask of a register, line by line of a checklist: each a test that is named by the line's id and says
 //! its level, its section and what is asserted. `table.rs` renders them all into `docs/conformance.md`.
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test that cannot go on has failed"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that cannot go on has failed")]
 
 #[allow(dead_code, reason = "the house of the API's own tests; not every part of it is needed here")]
 #[path = "../api/answer.rs"]

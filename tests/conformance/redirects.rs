@@ -41,7 +41,7 @@ async fn u01_a_redirect_uri_is_absolute_and_has_no_fragment() {
     all_refused(&house, &["/cb", "//app.example/cb", "app.example/cb", "", "https://app.example/cb#x", "https://app.example/cb#"]).await;
 }
 
-/// MUST · RFC 9700 §2.6, RFC 8252 §7.3 · Plain http is for 127.0.0.1, [::1] and localhost.
+/// MUST · RFC 9700 §2.6, RFC 8252 §7.3 · Plain http is for `127.0.0.1`, `[::1]` and `localhost`.
 #[tokio::test]
 async fn u02_plain_http_is_for_loopback_hosts() {
     let house = House::open().await;
