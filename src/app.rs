@@ -18,12 +18,13 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use crate::admin::{AdminKeyError, AdminVerifier};
-use crate::ceiling::Ceiling;
+use crate::ceiling::Ceilings;
+use crate::census::Census;
 use crate::clock::Clock;
 use crate::command::{Cause, CommandError, Commands, Snapshot};
 use crate::config::{Config, LogBackend};
-use crate::fetch::SourceError;
 use crate::documents::{self, Documents, Schedule, ScheduleError};
+use crate::fetch::SourceError;
 use crate::http::error::Failure;
 use crate::keys::KeyError;
 use crate::log::EventLog;
@@ -49,7 +50,8 @@ struct Parts {
     admins: AdminVerifier,
     secrets: SecretHasher,
     instance_key: InstanceKey,
-    ceiling: Ceiling,
+    ceilings: Ceilings,
+    census: Census,
     stopping: watch::Sender<bool>,
     authorization_server: AuthorizationServer,
     documents: Documents,
@@ -149,7 +151,8 @@ impl App {
             approvals,
             history: project(&log, &folder)?,
             secrets: SecretHasher::default(),
-            ceiling: Ceiling::new(config.registrations_per_minute),
+            ceilings: Ceilings::new(config.registrations_per_minute),
+            census: Census::default(),
             config,
             public_url,
             log,
@@ -214,9 +217,14 @@ impl App {
         &self.0.instance_key
     }
 
-    /// How many registrations one source may make.
-    pub fn ceiling(&self) -> &Ceiling {
-        &self.0.ceiling
+    /// How many registrations one source may make, and one resource server takes.
+    pub fn ceilings(&self) -> &Ceilings {
+        &self.0.ceilings
+    }
+
+    /// How full each register is.
+    pub fn census(&self) -> &Census {
+        &self.0.census
     }
 
     /// What clients reach the service as; every URL in an answer starts with it.

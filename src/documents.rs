@@ -171,7 +171,9 @@ impl Documents {
         for server in registered_at {
             match self.0.commands.follow_document(&cause(), *server, client).await {
                 Ok(done) => position = position.max(done.position),
-                Err(CommandError::Rejected(rejection)) => tracing::debug!(%server, %rejection, "a registration does not follow its document"),
+                Err(CommandError::Rejected(rejection)) => {
+                    tracing::debug!(%server, %rejection, "a registration does not follow its document")
+                }
                 Err(error) => failed = Some(error),
             }
         }
@@ -196,9 +198,7 @@ impl Documents {
                 self.0.schedule.put_off(key, next_at).await;
                 return Ok(Polled { trouble: Some(failure.trouble), ..Polled::default() });
             }
-            TroubleKind::Transport if now >= give_up => {
-                self.0.commands.lose_document(&cause(), key, Withdrawal::Expired, name).await?
-            }
+            TroubleKind::Transport if now >= give_up => self.0.commands.lose_document(&cause(), key, Withdrawal::Expired, name).await?,
             TroubleKind::Transport => self.0.commands.miss_document(&cause(), key, last_read, name).await?,
             TroubleKind::Withdrawn => self.0.commands.lose_document(&cause(), key, Withdrawal::Gone, name).await?,
             TroubleKind::Invalid => self.0.commands.lose_document(&cause(), key, Withdrawal::Invalid, name).await?,

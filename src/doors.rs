@@ -10,8 +10,7 @@ use gatebook_events::registration::{Registration, Status};
 use gatebook_events::resource_server::{RegistrationType, ResourceServer};
 
 use crate::app::App;
-use crate::command::{Cause, CommandError};
-use crate::documents::DocumentError;
+use crate::command::{Cause, CommandError, Done};
 use crate::http::error::Failure;
 use crate::manifest::Urgency;
 
@@ -87,15 +86,35 @@ enum FirstSight {
     Failed(Failure),
 }
 
-impl From<CommandError> for FirstSight {
-    fn from(error: CommandError) -> Self {
-        match error {
-            CommandError::Rejected(Rejection::ModeNotAdmitted(_)) => Self::No(Reason::ModeNotAdmitted),
+impl From<Failure> for FirstSight {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Command(CommandError::Rejected(Rejection::ModeNotAdmitted(_))) => Self::No(Reason::ModeNotAdmitted),
+            Failure::Command(CommandError::Rejected(Rejection::Full(_))) => Self::No(Reason::RegisterFull),
             // What the document says is not welcome here.
-            CommandError::Rejected(_) => Self::No(Reason::DocumentUnusable),
-            error => Self::Failed(error.into()),
+            Failure::Command(CommandError::Rejected(_)) | Failure::Document { .. } => Self::No(Reason::DocumentUnusable),
+            failure => Self::Failed(failure),
         }
     }
+}
+
+/// Registers the client of a document at a resource server, where there is room. One that is registered already takes none.
+pub async fn enter_document(
+    app: &App,
+    cause: &Cause,
+    server: ResourceServerId,
+    client: &Client,
+    vouched: bool,
+) -> Result<Done<Registration>, Failure> {
+    let key = client.registered().ok_or(CommandError::from(Rejection::NoSuchClient))?.client_id.key();
+    let known: Registration = app.commands().load(Stream::Registration(server, key)).await?;
+    if known.status != Status::None {
+        return Ok(app.commands().admit_document(cause, server, client, vouched).await?);
+    }
+    let place = app.census().place(app, Some(server)).await?;
+    let done = app.commands().admit_document(cause, server, client, vouched).await?;
+    place.fill(app, done.position).await;
+    Ok(done)
 }
 
 /// A client that nobody registered here: one with a document is read and registered by the rules, one that registered
@@ -112,16 +131,13 @@ async fn first_sight(
             let Ok(url) = app.documents().manifests().url(client_id.as_str()) else { return Ok(None) };
             // Nothing is fetched for a door that would stay closed.
             admits(RegistrationType::Cimd)?;
-            match app.documents().meet(&url, Urgency::Anonymous).await {
-                Ok(seen) => (seen.client, seen.position),
-                Err(DocumentError::Fetch(_)) => return Err(FirstSight::No(Reason::DocumentUnusable)),
-                Err(DocumentError::Command(error)) => return Err(error.into()),
-            }
+            let seen = app.documents().meet(&url, Urgency::Anonymous).await.map_err(Failure::from)?;
+            (seen.client, seen.position)
         }
         Life::Registered => {
             let Some(profile) = client.registered() else { return Ok(None) };
             let unbound = profile.registration_type == RegistrationType::Dcr && profile.home.is_none();
-            if unbound && !app.registered_at(client_id.key()).await.map_err(FirstSight::Failed)?.is_empty() {
+            if unbound && !app.registered_at(client_id.key()).await?.is_empty() {
                 return Ok(None);
             }
             if !unbound && profile.manifest.is_none() {
@@ -134,7 +150,7 @@ async fn first_sight(
     };
     let actor = Actor { kind: ActorKind::System, id: Some("first-sight".to_owned()), via: Some("decision".to_owned()) };
     let cause = Cause { actor, tenant: server.tenant.clone(), request_id: None, origin: None };
-    let done = app.commands().admit_document(&cause, server_id, &client, false).await?;
+    let done = enter_document(app, &cause, server_id, &client, false).await?;
     Ok(Some((client, done.state, done.position.max(seen_at))))
 }
 

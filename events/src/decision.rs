@@ -26,6 +26,8 @@ pub enum Reason {
     Standing(standing::Reason),
     /// The resource server does not admit clients that come this way, and this one has not come yet.
     ModeNotAdmitted,
+    /// The resource server or its tenant has as many clients as it may have.
+    RegisterFull,
     /// The document at `client_id` cannot be used, or the resource server's rules do not welcome what it says.
     DocumentUnusable,
     /// Several redirect URIs are registered, and none was named (RFC 6749 §3.1.2.3).
@@ -44,6 +46,7 @@ impl Reason {
         match self {
             Self::Standing(reason) => reason.decision(),
             Self::ModeNotAdmitted
+            | Self::RegisterFull
             | Self::DocumentUnusable
             | Self::RedirectUriRequired
             | Self::RedirectUriNotRegistered
@@ -57,6 +60,7 @@ impl Reason {
         match self {
             Self::Standing(reason) => reason.as_str(),
             Self::ModeNotAdmitted => "mode_not_admitted",
+            Self::RegisterFull => "register_full",
             Self::DocumentUnusable => "document_unusable",
             Self::RedirectUriRequired => "redirect_uri_required",
             Self::RedirectUriNotRegistered => "redirect_uri_not_registered",
@@ -206,10 +210,10 @@ mod tests {
         assert_eq!(warnings(&loopback, None, Some("app.example"), false), [Warning::LoopbackOnly]);
         let elsewhere = serving(&["https://app.example/cb", "https://relay.example/cb"]);
         assert_eq!(warnings(&elsewhere, Some("https://app.example/cb"), Some("app.example"), false), []);
-        assert_eq!(warnings(&elsewhere, Some("https://relay.example/cb"), Some("app.example"), true), [
-            Warning::HostDiffers,
-            Warning::DocumentUnreachable
-        ]);
+        assert_eq!(
+            warnings(&elsewhere, Some("https://relay.example/cb"), Some("app.example"), true),
+            [Warning::HostDiffers, Warning::DocumentUnreachable]
+        );
         assert_eq!(warnings(&elsewhere, None, None, false), []);
     }
 }

@@ -76,7 +76,12 @@ impl Commands {
 
     /// Lets a registration hear the newest version of its client's document, as the resource server's lane has it. Heard
     /// again, it is no news; so a poll that finds nothing new mends what a crash left undone.
-    pub async fn follow_document(&self, cause: &Cause, server: ResourceServerId, client: &Client) -> Result<Done<Registration>, CommandError> {
+    pub async fn follow_document(
+        &self,
+        cause: &Cause,
+        server: ResourceServerId,
+        client: &Client,
+    ) -> Result<Done<Registration>, CommandError> {
         let profile = client.registered().ok_or(Rejection::NoSuchClient)?;
         let versions = profile.manifest.as_ref().map(|manifest| manifest.versions.as_slice()).unwrap_or_default();
         let newest = versions.last().ok_or(Rejection::NoDocument)?;

@@ -92,7 +92,8 @@ impl Snapshot {
 
     /// The tenant's active resource server with this identifier; without one, the only one that it has.
     pub fn of_tenant(&self, tenant: &TenantId, resource: Option<&str>) -> Option<ResourceServerId> {
-        let mut own = self.servers.iter().filter(|(_, known)| known.server.life == Life::Active && known.server.tenant.as_ref() == Some(tenant));
+        let mut own =
+            self.servers.iter().filter(|(_, known)| known.server.life == Life::Active && known.server.tenant.as_ref() == Some(tenant));
         match resource {
             Some(resource) => own
                 .filter(|(_, known)| known.server.resource.as_ref().is_some_and(|own| own.as_str() == resource))
@@ -111,6 +112,12 @@ impl Snapshot {
     /// The resource servers that serve.
     pub fn active(&self) -> impl Iterator<Item = &ResourceServer> {
         self.servers.values().map(|known| &*known.server).filter(|server| server.life == Life::Active)
+    }
+
+    /// The first of a tenant's active resource servers, by id.
+    pub fn first_of(&self, tenant: &TenantId) -> Option<ResourceServerId> {
+        let of_tenant = |known: &Known| known.server.life == Life::Active && known.server.tenant.as_ref() == Some(tenant);
+        self.servers.iter().filter(|(_, known)| of_tenant(known)).map(|(id, _)| *id).min()
     }
 
     /// Whether every resource server there is was entered.

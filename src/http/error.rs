@@ -11,6 +11,7 @@ use gatebook_projections::read_model::QueryError;
 use serde_json::{Map, json};
 
 use crate::admin::AdminRefusal;
+use crate::ceiling::Allowance;
 use crate::command::CommandError;
 use crate::documents::DocumentError;
 use crate::log::{AppendError, LogError};
@@ -56,11 +57,8 @@ pub enum Failure {
         retry_after: Option<u64>,
     },
     /// The caller came too often.
-    #[error("too many registrations from this source")]
-    TooMany {
-        /// Seconds after which it may come again.
-        retry_after: u64,
-    },
+    #[error("too many registrations {}", .0.ceiling.as_words())]
+    TooMany(Allowance),
     /// Something of ours failed.
     #[error("{0}")]
     Internal(&'static str),
@@ -97,7 +95,7 @@ impl Failure {
             Self::Request { status, code, .. } => Verdict::new(*status, code),
             Self::Document { .. } => Verdict::new(StatusCode::BAD_REQUEST, "document-unusable"),
             Self::RegistrationToken => Verdict::new(StatusCode::UNAUTHORIZED, "invalid_token"),
-            Self::TooMany { .. } => Verdict::new(StatusCode::TOO_MANY_REQUESTS, "temporarily_unavailable"),
+            Self::TooMany(_) => Verdict::new(StatusCode::TOO_MANY_REQUESTS, "temporarily_unavailable"),
         }
     }
 
@@ -121,8 +119,12 @@ impl Failure {
     fn headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::new();
         match self {
-            Self::TooMany { retry_after } | Self::Document { retry_after: Some(retry_after), .. } => {
+            Self::Document { retry_after: Some(retry_after), .. } => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from(*retry_after));
+            }
+            Self::TooMany(spent) => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from(spent.seconds));
+                headers.extend(super::allowance::headers(std::slice::from_ref(spent)));
             }
             Self::RegistrationToken => {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"invalid_token\""));
@@ -157,6 +159,7 @@ impl Verdict {
             Rejection::RedirectOutsideRules(_) | Rejection::SchemeNotListed(_) => {
                 Self::new(StatusCode::BAD_REQUEST, "invalid_redirect_uri")
             }
+            Rejection::Full(_) => Self::new(StatusCode::CONFLICT, "register-full"),
             Rejection::GrantsNotAdmitted => Self::new(StatusCode::BAD_REQUEST, "invalid_client_metadata"),
             Rejection::NotHome => Self::new(StatusCode::FORBIDDEN, "not-home"),
             Rejection::NoDocument => Self::new(StatusCode::CONFLICT, "no-document"),
@@ -219,9 +222,9 @@ impl IntoResponse for OauthError {
         self.0.log(&verdict);
         let (status, code) = match &self.0 {
             // The caller holds a valid token, so hiding the registration would tell it nothing that it does not know.
-            Failure::Command(CommandError::Rejected(Rejection::WrongStatus { .. } | Rejection::ModeNotAdmitted(_))) => {
-                (StatusCode::FORBIDDEN, "access_denied")
-            }
+            Failure::Command(CommandError::Rejected(
+                Rejection::WrongStatus { .. } | Rejection::ModeNotAdmitted(_) | Rejection::Full(_),
+            )) => (StatusCode::FORBIDDEN, "access_denied"),
             // The client's metadata is what the document says (RFC 7591 §3.2.2).
             Failure::Document { .. } => (StatusCode::BAD_REQUEST, "invalid_client_metadata"),
             Failure::Admin(AdminRefusal::NoRole) => (StatusCode::FORBIDDEN, "insufficient_scope"),

@@ -15,6 +15,7 @@ use serde_json::{Map, Value, json};
 
 use super::{client_key, clients, server_id};
 use crate::app::App;
+use crate::doors;
 use crate::http::caller::{Administrator, Path};
 use crate::http::error::{Failure, Problem};
 use crate::http::fresh::Fresh;
@@ -54,7 +55,7 @@ pub async fn enter(
         return Err(caller.problem(crate::command::CommandError::from(closed)));
     }
     let seen = app.documents().meet(&url, Urgency::Trusted).await.map_err(|error| caller.problem(error))?;
-    let done = app.commands().admit_document(&caller.cause, id, &seen.client, true).await.map_err(|error| caller.problem(error))?;
+    let done = doors::enter_document(&app, &caller.cause, id, &seen.client, true).await.map_err(|failure| caller.problem(failure))?;
     let key = url.client_id().key();
     if done.state.status == Status::Pending {
         let approve = RegistrationCommand::Approve { reason: None };

@@ -70,12 +70,15 @@ pub async fn client(
     let position = answer.position;
     let client = answer.client.as_ref().filter(|_| answer.verdict.reason.decision() == Decision::Allow).ok_or_else(none)?;
     let mut body = members(client);
-    body.insert("gatebook".to_owned(), json!({
-        "decision": answer.verdict.reason.decision(),
-        "reason": answer.verdict.reason.as_str(),
-        "registration_type": client.profile.registration_type.as_str(),
-        "warnings": answer.warnings,
-    }));
+    body.insert(
+        "gatebook".to_owned(),
+        json!({
+            "decision": answer.verdict.reason.decision(),
+            "reason": answer.verdict.reason.as_str(),
+            "registration_type": client.profile.registration_type.as_str(),
+            "warnings": answer.warnings,
+        }),
+    );
     Ok(Written(Json(body), position))
 }
 

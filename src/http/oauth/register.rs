@@ -9,23 +9,25 @@ use gatebook_events::client::{Client, Life};
 use gatebook_events::envelope::ActorKind;
 use gatebook_events::identity::{ResourceServerId, Stream};
 use gatebook_events::manifest::ManifestUrl;
-use gatebook_events::metadata;
+use gatebook_events::metadata::{self, Parsed};
 use gatebook_events::resource_server::RegistrationType;
 use gatebook_events::secret::{SecretHash, TokenHash};
 use serde_json::{Map, Value};
 
 use crate::app::App;
-use crate::command::CommandError;
-use crate::command::register::DrawnHashes;
+use crate::ceiling::Allowance;
+use crate::command::register::{DrawnHashes, Entered};
+use crate::command::{Cause, CommandError};
+use crate::doors;
 use crate::http::caller::{Anyone, Path};
 use crate::http::error::{Failure, OauthError};
 use crate::http::fresh::Written;
-use crate::http::{json, wire};
+use crate::http::{allowance, json, wire};
 use crate::manifest::Urgency;
 use crate::secrets::{ClientSecret, Cost, RegistrationToken, hash_secret};
 
 /// 201 with what was registered (RFC 7591 §3.2.1).
-type Answer = Written<(StatusCode, Json<Map<String, Value>>)>;
+type Answer = Written<(StatusCode, HeaderMap, Json<Map<String, Value>>)>;
 
 /// Registers at the resource server that the request names, or at the default one.
 pub async fn register(
@@ -61,21 +63,23 @@ async fn respond(
     headers: &HeaderMap,
     body: Body,
 ) -> Result<Answer, OauthError> {
-    app.ceiling().admit(caller.address).map_err(|retry_after| Failure::TooMany { retry_after })?;
+    let of_source = app.ceilings().admit(caller.address).map_err(Failure::TooMany)?;
     let mut request = json::object(headers, body, "invalid_client_metadata").await?;
     let resource = resource(&mut request, query)?;
     // The server picks the identifier (RFC 7591 §3.2.1); one that is sent means nothing here.
     let server = app.bind(resource.as_deref(), in_path).await?;
     if let Some(url) = own_document(app, &request) {
-        return by_document(app, caller, server, &url).await;
+        return by_document(app, caller, of_source, server, &url).await;
     }
     let parsed = metadata::parse(request)?;
+    let at_server = below_ceiling(app, server).await?;
+    let allowances: Vec<Allowance> = of_source.into_iter().chain(at_server).collect();
 
     let token = RegistrationToken::try_draw().map_err(|_| Failure::Internal("no random bits are to be had"))?;
     let secret = if parsed.metadata.needs_secret() { Some(draw_secret()?) } else { None };
     let hashes = DrawnHashes { secret: secret.as_ref().map(|(_, hash)| hash.clone()), registration_token: Some(TokenHash(token.hash())) };
     let cause = caller.cause(ActorKind::Anonymous, None, "dcr");
-    let entered = app.commands().register_self(&cause, server, parsed, hashes).await?;
+    let entered = enter(app, &cause, server, parsed, hashes).await?;
 
     let bound = match (server, &entered.registration) {
         (Some(id), Some(registration)) => Some((id, registration, app.standing(id, Life::Registered, registration).await?)),
@@ -86,9 +90,36 @@ async fn respond(
         body.insert("client_secret".to_owned(), secret.expose().into());
         body.insert("client_secret_expires_at".to_owned(), 0.into());
     }
-    body.insert("registration_access_token".to_owned(), token.expose().into());
-    body.insert("registration_client_uri".to_owned(), app.registration_client_uri(&entered.profile.client_id).into());
-    Ok(Written((StatusCode::CREATED, Json(body)), entered.position))
+    // A shared client has no token, and so nothing to manage it at (RFC 7591 §3.2.1 has both or neither).
+    if entered.profile.registration_token == Some(TokenHash(token.hash())) {
+        body.insert("registration_access_token".to_owned(), token.expose().into());
+        body.insert("registration_client_uri".to_owned(), app.registration_client_uri(&entered.profile.client_id).into());
+    }
+    Ok(Written((StatusCode::CREATED, allowance::headers(&allowances), Json(body)), entered.position))
+}
+
+/// Counts at the resource server. What was refused before here takes nothing from what others may still register there.
+async fn below_ceiling(app: &App, server: Option<ResourceServerId>) -> Result<Option<Allowance>, Failure> {
+    let Some(id) = server else { return Ok(None) };
+    let per_minute = app.commands().resource_server(id).await?.policy.registrations_per_minute;
+    app.ceilings().admit_at(id, per_minute).map_err(Failure::TooMany)
+}
+
+/// Registers where there is room. One more instance of a client that is in takes none.
+async fn enter(
+    app: &App,
+    cause: &Cause,
+    server: Option<ResourceServerId>,
+    parsed: Parsed,
+    hashes: DrawnHashes,
+) -> Result<Entered, Failure> {
+    if let Some(shared) = app.commands().shared(server, &parsed).await? {
+        return Ok(shared);
+    }
+    let place = app.census().place(app, server).await?;
+    let entered = app.commands().register_self(cause, server, parsed, hashes).await?;
+    place.fill(app, entered.position).await;
+    Ok(entered)
 }
 
 /// A request that names the URL of the client's own document and nothing else registers what the document says.
@@ -101,13 +132,21 @@ fn own_document(app: &App, request: &Map<String, Value>) -> Option<ManifestUrl> 
 
 /// The document is read and registered by the resource server's rules. There is nothing to manage by a token: whoever may
 /// change the document changes the client.
-async fn by_document(app: &App, caller: &Anyone, server: Option<ResourceServerId>, url: &ManifestUrl) -> Result<Answer, OauthError> {
-    let nowhere = || Failure::request(StatusCode::BAD_REQUEST, "invalid_target", "resource has to say where the client is to be registered");
+async fn by_document(
+    app: &App,
+    caller: &Anyone,
+    of_source: Option<Allowance>,
+    server: Option<ResourceServerId>,
+    url: &ManifestUrl,
+) -> Result<Answer, OauthError> {
+    let nowhere =
+        || Failure::request(StatusCode::BAD_REQUEST, "invalid_target", "resource has to say where the client is to be registered");
     let id = server.ok_or_else(nowhere)?;
     let rules = app.commands().resource_server(id).await?;
     if !rules.modes.contains(&RegistrationType::Cimd) {
         return Err(CommandError::from(Rejection::ModeNotAdmitted(RegistrationType::Cimd)).into());
     }
+    let allowances: Vec<Allowance> = of_source.into_iter().chain(below_ceiling(app, server).await?).collect();
     let known: Client = app.commands().load(Stream::Client(url.client_id().key())).await?;
     let (client, seen_at) = match known.life {
         Life::Registered => (known, None),
@@ -117,11 +156,11 @@ async fn by_document(app: &App, caller: &Anyone, server: Option<ResourceServerId
         }
     };
     let cause = caller.cause(ActorKind::Anonymous, None, "cimd");
-    let done = app.commands().admit_document(&cause, id, &client, false).await?;
+    let done = doors::enter_document(app, &cause, id, &client, false).await?;
     let profile = client.registered().ok_or(Failure::Internal("a client that was just read is not there"))?;
     let reason = app.standing(id, client.life, &done.state).await?;
     let body = wire::client(profile, Some((id, &done.state, reason)));
-    Ok(Written((StatusCode::CREATED, Json(body)), done.position.max(seen_at)))
+    Ok(Written((StatusCode::CREATED, allowance::headers(&allowances), Json(body)), done.position.max(seen_at)))
 }
 
 /// A secret and its hash; the hash is the only one of the two that goes on from here.
