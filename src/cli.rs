@@ -5,7 +5,9 @@ use clap::{Parser, Subcommand};
 use crate::config::{Config, Settings};
 
 pub mod demo;
+mod poll;
 mod rebuild;
+mod running;
 mod serve;
 pub mod token;
 mod verify;
@@ -28,6 +30,8 @@ enum Command {
     Rebuild(Box<rebuild::RebuildArgs>),
     /// Walk the event log's hash chain and say whether it holds
     Verify(Box<Settings>),
+    /// Have a running instance read its clients' documents again now
+    Poll(Box<poll::PollArgs>),
     /// Fill a running, fresh instance with what a real deployment looks like
     Demo(Box<demo::DemoArgs>),
 }
@@ -57,6 +61,7 @@ pub async fn run() -> Result<(), Failed> {
         Command::Token(args) => token::run(*args).map_err(|error| Failed::because("failed to make a token", error)),
         Command::Rebuild(args) => rebuild::run(*args).await,
         Command::Verify(settings) => verify::run(&checked(*settings)?),
+        Command::Poll(args) => poll::run(*args).await,
         Command::Demo(args) => demo::run(*args).await,
     }
 }

@@ -106,9 +106,9 @@ impl Documents {
         &self.0.manifests
     }
 
-    /// Makes every document due now.
-    pub async fn hasten(&self) {
-        self.0.schedule.make_all_due(self.0.commands.clock().now()).await;
+    /// Makes these documents due now, and the poller look.
+    pub async fn hasten(&self, client_ids: Vec<ClientId>) {
+        self.0.schedule.make_due(client_ids, self.0.commands.clock().now()).await;
         self.0.woken.notify_one();
     }
 

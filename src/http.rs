@@ -65,6 +65,7 @@ pub fn router(app: App) -> Router {
         .route("/resource-servers/{id}/policy/rehearse", post(authsec::rehearse::rehearse))
         .route("/presets", get(authsec::rehearse::presets_list))
         .nest("/resource-servers/{id}/clients", clients_of_server)
+        .route("/manifests/poll", post(authsec::manifests::poll))
         .route("/approvals", get(authsec::approvals::list))
         .route("/audit/events", get(authsec::audit::list))
         .route("/audit/events/{event_id}", get(authsec::audit::read))

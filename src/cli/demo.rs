@@ -2,9 +2,10 @@
 
 use clap::Args;
 use gatebook_events::identity::TenantId;
-use reqwest::{Client, Method, Response};
+use reqwest::Method;
 use serde_json::{Value, json};
 
+use super::running::Running;
 use super::{Failed, checked};
 use crate::admin::{Admin, AdminMinter, Role};
 use crate::clock::Clock;
@@ -35,7 +36,7 @@ pub async fn run(args: DemoArgs) -> Result<(), Failed> {
         let admin = Admin { tenant, subject: "demo".to_owned(), role: Role::Admin };
         minter.mint(&admin, chrono::TimeDelta::minutes(10)).map_err(|error| Failed::because("failed to make a token", error))
     };
-    let house = House { http: Client::new(), url: args.url.trim_end_matches('/').to_owned() };
+    let house = Running::at(&args.url);
     let (home, acme) = (token("default")?, token("acme")?);
 
     let servers = house.call(Method::GET, "/authsec/resource-servers", Some(&home), None).await?;
@@ -81,28 +82,6 @@ pub async fn run(args: DemoArgs) -> Result<(), Failed> {
     println!("tenant default: {} instances of Claude Code (one suspended), Codex, two CI jobs, a staged redirect change", claude.len());
     println!("tenant acme: {billing} (Billing API) reviews whoever registers; one client waits");
     Ok(())
-}
-
-struct House {
-    http: Client,
-    url: String,
-}
-
-impl House {
-    async fn call(&self, method: Method, path: &str, bearer: Option<&str>, body: Option<Value>) -> Result<Value, Failed> {
-        let failed = |what: &str| format!("{what} {}{path}", self.url);
-        let mut request = self.http.request(method, format!("{}{path}", self.url));
-        if let Some(token) = bearer {
-            request = request.bearer_auth(token);
-        }
-        if let Some(body) = body {
-            request = request.json(&body);
-        }
-        let response: Response = request.send().await.map_err(|error| Failed::because(failed("failed to reach"), error))?;
-        let status = response.status();
-        let body: Value = response.json().await.map_err(|error| Failed::because(failed("failed to read the answer of"), error))?;
-        if status.is_success() { Ok(body) } else { Err(Failed::new(format!("{}: {status} {body}", failed("no success at")))) }
-    }
 }
 
 fn text(answer: &Value, pointer: &str) -> Result<String, Failed> {

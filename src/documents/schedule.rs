@@ -136,11 +136,16 @@ impl Schedule {
         least.await.flatten().and_then(DateTime::from_timestamp_micros)
     }
 
-    /// Makes every document due now.
-    pub async fn make_all_due(&self, now: DateTime<Utc>) {
+    /// Makes these documents due now.
+    pub async fn make_due(&self, client_ids: Vec<ClientId>, now: DateTime<Utc>) {
+        self.add(client_ids.clone(), now).await;
         self.with("hasten", move |connection| {
-            let now = now.timestamp_micros();
-            connection.prepare_cached("UPDATE documents SET next_at = ?1 WHERE next_at > ?1")?.execute([now]).map(drop)
+            let tx = connection.transaction()?;
+            for client_id in &client_ids {
+                let hasten = "UPDATE documents SET next_at = ?2 WHERE key = ?1 AND next_at > ?2";
+                tx.prepare_cached(hasten)?.execute((key_of(client_id), now.timestamp_micros()))?;
+            }
+            tx.commit()
         })
         .await;
     }
@@ -231,7 +236,7 @@ mod tests {
         assert_eq!((failed.failures, failed.validators), (2, Validators::default()));
         schedule.put_off(url.key(), at(300)).await;
         assert_eq!(schedule.due(at(299), 10).await, []);
-        schedule.make_all_due(at(200)).await;
+        schedule.make_due(vec![url.clone()], at(200)).await;
         assert_eq!(schedule.due(at(200), 10).await.len(), 1);
     }
 }

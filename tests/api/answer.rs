@@ -64,7 +64,7 @@ impl Answer {
         assert!(!self.header("x-request-id").is_empty(), "no X-Request-Id: {what}");
         assert!(self.status < 500, "our own fault: {what}");
         let page = path.split('?').next().unwrap();
-        let for_clients = page.starts_with("/oauth/register") || page.starts_with("/rs/");
+        let for_clients = page.starts_with("/oauth/") || page.starts_with("/rs/");
         let for_administrators = page.starts_with("/authsec/");
         if (for_clients || for_administrators) && method != Method::OPTIONS {
             assert_eq!(self.header("cache-control"), "no-store", "{what}");

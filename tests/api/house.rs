@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Mutex;
 
-use chrono::{DateTime, TimeDelta};
+use chrono::{DateTime, TimeDelta, Utc};
 use gatebook::admin::{Admin, AdminMinter, Role};
 use gatebook::app::App;
 use gatebook::clock::Clock;
@@ -45,12 +45,16 @@ impl House {
 
     /// A fresh instance with other settings.
     pub async fn with(adjust: impl FnOnce(&mut Settings)) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::begin(tempfile::tempdir().unwrap(), DateTime::from_timestamp(1_800_000_000, 0).unwrap(), adjust).await
+    }
+
+    /// The instance in a folder, at a time.
+    pub async fn begin(folder: TempDir, time: DateTime<Utc>, adjust: impl FnOnce(&mut Settings)) -> Self {
         let data = folder.path().join("data");
         let mut settings = Settings { data: Some(data), registrations_per_minute: Some(0), ..Settings::default() };
         adjust(&mut settings);
         let config = Config::try_new(settings).unwrap();
-        let clock = Clock::standing_at(DateTime::from_timestamp(1_800_000_000, 0).unwrap());
+        let clock = Clock::standing_at(time);
         let admin = config.admin.clone();
         let app = App::start(config, PUBLIC.to_owned(), clock.clone()).await.unwrap();
         let minter = AdminMinter::try_new(&admin, clock.clone()).unwrap();
@@ -60,6 +64,14 @@ impl House {
         let server = tokio::spawn(async move { axum::serve(listener, service).await.unwrap() });
         let http = Client::builder().no_proxy().build().unwrap();
         Self { app, clock, folder, url, http, minter, issued: Mutex::default(), heard: Mutex::default(), server }
+    }
+
+    /// Ends the service; its folder stays.
+    pub async fn end(mut self) -> TempDir {
+        self.app.stop();
+        self.server.abort();
+        self.app.close().await;
+        std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap())
     }
 
     /// Somebody without any credentials.
@@ -75,6 +87,11 @@ impl House {
     /// An administrator of a tenant.
     pub fn admin(&self, tenant: &str) -> Caller<'_> {
         self.holder(&self.token(tenant, Role::Admin, "ada"))
+    }
+
+    /// An authorization server of a tenant.
+    pub fn decider(&self, tenant: &str) -> Caller<'_> {
+        self.holder(&self.token(tenant, Role::Decider, "authorization-server"))
     }
 
     /// Somebody who reads all of a tenant and changes nothing.

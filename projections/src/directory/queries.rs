@@ -100,6 +100,18 @@ impl Reader<Directory> {
         })
     }
 
+    /// The clients of a tenant's registrations that host their own document.
+    pub fn documents_of(&self, tenant: &TenantId) -> Result<Vec<ClientId>, QueryError> {
+        const SELECT: &str = "SELECT client_id FROM clients INDEXED BY clients_with_documents \
+            WHERE manifest_version IS NOT NULL AND life <> 'deleted' \
+            AND EXISTS (SELECT 1 FROM registrations WHERE client_key = key AND tenant = ?1)";
+        self.with(|connection| {
+            let mut statement = connection.prepare_cached(SELECT)?;
+            let rows = statement.query_map([tenant.as_str()], |row| Ok(row.get::<_, Word<ClientId>>(0)?.0))?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+    }
+
     /// Where a client is registered, and whose resource servers those are.
     pub fn registrations_of(&self, key: ClientKey) -> Result<Vec<(ResourceServerId, TenantId)>, QueryError> {
         const SELECT: &str =

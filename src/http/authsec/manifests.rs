@@ -18,7 +18,7 @@ use crate::app::App;
 use crate::doors;
 use crate::http::caller::{Administrator, Path};
 use crate::http::error::{Failure, Problem};
-use crate::http::fresh::Fresh;
+use crate::http::fresh::{self, Fresh};
 use crate::http::json::members;
 use crate::http::wire;
 use crate::manifest::Urgency;
@@ -131,6 +131,18 @@ pub async fn refresh(
         body.insert("refresh".to_owned(), refresh.into());
         Json(Value::Object(body))
     }))
+}
+
+/// `POST /authsec/manifests/poll`: every document of the tenant's clients is read again now; soaking changes whose time has
+/// come serve.
+pub async fn poll(State(app): State<App>, caller: Administrator, headers: HeaderMap) -> Result<(StatusCode, Json<Value>), Problem> {
+    caller.must_change()?;
+    let tenant = caller.tenant().clone();
+    let documents = fresh::read(&app, app.directory(), &headers, move |directory| directory.documents_of(&tenant)).await;
+    let documents = documents.map_err(|failure| caller.problem(failure))?.body;
+    let due = documents.len();
+    app.documents().hasten(documents).await;
+    Ok((StatusCode::ACCEPTED, Json(json!({ "due": due }))))
 }
 
 /// `POST …/clients/{client_id}/roll-back`: the redirect URIs of an earlier version serve again.
