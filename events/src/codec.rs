@@ -3,6 +3,7 @@
 use crate::client::ClientEvent;
 use crate::envelope::{Envelope, Meta};
 use crate::identity::Stream;
+use crate::initial_access_token::InitialAccessTokenEvent;
 use crate::registration::RegistrationEvent;
 use crate::resource_server::ResourceServerEvent;
 use crate::upcast;
@@ -32,6 +33,8 @@ pub enum AnyEvent {
     Registration(RegistrationEvent),
     /// Of a resource server.
     ResourceServer(ResourceServerEvent),
+    /// Of an initial access token.
+    InitialAccessToken(InitialAccessTokenEvent),
 }
 
 /// Reads what an envelope holds.
@@ -42,6 +45,7 @@ pub fn decode(envelope: &Envelope) -> Result<(Stream, AnyEvent), CodecError> {
         Stream::Client(_) => AnyEvent::Client(ClientEvent::decode(name, version, data)?),
         Stream::Registration(..) => AnyEvent::Registration(RegistrationEvent::decode(name, version, data)?),
         Stream::ResourceServer(_) => AnyEvent::ResourceServer(ResourceServerEvent::decode(name, version, data)?),
+        Stream::InitialAccessToken(..) => AnyEvent::InitialAccessToken(InitialAccessTokenEvent::decode(name, version, data)?),
     };
     Ok((stream, event))
 }
