@@ -93,6 +93,10 @@ impl Failure {
     fn detail(&self, verdict: &Verdict) -> String {
         match self {
             Self::Admin(refusal) => refusal.to_string(),
+            // Whether there ever was such a token is nothing for whoever holds a bad one.
+            Self::Command(CommandError::Rejected(
+                Rejection::InitialAccessTokenUnknown | Rejection::InitialAccessTokenOver(_),
+            )) => "the initial access token is not valid here".to_owned(),
             Self::Command(CommandError::Rejected(rejection)) => rejection.to_string(),
             _ if verdict.status.is_server_error() => "the service cannot answer now; the request id names the cause in its log".to_owned(),
             other => other.to_string(),
@@ -112,10 +116,15 @@ impl Failure {
             Self::TooMany { retry_after } => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from(*retry_after));
             }
-            Self::RegistrationToken => {
+            Self::RegistrationToken
+            | Self::Command(CommandError::Rejected(Rejection::InitialAccessTokenUnknown | Rejection::InitialAccessTokenOver(_))) => {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"invalid_token\""));
             }
             Self::Admin(refusal) if !matches!(refusal, AdminRefusal::NoRole | AdminRefusal::Unavailable) => {
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            // RFC 6750 §3.1: one who presented nothing is told what is wanted, and of no error.
+            Self::Command(CommandError::Rejected(Rejection::InitialAccessTokenRequired)) => {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
             _ => {}
@@ -137,15 +146,22 @@ impl Verdict {
     /// Administrators' words; [`OauthError`] has its own for those that a client can run into.
     const fn of_rejection(rejection: &Rejection) -> Self {
         match rejection {
-            Rejection::NoSuchClient | Rejection::NoSuchRegistration | Rejection::NoSuchResourceServer => {
-                Self::new(StatusCode::NOT_FOUND, "not-found")
-            }
+            Rejection::NoSuchClient
+            | Rejection::NoSuchRegistration
+            | Rejection::NoSuchResourceServer
+            | Rejection::NoSuchInitialAccessToken => Self::new(StatusCode::NOT_FOUND, "not-found"),
             Rejection::AlreadyExists => Self::new(StatusCode::CONFLICT, "already-exists"),
             Rejection::ModeNotAdmitted(_) => Self::new(StatusCode::FORBIDDEN, "mode-not-admitted"),
-            Rejection::RedirectOutsideRules(_) | Rejection::SchemeNotListed(_) => {
+            Rejection::RedirectOutsideRules(_) | Rejection::SchemeNotListed(_) | Rejection::RedirectOutsideClamps(_) => {
                 Self::new(StatusCode::BAD_REQUEST, "invalid_redirect_uri")
             }
-            Rejection::GrantsNotAdmitted => Self::new(StatusCode::BAD_REQUEST, "invalid_client_metadata"),
+            Rejection::GrantsNotAdmitted | Rejection::OutsideClamps(_) => {
+                Self::new(StatusCode::BAD_REQUEST, "invalid_client_metadata")
+            }
+            Rejection::NeverUsable => Self::new(StatusCode::BAD_REQUEST, "invalid-request"),
+            Rejection::InitialAccessTokenRequired | Rejection::InitialAccessTokenUnknown | Rejection::InitialAccessTokenOver(_) => {
+                Self::new(StatusCode::UNAUTHORIZED, "invalid_token")
+            }
             Rejection::NotHome => Self::new(StatusCode::FORBIDDEN, "not-home"),
             Rejection::NoSecret => Self::new(StatusCode::CONFLICT, "no-secret"),
             Rejection::WrongStatus { .. } => Self::new(StatusCode::CONFLICT, "wrong-status"),

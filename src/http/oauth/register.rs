@@ -12,12 +12,12 @@ use gatebook_events::secret::{SecretHash, TokenHash};
 use serde_json::{Map, Value};
 
 use crate::app::App;
-use crate::command::register::DrawnHashes;
-use crate::http::caller::{Anyone, Path};
+use crate::command::register::{Door, DrawnHashes};
+use crate::http::caller::{Anyone, Path, bearer};
 use crate::http::error::{Failure, OauthError};
 use crate::http::fresh::Written;
 use crate::http::{json, wire};
-use crate::secrets::{ClientSecret, Cost, RegistrationToken, hash_secret};
+use crate::secrets::{ClientSecret, Cost, InitialAccessToken, RegistrationToken, hash_secret};
 
 /// 201 with what was registered (RFC 7591 §3.2.1).
 type Answer = Written<(StatusCode, Json<Map<String, Value>>)>;
@@ -60,14 +60,15 @@ async fn respond(
     let mut request = json::object(headers, body, "invalid_client_metadata").await?;
     let resource = resource(&mut request, query)?;
     // The server picks the identifier (RFC 7591 §3.2.1); one that is sent means nothing here.
-    let server = app.bind(resource.as_deref(), in_path).await?;
+    let door = door(app, headers, resource.as_deref(), in_path).await?;
+    let server = door.server();
     let parsed = metadata::parse(request)?;
 
     let token = RegistrationToken::try_draw().map_err(|_| Failure::Internal("no random bits are to be had"))?;
     let secret = if parsed.metadata.needs_secret() { Some(draw_secret()?) } else { None };
     let hashes = DrawnHashes { secret: secret.as_ref().map(|(_, hash)| hash.clone()), registration_token: Some(TokenHash(token.hash())) };
-    let cause = caller.cause(ActorKind::Anonymous, None, "dcr");
-    let entered = app.commands().register_self(&cause, server, parsed, hashes).await?;
+    let cause = caller.cause(ActorKind::Anonymous, door.token().map(|id| id.to_string()), "dcr");
+    let entered = app.commands().register_self(&cause, door, parsed, hashes).await?;
 
     let bound = match (server, &entered.registration) {
         (Some(id), Some(registration)) => Some((id, registration, app.standing(id, Life::Registered, registration).await?)),
@@ -81,6 +82,17 @@ async fn respond(
     body.insert("registration_access_token".to_owned(), token.expose().into());
     body.insert("registration_client_uri".to_owned(), app.registration_client_uri(&entered.profile.client_id).into());
     Ok(Written((StatusCode::CREATED, Json(body)), entered.position))
+}
+
+/// A token that is presented is looked at first, whether or not one is wanted. It is for one resource server: a request that
+/// names none goes there, and one that names another presents a token that is not valid.
+async fn door(app: &App, headers: &HeaderMap, resource: Option<&str>, in_path: Option<ResourceServerId>) -> Result<Door, Failure> {
+    let presented = match bearer(headers) {
+        Some(text) => Some(app.commands().presented(&InitialAccessToken::received(text)).await?),
+        None => None,
+    };
+    let server = app.bind(resource, in_path.or(presented.as_ref().map(|token| token.server))).await?;
+    Ok(app.commands().door(server, presented).await?)
 }
 
 /// A secret and its hash; the hash is the only one of the two that goes on from here.
