@@ -73,7 +73,15 @@ const WALLS: &[Wall] = &[
         reason: "a rule about clients in a handler is a rule that the other doors do not have",
         inside: &["src/http"],
         except: &[],
-        words: &[".decide(", ".evolve(", "ClientEvent::", "RegistrationEvent::", "ResourceServerEvent::", "InitialAccessTokenEvent::", "standing(Facts"],
+        words: &[
+            ".decide(",
+            ".evolve(",
+            "ClientEvent::",
+            "RegistrationEvent::",
+            "ResourceServerEvent::",
+            "InitialAccessTokenEvent::",
+            "standing(Facts",
+        ],
         breach: "let events = registration.decide(&command)?;",
     },
     Wall {

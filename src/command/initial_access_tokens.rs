@@ -105,7 +105,11 @@ impl Commands {
         if let Some(slot) = slot.as_deref_mut() {
             *slot = Some(held);
         }
-        if usability == Usability::Active { Ok(Presented { server, id, clamps }) } else { Err(Rejection::InitialAccessTokenOver(usability).into()) }
+        if usability == Usability::Active {
+            Ok(Presented { server, id, clamps })
+        } else {
+            Err(Rejection::InitialAccessTokenOver(usability).into())
+        }
     }
 
     /// The door to the resource server that a request is bound to: opened by the token that was presented, if it is for that one,

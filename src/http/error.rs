@@ -94,9 +94,9 @@ impl Failure {
         match self {
             Self::Admin(refusal) => refusal.to_string(),
             // Whether there ever was such a token is nothing for whoever holds a bad one.
-            Self::Command(CommandError::Rejected(
-                Rejection::InitialAccessTokenUnknown | Rejection::InitialAccessTokenOver(_),
-            )) => "the initial access token is not valid here".to_owned(),
+            Self::Command(CommandError::Rejected(Rejection::InitialAccessTokenUnknown | Rejection::InitialAccessTokenOver(_))) => {
+                "the initial access token is not valid here".to_owned()
+            }
             Self::Command(CommandError::Rejected(rejection)) => rejection.to_string(),
             _ if verdict.status.is_server_error() => "the service cannot answer now; the request id names the cause in its log".to_owned(),
             other => other.to_string(),
@@ -155,9 +155,7 @@ impl Verdict {
             Rejection::RedirectOutsideRules(_) | Rejection::SchemeNotListed(_) | Rejection::RedirectOutsideClamps(_) => {
                 Self::new(StatusCode::BAD_REQUEST, "invalid_redirect_uri")
             }
-            Rejection::GrantsNotAdmitted | Rejection::OutsideClamps(_) => {
-                Self::new(StatusCode::BAD_REQUEST, "invalid_client_metadata")
-            }
+            Rejection::GrantsNotAdmitted | Rejection::OutsideClamps(_) => Self::new(StatusCode::BAD_REQUEST, "invalid_client_metadata"),
             Rejection::NeverUsable => Self::new(StatusCode::BAD_REQUEST, "invalid-request"),
             Rejection::InitialAccessTokenRequired | Rejection::InitialAccessTokenUnknown | Rejection::InitialAccessTokenOver(_) => {
                 Self::new(StatusCode::UNAUTHORIZED, "invalid_token")

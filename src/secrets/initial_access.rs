@@ -77,7 +77,9 @@ mod tests {
         assert!(InitialAccessToken::received(token.expose()).verify(&token.hash()));
         assert!(!InitialAccessToken::try_draw(server, id).unwrap().verify(&token.hash()));
         assert_eq!(format!("{token:?}"), "InitialAccessToken(…)");
-        for other in ["", "gbi_", "gbi__", "gbr_x_y_z", "gbi_1_2_3", "gbi_67617465-626f-4f6b-8000-000000000001_00000000000000000000000000000007_x"] {
+        for other in
+            ["", "gbi_", "gbi__", "gbr_x_y_z", "gbi_1_2_3", "gbi_67617465-626f-4f6b-8000-000000000001_00000000000000000000000000000007_x"]
+        {
             assert_eq!(InitialAccessToken::received(other).names(), None, "{other}");
         }
     }

@@ -17,4 +17,5 @@ mod history;
 mod leaks;
 mod manage;
 mod register;
+mod registration_tokens;
 mod walls_between_tenants;

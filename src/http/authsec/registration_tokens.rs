@@ -81,8 +81,7 @@ pub async fn issue(
     let clamps = Clamps { scope, redirect_rules, grant_types };
     clamps.check().map_err(|sentence| caller.problem(invalid(sentence)))?;
     let id = InitialAccessTokenId(Uuid::now_v7());
-    let token =
-        InitialAccessToken::try_draw(server, id).map_err(|_| caller.problem(Failure::Internal("no random bits are to be had")))?;
+    let token = InitialAccessToken::try_draw(server, id).map_err(|_| caller.problem(Failure::Internal("no random bits are to be had")))?;
     let command = InitialAccessTokenCommand::Issue {
         tenant: caller.tenant().clone(),
         label,
