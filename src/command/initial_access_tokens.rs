@@ -98,12 +98,13 @@ impl Commands {
         let mut slot = self.tokens.slot(id).await;
         let held = self.held(slot.as_deref_mut(), Stream::InitialAccessToken(server, id)).await?;
         let good = matches!(held.token.token, Some(TokenHash(stored)) if token.verify(&stored));
+        let (usability, clamps) = (held.token.usability(self.clock.now()), held.token.clamps.clone());
+        // An id that nobody issued is not kept: callers may name as many of those as they like.
+        if let Some(slot) = slot.as_deref_mut().filter(|_| held.revision.is_some()) {
+            *slot = Some(held);
+        }
         if !good {
             return Err(Rejection::InitialAccessTokenUnknown.into());
-        }
-        let (usability, clamps) = (held.token.usability(self.clock.now()), held.token.clamps.clone());
-        if let Some(slot) = slot.as_deref_mut() {
-            *slot = Some(held);
         }
         if usability == Usability::Active {
             Ok(Presented { server, id, clamps })
@@ -148,5 +149,91 @@ impl Commands {
             Some(held) => Ok(held),
             None => self.fold(stream).await.map(|(token, revision)| Held { stream, token, revision }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use gatebook_events::envelope::{Actor, ActorKind};
+    use gatebook_events::metadata;
+    use gatebook_events::resource_server::{Policy, RegistrationType, ResourceServerCommand};
+    use serde_json::{Value, json};
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::command::register::DrawnHashes;
+    use crate::log::memory::MemoryLog;
+
+    const SERVER: ResourceServerId = ResourceServerId::DEFAULT;
+    const ID: InitialAccessTokenId = InitialAccessTokenId(Uuid::from_u128(7));
+
+    fn somebody() -> Cause {
+        let actor = Actor { kind: ActorKind::Admin, id: Some("ada".to_owned()), via: None };
+        Cause { actor, tenant: Some(TenantId::default_tenant()), request_id: None, origin: None }
+    }
+
+    /// Two nodes on one log, and a token with so many uses.
+    async fn two_nodes(max_uses: u32) -> ([Commands; 2], secrets::InitialAccessToken) {
+        let log = Arc::new(MemoryLog::default());
+        let nodes = [(); 2].map(|()| Commands::new(log.clone(), Clock::standing_at(DateTime::UNIX_EPOCH)));
+        let create = ResourceServerCommand::Create {
+            tenant: TenantId::default_tenant(),
+            name: "default".to_owned(),
+            resource: None,
+            modes: RegistrationType::ALL.into(),
+            policy: Policy::default(),
+        };
+        nodes[0].create_resource_server(&somebody(), SERVER, &create).await.unwrap();
+        let token = secrets::InitialAccessToken::try_draw(SERVER, ID).unwrap();
+        let issue = InitialAccessTokenCommand::Issue {
+            tenant: TenantId::default_tenant(),
+            label: "ci".to_owned(),
+            token: TokenHash(token.hash()),
+            expires_at: None,
+            max_uses: Some(max_uses),
+            clamps: Clamps::default(),
+            at: DateTime::UNIX_EPOCH,
+        };
+        nodes[0].issue_token(&somebody(), (SERVER, ID), &TenantId::default_tenant(), &issue).await.unwrap();
+        (nodes, token)
+    }
+
+    async fn register(node: &Commands, token: &secrets::InitialAccessToken) -> Result<(), CommandError> {
+        let Value::Object(members) = json!({ "redirect_uris": ["https://app.example/cb"] }) else { unreachable!() };
+        let door = Door::Token(node.presented(token).await?);
+        let parsed = metadata::parse(members).unwrap();
+        node.register_self(&somebody(), door, parsed, DrawnHashes::default()).await.map(drop)
+    }
+
+    fn is_over(outcome: &Result<(), CommandError>, why: Usability) -> bool {
+        matches!(outcome, Err(CommandError::Rejected(Rejection::InitialAccessTokenOver(over))) if *over == why)
+    }
+
+    #[tokio::test]
+    async fn nodes_that_know_nothing_of_each_others_uses_still_count_every_one() {
+        let (nodes, token) = two_nodes(5).await;
+        for turn in 0..5 {
+            register(&nodes[turn % 2], &token).await.unwrap();
+        }
+        for node in &nodes {
+            assert!(is_over(&register(node, &token).await, Usability::UsedUp));
+        }
+        let (nodes, token) = two_nodes(7).await;
+        let all = futures_util::future::join_all((0..40).map(|turn| register(&nodes[turn % 2], &token))).await;
+        assert_eq!(all.iter().filter(|outcome| outcome.is_ok()).count(), 7);
+        assert!(all.iter().all(|outcome| outcome.is_ok() || is_over(outcome, Usability::UsedUp)));
+        let counted: InitialAccessToken = nodes[0].load(Stream::InitialAccessToken(SERVER, ID)).await.unwrap();
+        assert_eq!(counted.uses, 7);
+    }
+
+    #[tokio::test]
+    async fn a_token_that_another_node_revoked_opens_nothing_here() {
+        let (nodes, token) = two_nodes(5).await;
+        register(&nodes[1], &token).await.unwrap();
+        nodes[0].revoke_token(&somebody(), (SERVER, ID), &TenantId::default_tenant(), None).await.unwrap();
+        assert!(is_over(&register(&nodes[1], &token).await, Usability::Revoked));
     }
 }
