@@ -28,6 +28,7 @@ use crate::log::EventLog;
 use crate::log::sqlite::SqliteLog;
 use crate::projector::{Follower, Projector};
 use crate::secrets::{InstanceKey, SecretHasher};
+use crate::statements::Statements;
 use crate::upstream::AuthorizationServer;
 
 /// The parts of a running service. Cheap to clone.
@@ -49,6 +50,7 @@ struct Parts {
     ceiling: Ceiling,
     stopping: watch::Sender<bool>,
     authorization_server: AuthorizationServer,
+    statements: Statements,
 }
 
 /// Why the service does not start.
@@ -118,7 +120,8 @@ impl App {
         let authorization_server = AuthorizationServer::try_new(config.upstream.as_ref(), config.extra_ca_file.as_deref())?;
         let sqlite = open_log(&config)?;
         let log: Arc<dyn EventLog> = sqlite.clone();
-        let commands = Commands::new(log.clone(), clock);
+        let commands = Commands::new(log.clone(), clock.clone());
+        let statements = Statements::new(&config, &public_url, clock);
         set_up(&commands).await?;
         let folder = places::read_models(&config.data);
         std::fs::create_dir_all(&folder)?;
@@ -137,6 +140,7 @@ impl App {
             instance_key,
             stopping: watch::Sender::new(false),
             authorization_server,
+            statements,
         })))
     }
 
@@ -203,6 +207,11 @@ impl App {
     /// The authorization server that clients get their tokens from.
     pub fn authorization_server(&self) -> &AuthorizationServer {
         &self.0.authorization_server
+    }
+
+    /// Who vouches for clients that register themselves.
+    pub fn statements(&self) -> &Statements {
+        &self.0.statements
     }
 
     /// `registration_client_uri` (RFC 7592 §3).

@@ -13,4 +13,5 @@ pub mod keys;
 pub mod log;
 pub mod projector;
 pub mod secrets;
+pub mod statements;
 mod upstream;

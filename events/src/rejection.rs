@@ -25,6 +25,8 @@ pub enum Rejection {
     SchemeNotListed(String),
     #[error("none of the grant types may be used by a client that registers itself here")]
     GrantsNotAdmitted,
+    #[error("the resource server wants a software statement")]
+    SoftwareStatementRequired,
     #[error("the client belongs to another tenant")]
     NotHome,
     #[error("the client has no secret to change")]

@@ -15,11 +15,13 @@ mod decide;
 mod event;
 mod policy;
 mod presets;
+mod statements;
 
 pub use command::ResourceServerCommand;
 pub use event::{Created, EffectOnExisting, ModesChanged, PolicyChanged, Renamed, ResourceServerEvent, Retired};
 pub use policy::{Admission, Admissions, OutsideRules, Policy, RedirectRule};
 pub use presets::{Preset, presets};
+pub use statements::StatementIssuer;
 
 /// How a client came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -19,7 +19,7 @@ use gatebook_events::codec::{CodecError, Stored};
 use gatebook_events::envelope::{Actor, ActorKind, EventId, Meta};
 use gatebook_events::identity::{ChangeId, ClientId, InitialAccessTokenId, TenantId};
 use gatebook_events::initial_access_token::{self, Clamps, InitialAccessTokenEvent, Issued, Used};
-use gatebook_events::metadata::{self, ClientMetadata, GrantType};
+use gatebook_events::metadata::{self, ClientMetadata, GrantType, SoftwareStatement};
 use gatebook_events::redirect::{RedirectUris, WebUri};
 use gatebook_events::registration::{
     Approved, Denied, RedirectsApproved, RedirectsNarrowed, RedirectsRejected, RedirectsStaged, RedirectsSuperseded, RegistrationEvent,
@@ -27,7 +27,7 @@ use gatebook_events::registration::{
 };
 use gatebook_events::resource_server::{
     Admission, Admissions, Created, EffectOnExisting, Modes, ModesChanged, OutsideRules, Policy, PolicyChanged, RedirectRule,
-    RegistrationType, Renamed, ResourceServerEvent, Retired,
+    RegistrationType, Renamed, ResourceServerEvent, Retired, StatementIssuer,
 };
 use gatebook_events::scope::Scope;
 use gatebook_events::secret::{KeptSecret, SecretHash, TokenHash};
@@ -332,6 +332,11 @@ fn minimal_metadata() -> ClientMetadata {
     metadata_of(json!({ "redirect_uris": ["http://127.0.0.1/cb"] }))
 }
 
+fn vouched_metadata() -> ClientMetadata {
+    let statement = SoftwareStatement { statement: "eyJhbGciOiJFUzI1NiJ9.e30.c2ln".into(), issuer: "https://vendor.example".into() };
+    ClientMetadata { software_statement: Some(statement), ..minimal_metadata() }
+}
+
 fn client_samples() -> Vec<Sample> {
     let registered = |metadata| Registered {
         client_id: ClientId::parse("https://app.example/client.json").unwrap(),
@@ -364,6 +369,7 @@ fn client_samples() -> Vec<Sample> {
         sample(FULL, &ClientEvent::Registered(full)),
         sample("jwks", &ClientEvent::Registered(registered(metadata_with_keys()))),
         sample("token", &ClientEvent::Registered(by_token)),
+        sample("statement", &ClientEvent::Registered(registered(vouched_metadata()))),
         sample(MINIMAL, &ClientEvent::Registered(registered(minimal_metadata()))),
         sample(FULL, &ClientEvent::MetadataUpdated(updated)),
         sample(MINIMAL, &ClientEvent::MetadataUpdated(MetadataUpdated { metadata: minimal_metadata(), secret: None, ignored: vec![] })),
@@ -449,6 +455,8 @@ fn resource_server_samples() -> Vec<Sample> {
         scope_ceiling: Scope::parse("mcp:read mcp:write").unwrap(),
         self_registered_grants: GrantType::ALL.to_vec(),
         require_initial_access_token: false,
+        software_statement_issuers: vec![],
+        require_software_statement: false,
     };
     let named =
         |resource, policy| Created { tenant: tenant(), name: "Documents".to_owned(), resource, registration_modes: every_mode(), policy };
@@ -471,9 +479,20 @@ fn resource_server_samples() -> Vec<Sample> {
             "token",
             &Event::PolicyChanged(PolicyChanged { policy: Policy { require_initial_access_token: true, ..Policy::default() } }),
         ),
+        sample("statement", &Event::PolicyChanged(PolicyChanged { policy: believing_policy() })),
         sample(FULL, &Event::Retired(Retired { reason: Some("replaced".to_owned()) })),
         sample(MINIMAL, &Event::Retired(Retired { reason: None })),
     ]
+}
+
+fn believing_policy() -> Policy {
+    let by_uri = StatementIssuer {
+        issuer: "https://vendor.example".to_owned(),
+        jwks_uri: Some(WebUri::parse("https://vendor.example/jwks.json").unwrap()),
+        jwks: None,
+    };
+    let by_value = StatementIssuer { issuer: "https://app.example".to_owned(), jwks_uri: None, jwks: metadata_with_keys().jwks };
+    Policy { software_statement_issuers: vec![by_uri, by_value], require_software_statement: true, ..Policy::default() }
 }
 
 fn clamps() -> Clamps {

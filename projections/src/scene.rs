@@ -107,6 +107,7 @@ pub(crate) fn metadata(name: &str, redirect_uris: &[&str]) -> ClientMetadata {
         jwks: None,
         software_id: None,
         software_version: None,
+        software_statement: None,
     }
 }
 

@@ -12,6 +12,7 @@ use serde_json::{Map, json};
 use crate::admin::AdminRefusal;
 use crate::command::CommandError;
 use crate::log::{AppendError, LogError};
+use crate::statements::StatementRefusal;
 
 /// Why a call failed, before it is known who has to be told.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +29,9 @@ pub enum Failure {
     /// The metadata is not acceptable.
     #[error(transparent)]
     Metadata(#[from] MetadataError),
+    /// The software statement is not acceptable.
+    #[error(transparent)]
+    Statement(#[from] StatementRefusal),
     /// The administrator's token is not acceptable.
     #[error("failed to accept the administrator's token")]
     Admin(#[from] AdminRefusal),
@@ -80,6 +84,9 @@ impl Failure {
             Self::Query(QueryError::Cursor(_)) => Verdict::new(StatusCode::BAD_REQUEST, "invalid-cursor"),
             Self::Query(_) | Self::Internal(_) => Verdict::new(StatusCode::INTERNAL_SERVER_ERROR, "internal"),
             Self::Metadata(error) => Verdict::new(StatusCode::BAD_REQUEST, metadata_code(error)),
+            Self::Statement(StatementRefusal::Unapproved) => Verdict::new(StatusCode::BAD_REQUEST, "unapproved_software_statement"),
+            Self::Statement(StatementRefusal::Invalid(_)) => Verdict::new(StatusCode::BAD_REQUEST, "invalid_software_statement"),
+            Self::Statement(StatementRefusal::Unavailable) => Verdict::new(StatusCode::SERVICE_UNAVAILABLE, "keys-unavailable"),
             Self::Admin(AdminRefusal::NoRole) => Verdict::new(StatusCode::FORBIDDEN, "forbidden"),
             Self::Admin(AdminRefusal::Unavailable) => Verdict::new(StatusCode::SERVICE_UNAVAILABLE, "keys-unavailable"),
             Self::Admin(_) => Verdict::new(StatusCode::UNAUTHORIZED, "unauthorized"),
@@ -156,6 +163,7 @@ impl Verdict {
                 Self::new(StatusCode::BAD_REQUEST, "invalid_redirect_uri")
             }
             Rejection::GrantsNotAdmitted | Rejection::OutsideClamps(_) => Self::new(StatusCode::BAD_REQUEST, "invalid_client_metadata"),
+            Rejection::SoftwareStatementRequired => Self::new(StatusCode::BAD_REQUEST, "invalid_software_statement"),
             Rejection::NeverUsable => Self::new(StatusCode::BAD_REQUEST, "invalid-request"),
             Rejection::InitialAccessTokenRequired | Rejection::InitialAccessTokenUnknown | Rejection::InitialAccessTokenOver(_) => {
                 Self::new(StatusCode::UNAUTHORIZED, "invalid_token")

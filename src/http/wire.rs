@@ -47,6 +47,9 @@ pub fn client(profile: &Profile, bound: Option<(ResourceServerId, &Registration,
 /// A registration as administrators see it.
 pub fn registration(row: &RegistrationRow) -> Map<String, Value> {
     let mut body = row.metadata.members();
+    // A list of statements would be long, and who vouches is what matters.
+    body.remove("software_statement");
+    put(&mut body, "vouched_by", row.metadata.software_statement.as_ref().map(|statement| &*statement.issuer));
     body.insert("client_id".to_owned(), row.client_id.as_str().into());
     body.insert("client_id_issued_at".to_owned(), row.issued_at.timestamp().into());
     body.insert("resource_server_id".to_owned(), row.resource_server.to_string().into());

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::RegistrationType;
+use super::{RegistrationType, StatementIssuer};
 use crate::Rejection;
 use crate::initial_access_token::Clamps;
 use crate::metadata::{ClientMetadata, GrantType, ResponseType};
@@ -32,6 +32,12 @@ pub struct Policy {
     /// Whether a client registers itself with an initial access token only (RFC 7591 §3).
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub require_initial_access_token: bool,
+    /// Whose software statements are believed (RFC 7591 §2.3). While there is none, statements are ignored.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub software_statement_issuers: Vec<StatementIssuer>,
+    /// Whether a client registers itself with a software statement only.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub require_software_statement: bool,
 }
 
 impl Default for Policy {
@@ -45,6 +51,8 @@ impl Default for Policy {
             scope_ceiling: None,
             self_registered_grants: vec![GrantType::AuthorizationCode, GrantType::RefreshToken, GrantType::DeviceCode],
             require_initial_access_token: false,
+            software_statement_issuers: Vec::new(),
+            require_software_statement: false,
         }
     }
 }
@@ -65,7 +73,16 @@ impl Policy {
         if self.scope_ceiling.as_ref().is_some_and(|scope| Scope::parse(scope.as_str()).as_ref() != Ok(&Some(scope.clone()))) {
             return Err("policy has a scope_ceiling that is not one or more scopes with a space between them");
         }
+        if self.require_software_statement && self.software_statement_issuers.is_empty() {
+            return Err("policy has require_software_statement and no software_statement_issuers");
+        }
+        StatementIssuer::check(&self.software_statement_issuers)?;
         self.redirect_rules.iter().try_for_each(RedirectRule::check)
+    }
+
+    /// The issuer of that very name, if its statements are believed (RFC 7591 §2.3).
+    pub fn statement_issuer(&self, name: &str) -> Option<&StatementIssuer> {
+        self.software_statement_issuers.iter().find(|issuer| issuer.issuer == name)
     }
 
     /// These rules for a client whose initial access token allows less. Its redirect URIs are for [`Clamps::permit`].
@@ -101,6 +118,9 @@ impl Policy {
             if !metadata.grant_types.contains(&GrantType::AuthorizationCode) {
                 metadata.response_types.retain(|response| *response != ResponseType::Code);
             }
+        }
+        if kind == RegistrationType::Dcr && self.require_software_statement && metadata.software_statement.is_none() {
+            return Err(Rejection::SoftwareStatementRequired);
         }
         if let Some(ceiling) = &self.scope_ceiling {
             metadata.scope = Some(ceiling.ceiling_for(metadata.scope.as_ref()));

@@ -168,7 +168,7 @@ fn checked_resource(resource: Option<&str>) -> Result<Option<Option<WebUri>>, Fa
 }
 
 pub(super) fn merged(policy: &Policy, patch: Option<Map<String, Value>>) -> Result<Policy, Failure> {
-    const KNOWN: [&str; 8] = [
+    const KNOWN: [&str; 10] = [
         "admission",
         "redirect_changes",
         "redirect_rules",
@@ -177,6 +177,8 @@ pub(super) fn merged(policy: &Policy, patch: Option<Map<String, Value>>) -> Resu
         "scope_ceiling",
         "self_registered_grants",
         "require_initial_access_token",
+        "software_statement_issuers",
+        "require_software_statement",
     ];
     let Some(patch) = patch else { return Ok(policy.clone()) };
     let mut value = json!(policy);

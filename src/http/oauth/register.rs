@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, StatusCode};
 use gatebook_events::client::Life;
 use gatebook_events::envelope::ActorKind;
 use gatebook_events::identity::ResourceServerId;
-use gatebook_events::metadata;
+use gatebook_events::metadata::{self, Vouched};
 use gatebook_events::secret::{SecretHash, TokenHash};
 use serde_json::{Map, Value};
 
@@ -62,7 +62,8 @@ async fn respond(
     // The server picks the identifier (RFC 7591 §3.2.1); one that is sent means nothing here.
     let door = door(app, headers, resource.as_deref(), in_path).await?;
     let server = door.server();
-    let parsed = metadata::parse(request)?;
+    let vouched = vouched(app, server, &mut request).await?;
+    let parsed = metadata::parse(request)?.vouched(vouched);
 
     let token = RegistrationToken::try_draw().map_err(|_| Failure::Internal("no random bits are to be had"))?;
     let secret = if parsed.metadata.needs_secret() { Some(draw_secret()?) } else { None };
@@ -93,6 +94,18 @@ async fn door(app: &App, headers: &HeaderMap, resource: Option<&str>, in_path: O
     };
     let server = app.bind(resource, in_path.or(presented.as_ref().map(|token| token.server))).await?;
     Ok(app.commands().door(server, presented).await?)
+}
+
+/// The software statement of a request, if the resource server that it is about reads any (RFC 7591 §2.3). Its claims are then
+/// in the request.
+pub async fn vouched(app: &App, server: Option<ResourceServerId>, request: &mut Map<String, Value>) -> Result<Option<Vouched>, Failure> {
+    let Some(id) = server else { return Ok(None) };
+    let server = app.commands().resource_server(id).await?;
+    let vouched = app.statements().read(&server.policy, request).await?;
+    if let Some(vouched) = &vouched {
+        vouched.overrule(request);
+    }
+    Ok(vouched)
 }
 
 /// A secret and its hash; the hash is the only one of the two that goes on from here.
