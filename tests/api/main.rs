@@ -18,4 +18,5 @@ mod leaks;
 mod manage;
 mod register;
 mod registration_tokens;
+mod statements;
 mod walls_between_tenants;
