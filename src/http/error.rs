@@ -86,9 +86,10 @@ impl Failure {
             Self::Metadata(error) => Verdict::new(StatusCode::BAD_REQUEST, metadata_code(error)),
             Self::Statement(StatementRefusal::Unapproved) => Verdict::new(StatusCode::BAD_REQUEST, "unapproved_software_statement"),
             Self::Statement(StatementRefusal::Invalid(_)) => Verdict::new(StatusCode::BAD_REQUEST, "invalid_software_statement"),
-            Self::Statement(StatementRefusal::Unavailable) => Verdict::new(StatusCode::SERVICE_UNAVAILABLE, "keys-unavailable"),
             Self::Admin(AdminRefusal::NoRole) => Verdict::new(StatusCode::FORBIDDEN, "forbidden"),
-            Self::Admin(AdminRefusal::Unavailable) => Verdict::new(StatusCode::SERVICE_UNAVAILABLE, "keys-unavailable"),
+            Self::Admin(AdminRefusal::Unavailable) | Self::Statement(StatementRefusal::Unavailable) => {
+                Verdict::new(StatusCode::SERVICE_UNAVAILABLE, "keys-unavailable")
+            }
             Self::Admin(_) => Verdict::new(StatusCode::UNAUTHORIZED, "unauthorized"),
             Self::Request { status, code, .. } => Verdict::new(*status, code),
             Self::RegistrationToken => Verdict::new(StatusCode::UNAUTHORIZED, "invalid_token"),

@@ -63,9 +63,9 @@ fn claims() -> Value {
 }
 
 fn with(changes: Value) -> Value {
-    let mut claims = claims();
-    claims.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
-    claims
+    let (Value::Object(mut claims), Value::Object(changes)) = (claims(), changes) else { panic!("claims are objects") };
+    claims.extend(changes);
+    claims.into()
 }
 
 #[tokio::test]

@@ -304,9 +304,8 @@ impl House {
             }
             Step::Rotate { client: pick, overlap } => {
                 let Some((key, Some((tenant, id)))) = client(*pick) else { return };
-                let now = self.clock.now();
-                let old_valid_until = overlap.then(|| now + TimeDelta::hours(1));
-                let rotate = |by| ClientCommand::RotateSecret { by, secret: kept(now), old_valid_until };
+                let (now, end) = (self.clock.now(), overlap.then(|| self.clock.now() + TimeDelta::hours(1)));
+                let rotate = |by| ClientCommand::RotateSecret { by, secret: kept(now), old_valid_until: end };
                 if commands.decide_client(&admin(&tenant), &tenant, (id, key), rotate).await.is_ok() {
                     known.rotated = Some((key, (tenant, id)));
                 }
@@ -321,8 +320,18 @@ impl House {
                 let rotate = |by| ClientCommand::RotateRegistrationToken { by, registration_token: TokenHash([7; 32]) };
                 let _refused = commands.decide_client(&admin(&tenant), &tenant, (id, key), rotate).await;
             }
+            Step::Issue { .. } | Step::RegisterWith { .. } | Step::EndToken { .. } => self.carry_out_with_token(step, known).await,
+            Step::Wait { seconds } => self.clock.advance(TimeDelta::seconds(*seconds)),
+            Step::Show(_) | Step::Reopen | Step::Rebuild => panic!("the read models are not the house's"),
+        }
+    }
+
+    async fn carry_out_with_token(&self, step: &Step, known: &mut Known) {
+        let commands = &self.commands;
+        let admin = |tenant: &TenantId| cause(ActorKind::Admin, Some("ada"), Some(tenant.clone()));
+        match step {
             Step::Issue { server: pick, max_uses } => {
-                let Some((tenant, server)) = server(*pick) else { return };
+                let Some((tenant, server)) = known.servers.get(pick % known.servers.len().max(1)).cloned() else { return };
                 let id = InitialAccessTokenId(Uuid::now_v7());
                 let token = InitialAccessToken::try_draw(server, id).unwrap();
                 let now = self.clock.now();
@@ -352,8 +361,7 @@ impl House {
                 let reason = Some("no longer needed".to_owned());
                 commands.revoke_token(&admin(&tenant), (server, id), &tenant, reason).await.unwrap();
             }
-            Step::Wait { seconds } => self.clock.advance(TimeDelta::seconds(*seconds)),
-            Step::Show(_) | Step::Reopen | Step::Rebuild => panic!("the read models are not the house's"),
+            _ => panic!("a step without a token"),
         }
     }
 }

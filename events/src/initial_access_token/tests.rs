@@ -1,5 +1,4 @@
 //! The life of an initial access token as scenes, and what its clamps leave of a client.
-#![expect(clippy::unnecessary_wraps, reason = "as the members that they fill have it")]
 
 use chrono::TimeZone;
 use serde_json::{Value, json};
