@@ -5,6 +5,7 @@ use crate::envelope::{Envelope, Meta};
 use crate::identity::Stream;
 use crate::initial_access_token::InitialAccessTokenEvent;
 use crate::registration::RegistrationEvent;
+use crate::reservation::ReservationEvent;
 use crate::resource_server::ResourceServerEvent;
 use crate::upcast;
 
@@ -35,6 +36,8 @@ pub enum AnyEvent {
     ResourceServer(ResourceServerEvent),
     /// Of an initial access token.
     InitialAccessToken(InitialAccessTokenEvent),
+    /// Of a reservation.
+    Reservation(ReservationEvent),
 }
 
 /// Reads what an envelope holds.
@@ -46,6 +49,7 @@ pub fn decode(envelope: &Envelope) -> Result<(Stream, AnyEvent), CodecError> {
         Stream::Registration(..) => AnyEvent::Registration(RegistrationEvent::decode(name, version, data)?),
         Stream::ResourceServer(_) => AnyEvent::ResourceServer(ResourceServerEvent::decode(name, version, data)?),
         Stream::InitialAccessToken(..) => AnyEvent::InitialAccessToken(InitialAccessTokenEvent::decode(name, version, data)?),
+        Stream::Reservation(..) => AnyEvent::Reservation(ReservationEvent::decode(name, version, data)?),
     };
     Ok((stream, event))
 }

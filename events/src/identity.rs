@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use uuid::Uuid;
 
 use crate::envelope::StreamName;
+use crate::reservation::Fingerprint;
 
 /// Keys of clients that Gatebook did not name itself are UUIDs version 5 in this namespace.
 const CLIENT_NAMESPACE: Uuid = Uuid::from_u128(0x6f0a_31c5_54a8_4d0e_9f7e_2a3b_6c1d_88e2);
@@ -170,6 +171,8 @@ pub enum Stream {
     ResourceServer(ResourceServerId),
     /// `initial_access_token-<resource server id>-<token id>`
     InitialAccessToken(ResourceServerId, InitialAccessTokenId),
+    /// `reservation-<resource server id>-<fingerprint>`
+    Reservation(ResourceServerId, Fingerprint),
 }
 
 impl Stream {
@@ -189,6 +192,10 @@ impl Stream {
             "initial_access_token" => {
                 pair(id).map(|(server, token)| Self::InitialAccessToken(ResourceServerId(server), InitialAccessTokenId(token)))
             }
+            "reservation" => id.split_at_checked(36).and_then(|(server, rest)| {
+                let fingerprint = Fingerprint::parse(rest.strip_prefix('-')?)?;
+                Some(Self::Reservation(ResourceServerId(canonical(server)?), fingerprint))
+            }),
             _ => None,
         };
         parsed.ok_or(UNKNOWN)
@@ -202,6 +209,7 @@ impl fmt::Display for Stream {
             Self::Registration(server, key) => write!(f, "registration-{server}-{key}"),
             Self::ResourceServer(id) => write!(f, "resource_server-{id}"),
             Self::InitialAccessToken(server, id) => write!(f, "initial_access_token-{server}-{id}"),
+            Self::Reservation(server, fingerprint) => write!(f, "reservation-{server}-{fingerprint}"),
         }
     }
 }
@@ -250,11 +258,13 @@ mod tests {
         let key = ClientKey(Uuid::from_u128(7));
         let server = ResourceServerId(Uuid::from_u128(9));
         let token = InitialAccessTokenId(Uuid::from_u128(8));
+        let shared = Fingerprint::parse(&"0123456789abcdef".repeat(4)).unwrap();
         for stream in [
             Stream::Client(key),
             Stream::Registration(server, key),
             Stream::ResourceServer(server),
             Stream::InitialAccessToken(server, token),
+            Stream::Reservation(server, shared),
         ] {
             assert_eq!(Stream::parse(&stream.name()), Ok(stream));
         }

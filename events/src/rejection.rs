@@ -3,7 +3,7 @@
 use crate::identity::ChangeId;
 use crate::initial_access_token::Usability;
 use crate::registration::Status;
-use crate::resource_server::RegistrationType;
+use crate::resource_server::{CapOf, RegistrationType};
 
 /// Why a command is refused. Nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -23,6 +23,8 @@ pub enum Rejection {
     RedirectOutsideRules(String),
     #[error("the redirect URI {0} uses a scheme without a period that the resource server does not list")]
     SchemeNotListed(String),
+    #[error("the register of the {} is full: it takes no more clients", .0.as_words())]
+    Full(CapOf),
     #[error("none of the grant types may be used by a client that registers itself here")]
     GrantsNotAdmitted,
     #[error("the resource server wants a software statement")]

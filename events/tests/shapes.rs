@@ -11,13 +11,14 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says where it stopped")]
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 use gatebook_events::client::{ClientEvent, Deleted, MetadataUpdated, Registered, RegistrationTokenRotated, SecretRevoked, SecretRotated};
 use gatebook_events::codec::{CodecError, Stored};
 use gatebook_events::envelope::{Actor, ActorKind, EventId, Meta};
-use gatebook_events::identity::{ChangeId, ClientId, InitialAccessTokenId, TenantId};
+use gatebook_events::identity::{ChangeId, ClientId, ClientKey, InitialAccessTokenId, TenantId};
 use gatebook_events::initial_access_token::{self, Clamps, InitialAccessTokenEvent, Issued, Used};
 use gatebook_events::metadata::{self, ClientMetadata, GrantType, SoftwareStatement};
 use gatebook_events::redirect::{RedirectUris, WebUri};
@@ -25,9 +26,10 @@ use gatebook_events::registration::{
     Approved, Denied, RedirectsApproved, RedirectsNarrowed, RedirectsRejected, RedirectsStaged, RedirectsSuperseded, RegistrationEvent,
     Reinstated, Requested, Restored, Revoked, StagedChange, Suspended,
 };
+use gatebook_events::reservation::{ReservationEvent, Taken};
 use gatebook_events::resource_server::{
-    Admission, Admissions, Created, EffectOnExisting, Modes, ModesChanged, OutsideRules, Policy, PolicyChanged, RedirectRule,
-    RegistrationType, Renamed, ResourceServerEvent, Retired, StatementIssuer,
+    Admission, Admissions, CapEased, CapNeared, CapOf, Created, EffectOnExisting, Instances, Modes, ModesChanged, OutsideRules, Policy,
+    PolicyChanged, RedirectRule, RegistrationType, Renamed, ResourceServerEvent, Retired, StatementIssuer,
 };
 use gatebook_events::scope::Scope;
 use gatebook_events::secret::{KeptSecret, SecretHash, TokenHash};
@@ -98,9 +100,10 @@ fn a_name_is_known_in_its_own_kind_of_stream_only() {
             RegistrationEvent::decode(sample.name, sample.version, &sample.encoded).map(drop),
             ResourceServerEvent::decode(sample.name, sample.version, &sample.encoded).map(drop),
             InitialAccessTokenEvent::decode(sample.name, sample.version, &sample.encoded).map(drop),
+            ReservationEvent::decode(sample.name, sample.version, &sample.encoded).map(drop),
         ];
         assert_eq!(readers.iter().filter(|read| read.is_ok()).count(), 1, "{}", sample.name);
-        assert_eq!(readers.iter().filter(|read| matches!(read, Err(CodecError::UnknownName(_)))).count(), 3, "{}", sample.name);
+        assert_eq!(readers.iter().filter(|read| matches!(read, Err(CodecError::UnknownName(_)))).count(), 4, "{}", sample.name);
     }
     for unknown in ["", "client.exploded", "Client.Registered", "registered", "client.registered@1"] {
         assert!(matches!(ClientEvent::decode(unknown, 1, "{}"), Err(CodecError::UnknownName(name)) if name == unknown));
@@ -126,6 +129,7 @@ fn a_shape_that_lacks_what_its_version_promises_is_malformed_and_never_guessed()
         ("registration.redirects_approved", "[]"),
         ("registration.denied", r#"{"until":"tomorrow"}"#),
         ("resource_server.modes_changed", r#"{"old":["dcr"],"new":["telepathy"],"effect_on_existing":"keep"}"#),
+        ("reservation.taken", "{}"),
         ("resource_server.retired", "not json"),
         ("initial_access_token.issued", r#"{"tenant":"acme","label":"ci","token":"gbi_plain"}"#),
         ("initial_access_token.used", r#"{"client_id":"a"}"#),
@@ -154,11 +158,12 @@ fn rules_that_were_stored_before_a_rule_existed_have_its_default() {
 
 #[test]
 fn names_are_unique_and_begin_with_the_kind_of_their_stream() {
-    let kinds: [(&str, &[(&str, u16)]); 4] = [
+    let kinds: [(&str, &[(&str, u16)]); 5] = [
         ("client.", ClientEvent::SHAPES),
         ("registration.", RegistrationEvent::SHAPES),
         ("resource_server.", ResourceServerEvent::SHAPES),
         ("initial_access_token.", InitialAccessTokenEvent::SHAPES),
+        ("reservation.", ReservationEvent::SHAPES),
     ];
     for (kind, shapes) in kinds {
         for (name, version) in shapes {
@@ -176,7 +181,13 @@ fn names_are_unique_and_begin_with_the_kind_of_their_stream() {
 const META: &str = "meta";
 
 fn shapes() -> impl Iterator<Item = (&'static str, u16)> {
-    let events = [ClientEvent::SHAPES, RegistrationEvent::SHAPES, ResourceServerEvent::SHAPES, InitialAccessTokenEvent::SHAPES];
+    let events = [
+        ClientEvent::SHAPES,
+        RegistrationEvent::SHAPES,
+        ResourceServerEvent::SHAPES,
+        InitialAccessTokenEvent::SHAPES,
+        ReservationEvent::SHAPES,
+    ];
     events.into_iter().flatten().copied().chain([(META, 1)])
 }
 
@@ -191,6 +202,7 @@ fn read_and_write(name: &str, version: u16, data: &str) -> Result<String, CodecE
         Some("client") => through::<ClientEvent>(name, version, data),
         Some("registration") => through::<RegistrationEvent>(name, version, data),
         Some("initial_access_token") => through::<InitialAccessTokenEvent>(name, version, data),
+        Some("reservation") => through::<ReservationEvent>(name, version, data),
         _ => through::<ResourceServerEvent>(name, version, data),
     }
 }
@@ -260,6 +272,7 @@ fn samples() -> Vec<Sample> {
         redirect_change_samples(),
         resource_server_samples(),
         initial_access_token_samples(),
+        reservation_samples(),
         meta_samples(),
     ]
     .into_iter()
@@ -454,10 +467,10 @@ fn resource_server_samples() -> Vec<Sample> {
         private_use_schemes: vec!["cursor".to_owned()],
         scope_ceiling: Scope::parse("mcp:read mcp:write").unwrap(),
         self_registered_grants: GrantType::ALL.to_vec(),
-        require_initial_access_token: false,
-        software_statement_issuers: vec![],
-        require_software_statement: false,
+        ..Policy::default()
     };
+    let capped = || Policy { registrations_per_minute: NonZeroU32::new(600), max_clients: NonZeroU32::new(1000), ..policy() };
+    let cap = NonZeroU32::new(1000).unwrap();
     let named =
         |resource, policy| Created { tenant: tenant(), name: "Documents".to_owned(), resource, registration_modes: every_mode(), policy };
     vec![
@@ -480,6 +493,11 @@ fn resource_server_samples() -> Vec<Sample> {
             &Event::PolicyChanged(PolicyChanged { policy: Policy { require_initial_access_token: true, ..Policy::default() } }),
         ),
         sample("statement", &Event::PolicyChanged(PolicyChanged { policy: believing_policy() })),
+        sample("capped", &Event::PolicyChanged(PolicyChanged { policy: capped() })),
+        sample("shared", &Event::PolicyChanged(PolicyChanged { policy: Policy { instances: Instances::Share, ..policy() } })),
+        sample(FULL, &Event::CapNeared(CapNeared { of: CapOf::ResourceServer, cap, count: 800 })),
+        sample("tenant", &Event::CapNeared(CapNeared { of: CapOf::Tenant, cap, count: 1000 })),
+        sample(FULL, &Event::CapEased(CapEased { of: CapOf::ResourceServer, cap, count: 699 })),
         sample(FULL, &Event::Retired(Retired { reason: Some("replaced".to_owned()) })),
         sample(MINIMAL, &Event::Retired(Retired { reason: None })),
     ]
@@ -516,6 +534,11 @@ fn initial_access_token_samples() -> Vec<Sample> {
         sample(FULL, &Event::Revoked(initial_access_token::Revoked { reason: Some("it leaked".to_owned()) })),
         sample(MINIMAL, &Event::Revoked(initial_access_token::Revoked { reason: None })),
     ]
+}
+
+fn reservation_samples() -> Vec<Sample> {
+    let taken = |instead_of| ReservationEvent::Taken(Taken { client_key: ClientKey(uuid(2)), instead_of });
+    vec![sample(FULL, &taken(Some(ClientKey(uuid(1))))), sample(MINIMAL, &taken(None))]
 }
 
 fn meta_samples() -> Vec<Sample> {

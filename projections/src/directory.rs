@@ -49,10 +49,19 @@ impl Projection for Directory {
             (Stream::InitialAccessToken(server, id), AnyEvent::InitialAccessToken(event)) => {
                 tokens::apply(tx, (server, id), envelope, &event)?;
             }
-            // The codec reads an event by the kind of its stream, so no other pair comes out of it.
+            // A token that is used leaves a client, and a client that was named for all instances shows once it is registered. The
+            // codec reads an event by the kind of its stream, so no other pair comes out of it.
             (
-                Stream::Client(_) | Stream::Registration(..) | Stream::ResourceServer(_) | Stream::InitialAccessToken(..),
-                AnyEvent::Client(_) | AnyEvent::Registration(_) | AnyEvent::ResourceServer(_) | AnyEvent::InitialAccessToken(_),
+                Stream::Client(_)
+                | Stream::Registration(..)
+                | Stream::ResourceServer(_)
+                | Stream::InitialAccessToken(..)
+                | Stream::Reservation(..),
+                AnyEvent::Client(_)
+                | AnyEvent::Registration(_)
+                | AnyEvent::ResourceServer(_)
+                | AnyEvent::InitialAccessToken(_)
+                | AnyEvent::Reservation(_),
             ) => {}
         }
         Ok(())
@@ -102,6 +111,15 @@ pub struct Counts {
     pub by_type: BTreeMap<RegistrationType, u64>,
     /// By effective status; only those that occur.
     pub by_status: BTreeMap<&'static str, u64>,
+}
+
+/// Whose registrations are counted against a cap.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Scope {
+    /// Those at one resource server.
+    Server(ResourceServerId),
+    /// Those at all active resource servers of a tenant.
+    Tenant(TenantId),
 }
 
 /// A client's registration at a resource server, together with the client.

@@ -69,8 +69,11 @@ pub struct Entered {
 impl Commands {
     /// Dynamic client registration (RFC 7591 §3): two appends, client first. A client without a registration can do
     /// nothing, so a crash between the two leaves nothing that acts. With an initial access token one of its uses is set aside
-    /// before them, once nothing else stands in the way.
+    /// before them, once nothing else stands in the way. Where identical clients are one, see `share.rs`.
     pub async fn register_self(&self, cause: &Cause, door: Door, parsed: Parsed, hashes: DrawnHashes) -> Result<Entered, CommandError> {
+        if let Some(sharing) = self.sharing(&door, &parsed).await? {
+            return self.enter_shared(cause, sharing, &parsed.ignored).await;
+        }
         self.enter(cause, Self::draw_client_key(), (RegistrationType::Dcr, door), parsed, hashes).await
     }
 

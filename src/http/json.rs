@@ -1,22 +1,20 @@
-//! Bodies read strictly: JSON in UTF-8, at most 64 KiB, at most 16 levels deep, no key twice. What another reader could
-//! understand differently is refused (RFC 8259 §4).
+//! Bodies: JSON of at most 64 KiB that arrives in time, read strictly.
 
-use std::fmt;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, StatusCode, header};
-use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::error::Failure;
+
+mod strict;
 
 /// The largest body, in bytes.
 pub const MAX_BODY: usize = 64 * 1024;
 /// How long a body may take to arrive: whoever drips it holds a connection, not a task for ever.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// The deepest nesting of arrays and objects.
-const MAX_DEPTH: usize = 16;
 
 /// Reads the body of a request that must be a JSON object. `code` is what the caller's protocol calls a malformed one.
 pub async fn object(headers: &HeaderMap, body: Body, code: &'static str) -> Result<Map<String, Value>, Failure> {
@@ -44,7 +42,7 @@ pub async fn members<T: DeserializeOwned>(headers: &HeaderMap, body: Body) -> Re
 /// Members as a type.
 pub fn typed<T: DeserializeOwned>(object: Map<String, Value>) -> Result<T, Failure> {
     serde_json::from_value(Value::Object(object))
-        .map_err(|error| Failure::request(StatusCode::BAD_REQUEST, "invalid-request", ascii(&error.to_string())))
+        .map_err(|error| Failure::request(StatusCode::BAD_REQUEST, "invalid-request", strict::ascii(&error.to_string())))
 }
 
 async fn bytes(body: Body, code: &'static str) -> Result<Bytes, Failure> {
@@ -54,16 +52,7 @@ async fn bytes(body: Body, code: &'static str) -> Result<Bytes, Failure> {
 }
 
 fn parse(bytes: &[u8], code: &'static str) -> Result<Map<String, Value>, Failure> {
-    let refuse = |detail: &str| Failure::request(StatusCode::BAD_REQUEST, code, ascii(detail));
-    let text = std::str::from_utf8(bytes).map_err(|_| refuse("the body is not UTF-8"))?;
-    let mut reader = serde_json::Deserializer::from_str(text);
-    let value =
-        Strict { depth: 0 }.deserialize(&mut reader).map_err(|error| refuse(&format!("the body is not acceptable JSON: {error}")))?;
-    reader.end().map_err(|_| refuse("the body goes on after its JSON value"))?;
-    match value {
-        Value::Object(object) => Ok(object),
-        _ => Err(refuse("the body is not a JSON object")),
-    }
+    strict::object(bytes).map_err(|detail| Failure::request(StatusCode::BAD_REQUEST, code, detail))
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
@@ -71,80 +60,62 @@ fn is_json(headers: &HeaderMap) -> bool {
     media_type.is_some_and(|value| value.trim().eq_ignore_ascii_case("application/json"))
 }
 
-/// Error descriptions are ASCII (RFC 6749 §5.2), and a caller's own text has no place in them.
-fn ascii(text: &str) -> String {
-    text.chars().filter(|c| (' '..='~').contains(c) && !matches!(c, '"' | '\\' | '<' | '>')).take(200).collect()
-}
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
 
-struct Strict {
-    depth: usize,
-}
+    use super::*;
 
-impl Strict {
-    fn deeper<E: serde::de::Error>(&self) -> Result<Self, E> {
-        if self.depth >= MAX_DEPTH { Err(E::custom("nested too deeply")) } else { Ok(Self { depth: self.depth + 1 }) }
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for Strict {
-    type Value = Value;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Strict {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
+    /// Any JSON that is not too deep, without fractions.
+    fn values() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<u64>().prop_map(Value::from),
+            any::<String>().prop_map(Value::from),
+        ];
+        leaf.prop_recursive(6, 40, 5, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
+                prop::collection::btree_map(any::<String>(), inner, 0..5).prop_map(|members| members.into_iter().collect()),
+            ]
+        })
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(Value::Bool(value))
-    }
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_string<E>(self, value: String) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
-        let mut array = Vec::new();
-        while let Some(item) = items.next_element_seed(self.deeper()?)? {
-            array.push(item);
+        #[test]
+        fn any_object_is_read_as_what_was_written(name in any::<String>(), value in values(), pretty in any::<bool>()) {
+            let written = json!({ name: value });
+            let text = if pretty { serde_json::to_string_pretty(&written) } else { serde_json::to_string(&written) }.unwrap();
+            prop_assert_eq!(strict::object(text.as_bytes()).map(Value::Object), Ok(written));
         }
-        Ok(Value::Array(array))
-    }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
-        let mut object = Map::new();
-        while let Some(name) = members.next_key::<String>()? {
-            let value = members.next_value_seed(self.deeper()?)?;
-            if object.insert(name, value).is_some() {
-                return Err(A::Error::custom("a key appears twice"));
+        #[test]
+        fn a_key_twice_is_refused_wherever_it_is_and_however_it_is_spelt(name in "[a-z]{1,8}", value in values(), depth in 0_usize..12) {
+            let spelt = name.chars().map(|letter| format!("\\u{:04x}", u32::from(letter))).collect::<Vec<_>>().concat();
+            let pair = format!("{{\"{name}\":{value},\"{spelt}\":{value}}}");
+            let body = format!("{}{pair}{}", "{\"a\":[".repeat(depth / 2), "]}".repeat(depth / 2));
+            prop_assert!(serde_json::from_str::<Value>(&body).is_ok());
+            prop_assert!(strict::object(body.as_bytes()).is_err());
+        }
+
+        #[test]
+        fn no_bytes_lead_to_a_panic_or_to_a_sentence_that_repeats_them(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
+            if let Err(sentence) = strict::object(&bytes) {
+                prop_assert!(sentence.bytes().all(|byte| (0x20..0x7f).contains(&byte)), "{sentence}");
             }
         }
-        Ok(Value::Object(object))
+    }
+
+    #[test]
+    fn what_is_deeper_than_sixteen_levels_is_refused() {
+        let nested = |depth: usize| format!("{{\"a\":{}{}}}", "[".repeat(depth), "]".repeat(depth));
+        assert!(strict::object(nested(15).as_bytes()).is_ok());
+        assert!(strict::object(nested(16).as_bytes()).is_err());
+        assert!(strict::object(nested(30_000).as_bytes()).is_err());
     }
 }

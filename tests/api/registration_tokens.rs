@@ -69,7 +69,7 @@ async fn r3_every_bad_token_gets_the_same_answer_whether_or_not_one_is_wanted() 
         short.text("initial_access_token"),
         other.text("initial_access_token"),
         another.text("initial_access_token"),
-        format!("{}A", &good[..good.len() - 1]),
+        format!("{}{}", &good[..good.len() - 1], if good.ends_with('A') { 'E' } else { 'A' }),
         format!("{good}x"),
         good.replace("gbi_6", "gbi_7"),
         good.to_uppercase(),
@@ -233,6 +233,39 @@ async fn the_way_from_token_to_client_can_be_read_from_both_ends() {
     assert_eq!((&shown["state"], &shown["revoked_because"]), (&json!("revoked"), &json!("it leaked")));
     let trail = house.auditor("default").get("/authsec/audit/events?type=initial_access_token.issued").await.is(200);
     assert_eq!(trail["events"][0]["data"]["token"], "[kept out]");
+}
+
+#[tokio::test]
+async fn one_who_comes_by_a_token_shares_its_client_with_nobody_and_sharing_opens_no_way_around_a_token() {
+    let house = House::open().await;
+    house.edit_default(json!({ "policy": { "instances": "share" } })).await;
+    let public = json!({ "redirect_uris": ["http://localhost:1/cb"], "token_endpoint_auth_method": "none" });
+    let shared = house.anyone().post("/oauth/register", public.clone()).await.is(201).text("client_id");
+    let holder = holder(&house, json!({ "label": "two", "max_uses": 2 })).await;
+    let mut ids = vec![shared.clone()];
+    for _ in 0..2 {
+        let own = holder.post("/oauth/register", public.clone()).await.is(201);
+        assert!(own.body["registration_access_token"].is_string());
+        ids.push(own.text("client_id"));
+    }
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), 3);
+    assert_eq!(house.anyone().post("/oauth/register", public.clone()).await.is(201)["client_id"], *shared);
+    want_tokens(&house).await;
+    house.anyone().post("/oauth/register", public).await.refuses(401, "invalid_token");
+}
+
+#[tokio::test]
+async fn a_full_register_costs_no_use() {
+    let house = House::open().await;
+    house.edit_default(json!({ "policy": { "max_clients": 1 } })).await;
+    house.registered("First").await;
+    let made = issue(&house, json!({ "label": "once", "max_uses": 1 })).await;
+    let holder = house.holder(&made.text("initial_access_token"));
+    holder.post("/oauth/register", app()).await.refuses(403, "access_denied");
+    house.edit_default(json!({ "policy": { "max_clients": 2 } })).await;
+    holder.post("/oauth/register", app()).await.is(201);
 }
 
 #[tokio::test]

@@ -193,6 +193,18 @@ async fn r17_where_statements_are_required_a_client_cannot_be_without_one_later_
     assert!(house.shown(&id).await.body.get("vouched_by").is_none());
 }
 
+#[tokio::test]
+async fn a_client_that_is_vouched_for_is_shared_with_nobody() {
+    let vendor = Vendor::p256();
+    let house = trusting(json!({ "jwks": { "keys": [vendor.jwk("1")] } })).await;
+    house.edit_default(json!({ "policy": { "instances": "share" } })).await;
+    let asked = json!({ "software_statement": vendor.sign("1", &claims()) });
+    let (one, other) =
+        (house.anyone().post("/oauth/register", asked.clone()).await.is(201), house.anyone().post("/oauth/register", asked).await.is(201));
+    assert_ne!(one["client_id"], other["client_id"]);
+    assert_eq!(one["software_statement"], other["software_statement"]);
+}
+
 /// The vendor's server on loopback, whose key set can be changed and whose calls are counted.
 #[derive(Clone, Default)]
 struct KeyServer {

@@ -9,6 +9,7 @@ use gatebook_events::envelope::{Envelope, Meta};
 use gatebook_events::identity::{ClientId, ClientKey, ResourceServerId, Stream, TenantId};
 use gatebook_events::initial_access_token::InitialAccessTokenEvent;
 use gatebook_events::registration::RegistrationEvent;
+use gatebook_events::reservation::ReservationEvent;
 use gatebook_events::resource_server::ResourceServerEvent;
 use rusqlite::{Transaction, params};
 use serde_json::Value;
@@ -27,7 +28,7 @@ pub(super) fn apply(tx: &Transaction<'_>, envelope: &Envelope) -> Result<(), App
     let stored = &envelope.event;
     let meta: Meta = serde_json::from_str(&stored.meta).map_err(ApplyError::Meta)?;
     let about = About::of(&event);
-    let (resource_server, client_key) = subjects(stream);
+    let (resource_server, client_key) = subjects(stream, &event);
     // An event about a client may stand in a stream that is not the client's.
     let client_key = client_key.or_else(|| about.client_id.map(ClientId::key));
     if let (Some(key), Some(client_id)) = (client_key, about.client_id) {
@@ -73,6 +74,7 @@ impl<'a> About<'a> {
             AnyEvent::Registration(event) => Self::of_registration(event),
             AnyEvent::ResourceServer(event) => Self::of_resource_server(event),
             AnyEvent::InitialAccessToken(event) => Self::of_initial_access_token(event),
+            AnyEvent::Reservation(ReservationEvent::Taken(_)) => Self::default(),
         }
     }
 
@@ -113,6 +115,8 @@ impl<'a> About<'a> {
             ResourceServerEvent::Renamed(_)
             | ResourceServerEvent::ModesChanged(_)
             | ResourceServerEvent::PolicyChanged(_)
+            | ResourceServerEvent::CapNeared(_)
+            | ResourceServerEvent::CapEased(_)
             | ResourceServerEvent::Retired(_) => Self::default(),
         }
     }
@@ -126,11 +130,14 @@ impl<'a> About<'a> {
     }
 }
 
-fn subjects(stream: Stream) -> (Option<ResourceServerId>, Option<ClientKey>) {
+fn subjects(stream: Stream, event: &AnyEvent) -> (Option<ResourceServerId>, Option<ClientKey>) {
+    if let (Stream::Reservation(server, _), AnyEvent::Reservation(ReservationEvent::Taken(taken))) = (stream, event) {
+        return (Some(server), Some(taken.client_key));
+    }
     match stream {
         Stream::Client(key) => (None, Some(key)),
         Stream::Registration(server, key) => (Some(server), Some(key)),
-        Stream::ResourceServer(id) | Stream::InitialAccessToken(id, _) => (Some(id), None),
+        Stream::ResourceServer(id) | Stream::InitialAccessToken(id, _) | Stream::Reservation(id, _) => (Some(id), None),
     }
 }
 

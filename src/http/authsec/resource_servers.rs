@@ -168,7 +168,7 @@ fn checked_resource(resource: Option<&str>) -> Result<Option<Option<WebUri>>, Fa
 }
 
 pub(super) fn merged(policy: &Policy, patch: Option<Map<String, Value>>) -> Result<Policy, Failure> {
-    const KNOWN: [&str; 10] = [
+    const KNOWN: [&str; 13] = [
         "admission",
         "redirect_changes",
         "redirect_rules",
@@ -179,6 +179,9 @@ pub(super) fn merged(policy: &Policy, patch: Option<Map<String, Value>>) -> Resu
         "require_initial_access_token",
         "software_statement_issuers",
         "require_software_statement",
+        "registrations_per_minute",
+        "max_clients",
+        "instances",
     ];
     let Some(patch) = patch else { return Ok(policy.clone()) };
     let mut value = json!(policy);
