@@ -32,6 +32,7 @@ use crate::log::sqlite::SqliteLog;
 use crate::manifest::{Manifests, SetUpError};
 use crate::projector::{Follower, Projector};
 use crate::secrets::{InstanceKey, SecretHasher};
+use crate::statements::Statements;
 use crate::upstream::AuthorizationServer;
 
 /// The parts of a running service. Cheap to clone.
@@ -56,6 +57,7 @@ struct Parts {
     authorization_server: AuthorizationServer,
     documents: Documents,
     poller: AbortHandle,
+    statements: Statements,
 }
 
 /// Why the service does not start.
@@ -138,7 +140,8 @@ impl App {
         let schedule = Schedule::open(&places::schedule(&config.data))?;
         let sqlite = open_log(&config)?;
         let log: Arc<dyn EventLog> = sqlite.clone();
-        let commands = Commands::new(log.clone(), clock);
+        let commands = Commands::new(log.clone(), clock.clone());
+        let statements = Statements::new(&config, &public_url, clock);
         set_up(&commands).await?;
         let folder = places::read_models(&config.data);
         std::fs::create_dir_all(&folder)?;
@@ -164,6 +167,7 @@ impl App {
             authorization_server,
             documents,
             poller,
+            statements,
         })))
     }
 
@@ -240,6 +244,11 @@ impl App {
     /// The documents that clients host.
     pub fn documents(&self) -> &Documents {
         &self.0.documents
+    }
+
+    /// Who vouches for clients that register themselves.
+    pub fn statements(&self) -> &Statements {
+        &self.0.statements
     }
 
     /// `registration_client_uri` (RFC 7592 §3).

@@ -2,7 +2,8 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::identity::{ClientId, TenantId};
+use crate::identity::{ClientId, InitialAccessTokenId, TenantId};
+use crate::initial_access_token::Clamps;
 use crate::metadata::ClientMetadata;
 use crate::resource_server::RegistrationType;
 use crate::secret::{KeptSecret, SecretHash, TokenHash};
@@ -64,6 +65,10 @@ pub struct Profile {
     pub registration_token: Option<TokenHash>,
     /// The document that it hosts; none for a client that is not described by one.
     pub manifest: Option<Manifest>,
+    /// The initial access token that it came by, if any.
+    pub initial_access_token: Option<InitialAccessTokenId>,
+    /// What that token allows it: whatever it registers later stays within.
+    pub clamps: Clamps,
 }
 
 impl Client {
@@ -101,6 +106,8 @@ impl Aggregate for Client {
                 previous_secret: None,
                 registration_token: registered.registration_token,
                 manifest: (registered.registration_type == RegistrationType::Cimd).then(Manifest::default),
+                initial_access_token: registered.initial_access_token,
+                clamps: registered.clamps.clone(),
             });
             return self;
         }

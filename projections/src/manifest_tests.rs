@@ -6,6 +6,7 @@ use gatebook_events::client::{
 use gatebook_events::client::{Registered, Withdrawal};
 use gatebook_events::envelope::Envelope;
 use gatebook_events::identity::{ClientId, Stream};
+use gatebook_events::initial_access_token::Clamps;
 use gatebook_events::registration::{ManifestRef, RedirectsStaged, RegistrationEvent, Requested, RolledBack, StagedChange};
 use gatebook_events::resource_server::{Policy, PolicyChanged, RegistrationType, ResourceServerEvent, WithdrawalRule};
 use gatebook_events::standing::Reason;
@@ -68,6 +69,8 @@ fn registered() -> ClientEvent {
         secret: None,
         registration_token: None,
         ignored: Vec::new(),
+        initial_access_token: None,
+        clamps: Clamps::default(),
     })
 }
 

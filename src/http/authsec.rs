@@ -15,6 +15,7 @@ pub mod decisions;
 pub mod manifests;
 pub mod preregister;
 pub mod projections;
+pub mod registration_tokens;
 pub mod rehearse;
 pub mod resource_servers;
 pub mod secrets;

@@ -1,5 +1,6 @@
 //! What OAuth clients call.
 
+mod by_document;
 pub mod decisions;
 pub mod manage;
 pub mod register;

@@ -9,6 +9,7 @@ use super::event::{
 use super::manifest::{Document, Manifest, differences};
 use super::{Client, ClientCommand, ClientEvent as Event, Life, Party, Profile};
 use crate::identity::ClientId;
+use crate::initial_access_token::Clamps;
 use crate::resource_server::RegistrationType;
 use crate::{Aggregate, Rejection};
 
@@ -16,7 +17,20 @@ pub(super) fn decide(client: &Client, command: &ClientCommand) -> Result<Vec<Eve
     use ClientCommand::{
         Delete, LoseDocument, MissDocument, Register, RevokeOldSecret, RotateRegistrationToken, RotateSecret, SeeDocument, UpdateMetadata,
     };
-    if let Register { client_id, registration_type, home, metadata, secret, registration_token, ignored, at } = command {
+    if let Register {
+        client_id,
+        registration_type,
+        home,
+        metadata,
+        secret,
+        registration_token,
+        ignored,
+        initial_access_token,
+        clamps,
+        at,
+    } = command
+    {
+        clamps.permit(metadata)?;
         let registered = Event::Registered(Registered {
             client_id: client_id.clone(),
             registration_type: *registration_type,
@@ -26,6 +40,8 @@ pub(super) fn decide(client: &Client, command: &ClientCommand) -> Result<Vec<Eve
             secret: secret.clone(),
             registration_token: *registration_token,
             ignored: ignored.clone(),
+            initial_access_token: *initial_access_token,
+            clamps: clamps.clone(),
         });
         return match client.life {
             Life::Unregistered => Ok(vec![registered]),
@@ -44,6 +60,7 @@ pub(super) fn decide(client: &Client, command: &ClientCommand) -> Result<Vec<Eve
         Register { .. } | SeeDocument { .. } => Err(Rejection::AlreadyExists),
         UpdateMetadata { by, metadata, secret, ignored } => {
             may_touch(profile, by)?;
+            profile.clamps.permit(metadata)?;
             let first_secret = secret.clone().filter(|_| metadata.needs_secret() && profile.secret.is_none());
             if *metadata == profile.metadata && first_secret.is_none() {
                 return Ok(vec![]);
@@ -120,6 +137,8 @@ fn see(client: &Client, client_id: &ClientId, document: &Document, at: DateTime<
             secret: None,
             registration_token: None,
             ignored: vec![],
+            initial_access_token: None,
+            clamps: Clamps::default(),
         });
         return Ok(vec![registered, versioned(1, [].into())]);
     }

@@ -3,6 +3,8 @@
 use chrono::TimeZone;
 use serde_json::json;
 
+use crate::initial_access_token::Clamps;
+
 use super::*;
 use crate::metadata;
 use crate::scenario;
@@ -59,6 +61,8 @@ fn registered() -> ClientEvent {
         secret: None,
         registration_token: None,
         ignored: vec![],
+        initial_access_token: None,
+        clamps: Clamps::default(),
     })
 }
 
@@ -196,6 +200,8 @@ fn a_client_without_a_document_has_none_to_miss_and_one_that_nobody_knows_is_not
         secret: None,
         registration_token: None,
         ignored: vec![],
+        initial_access_token: None,
+        clamps: Clamps::default(),
     });
     for command in [miss(), lose(), ClientCommand::SeeDocument { client_id, document: Box::new(first()), at: noon(1) }] {
         scenario::given::<Client>([other.clone()]).when(&command).then_refused(Rejection::NoDocument);

@@ -1,0 +1,56 @@
+//! `POST /oauth/register` with nothing but the URL of the client's own document: what the document says is registered.
+
+use axum::http::StatusCode;
+use gatebook_events::Rejection;
+use gatebook_events::client::{Client, Life};
+use gatebook_events::envelope::{ActorKind, Position};
+use gatebook_events::identity::{ResourceServerId, Stream};
+use gatebook_events::manifest::ManifestUrl;
+use gatebook_events::resource_server::RegistrationType;
+use serde_json::{Map, Value};
+
+use crate::app::App;
+use crate::command::CommandError;
+use crate::doors;
+use crate::http::caller::Anyone;
+use crate::http::error::Failure;
+use crate::http::wire;
+use crate::manifest::Urgency;
+
+/// The URL that a request names, if it names that and nothing else.
+pub fn named(app: &App, request: &Map<String, Value>) -> Option<ManifestUrl> {
+    match (request.len(), request.get("client_id").and_then(Value::as_str)) {
+        (1, Some(client_id)) => app.documents().manifests().url(client_id).ok(),
+        _ => None,
+    }
+}
+
+/// The document is read and registered by the resource server's rules. There is nothing to manage by a token: whoever may
+/// change the document changes the client.
+pub async fn register(
+    app: &App,
+    caller: &Anyone,
+    server: Option<ResourceServerId>,
+    url: &ManifestUrl,
+) -> Result<(Map<String, Value>, Option<Position>), Failure> {
+    let nowhere =
+        || Failure::request(StatusCode::BAD_REQUEST, "invalid_target", "resource has to say where the client is to be registered");
+    let id = server.ok_or_else(nowhere)?;
+    let rules = app.commands().resource_server(id).await?;
+    if !rules.modes.contains(&RegistrationType::Cimd) {
+        return Err(CommandError::from(Rejection::ModeNotAdmitted(RegistrationType::Cimd)).into());
+    }
+    let known: Client = app.commands().load(Stream::Client(url.client_id().key())).await?;
+    let (client, seen_at) = match known.life {
+        Life::Registered => (known, None),
+        Life::Unregistered | Life::Withdrawn | Life::Deleted => {
+            let seen = app.documents().meet(url, Urgency::Anonymous).await?;
+            (seen.client, seen.position)
+        }
+    };
+    let cause = caller.cause(ActorKind::Anonymous, None, "cimd");
+    let done = doors::enter_document(app, &cause, id, &client, false).await?;
+    let profile = client.registered().ok_or(Failure::Internal("a client that was just read is not there"))?;
+    let reason = app.standing(id, client.life, &done.state).await?;
+    Ok((wire::client(profile, Some((id, &done.state, reason))), done.position.max(seen_at)))
+}
