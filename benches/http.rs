@@ -9,7 +9,7 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -48,6 +48,49 @@ async fn measure() {
         let (rate, cpu) = (gatebook.rate() / bare.rate(), gatebook.cpu_each() / bare.cpu_each());
         println!("{connections:>12} {:>12} {rate:>12.2} {:>10} {:>10} {cpu:>16.1}", "ratio", "", "");
     }
+    flood(&folder.path().join("flood"), seconds).await;
+}
+
+/// What callers from other sources notice of one that keeps calling although it is over its ceiling: one connection whose
+/// every registration comes from another source, alone, beside a flood of about a thousand requests a second, and beside one that
+/// takes all it can get. Each is run twice, in turns, because the machine is shared.
+async fn flood(data: &Path, seconds: u64) {
+    const FLOOD: usize = 32;
+    println!("\none connection, every request from another source, beside one source over its ceiling");
+    println!("{:>34} {:>12} {:>10} {:>10} {:>12}", "flood", "requests/s", "p50", "p99", "refused/s");
+    let server = Server::behind_a_proxy(data);
+    server.quiet(Duration::from_millis(500), 0).await;
+    server.loud(1, &AtomicBool::new(false), Some(Duration::from_millis(1)), Some(Duration::from_millis(500))).await;
+    let mut sources = 1 << 16;
+    for turn in 1..=2 {
+        let mut alone = None;
+        for (name, pace) in
+            [("none", None), ("1000 requests/s", Some(Duration::from_millis(FLOOD as u64))), ("all it can", Some(Duration::ZERO))]
+        {
+            let over = AtomicBool::new(false);
+            let during = Duration::from_secs(seconds);
+            let quiet = async {
+                let waits = server.quiet(during, sources).await;
+                over.store(true, Ordering::Relaxed);
+                waits
+            };
+            let loud = async { if pace.is_some() { server.loud(FLOOD, &over, pace, None).await } else { 0 } };
+            let (mut waits, refused) = tokio::join!(quiet, loud);
+            sources += 1 << 20;
+            waits.sort_unstable();
+            let at = |share: usize| waits.get(waits.len() * share / 100).copied().unwrap_or_default();
+            let (rate, refused) = (waits.len() as u64 / seconds, refused as u64 / seconds);
+            println!("{:>34} {rate:>12} {:>10.2?} {:>10.2?} {refused:>12}", format!("{name} (turn {turn})"), at(50), at(99));
+            let (p50, p99) = *alone.get_or_insert((at(50), at(99)));
+            println!(
+                "{:>34} {:>12} {:>10.2} {:>10.2}",
+                "ratio",
+                "",
+                at(50).as_secs_f64() / p50.as_secs_f64(),
+                at(99).as_secs_f64() / p99.as_secs_f64()
+            );
+        }
+    }
 }
 
 /// A server in a process of its own.
@@ -61,6 +104,57 @@ impl Server {
         let mut command = Command::new(env!("CARGO_BIN_EXE_gatebook"));
         command.args(["serve", "--listen", "127.0.0.1:0", "--registrations-per-minute", "0", "--data"]).arg(data);
         Self::start(&mut command)
+    }
+
+    /// With the ceiling that a fresh instance has, and trusting the load to say where it comes from.
+    fn behind_a_proxy(data: &Path) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gatebook"));
+        command.args(["serve", "--listen", "127.0.0.1:0", "--trusted-proxies", "127.0.0.1", "--data"]).arg(data);
+        Self::start(&mut command)
+    }
+
+    /// Registers over one connection, each time from another source.
+    async fn quiet(&self, during: Duration, first: u32) -> Vec<Duration> {
+        let (mut stream, end) = (self.connect().await, Instant::now() + during);
+        let (mut waits, mut answer) = (Vec::new(), Vec::with_capacity(4096));
+        for source in first.. {
+            if Instant::now() >= end {
+                break;
+            }
+            let [_, b, c, d] = source.to_be_bytes();
+            let request = request(&format!("x-forwarded-for: 10.{b}.{c}.{d}\r\n"));
+            let asked = Instant::now();
+            stream.write_all(request.as_bytes()).await.unwrap();
+            whole_answer(&mut stream, &mut answer, "201").await;
+            waits.push(asked.elapsed());
+        }
+        waits
+    }
+
+    /// Calls from one source, over so many connections with so much rest after each answer, until `over` or for `during`.
+    /// Says how often it was refused.
+    async fn loud(&self, connections: usize, over: &AtomicBool, rest: Option<Duration>, during: Option<Duration>) -> usize {
+        let end = during.map(|during| Instant::now() + during);
+        let request = request("x-forwarded-for: 192.0.2.1\r\n");
+        let one = async || {
+            let mut stream = self.connect().await;
+            let (mut refused, mut answer) = (0, Vec::with_capacity(4096));
+            while !over.load(Ordering::Relaxed) && end.is_none_or(|end| Instant::now() < end) {
+                stream.write_all(request.as_bytes()).await.unwrap();
+                refused += usize::from(whole_answer(&mut stream, &mut answer, "").await == "429");
+                if let Some(rest) = rest.filter(|rest| !rest.is_zero()) {
+                    tokio::time::sleep(rest).await;
+                }
+            }
+            refused
+        };
+        futures_util::future::join_all((0..connections).map(|_| one())).await.iter().sum()
+    }
+
+    async fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        stream
     }
 
     fn bare() -> Self {
@@ -89,17 +183,16 @@ impl Server {
     }
 
     async fn requests(&self, connections: usize, during: Duration) -> Vec<Duration> {
-        let (address, end) = (self.address, Instant::now() + during);
+        let end = Instant::now() + during;
         let left = AtomicUsize::new(MOST);
         let one = async || {
-            let mut stream = TcpStream::connect(address).await.unwrap();
-            stream.set_nodelay(true).unwrap();
-            let request = request();
+            let mut stream = self.connect().await;
+            let request = request("");
             let (mut waits, mut answer) = (Vec::new(), Vec::with_capacity(4096));
             while Instant::now() < end && left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok() {
                 let asked = Instant::now();
                 stream.write_all(request.as_bytes()).await.unwrap();
-                whole_answer(&mut stream, &mut answer).await;
+                whole_answer(&mut stream, &mut answer, "201").await;
                 waits.push(asked.elapsed());
             }
             waits
@@ -143,23 +236,24 @@ impl Drop for Server {
     }
 }
 
-/// Reads one answer; anything but 201 ends the measurement.
-async fn whole_answer(stream: &mut TcpStream, answer: &mut Vec<u8>) {
+/// Reads one answer and gives its status; one that does not begin as expected ends the measurement.
+async fn whole_answer(stream: &mut TcpStream, answer: &mut Vec<u8>, expected: &str) -> String {
     answer.clear();
     loop {
         assert!(stream.read_buf(answer).await.unwrap() > 0, "the server hung up: {}", String::from_utf8_lossy(answer));
         let Some(head) = answer.windows(4).position(|four| four == b"\r\n\r\n") else { continue };
         let text = std::str::from_utf8(answer.get(..head).unwrap()).unwrap();
-        assert!(text.starts_with("HTTP/1.1 201"), "{}", String::from_utf8_lossy(answer));
+        let status = text.get(9..12).unwrap();
+        assert!(status.starts_with(expected), "{}", String::from_utf8_lossy(answer));
         let length = text.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
         if answer.len() >= head + 4 + length.parse::<usize>().unwrap() {
-            return;
+            return status.to_owned();
         }
     }
 }
 
-/// A registration as a client on somebody's machine sends it.
-fn request() -> String {
+/// A registration as a client on somebody's machine sends it, with more header lines.
+fn request(headers: &str) -> String {
     let body = json!({
         "client_name": "Claude Code",
         "client_uri": "https://claude.ai/code",
@@ -173,7 +267,9 @@ fn request() -> String {
     })
     .to_string();
     let length = body.len();
-    format!("POST /oauth/register HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}")
+    format!(
+        "POST /oauth/register HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n{headers}content-length: {length}\r\n\r\n{body}"
+    )
 }
 
 /// The bare handler: JSON in, the same members and a few more out.

@@ -17,7 +17,8 @@ use gatebook_projections::read_model::{OpenError, Projection, QueryError, ReadMo
 use tokio::sync::watch;
 
 use crate::admin::{AdminKeyError, AdminVerifier};
-use crate::ceiling::Ceiling;
+use crate::ceiling::Ceilings;
+use crate::census::Census;
 use crate::clock::Clock;
 use crate::command::{Cause, CommandError, Commands, Snapshot};
 use crate::config::{Config, LogBackend};
@@ -47,7 +48,8 @@ struct Parts {
     admins: AdminVerifier,
     secrets: SecretHasher,
     instance_key: InstanceKey,
-    ceiling: Ceiling,
+    ceilings: Ceilings,
+    census: Census,
     stopping: watch::Sender<bool>,
     authorization_server: AuthorizationServer,
     manifests: Manifests,
@@ -133,7 +135,8 @@ impl App {
             approvals: project(&log, &folder)?,
             history: project(&log, &folder)?,
             secrets: SecretHasher::default(),
-            ceiling: Ceiling::new(config.registrations_per_minute),
+            ceilings: Ceilings::new(config.registrations_per_minute),
+            census: Census::default(),
             config,
             public_url,
             log,
@@ -197,9 +200,14 @@ impl App {
         &self.0.instance_key
     }
 
-    /// How many registrations one source may make.
-    pub fn ceiling(&self) -> &Ceiling {
-        &self.0.ceiling
+    /// How many registrations one source may make, and one resource server takes.
+    pub fn ceilings(&self) -> &Ceilings {
+        &self.0.ceilings
+    }
+
+    /// How full each register is.
+    pub fn census(&self) -> &Census {
+        &self.0.census
     }
 
     /// What clients reach the service as; every URL in an answer starts with it.

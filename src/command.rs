@@ -12,11 +12,13 @@ use uuid::Uuid;
 use crate::clock::Clock;
 use crate::log::{Append, AppendError, Appended, EventLog, Expected, LogError};
 
+mod caps;
 pub mod manage;
 pub mod register;
 pub mod registrations;
 pub mod resource_servers;
 mod roster;
+mod share;
 
 pub use roster::{Known, Roster, Snapshot};
 

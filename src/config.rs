@@ -45,6 +45,8 @@ pub struct Config {
     pub upstream: Option<Upstream>,
     /// How many self-registrations one source may make in a minute; none: no ceiling.
     pub registrations_per_minute: Option<NonZeroU32>,
+    /// How many clients one tenant may have; none: no cap.
+    pub max_clients_per_tenant: Option<NonZeroU32>,
     /// The networks whose `Forwarded` and `X-Forwarded-For` are believed.
     pub trusted_proxies: Vec<IpNet>,
     /// How documents that clients host are fetched.
@@ -148,6 +150,7 @@ impl Config {
             public_url: settings.public_url.as_deref().map(|text| BaseUrl::parse("public-url", text)).transpose()?,
             log: settings.log.as_deref().map_or(Ok(LogBackend::Sqlite), |text| LogBackend::parse("log", text))?,
             registrations_per_minute: NonZeroU32::new(settings.registrations_per_minute.unwrap_or(60)),
+            max_clients_per_tenant: settings.max_clients_per_tenant.and_then(NonZeroU32::new),
             trusted_proxies: networks(settings.trusted_proxies.as_deref().unwrap_or_default())?,
             manifests: manifests::manifests(&settings)?,
             extra_ca_file: settings.extra_ca_file,

@@ -8,6 +8,7 @@ use tower_http::cors::CorsLayer;
 
 use crate::app::App;
 
+mod allowance;
 mod authsec;
 mod caller;
 pub(crate) mod error;
@@ -85,6 +86,13 @@ fn open_to_browsers() -> CorsLayer {
         .allow_origin(tower_http::cors::Any)
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
         .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::ACCEPT, HeaderName::from_static("mcp-protocol-version")])
-        .expose_headers([header::WWW_AUTHENTICATE, header::RETRY_AFTER, HeaderName::from_static("x-request-id"), fresh::POSITION])
+        .expose_headers([
+            header::WWW_AUTHENTICATE,
+            header::RETRY_AFTER,
+            allowance::POLICY,
+            allowance::LIMIT,
+            HeaderName::from_static("x-request-id"),
+            fresh::POSITION,
+        ])
         .max_age(std::time::Duration::from_secs(3600))
 }

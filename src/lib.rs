@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod app;
 mod ceiling;
+mod census;
 pub mod cli;
 pub mod clock;
 pub mod command;

@@ -45,6 +45,7 @@ const WALLS: &[Wall] = &[
             "ClientEvent",
             "RegistrationEvent",
             "ResourceServerEvent",
+            "ReservationEvent",
             "gatebook_events::codec",
             "client.registered",
             "registration.requested",
@@ -111,7 +112,7 @@ const WALLS: &[Wall] = &[
 ];
 
 /// Wall 1 and 2 are Cargo's: what a crate may depend on.
-const EVENTS_MAY_NEED: &[&str] = &["chrono", "serde", "serde_json", "thiserror", "uuid"];
+const EVENTS_MAY_NEED: &[&str] = &["chrono", "serde", "serde_json", "sha2", "thiserror", "uuid"];
 const PROJECTIONS_MAY_NEED: &[&str] = &["gatebook-events", "chrono", "rusqlite", "serde", "serde_json", "thiserror", "uuid"];
 
 #[test]

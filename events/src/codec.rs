@@ -4,6 +4,7 @@ use crate::client::ClientEvent;
 use crate::envelope::{Envelope, Meta};
 use crate::identity::Stream;
 use crate::registration::RegistrationEvent;
+use crate::reservation::ReservationEvent;
 use crate::resource_server::ResourceServerEvent;
 use crate::upcast;
 
@@ -32,6 +33,8 @@ pub enum AnyEvent {
     Registration(RegistrationEvent),
     /// Of a resource server.
     ResourceServer(ResourceServerEvent),
+    /// Of a reservation.
+    Reservation(ReservationEvent),
 }
 
 /// Reads what an envelope holds.
@@ -42,6 +45,7 @@ pub fn decode(envelope: &Envelope) -> Result<(Stream, AnyEvent), CodecError> {
         Stream::Client(_) => AnyEvent::Client(ClientEvent::decode(name, version, data)?),
         Stream::Registration(..) => AnyEvent::Registration(RegistrationEvent::decode(name, version, data)?),
         Stream::ResourceServer(_) => AnyEvent::ResourceServer(ResourceServerEvent::decode(name, version, data)?),
+        Stream::Reservation(..) => AnyEvent::Reservation(ReservationEvent::decode(name, version, data)?),
     };
     Ok((stream, event))
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use uuid::Uuid;
 
 use crate::envelope::StreamName;
+use crate::reservation::Fingerprint;
 
 /// Keys of clients that Gatebook did not name itself are UUIDs version 5 in this namespace.
 const CLIENT_NAMESPACE: Uuid = Uuid::from_u128(0x6f0a_31c5_54a8_4d0e_9f7e_2a3b_6c1d_88e2);
@@ -154,6 +155,8 @@ pub enum Stream {
     Registration(ResourceServerId, ClientKey),
     /// `resource_server-<id>`
     ResourceServer(ResourceServerId),
+    /// `reservation-<resource server id>-<fingerprint>`
+    Reservation(ResourceServerId, Fingerprint),
 }
 
 impl Stream {
@@ -173,6 +176,10 @@ impl Stream {
                 let key = canonical(rest.strip_prefix('-')?)?;
                 Some(Self::Registration(ResourceServerId(canonical(server)?), ClientKey(key)))
             }),
+            "reservation" => id.split_at_checked(36).and_then(|(server, rest)| {
+                let fingerprint = Fingerprint::parse(rest.strip_prefix('-')?)?;
+                Some(Self::Reservation(ResourceServerId(canonical(server)?), fingerprint))
+            }),
             _ => None,
         };
         parsed.ok_or(UNKNOWN)
@@ -185,6 +192,7 @@ impl fmt::Display for Stream {
             Self::Client(key) => write!(f, "client-{key}"),
             Self::Registration(server, key) => write!(f, "registration-{server}-{key}"),
             Self::ResourceServer(id) => write!(f, "resource_server-{id}"),
+            Self::Reservation(server, fingerprint) => write!(f, "reservation-{server}-{fingerprint}"),
         }
     }
 }
@@ -226,7 +234,10 @@ mod tests {
     fn every_stream_name_reads_back_as_the_stream_it_names() {
         let key = ClientKey(Uuid::from_u128(7));
         let server = ResourceServerId(Uuid::from_u128(9));
-        for stream in [Stream::Client(key), Stream::Registration(server, key), Stream::ResourceServer(server)] {
+        let shared = Fingerprint::parse(&"0123456789abcdef".repeat(4)).unwrap();
+        let streams =
+            [Stream::Client(key), Stream::Registration(server, key), Stream::ResourceServer(server), Stream::Reservation(server, shared)];
+        for stream in streams {
             assert_eq!(Stream::parse(&stream.name()), Ok(stream));
         }
         for text in [

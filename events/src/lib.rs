@@ -13,6 +13,7 @@ pub mod metadata;
 pub mod redirect;
 pub mod registration;
 pub mod rejection;
+pub mod reservation;
 pub mod resource_server;
 pub mod scenario;
 pub mod scope;

@@ -399,23 +399,43 @@ mod tests {
     use super::*;
 
     #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
     struct Vectors {
+        about: String,
         acceptable: Vec<Judged>,
         refused: Vec<Judged>,
         matching: Vec<Compared>,
+        several: Vec<Chosen>,
     }
 
     #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
     struct Judged {
         uri: String,
+        line: String,
+        section: String,
         why: String,
     }
 
     #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
     struct Compared {
         registered: String,
         requested: String,
         matches: bool,
+        line: String,
+        section: String,
+        why: String,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Chosen {
+        registered: Vec<String>,
+        requested: String,
+        answer_to: Option<String>,
+        line: String,
+        section: String,
         why: String,
     }
 
@@ -439,6 +459,33 @@ mod tests {
             let registered = RedirectUri::parse(&row.registered).unwrap();
             assert_eq!(registered.matches(&row.requested), row.matches, "{} against {}: {}", row.registered, row.requested, row.why);
         }
+    }
+
+    #[test]
+    fn the_choice_among_several_follows_the_vectors() {
+        for row in vectors().several {
+            let registered = RedirectUris::parse(row.registered.iter().map(String::as_str)).unwrap();
+            let answer_to = registered.matching(&row.requested).map(|_| row.requested.clone());
+            assert_eq!(answer_to, row.answer_to, "{:?} against {}: {}", row.registered, row.requested, row.why);
+        }
+    }
+
+    #[test]
+    fn every_vector_is_there_once_and_says_why_and_by_which_section_of_what() {
+        let vectors = vectors();
+        let judged = vectors.acceptable.iter().chain(&vectors.refused).map(|row| (row.uri.clone(), &row.line, &row.section, &row.why));
+        let compared = |row: &Compared| format!("{} {}", row.registered, row.requested);
+        let compared = vectors.matching.iter().map(|row| (compared(row), &row.line, &row.section, &row.why));
+        let chosen = |row: &Chosen| format!("{:?} {}", row.registered, row.requested);
+        let chosen = vectors.several.iter().map(|row| (chosen(row), &row.line, &row.section, &row.why));
+        let (mut names, mut lines) = (std::collections::BTreeSet::new(), std::collections::BTreeSet::new());
+        for (name, line, section, why) in judged.chain(compared).chain(chosen) {
+            assert!(section.starts_with("RFC ") && section.contains(" §") && !why.is_empty(), "{name}");
+            lines.insert(line.clone());
+            assert!(names.insert(name.clone()), "{name} is there twice");
+        }
+        assert_eq!(lines, (1..=13).map(|line| format!("U{line}")).collect());
+        assert!(!vectors.about.is_empty());
     }
 
     #[test]

@@ -103,6 +103,20 @@ pub enum ChangeOutcome {
     Superseded,
 }
 
+impl Registration {
+    /// Whether one more instance of the client may be told that it is registered. A door that was closed stays closed, and an
+    /// identifier that cannot act is not given out as if it could.
+    pub fn share(&self) -> Result<(), Rejection> {
+        match self.status {
+            Status::Pending | Status::Approved => Ok(()),
+            Status::None => Err(Rejection::NoSuchRegistration),
+            status @ (Status::Denied | Status::Suspended | Status::Revoked) => {
+                Err(Rejection::WrongStatus { status, attempted: "shared with one more instance" })
+            }
+        }
+    }
+}
+
 impl Aggregate for Registration {
     type Command = RegistrationCommand;
     type Event = RegistrationEvent;

@@ -2,7 +2,7 @@
 
 use crate::identity::ChangeId;
 use crate::registration::Status;
-use crate::resource_server::RegistrationType;
+use crate::resource_server::{CapOf, RegistrationType};
 
 /// Why a command is refused. Nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -22,6 +22,8 @@ pub enum Rejection {
     RedirectOutsideRules(String),
     #[error("the redirect URI {0} uses a scheme without a period that the resource server does not list")]
     SchemeNotListed(String),
+    #[error("the register of the {} is full: it takes no more clients", .0.as_words())]
+    Full(CapOf),
     #[error("none of the grant types may be used by a client that registers itself here")]
     GrantsNotAdmitted,
     #[error("the client belongs to another tenant")]

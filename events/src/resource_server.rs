@@ -1,23 +1,27 @@
 //! The resource server: which ways of registering it admits, and by what rules.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
 
 use crate::identity::TenantId;
 use crate::metadata::ClientMetadata;
 use crate::redirect::WebUri;
+use crate::reservation::Fingerprint;
 use crate::{Aggregate, Rejection};
 
+mod cap;
 mod command;
 mod decide;
 mod event;
 mod policy;
 mod presets;
 
+pub use cap::{CapOf, Fill, takes_room};
 pub use command::ResourceServerCommand;
-pub use event::{Created, EffectOnExisting, ModesChanged, PolicyChanged, Renamed, ResourceServerEvent, Retired};
-pub use policy::{Admission, Admissions, OutsideRules, Policy, RedirectRule};
+pub use event::{CapEased, CapNeared, Created, EffectOnExisting, ModesChanged, PolicyChanged, Renamed, ResourceServerEvent, Retired};
+pub use policy::{Admission, Admissions, Instances, OutsideRules, Policy, RedirectRule};
 pub use presets::{Preset, presets};
 
 /// How a client came.
@@ -73,6 +77,8 @@ pub struct ResourceServer {
     pub suspended: Modes,
     /// The rules.
     pub policy: Policy,
+    /// The caps whose nearness was told and has not passed, by how high they were.
+    pub neared: BTreeMap<CapOf, NonZeroU32>,
 }
 
 /// The life of a resource server.
@@ -98,6 +104,17 @@ impl ResourceServer {
             return Err(Rejection::ModeNotAdmitted(kind));
         }
         self.policy.admit(kind, metadata)
+    }
+}
+
+impl ResourceServer {
+    /// What a client that registers itself shares with all that are identical; none where it is a client of its own. The
+    /// metadata is that which [`ResourceServer::admit`] gave, with the names of what was ignored of the request.
+    pub fn shares(&self, metadata: &ClientMetadata, ignored: &[Box<str>]) -> Option<Fingerprint> {
+        match self.policy.instances {
+            Instances::Separate => None,
+            Instances::Share => Fingerprint::of(metadata, ignored),
+        }
     }
 }
 
@@ -135,6 +152,8 @@ impl Aggregate for ResourceServer {
                 self.modes.clone_from(&changed.new);
             }
             ResourceServerEvent::PolicyChanged(changed) => self.policy = changed.policy.clone(),
+            ResourceServerEvent::CapNeared(neared) => drop(self.neared.insert(neared.of, neared.cap)),
+            ResourceServerEvent::CapEased(eased) => drop(self.neared.remove(&eased.of)),
             ResourceServerEvent::Retired(_) => self.life = Life::Retired,
         }
         self

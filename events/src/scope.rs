@@ -87,4 +87,20 @@ mod tests {
         assert_eq!(ceiling.ceiling_for(Some(&scope("mcp:write openid"))).as_str(), "mcp:write");
         assert_eq!(ceiling.ceiling_for(Some(&scope("openid"))).as_str(), "mcp:read mcp:write");
     }
+
+    proptest::proptest! {
+        #[test]
+        fn a_scope_reads_back_as_itself_and_a_ceiling_is_never_passed(ceiling in "[a-c ]{1,12}", asked in "[a-e ]{0,12}") {
+            let (ceiling, asked) = (Scope::parse(&ceiling).unwrap(), Scope::parse(&asked).unwrap());
+            for scope in ceiling.iter().chain(&asked) {
+                let again = Scope::parse(scope.as_str()).unwrap();
+                proptest::prop_assert_eq!(again.as_ref(), Some(scope));
+            }
+            if let Some(ceiling) = ceiling {
+                let granted = ceiling.ceiling_for(asked.as_ref());
+                proptest::prop_assert!(granted.tokens().all(|token| ceiling.tokens().any(|known| known == token)));
+                proptest::prop_assert_eq!(ceiling.ceiling_for(Some(&granted)), granted);
+            }
+        }
+    }
 }

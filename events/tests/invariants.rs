@@ -4,6 +4,8 @@
 //! Commands are drawn from a small world, so that they meet: four redirect URIs, two tenants, a few change ids.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where it stopped")]
 
+use std::num::NonZeroU32;
+
 use chrono::{DateTime, TimeZone, Utc};
 use gatebook_events::Aggregate;
 use gatebook_events::client::{Client, ClientCommand, ClientEvent, Life, Party};
@@ -16,8 +18,8 @@ use gatebook_events::registration::{
     RegistrationCommand, RegistrationEvent, Reinstated, Requested, Restored, Revoked, StagedChange, Status, Suspended,
 };
 use gatebook_events::resource_server::{
-    self, Admission, Admissions, EffectOnExisting, Modes, OutsideRules, Policy, RedirectRule, RegistrationType, ResourceServer,
-    ResourceServerCommand, ResourceServerEvent,
+    self, Admission, Admissions, CapOf, EffectOnExisting, Fill, Modes, OutsideRules, Policy, RedirectRule, RegistrationType,
+    ResourceServer, ResourceServerCommand, ResourceServerEvent,
 };
 use gatebook_events::secret::{KeptSecret, SecretHash, TokenHash};
 use gatebook_events::{Rejection, metadata};
@@ -334,6 +336,9 @@ fn resource_server_command() -> impl Strategy<Value = ResourceServerCommand> {
             .prop_map(|(tenant, name, modes, policy)| Command::Create { tenant, name, resource: None, modes, policy }),
         12 => (proptest::option::of(names()), proptest::option::of((modes(), effects)), proptest::option::of(policies()))
             .prop_map(|(name, modes, policy)| Command::Edit { name, resource: None, modes, policy }),
+        2 => (select(vec![CapOf::ResourceServer, CapOf::Tenant]), 1..4_u32, 0..5_u64).prop_map(|(of, cap, count)| {
+            Command::NoteFill(Fill { of, cap: NonZeroU32::MIN.saturating_add(cap), count })
+        }),
         1 => reasons().prop_map(|reason| Command::Retire { reason }),
     ]
 }

@@ -11,22 +11,24 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says where it stopped")]
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 use gatebook_events::client::{ClientEvent, Deleted, MetadataUpdated, Registered, RegistrationTokenRotated, SecretRevoked, SecretRotated};
 use gatebook_events::codec::{CodecError, Stored};
 use gatebook_events::envelope::{Actor, ActorKind, EventId, Meta};
-use gatebook_events::identity::{ChangeId, ClientId, TenantId};
+use gatebook_events::identity::{ChangeId, ClientId, ClientKey, TenantId};
 use gatebook_events::metadata::{self, ClientMetadata, GrantType};
 use gatebook_events::redirect::{RedirectUris, WebUri};
 use gatebook_events::registration::{
     Approved, Denied, RedirectsApproved, RedirectsNarrowed, RedirectsRejected, RedirectsStaged, RedirectsSuperseded, RegistrationEvent,
     Reinstated, Requested, Restored, Revoked, StagedChange, Suspended,
 };
+use gatebook_events::reservation::{ReservationEvent, Taken};
 use gatebook_events::resource_server::{
-    Admission, Admissions, Created, EffectOnExisting, Modes, ModesChanged, OutsideRules, Policy, PolicyChanged, RedirectRule,
-    RegistrationType, Renamed, ResourceServerEvent, Retired,
+    Admission, Admissions, CapEased, CapNeared, CapOf, Created, EffectOnExisting, Instances, Modes, ModesChanged, OutsideRules, Policy,
+    PolicyChanged, RedirectRule, RegistrationType, Renamed, ResourceServerEvent, Retired,
 };
 use gatebook_events::scope::Scope;
 use gatebook_events::secret::{KeptSecret, SecretHash, TokenHash};
@@ -96,9 +98,10 @@ fn a_name_is_known_in_its_own_kind_of_stream_only() {
             ClientEvent::decode(sample.name, sample.version, &sample.encoded).map(drop),
             RegistrationEvent::decode(sample.name, sample.version, &sample.encoded).map(drop),
             ResourceServerEvent::decode(sample.name, sample.version, &sample.encoded).map(drop),
+            ReservationEvent::decode(sample.name, sample.version, &sample.encoded).map(drop),
         ];
         assert_eq!(readers.iter().filter(|read| read.is_ok()).count(), 1, "{}", sample.name);
-        assert_eq!(readers.iter().filter(|read| matches!(read, Err(CodecError::UnknownName(_)))).count(), 2, "{}", sample.name);
+        assert_eq!(readers.iter().filter(|read| matches!(read, Err(CodecError::UnknownName(_)))).count(), 3, "{}", sample.name);
     }
     for unknown in ["", "client.exploded", "Client.Registered", "registered", "client.registered@1"] {
         assert!(matches!(ClientEvent::decode(unknown, 1, "{}"), Err(CodecError::UnknownName(name)) if name == unknown));
@@ -124,6 +127,7 @@ fn a_shape_that_lacks_what_its_version_promises_is_malformed_and_never_guessed()
         ("registration.redirects_approved", "[]"),
         ("registration.denied", r#"{"until":"tomorrow"}"#),
         ("resource_server.modes_changed", r#"{"old":["dcr"],"new":["telepathy"],"effect_on_existing":"keep"}"#),
+        ("reservation.taken", "{}"),
         ("resource_server.retired", "not json"),
     ];
     for (name, data) in table {
@@ -150,8 +154,12 @@ fn rules_that_were_stored_before_a_rule_existed_have_its_default() {
 
 #[test]
 fn names_are_unique_and_begin_with_the_kind_of_their_stream() {
-    let kinds: [(&str, &[(&str, u16)]); 3] =
-        [("client.", ClientEvent::SHAPES), ("registration.", RegistrationEvent::SHAPES), ("resource_server.", ResourceServerEvent::SHAPES)];
+    let kinds: [(&str, &[(&str, u16)]); 4] = [
+        ("client.", ClientEvent::SHAPES),
+        ("registration.", RegistrationEvent::SHAPES),
+        ("resource_server.", ResourceServerEvent::SHAPES),
+        ("reservation.", ReservationEvent::SHAPES),
+    ];
     for (kind, shapes) in kinds {
         for (name, version) in shapes {
             let rest = name.strip_prefix(kind).unwrap_or_default();
@@ -168,7 +176,7 @@ fn names_are_unique_and_begin_with_the_kind_of_their_stream() {
 const META: &str = "meta";
 
 fn shapes() -> impl Iterator<Item = (&'static str, u16)> {
-    let events = [ClientEvent::SHAPES, RegistrationEvent::SHAPES, ResourceServerEvent::SHAPES];
+    let events = [ClientEvent::SHAPES, RegistrationEvent::SHAPES, ResourceServerEvent::SHAPES, ReservationEvent::SHAPES];
     events.into_iter().flatten().copied().chain([(META, 1)])
 }
 
@@ -182,6 +190,7 @@ fn read_and_write(name: &str, version: u16, data: &str) -> Result<String, CodecE
             .map_err(|source| CodecError::Malformed { name: name.to_owned(), version, source }),
         Some("client") => through::<ClientEvent>(name, version, data),
         Some("registration") => through::<RegistrationEvent>(name, version, data),
+        Some("reservation") => through::<ReservationEvent>(name, version, data),
         _ => through::<ResourceServerEvent>(name, version, data),
     }
 }
@@ -245,7 +254,7 @@ const FULL: &str = "";
 const MINIMAL: &str = "minimal";
 
 fn samples() -> Vec<Sample> {
-    [client_samples(), registration_samples(), redirect_change_samples(), resource_server_samples(), meta_samples()]
+    [client_samples(), registration_samples(), redirect_change_samples(), resource_server_samples(), reservation_samples(), meta_samples()]
         .into_iter()
         .flatten()
         .collect()
@@ -425,7 +434,10 @@ fn resource_server_samples() -> Vec<Sample> {
         private_use_schemes: vec!["cursor".to_owned()],
         scope_ceiling: Scope::parse("mcp:read mcp:write").unwrap(),
         self_registered_grants: GrantType::ALL.to_vec(),
+        ..Policy::default()
     };
+    let capped = || Policy { registrations_per_minute: NonZeroU32::new(600), max_clients: NonZeroU32::new(1000), ..policy() };
+    let cap = NonZeroU32::new(1000).unwrap();
     let named =
         |resource, policy| Created { tenant: tenant(), name: "Documents".to_owned(), resource, registration_modes: every_mode(), policy };
     vec![
@@ -443,9 +455,19 @@ fn resource_server_samples() -> Vec<Sample> {
         ),
         sample(FULL, &Event::PolicyChanged(PolicyChanged { policy: policy() })),
         sample(MINIMAL, &Event::PolicyChanged(PolicyChanged { policy: Policy::default() })),
+        sample("capped", &Event::PolicyChanged(PolicyChanged { policy: capped() })),
+        sample("shared", &Event::PolicyChanged(PolicyChanged { policy: Policy { instances: Instances::Share, ..policy() } })),
+        sample(FULL, &Event::CapNeared(CapNeared { of: CapOf::ResourceServer, cap, count: 800 })),
+        sample("tenant", &Event::CapNeared(CapNeared { of: CapOf::Tenant, cap, count: 1000 })),
+        sample(FULL, &Event::CapEased(CapEased { of: CapOf::ResourceServer, cap, count: 699 })),
         sample(FULL, &Event::Retired(Retired { reason: Some("replaced".to_owned()) })),
         sample(MINIMAL, &Event::Retired(Retired { reason: None })),
     ]
+}
+
+fn reservation_samples() -> Vec<Sample> {
+    let taken = |instead_of| ReservationEvent::Taken(Taken { client_key: ClientKey(uuid(2)), instead_of });
+    vec![sample(FULL, &taken(Some(ClientKey(uuid(1))))), sample(MINIMAL, &taken(None))]
 }
 
 fn meta_samples() -> Vec<Sample> {

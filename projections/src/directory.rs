@@ -42,10 +42,11 @@ impl Projection for Directory {
             (Stream::Client(key), AnyEvent::Client(event)) => apply::client(tx, key, envelope, &event)?,
             (Stream::Registration(server, key), AnyEvent::Registration(event)) => apply::registration(tx, server, key, envelope, &event)?,
             (Stream::ResourceServer(id), AnyEvent::ResourceServer(event)) => apply::resource_server(tx, id, envelope, &event)?,
-            // The codec reads an event by the kind of its stream, so no other pair comes out of it.
+            // A client that was named for all instances shows once it is registered. The codec reads an event by the kind of its
+            // stream, so no other pair comes out of it.
             (
-                Stream::Client(_) | Stream::Registration(..) | Stream::ResourceServer(_),
-                AnyEvent::Client(_) | AnyEvent::Registration(_) | AnyEvent::ResourceServer(_),
+                Stream::Client(_) | Stream::Registration(..) | Stream::ResourceServer(_) | Stream::Reservation(..),
+                AnyEvent::Client(_) | AnyEvent::Registration(_) | AnyEvent::ResourceServer(_) | AnyEvent::Reservation(_),
             ) => {}
         }
         Ok(())
@@ -95,6 +96,15 @@ pub struct Counts {
     pub by_type: BTreeMap<RegistrationType, u64>,
     /// By effective status; only those that occur.
     pub by_status: BTreeMap<&'static str, u64>,
+}
+
+/// Whose registrations are counted against a cap.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Scope {
+    /// Those at one resource server.
+    Server(ResourceServerId),
+    /// Those at all active resource servers of a tenant.
+    Tenant(TenantId),
 }
 
 /// A client's registration at a resource server, together with the client.

@@ -33,7 +33,7 @@ pub struct Entered {
 
 impl Commands {
     /// Dynamic client registration (RFC 7591 §3): two appends, client first. A client without a registration can do
-    /// nothing, so a crash between the two leaves nothing that acts.
+    /// nothing, so a crash between the two leaves nothing that acts. Where identical clients are one, see `share.rs`.
     pub async fn register_self(
         &self,
         cause: &Cause,
@@ -41,6 +41,9 @@ impl Commands {
         parsed: Parsed,
         hashes: DrawnHashes,
     ) -> Result<Entered, CommandError> {
+        if let Some(sharing) = self.sharing(server, &parsed).await? {
+            return self.enter_shared(cause, sharing, &parsed.ignored).await;
+        }
         self.enter(cause, Self::draw_client_key(), server, RegistrationType::Dcr, parsed, hashes).await
     }
 

@@ -36,7 +36,8 @@ impl Commands {
         self.transact::<Client>(Stream::Client(key), cause, &command(Party::Admin(tenant.clone()))).await
     }
 
-    async fn must_own(&self, tenant: &TenantId, server: ResourceServerId) -> Result<(), CommandError> {
+    /// Refuses whoever is not of the tenant whose resource server it is.
+    pub async fn must_own(&self, tenant: &TenantId, server: ResourceServerId) -> Result<(), CommandError> {
         if self.resource_server(server).await?.tenant.as_ref() == Some(tenant) {
             Ok(())
         } else {

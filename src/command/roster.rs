@@ -101,6 +101,12 @@ impl Snapshot {
         self.servers.values().map(|known| &*known.server).filter(|server| server.life == Life::Active)
     }
 
+    /// The first of a tenant's active resource servers, by id.
+    pub fn first_of(&self, tenant: &TenantId) -> Option<ResourceServerId> {
+        let of_tenant = |known: &Known| known.server.life == Life::Active && known.server.tenant.as_ref() == Some(tenant);
+        self.servers.iter().filter(|(_, known)| of_tenant(known)).map(|(id, _)| *id).min()
+    }
+
     /// Whether every resource server there is was entered.
     pub fn is_complete(&self) -> bool {
         self.complete

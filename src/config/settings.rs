@@ -83,6 +83,10 @@ pub struct Settings {
     #[arg(long, env = "GATEBOOK_REGISTRATIONS_PER_MINUTE", value_name = "COUNT")]
     pub registrations_per_minute: Option<u32>,
 
+    /// How many clients one tenant may have, at all of its resource servers; 0 is no cap [default: 0]
+    #[arg(long, env = "GATEBOOK_MAX_CLIENTS_PER_TENANT", value_name = "COUNT")]
+    pub max_clients_per_tenant: Option<u32>,
+
     /// Networks whose Forwarded and X-Forwarded-For are believed, with commas between them [default: none]
     #[arg(long, env = "GATEBOOK_TRUSTED_PROXIES", value_name = "NETWORKS", value_delimiter = ',')]
     #[serde(deserialize_with = "one_text_or_many")]
@@ -199,6 +203,7 @@ impl Settings {
             upstream_authorization_endpoint: self.upstream_authorization_endpoint.or(fallback.upstream_authorization_endpoint),
             upstream_token_endpoint: self.upstream_token_endpoint.or(fallback.upstream_token_endpoint),
             registrations_per_minute: self.registrations_per_minute.or(fallback.registrations_per_minute),
+            max_clients_per_tenant: self.max_clients_per_tenant.or(fallback.max_clients_per_tenant),
             trusted_proxies: self.trusted_proxies.or(fallback.trusted_proxies),
             allow_loopback_manifests: self.allow_loopback_manifests.or(fallback.allow_loopback_manifests),
             internal_manifests: self.internal_manifests.or(fallback.internal_manifests),

@@ -10,6 +10,7 @@ use gatebook_projections::read_model::QueryError;
 use serde_json::{Map, json};
 
 use crate::admin::AdminRefusal;
+use crate::ceiling::Allowance;
 use crate::command::CommandError;
 use crate::log::{AppendError, LogError};
 
@@ -45,11 +46,8 @@ pub enum Failure {
     #[error("the registration access token is not valid for this client")]
     RegistrationToken,
     /// The caller came too often.
-    #[error("too many registrations from this source")]
-    TooMany {
-        /// Seconds after which it may come again.
-        retry_after: u64,
-    },
+    #[error("too many registrations {}", .0.ceiling.as_words())]
+    TooMany(Allowance),
     /// Something of ours failed.
     #[error("{0}")]
     Internal(&'static str),
@@ -85,7 +83,7 @@ impl Failure {
             Self::Admin(_) => Verdict::new(StatusCode::UNAUTHORIZED, "unauthorized"),
             Self::Request { status, code, .. } => Verdict::new(*status, code),
             Self::RegistrationToken => Verdict::new(StatusCode::UNAUTHORIZED, "invalid_token"),
-            Self::TooMany { .. } => Verdict::new(StatusCode::TOO_MANY_REQUESTS, "temporarily_unavailable"),
+            Self::TooMany(_) => Verdict::new(StatusCode::TOO_MANY_REQUESTS, "temporarily_unavailable"),
         }
     }
 
@@ -109,8 +107,9 @@ impl Failure {
     fn headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::new();
         match self {
-            Self::TooMany { retry_after } => {
-                headers.insert(header::RETRY_AFTER, HeaderValue::from(*retry_after));
+            Self::TooMany(spent) => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from(spent.seconds));
+                headers.extend(super::allowance::headers(std::slice::from_ref(spent)));
             }
             Self::RegistrationToken => {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"invalid_token\""));
@@ -145,6 +144,7 @@ impl Verdict {
             Rejection::RedirectOutsideRules(_) | Rejection::SchemeNotListed(_) => {
                 Self::new(StatusCode::BAD_REQUEST, "invalid_redirect_uri")
             }
+            Rejection::Full(_) => Self::new(StatusCode::CONFLICT, "register-full"),
             Rejection::GrantsNotAdmitted => Self::new(StatusCode::BAD_REQUEST, "invalid_client_metadata"),
             Rejection::NotHome => Self::new(StatusCode::FORBIDDEN, "not-home"),
             Rejection::NoSecret => Self::new(StatusCode::CONFLICT, "no-secret"),
@@ -190,9 +190,9 @@ impl IntoResponse for OauthError {
         self.0.log(&verdict);
         let (status, code) = match &self.0 {
             // The caller holds a valid token, so hiding the registration would tell it nothing that it does not know.
-            Failure::Command(CommandError::Rejected(Rejection::WrongStatus { .. } | Rejection::ModeNotAdmitted(_))) => {
-                (StatusCode::FORBIDDEN, "access_denied")
-            }
+            Failure::Command(CommandError::Rejected(
+                Rejection::WrongStatus { .. } | Rejection::ModeNotAdmitted(_) | Rejection::Full(_),
+            )) => (StatusCode::FORBIDDEN, "access_denied"),
             Failure::Command(CommandError::Rejected(Rejection::NoSuchResourceServer)) => (StatusCode::NOT_FOUND, "invalid_target"),
             _ if verdict.status == StatusCode::SERVICE_UNAVAILABLE => (verdict.status, "temporarily_unavailable"),
             _ if verdict.status.is_server_error() => (verdict.status, "server_error"),

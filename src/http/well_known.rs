@@ -61,6 +61,8 @@ fn merge(
     }
     // Signed metadata would vouch for members that are other ones now.
     document.remove("signed_metadata");
+    // The `iss` of its answers names the authorization server itself and not this issuer, which RFC 9207 §2.4 would compare.
+    document.remove("authorization_response_iss_parameter_supported");
     // Documents that clients host are not read here, whatever the authorization server would do with them.
     document.remove("client_id_metadata_document_supported");
     document.entry("response_types_supported").or_insert_with(|| json!(["code"]));
@@ -71,17 +73,24 @@ fn merge(
     document
 }
 
-/// `none` is among the methods: public clients register here, and some clients look for it before they do.
+/// `none` is among the methods: public clients register here, and some clients look for it before they do. One that signs has to
+/// know with what, and never with nothing (RFC 8414 §2).
 fn methods(document: &mut Map<String, Value>) {
     const NAME: &str = "token_endpoint_auth_methods_supported";
+    const ALGORITHMS: &str = "token_endpoint_auth_signing_alg_values_supported";
     let stated = document.get(NAME).and_then(Value::as_array).cloned();
-    let mut methods = stated.unwrap_or_else(|| vec!["client_secret_basic".into(), "client_secret_post".into()]);
+    let mut methods = stated.unwrap_or_else(|| vec!["client_secret_basic".into()]);
     methods.retain(|method| method.as_str().is_some_and(|text| gatebook_events::metadata::AuthMethod::known(text).is_some()));
     if !methods.contains(&Value::from("none")) {
         methods.push("none".into());
     }
-    if !methods.contains(&Value::from("private_key_jwt")) {
-        document.remove("token_endpoint_auth_signing_alg_values_supported");
+    let signs = |method: &Value| method.as_str() == Some("private_key_jwt");
+    let mut algorithms = document.remove(ALGORITHMS).and_then(|list| list.as_array().cloned()).unwrap_or_default();
+    algorithms.retain(|algorithm| algorithm.as_str().is_some_and(|name| name != "none"));
+    if algorithms.is_empty() {
+        methods.retain(|method| !signs(method));
+    } else if methods.iter().any(signs) {
+        document.insert(ALGORITHMS.to_owned(), algorithms.into());
     }
     document.insert(NAME.to_owned(), methods.into());
 }
@@ -110,7 +119,7 @@ mod tests {
                 "issuer": "https://gate.example/rs/1", "authorization_endpoint": "https://as.example/authorize", "token_endpoint": "https://as.example/token",
                 "registration_endpoint": "https://gate.example/rs/1/oauth/register", "jwks_uri": "https://as.example/jwks",
                 "token_endpoint_auth_methods_supported": ["client_secret_basic", "private_key_jwt", "none"],
-                "token_endpoint_auth_signing_alg_values_supported": ["ES256"], "authorization_response_iss_parameter_supported": true,
+                "token_endpoint_auth_signing_alg_values_supported": ["ES256"],
                 "response_types_supported": ["code"], "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
                 "code_challenge_methods_supported": ["S256"] })
         );

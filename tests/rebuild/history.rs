@@ -1,6 +1,7 @@
 //! Random histories: what anyone, holders and administrators of two tenants might do, in any order, sensible or not.
 
 use std::cell::RefCell;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta};
@@ -17,8 +18,9 @@ use gatebook_events::identity::{ClientKey, ResourceServerId, TenantId};
 use gatebook_events::metadata::{self, Parsed};
 use gatebook_events::redirect::WebUri;
 use gatebook_events::registration::{RegistrationCommand, RegistrationEvent};
+use gatebook_events::reservation::ReservationEvent;
 use gatebook_events::resource_server::{
-    Admission, Admissions, EffectOnExisting, Policy, RegistrationType, ResourceServerCommand, ResourceServerEvent,
+    Admission, Admissions, CapOf, EffectOnExisting, Fill, Instances, Policy, RegistrationType, ResourceServerCommand, ResourceServerEvent,
 };
 use gatebook_events::secret::{KeptSecret, SecretHash, TokenHash};
 use proptest::collection::vec;
@@ -48,6 +50,11 @@ pub enum Step {
     },
     Retire {
         server: usize,
+    },
+    /// So many of ten places are taken.
+    Fill {
+        server: usize,
+        count: u64,
     },
     Register {
         server: Option<usize>,
@@ -97,7 +104,7 @@ pub enum Edit {
     Name(usize),
     Resource(Option<usize>),
     Modes { dcr: bool, prereg: bool, suspend: bool },
-    Policy { review: bool, changes_serve_at_once: bool },
+    Policy { review: bool, changes_serve_at_once: bool, share: bool },
 }
 
 /// What a client says about itself.
@@ -120,6 +127,7 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(tenant, review, resource)| Step::Create { tenant, review, resource }),
         3 => (some(), edit()).prop_map(|(server, edit)| Step::Edit { server, edit }),
         1 => some().prop_map(|server| Step::Retire { server }),
+        2 => (some(), 5..10_u64).prop_map(|(server, count)| Step::Fill { server, count }),
         8 => (proptest::option::weighted(0.9, some()), says()).prop_map(|(server, says)| Step::Register { server, says }),
         4 => (some(), says()).prop_map(|(server, says)| Step::Enter { server, says }),
         1 => some().prop_map(|client| Step::Complete { client }),
@@ -141,7 +149,11 @@ fn edit() -> impl Strategy<Value = Edit> {
         (0..4_usize).prop_map(Edit::Name),
         proptest::option::of(0..3_usize).prop_map(Edit::Resource),
         any::<(bool, bool, bool)>().prop_map(|(dcr, prereg, suspend)| Edit::Modes { dcr, prereg, suspend }),
-        any::<(bool, bool)>().prop_map(|(review, changes_serve_at_once)| Edit::Policy { review, changes_serve_at_once }),
+        any::<(bool, bool, bool)>().prop_map(|(review, changes_serve_at_once, share)| Edit::Policy {
+            review,
+            changes_serve_at_once,
+            share
+        }),
     ]
 }
 
@@ -155,7 +167,7 @@ fn says() -> impl Strategy<Value = Says> {
 
 /// Every name that an event may be stored under.
 pub fn every_name() -> Vec<&'static str> {
-    let shapes = [ClientEvent::SHAPES, RegistrationEvent::SHAPES, ResourceServerEvent::SHAPES].concat();
+    let shapes = [ClientEvent::SHAPES, RegistrationEvent::SHAPES, ResourceServerEvent::SHAPES, ReservationEvent::SHAPES].concat();
     shapes.into_iter().map(|(name, _)| name).collect()
 }
 
@@ -226,18 +238,7 @@ impl House {
             }
             Step::Edit { server: pick, edit } => {
                 let Some((tenant, id)) = server(*pick) else { return };
-                let (mut name, mut resource, mut modes, mut rules) = (None, None, None, None);
-                match edit {
-                    Edit::Name(pick) => name = Some(NAMES[*pick].to_owned()),
-                    Edit::Resource(pick) => resource = Some(pick.map(web)),
-                    Edit::Modes { dcr, prereg, suspend } => {
-                        let kept = [(RegistrationType::Dcr, *dcr), (RegistrationType::Prereg, *prereg), (RegistrationType::Cimd, true)];
-                        let effect = if *suspend { EffectOnExisting::Suspend } else { EffectOnExisting::Keep };
-                        modes = Some((kept.into_iter().filter(|(_, kept)| *kept).map(|(mode, _)| mode).collect(), effect));
-                    }
-                    Edit::Policy { review, changes_serve_at_once } => rules = Some(policy(*review, *changes_serve_at_once)),
-                }
-                let command = ResourceServerCommand::Edit { name, resource, modes, policy: rules };
+                let command = edit.command();
                 let _refused = commands.change_resource_server(&admin(&tenant), &tenant, id, &command).await;
             }
             Step::Retire { server: pick } => {
@@ -245,6 +246,11 @@ impl House {
                 let Some((tenant, id)) = server(*pick).filter(|one| *one != known.servers[0]) else { return };
                 let command = ResourceServerCommand::Retire { reason: Some("no longer needed".to_owned()) };
                 let _refused = commands.change_resource_server(&admin(&tenant), &tenant, id, &command).await;
+            }
+            Step::Fill { server: pick, count } => {
+                let Some((_, id)) = server(*pick) else { return };
+                let cap = NonZeroU32::new(10).unwrap();
+                commands.note_fill(id, || Fill { of: CapOf::ResourceServer, cap, count: *count }).await;
             }
             Step::Register { server: pick, says } => {
                 let at = pick.and_then(server);
@@ -305,6 +311,26 @@ impl House {
             Step::Wait { seconds } => self.clock.advance(TimeDelta::seconds(*seconds)),
             Step::Show(_) | Step::Reopen | Step::Rebuild => panic!("the read models are not the house's"),
         }
+    }
+}
+
+impl Edit {
+    fn command(&self) -> ResourceServerCommand {
+        let (mut name, mut resource, mut modes, mut rules) = (None, None, None, None);
+        match self {
+            Edit::Name(pick) => name = Some(NAMES[*pick].to_owned()),
+            Edit::Resource(pick) => resource = Some(pick.map(web)),
+            Edit::Modes { dcr, prereg, suspend } => {
+                let kept = [(RegistrationType::Dcr, *dcr), (RegistrationType::Prereg, *prereg), (RegistrationType::Cimd, true)];
+                let effect = if *suspend { EffectOnExisting::Suspend } else { EffectOnExisting::Keep };
+                modes = Some((kept.into_iter().filter(|(_, kept)| *kept).map(|(mode, _)| mode).collect(), effect));
+            }
+            Edit::Policy { review, changes_serve_at_once, share } => {
+                let instances = if *share { Instances::Share } else { Instances::Separate };
+                rules = Some(Policy { instances, ..policy(*review, *changes_serve_at_once) });
+            }
+        }
+        ResourceServerCommand::Edit { name, resource, modes, policy: rules }
     }
 }
 

@@ -32,12 +32,26 @@ impl Jwks {
                 return Err(MetadataError::metadata("jwks", "has a key without a \"kty\""));
             }
         }
+        if has_inexact_number(value) {
+            return Err(MetadataError::metadata("jwks", "has a number that is not a whole one of at most 64 bits"));
+        }
         Ok(Self(without_nulls(value)))
     }
 
     /// The set without its nulls.
     pub fn as_value(&self) -> &Value {
         &self.0
+    }
+}
+
+/// Such a number is another one after it was written and read (RFC 8259 §6), and what was registered is what is stored and
+/// echoed. No member of a key has one.
+fn has_inexact_number(value: &Value) -> bool {
+    match value {
+        Value::Object(members) => members.values().any(has_inexact_number),
+        Value::Array(items) => items.iter().any(has_inexact_number),
+        Value::Number(number) => number.is_f64(),
+        Value::Null | Value::Bool(_) | Value::String(_) => false,
     }
 }
 

@@ -1,6 +1,6 @@
 //! What can be asked of a resource server.
 
-use super::{EffectOnExisting, Modes, Policy};
+use super::{EffectOnExisting, Fill, Modes, Policy};
 use crate::identity::TenantId;
 use crate::redirect::WebUri;
 
@@ -31,6 +31,8 @@ pub enum ResourceServerCommand {
         /// New rules; existing registrations keep what they have.
         policy: Option<Policy>,
     },
+    /// Take note of how full a register is, for the warning that is due when it is nearly full.
+    NoteFill(Fill),
     /// End it. No client may act there any more; the history stays.
     Retire {
         /// Why, for the history.

@@ -1,11 +1,11 @@
 //! When a resource server may change.
 
-use super::event::{Created, ModesChanged, PolicyChanged, Renamed, Retired};
-use super::{Life, ResourceServer, ResourceServerCommand, ResourceServerEvent as Event};
+use super::event::{CapEased, CapNeared, Created, ModesChanged, PolicyChanged, Renamed, Retired};
+use super::{Fill, Life, ResourceServer, ResourceServerCommand, ResourceServerEvent as Event};
 use crate::Rejection;
 
 pub(super) fn decide(server: &ResourceServer, command: &ResourceServerCommand) -> Result<Vec<Event>, Rejection> {
-    use ResourceServerCommand::{Create, Edit, Retire};
+    use ResourceServerCommand::{Create, Edit, NoteFill, Retire};
     match (server.life, command) {
         (Life::None, Create { tenant, name, resource, modes, policy }) => Ok(vec![Event::Created(Created {
             tenant: tenant.clone(),
@@ -37,7 +37,19 @@ pub(super) fn decide(server: &ResourceServer, command: &ResourceServerCommand) -
             }
             Ok(events)
         }
+        (Life::Active, NoteFill(fill)) => {
+            let Fill { of, cap, count } = *fill;
+            let told = server.neared.get(&of);
+            Ok(if fill.is_near() && told != Some(&cap) {
+                vec![Event::CapNeared(CapNeared { of, cap, count })]
+            } else if fill.is_eased() && told.is_some() {
+                vec![Event::CapEased(CapEased { of, cap, count })]
+            } else {
+                vec![]
+            })
+        }
         (Life::Active, Retire { reason }) => Ok(vec![Event::Retired(Retired { reason: reason.clone() })]),
-        (Life::Retired, Retire { .. }) => Ok(vec![]),
+        // To a resource server that is gone nobody comes, so there is nobody to warn.
+        (Life::Retired, Retire { .. }) | (Life::None | Life::Retired, NoteFill(_)) => Ok(vec![]),
     }
 }

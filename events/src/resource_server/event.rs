@@ -1,8 +1,10 @@
 //! What can have happened to a resource server.
 
+use std::num::NonZeroU32;
+
 use serde::{Deserialize, Serialize};
 
-use super::{Modes, Policy};
+use super::{CapOf, Modes, Policy};
 use crate::codec::stored;
 use crate::identity::TenantId;
 use crate::redirect::WebUri;
@@ -15,6 +17,8 @@ stored! {
         "resource_server.modes_changed" 1 => ModesChanged,
         "resource_server.policy_changed" 1 => PolicyChanged,
         "resource_server.retired" 1 => Retired,
+        "resource_server.cap_neared" 1 => CapNeared,
+        "resource_server.cap_eased" 1 => CapEased,
     }
 }
 
@@ -79,4 +83,26 @@ pub struct Retired {
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+}
+
+/// At least 80 % of a cap on clients are taken: a warning, once until the count has fallen or the cap is another.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CapNeared {
+    /// Whose clients are counted. A tenant's warning stands in the history of one of its resource servers.
+    pub of: CapOf,
+    /// The most that there may be.
+    pub cap: NonZeroU32,
+    /// How many there are.
+    pub count: u64,
+}
+
+/// Fewer than 70 % of a cap whose nearness was told are taken; the next warning may come.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CapEased {
+    /// Whose clients are counted.
+    pub of: CapOf,
+    /// The most that there may be.
+    pub cap: NonZeroU32,
+    /// How many there are.
+    pub count: u64,
 }

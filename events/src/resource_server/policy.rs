@@ -1,5 +1,7 @@
 //! The rules by which a resource server admits clients.
 
+use std::num::NonZeroU32;
+
 use serde::{Deserialize, Serialize};
 
 use super::RegistrationType;
@@ -28,6 +30,15 @@ pub struct Policy {
     /// The grants that a client which nobody vouches for may have. Without `client_credentials` by default: a client that
     /// registers itself would otherwise be let in without any user having agreed.
     pub self_registered_grants: Vec<GrantType>,
+    /// How many self-registrations there may be in a minute, from all sources together; no ceiling, if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub registrations_per_minute: Option<NonZeroU32>,
+    /// How many registrations that are not revoked, denied or deleted there may be; no cap, if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_clients: Option<NonZeroU32>,
+    /// Whether identical public clients that register themselves are one client.
+    #[serde(skip_serializing_if = "Instances::are_separate")]
+    pub instances: Instances,
 }
 
 impl Default for Policy {
@@ -40,6 +51,9 @@ impl Default for Policy {
             private_use_schemes: vec!["cursor".to_owned()],
             scope_ceiling: None,
             self_registered_grants: vec![GrantType::AuthorizationCode, GrantType::RefreshToken, GrantType::DeviceCode],
+            registrations_per_minute: None,
+            max_clients: None,
+            instances: Instances::default(),
         }
     }
 }
@@ -165,6 +179,24 @@ pub enum Admission {
     Auto,
     /// Waits for an administrator.
     Review,
+}
+
+/// Whether identical public clients that register themselves are one client (RFC 7591 §5 allows it for instances of one).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Instances {
+    /// Every registration is a client of its own.
+    #[default]
+    Separate,
+    /// They have one `client_id`, and only administrators manage it.
+    Share,
+}
+
+impl Instances {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+    fn are_separate(&self) -> bool {
+        *self == Self::Separate
+    }
 }
 
 /// What becomes of a registration with a redirect URI that no rule expects.

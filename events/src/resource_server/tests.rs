@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::metadata::GrantType;
 use crate::metadata::{self, AuthMethod};
+use crate::registration::Status;
 use crate::scenario::{self, Scene};
 use crate::scope::Scope;
 use RegistrationType::{Cimd, Dcr, Prereg};
@@ -291,4 +292,63 @@ fn the_scope_is_cut_to_the_ceiling() {
     };
     assert_eq!(scope("mcp:read admin"), "mcp:read");
     assert_eq!(scope(""), "mcp:read mcp:write");
+}
+
+// ---------------------------------------------------------------- caps
+
+const CAP: NonZeroU32 = NonZeroU32::new(10).unwrap();
+
+fn fill(of: CapOf, cap: NonZeroU32, count: u64) -> Fill {
+    Fill { of, cap, count }
+}
+
+fn note(count: u64) -> ResourceServerCommand {
+    ResourceServerCommand::NoteFill(fill(CapOf::ResourceServer, CAP, count))
+}
+
+fn neared(count: u64) -> ResourceServerEvent {
+    ResourceServerEvent::CapNeared(CapNeared { of: CapOf::ResourceServer, cap: CAP, count })
+}
+
+fn eased(count: u64) -> ResourceServerEvent {
+    ResourceServerEvent::CapEased(CapEased { of: CapOf::ResourceServer, cap: CAP, count })
+}
+
+#[test]
+fn that_a_cap_is_near_is_told_once_until_it_eased() {
+    given([created()]).when(&note(7)).then_nothing();
+    given([created()]).when(&note(8)).then([neared(8)]).when(&note(8)).then_nothing().when(&note(10)).then_nothing();
+    given([created(), neared(8)]).when(&note(7)).then_nothing().when(&note(9)).then_nothing();
+    given([created(), neared(8)]).when(&note(6)).then([eased(6)]).when(&note(5)).then_nothing().when(&note(8)).then([neared(8)]);
+}
+
+#[test]
+fn another_cap_and_the_cap_of_another_are_told_anew() {
+    let twenty = NonZeroU32::new(20).unwrap();
+    let higher = |count| ResourceServerCommand::NoteFill(fill(CapOf::ResourceServer, twenty, count));
+    given([created(), neared(8)])
+        .when(&higher(15))
+        .then_nothing()
+        .when(&higher(16))
+        .then([ResourceServerEvent::CapNeared(CapNeared { of: CapOf::ResourceServer, cap: twenty, count: 16 })])
+        .when(&higher(17))
+        .then_nothing();
+    let of_tenant = ResourceServerCommand::NoteFill(fill(CapOf::Tenant, CAP, 9));
+    let told = ResourceServerEvent::CapNeared(CapNeared { of: CapOf::Tenant, cap: CAP, count: 9 });
+    given([created(), neared(8)]).when(&of_tenant).then([told]);
+}
+
+#[test]
+fn nobody_is_warned_about_a_resource_server_that_is_not_there() {
+    given([]).when(&note(10)).then_nothing();
+    given([created(), retired()]).when(&note(10)).then_nothing();
+}
+
+#[test]
+fn a_cap_has_room_below_it_and_counts_who_may_act_or_may_again() {
+    assert_eq!(fill(CapOf::Tenant, CAP, 9).room(), Ok(()));
+    assert_eq!(fill(CapOf::Tenant, CAP, 10).room(), Err(Rejection::Full(CapOf::Tenant)));
+    assert_eq!(fill(CapOf::Tenant, CAP, 11).room(), Err(Rejection::Full(CapOf::Tenant)));
+    let in_turn = [Status::None, Status::Pending, Status::Approved, Status::Denied, Status::Suspended, Status::Revoked];
+    assert_eq!(in_turn.map(takes_room), [false, true, true, false, true, false]);
 }

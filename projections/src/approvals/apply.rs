@@ -53,7 +53,10 @@ pub(super) fn resource_server(tx: &Transaction<'_>, id: ResourceServerId, event:
             tx.prepare_cached(SETTLE)?.execute([Id(id.0)]).map(drop)
         }
         // A mode that is switched off leaves its registrations waiting: they can still be decided, and it may be switched on again.
-        ResourceServerEvent::ModesChanged(_) | ResourceServerEvent::PolicyChanged(_) => Ok(()),
+        ResourceServerEvent::ModesChanged(_)
+        | ResourceServerEvent::PolicyChanged(_)
+        | ResourceServerEvent::CapNeared(_)
+        | ResourceServerEvent::CapEased(_) => Ok(()),
     }
 }
 

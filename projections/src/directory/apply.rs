@@ -240,6 +240,10 @@ pub(super) fn resource_server(
         VALUES (:id, :tenant, :life, :name, :resource, :modes, :suspended, :policy, :at, :position, :at) \
         ON CONFLICT (id) DO UPDATE SET tenant = :tenant, life = :life, name = :name, resource = :resource, modes = :modes, \
         suspended_modes = :suspended, policy = :policy, updated_at = :at";
+    // A warning for administrators changes nothing that is shown here.
+    if matches!(event, ResourceServerEvent::CapNeared(_) | ResourceServerEvent::CapEased(_)) {
+        return Ok(());
+    }
     let known = tx.prepare_cached(SELECT)?.query_row([Id(id.0)], server_state).optional()?;
     let server = known.unwrap_or_default().evolve(event);
     // Without a tenant it was never created, and there is nothing to show.
@@ -269,5 +273,6 @@ fn server_state(row: &Row<'_>) -> rusqlite::Result<ResourceServer> {
         modes: row.get::<_, Json<Modes>>(4)?.0,
         suspended: row.get::<_, Json<Modes>>(5)?.0,
         policy: row.get::<_, Json<Policy>>(6)?.0,
+        ..ResourceServer::default()
     })
 }

@@ -4,12 +4,12 @@ use gatebook_events::envelope::Position;
 use gatebook_events::identity::{ClientId, ClientKey, ResourceServerId, TenantId};
 use gatebook_events::redirect::WebUri;
 use gatebook_events::registration::Status;
-use gatebook_events::resource_server::{self, Modes, RegistrationType};
+use gatebook_events::resource_server::{self, Modes, RegistrationType, takes_room};
 use gatebook_events::standing::{Facts, Reason, standing};
 use gatebook_events::{client, metadata::ClientMetadata};
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use super::{Counts, Directory, RegistrationRow, ResourceServerRow};
+use super::{Counts, Directory, RegistrationRow, ResourceServerRow, Scope};
 use crate::column::{At, ClientLife, Id, Json, ServerLife, Word};
 use crate::read_model::{QueryError, Reader};
 use crate::registration;
@@ -40,6 +40,32 @@ impl Reader<Directory> {
         self.with(|connection| {
             let server = server(connection, id)?.filter(|server| server.tenant == *tenant);
             server.map(|server| with_counts(connection, server)).transpose()
+        })
+    }
+
+    /// How many registrations take up room, and the position up to which they are counted: at one resource server, or at all
+    /// active ones of its tenant. Few rows are read, however many registrations there are.
+    pub fn filled(&self, scope: &Scope) -> Result<(Position, u64), QueryError> {
+        const OF_SERVER: &str = "SELECT position, client_life, status, number FROM checkpoint LEFT JOIN counts ON resource_server = ?1";
+        const OF_TENANT: &str = "SELECT position, client_life, status, number FROM checkpoint LEFT JOIN (resource_servers JOIN counts \
+            ON counts.resource_server = resource_servers.id) ON tenant = ?1 AND life = 'active'";
+        let group = |row: &Row<'_>| {
+            let takes = match row.get::<_, Option<Word<Status>>>(2)? {
+                Some(status) => takes_room(status.0) && row.get::<_, ClientLife>(1)?.0 != client::Life::Deleted,
+                None => false,
+            };
+            Ok((row.get::<_, i64>(0)?, if takes { row.get::<_, i64>(3)? } else { 0 }))
+        };
+        self.with(|connection| {
+            let groups = match scope {
+                Scope::Server(id) => connection.prepare_cached(OF_SERVER)?.query_map([Id(id.0)], group)?.collect::<Result<Vec<_>, _>>()?,
+                Scope::Tenant(tenant) => {
+                    connection.prepare_cached(OF_TENANT)?.query_map([tenant.as_str()], group)?.collect::<Result<Vec<_>, _>>()?
+                }
+            };
+            let position = groups.first().map_or(0, |(position, _)| *position);
+            let number: i64 = groups.iter().map(|(_, number)| number).sum();
+            Ok((Position::from_backend(position.cast_unsigned()), number.cast_unsigned()))
         })
     }
 

@@ -8,6 +8,7 @@ use gatebook_events::codec::{self, AnyEvent};
 use gatebook_events::envelope::{Envelope, Meta};
 use gatebook_events::identity::{ClientId, ClientKey, ResourceServerId, Stream, TenantId};
 use gatebook_events::registration::RegistrationEvent;
+use gatebook_events::reservation::ReservationEvent;
 use gatebook_events::resource_server::ResourceServerEvent;
 use rusqlite::{Transaction, params};
 use serde_json::Value;
@@ -26,7 +27,7 @@ pub(super) fn apply(tx: &Transaction<'_>, envelope: &Envelope) -> Result<(), App
     let stored = &envelope.event;
     let meta: Meta = serde_json::from_str(&stored.meta).map_err(ApplyError::Meta)?;
     let about = About::of(&event);
-    let (resource_server, client_key) = subjects(stream);
+    let (resource_server, client_key) = subjects(stream, &event);
     if let (Some(key), Some(client_id)) = (client_key, about.client_id) {
         keep_client_id(tx, key, client_id)?;
     }
@@ -69,6 +70,7 @@ impl<'a> About<'a> {
             AnyEvent::Client(event) => Self::of_client(event),
             AnyEvent::Registration(event) => Self::of_registration(event),
             AnyEvent::ResourceServer(event) => Self::of_resource_server(event),
+            AnyEvent::Reservation(ReservationEvent::Taken(_)) => Self::default(),
         }
     }
 
@@ -109,16 +111,21 @@ impl<'a> About<'a> {
             ResourceServerEvent::Renamed(_)
             | ResourceServerEvent::ModesChanged(_)
             | ResourceServerEvent::PolicyChanged(_)
+            | ResourceServerEvent::CapNeared(_)
+            | ResourceServerEvent::CapEased(_)
             | ResourceServerEvent::Retired(_) => Self::default(),
         }
     }
 }
 
-fn subjects(stream: Stream) -> (Option<ResourceServerId>, Option<ClientKey>) {
+fn subjects(stream: Stream, event: &AnyEvent) -> (Option<ResourceServerId>, Option<ClientKey>) {
+    if let (Stream::Reservation(server, _), AnyEvent::Reservation(ReservationEvent::Taken(taken))) = (stream, event) {
+        return (Some(server), Some(taken.client_key));
+    }
     match stream {
         Stream::Client(key) => (None, Some(key)),
         Stream::Registration(server, key) => (Some(server), Some(key)),
-        Stream::ResourceServer(id) => (Some(id), None),
+        Stream::ResourceServer(id) | Stream::Reservation(id, _) => (Some(id), None),
     }
 }
 

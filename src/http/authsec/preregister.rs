@@ -13,7 +13,8 @@ use serde_json::{Map, Value};
 
 use super::server_id;
 use crate::app::App;
-use crate::command::register::{DrawnHashes, preregistration_defaults};
+use crate::census::Place;
+use crate::command::register::{DrawnHashes, Entered, preregistration_defaults};
 use crate::command::{CommandError, Commands};
 use crate::http::caller::{Administrator, Path};
 use crate::http::error::{Failure, Problem};
@@ -43,14 +44,14 @@ pub async fn preregister(
     let hash = hash_drawn(&secret).map_err(|failure| caller.problem(failure))?;
     let hashes = DrawnHashes { secret: Some(hash), registration_token: None };
 
-    let entered = app.commands().preregister(&caller.cause, (caller.tenant(), id), key, parsed.clone(), hashes).await;
+    let entered = enter(&app, &caller, (id, key), parsed.clone(), hashes).await;
     let (profile, registration, position) = match entered {
         Ok(entered) => (entered.profile, entered.registration.unwrap_or_default(), entered.position),
-        Err(CommandError::Rejected(Rejection::AlreadyExists)) => {
+        Err(Failure::Command(CommandError::Rejected(Rejection::AlreadyExists))) => {
             let (profile, registration) = repeated(&app, &caller, (id, key), parsed, &secret).await?;
             (profile, registration, None)
         }
-        Err(error) => return Err(caller.problem(error)),
+        Err(failure) => return Err(caller.problem(failure)),
     };
     let reason = app.standing(id, Life::Registered, &registration).await.map_err(|failure| caller.problem(failure))?;
     let mut body = wire::client(&profile, None);
@@ -63,6 +64,23 @@ pub async fn preregister(
     body.insert("resource_server_id".to_owned(), id.to_string().into());
     body.insert("status".to_owned(), reason.status().into());
     Ok(Written((StatusCode::CREATED, Json(body)), position))
+}
+
+/// Enters the client where there is room. A client that is in already takes none: its administrator asks a second time.
+async fn enter(
+    app: &App,
+    caller: &Administrator,
+    (id, key): (ResourceServerId, ClientKey),
+    parsed: Parsed,
+    hashes: DrawnHashes,
+) -> Result<Entered, Failure> {
+    let at = (caller.tenant(), id);
+    app.commands().must_own(caller.tenant(), id).await?;
+    let known: Client = app.commands().load(Stream::Client(key)).await?;
+    let place = if known == Client::default() { app.census().place(app, Some(id)).await? } else { Place::default() };
+    let entered = app.commands().preregister(&caller.cause, at, key, parsed, hashes).await?;
+    place.fill(app, entered.position).await;
+    Ok(entered)
 }
 
 fn draw(app: &App, caller: &Administrator, id: ResourceServerId, headers: &HeaderMap) -> Result<(ClientKey, ClientSecret), Failure> {

@@ -168,7 +168,7 @@ fn checked_resource(resource: Option<&str>) -> Result<Option<Option<WebUri>>, Fa
 }
 
 pub(super) fn merged(policy: &Policy, patch: Option<Map<String, Value>>) -> Result<Policy, Failure> {
-    const KNOWN: [&str; 7] = [
+    const KNOWN: [&str; 10] = [
         "admission",
         "redirect_changes",
         "redirect_rules",
@@ -176,6 +176,9 @@ pub(super) fn merged(policy: &Policy, patch: Option<Map<String, Value>>) -> Resu
         "private_use_schemes",
         "scope_ceiling",
         "self_registered_grants",
+        "registrations_per_minute",
+        "max_clients",
+        "instances",
     ];
     let Some(patch) = patch else { return Ok(policy.clone()) };
     let mut value = json!(policy);

@@ -7,20 +7,22 @@ use axum::http::{HeaderMap, StatusCode};
 use gatebook_events::client::Life;
 use gatebook_events::envelope::ActorKind;
 use gatebook_events::identity::ResourceServerId;
-use gatebook_events::metadata;
+use gatebook_events::metadata::{self, Parsed};
 use gatebook_events::secret::{SecretHash, TokenHash};
 use serde_json::{Map, Value};
 
 use crate::app::App;
-use crate::command::register::DrawnHashes;
+use crate::ceiling::Allowance;
+use crate::command::Cause;
+use crate::command::register::{DrawnHashes, Entered};
 use crate::http::caller::{Anyone, Path};
 use crate::http::error::{Failure, OauthError};
 use crate::http::fresh::Written;
-use crate::http::{json, wire};
+use crate::http::{allowance, json, wire};
 use crate::secrets::{ClientSecret, Cost, RegistrationToken, hash_secret};
 
 /// 201 with what was registered (RFC 7591 §3.2.1).
-type Answer = Written<(StatusCode, Json<Map<String, Value>>)>;
+type Answer = Written<(StatusCode, HeaderMap, Json<Map<String, Value>>)>;
 
 /// Registers at the resource server that the request names, or at the default one.
 pub async fn register(
@@ -56,18 +58,20 @@ async fn respond(
     headers: &HeaderMap,
     body: Body,
 ) -> Result<Answer, OauthError> {
-    app.ceiling().admit(caller.address).map_err(|retry_after| Failure::TooMany { retry_after })?;
+    let of_source = app.ceilings().admit(caller.address).map_err(Failure::TooMany)?;
     let mut request = json::object(headers, body, "invalid_client_metadata").await?;
     let resource = resource(&mut request, query)?;
     // The server picks the identifier (RFC 7591 §3.2.1); one that is sent means nothing here.
     let server = app.bind(resource.as_deref(), in_path).await?;
     let parsed = metadata::parse(request)?;
+    let at_server = below_ceiling(app, server).await?;
+    let allowances: Vec<Allowance> = of_source.into_iter().chain(at_server).collect();
 
     let token = RegistrationToken::try_draw().map_err(|_| Failure::Internal("no random bits are to be had"))?;
     let secret = if parsed.metadata.needs_secret() { Some(draw_secret()?) } else { None };
     let hashes = DrawnHashes { secret: secret.as_ref().map(|(_, hash)| hash.clone()), registration_token: Some(TokenHash(token.hash())) };
     let cause = caller.cause(ActorKind::Anonymous, None, "dcr");
-    let entered = app.commands().register_self(&cause, server, parsed, hashes).await?;
+    let entered = enter(app, &cause, server, parsed, hashes).await?;
 
     let bound = match (server, &entered.registration) {
         (Some(id), Some(registration)) => Some((id, registration, app.standing(id, Life::Registered, registration).await?)),
@@ -78,9 +82,36 @@ async fn respond(
         body.insert("client_secret".to_owned(), secret.expose().into());
         body.insert("client_secret_expires_at".to_owned(), 0.into());
     }
-    body.insert("registration_access_token".to_owned(), token.expose().into());
-    body.insert("registration_client_uri".to_owned(), app.registration_client_uri(&entered.profile.client_id).into());
-    Ok(Written((StatusCode::CREATED, Json(body)), entered.position))
+    // A shared client has no token, and so nothing to manage it at (RFC 7591 §3.2.1 has both or neither).
+    if entered.profile.registration_token == Some(TokenHash(token.hash())) {
+        body.insert("registration_access_token".to_owned(), token.expose().into());
+        body.insert("registration_client_uri".to_owned(), app.registration_client_uri(&entered.profile.client_id).into());
+    }
+    Ok(Written((StatusCode::CREATED, allowance::headers(&allowances), Json(body)), entered.position))
+}
+
+/// Counts at the resource server. What was refused before here takes nothing from what others may still register there.
+async fn below_ceiling(app: &App, server: Option<ResourceServerId>) -> Result<Option<Allowance>, Failure> {
+    let Some(id) = server else { return Ok(None) };
+    let per_minute = app.commands().resource_server(id).await?.policy.registrations_per_minute;
+    app.ceilings().admit_at(id, per_minute).map_err(Failure::TooMany)
+}
+
+/// Registers where there is room. One more instance of a client that is in takes none.
+async fn enter(
+    app: &App,
+    cause: &Cause,
+    server: Option<ResourceServerId>,
+    parsed: Parsed,
+    hashes: DrawnHashes,
+) -> Result<Entered, Failure> {
+    if let Some(shared) = app.commands().shared(server, &parsed).await? {
+        return Ok(shared);
+    }
+    let place = app.census().place(app, server).await?;
+    let entered = app.commands().register_self(cause, server, parsed, hashes).await?;
+    place.fill(app, entered.position).await;
+    Ok(entered)
 }
 
 /// A secret and its hash; the hash is the only one of the two that goes on from here.

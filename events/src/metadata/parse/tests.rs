@@ -290,6 +290,16 @@ fn r12_a_key_set_has_one_to_ten_keys_of_a_known_form() {
     for set in [json!({ "keys": [{}] }), json!({ "keys": [{ "kty": 1 }] })] {
         refused(json!({ "redirect_uris": [WEB], "jwks": set }), "jwks", "has a key without a \"kty\"");
     }
+    // Such a number was another one after it had been stored; a fuzz target found it.
+    for number in [json!(1e-8), json!(0.5), json!(3.3e66), json!(-0.0)] {
+        let mut key = key();
+        key["exp"] = json!([number]);
+        let problem = "has a number that is not a whole one of at most 64 bits";
+        refused(json!({ "redirect_uris": [WEB], "jwks": { "keys": [key] } }), "jwks", problem);
+    }
+    let mut key = key();
+    key["exp"] = json!(1_900_000_000);
+    assert!(with(json!({ "jwks": { "keys": [key] } })).is_ok());
 }
 
 // ---------------------------------------------------------------- texts for people
