@@ -30,12 +30,17 @@ pub enum JsonProblem {
 pub fn object(bytes: &[u8]) -> Result<Map<String, Value>, JsonProblem> {
     let text = std::str::from_utf8(bytes).map_err(|_| JsonProblem::NotUtf8)?;
     let mut reader = serde_json::Deserializer::from_str(text);
-    let value = Strict { depth: 0 }.deserialize(&mut reader).map_err(|error| JsonProblem::Malformed(error.to_string()))?;
+    let value = Strict { depth: 0 }.deserialize(&mut reader).map_err(|error| JsonProblem::Malformed(ascii(&error.to_string())))?;
     reader.end().map_err(|_| JsonProblem::GoesOn)?;
     match value {
         Value::Object(object) => Ok(object),
         _ => Err(JsonProblem::NotAnObject),
     }
+}
+
+/// Error descriptions are ASCII (RFC 6749 §5.2), and a caller's own text has no place in them.
+pub fn ascii(text: &str) -> String {
+    text.chars().filter(|c| (' '..='~').contains(c) && !matches!(c, '"' | '\\' | '<' | '>')).take(200).collect()
 }
 
 struct Strict {
@@ -113,7 +118,63 @@ impl<'de> Visitor<'de> for Strict {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
     use super::*;
+
+    /// Any JSON that is not too deep, without fractions.
+    fn values() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<u64>().prop_map(Value::from),
+            any::<String>().prop_map(Value::from),
+        ];
+        leaf.prop_recursive(6, 40, 5, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
+                prop::collection::btree_map(any::<String>(), inner, 0..5).prop_map(|members| members.into_iter().collect()),
+            ]
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn any_object_is_read_as_what_was_written(name in any::<String>(), value in values(), pretty in any::<bool>()) {
+            let written = json!({ name: value });
+            let text = if pretty { serde_json::to_string_pretty(&written) } else { serde_json::to_string(&written) }.unwrap();
+            prop_assert_eq!(object(text.as_bytes()).map(Value::Object), Ok(written));
+        }
+
+        #[test]
+        fn a_key_twice_is_refused_wherever_it_is_and_however_it_is_spelt(name in "[a-z]{1,8}", value in values(), depth in 0_usize..12) {
+            let spelt = name.chars().map(|letter| format!("\\u{:04x}", u32::from(letter))).collect::<Vec<_>>().concat();
+            let pair = format!("{{\"{name}\":{value},\"{spelt}\":{value}}}");
+            let body = format!("{}{pair}{}", "{\"a\":[".repeat(depth / 2), "]}".repeat(depth / 2));
+            prop_assert!(serde_json::from_str::<Value>(&body).is_ok());
+            prop_assert!(object(body.as_bytes()).is_err());
+        }
+
+        #[test]
+        fn no_bytes_lead_to_a_panic_or_to_a_sentence_that_repeats_them(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
+            if let Err(problem) = object(&bytes) {
+                let sentence = problem.to_string();
+                prop_assert!(sentence.bytes().all(|byte| (0x20..0x7f).contains(&byte)), "{sentence}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_deeper_than_sixteen_levels_is_refused() {
+        let nested = |depth: usize| format!("{{\"a\":{}{}}}", "[".repeat(depth), "]".repeat(depth));
+        assert!(object(nested(15).as_bytes()).is_ok());
+        assert!(object(nested(16).as_bytes()).is_err());
+        assert!(object(nested(30_000).as_bytes()).is_err());
+    }
 
     #[test]
     fn what_two_readers_could_read_differently_is_refused() {

@@ -1,4 +1,4 @@
-//! Bodies of requests: JSON, at most 64 KiB, read as strictly as every other document (`events/src/json.rs`).
+//! Bodies: JSON of at most 64 KiB that arrives in time, read as strictly as every other document (`events/src/json.rs`).
 
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ pub async fn members<T: DeserializeOwned>(headers: &HeaderMap, body: Body) -> Re
 /// Members as a type.
 pub fn typed<T: DeserializeOwned>(object: Map<String, Value>) -> Result<T, Failure> {
     serde_json::from_value(Value::Object(object))
-        .map_err(|error| Failure::request(StatusCode::BAD_REQUEST, "invalid-request", ascii(&error.to_string())))
+        .map_err(|error| Failure::request(StatusCode::BAD_REQUEST, "invalid-request", json::ascii(&error.to_string())))
 }
 
 async fn bytes(body: Body, code: &'static str) -> Result<Bytes, Failure> {
@@ -51,16 +51,10 @@ async fn bytes(body: Body, code: &'static str) -> Result<Bytes, Failure> {
 }
 
 fn parse(bytes: &[u8], code: &'static str) -> Result<Map<String, Value>, Failure> {
-    let refuse = |problem| Failure::request(StatusCode::BAD_REQUEST, code, ascii(&format!("the body {problem}")));
-    json::object(bytes).map_err(refuse)
+    json::object(bytes).map_err(|problem| Failure::request(StatusCode::BAD_REQUEST, code, format!("the body {problem}")))
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
     let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).and_then(|value| value.split(';').next());
     media_type.is_some_and(|value| value.trim().eq_ignore_ascii_case("application/json"))
-}
-
-/// Error descriptions are ASCII (RFC 6749 §5.2), and a caller's own text has no place in them.
-fn ascii(text: &str) -> String {
-    text.chars().filter(|c| (' '..='~').contains(c) && !matches!(c, '"' | '\\' | '<' | '>')).take(200).collect()
 }

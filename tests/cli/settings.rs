@@ -71,6 +71,8 @@ fn what_is_not_known_is_refused_by_name() {
         (["--log", "postgres://x"], "log"),
         (["--trusted-proxies", "everybody"], "trusted-proxies"),
         (["--admin-jwt-audience", ""], "admin-jwt-audience"),
+        (["--internal-manifests", "http://wiki.example/client.json"], "internal-manifests"),
+        (["--manifest-bytes", "1000000"], "manifest-bytes"),
     ] {
         let told = refusal(run(&["serve", "--data", flag(&data), given[0], given[1]]));
         assert!(told.contains(word), "{given:?}: {told}");
@@ -89,6 +91,15 @@ async fn a_second_service_on_the_same_folder_is_refused() {
     // The lock goes with its holder, however that ended.
     Instance::start(&data).kill();
     Instance::start(&data).stop();
+}
+
+#[test]
+fn documents_from_this_very_host_are_a_setting_that_is_heard() {
+    let (_folder, data) = place();
+    let (_, quiet) = Instance::start(&data).stop();
+    assert!(!quiet.contains("development"), "{quiet}");
+    let (_, heard) = Instance::start_with(&data, &["--allow-loopback-manifests"]).stop();
+    assert!(heard.contains("WARN") && heard.contains("for development only, never in production"), "{heard}");
 }
 
 #[test]

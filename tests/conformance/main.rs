@@ -10,6 +10,7 @@ mod answer;
 mod house;
 
 mod discovery;
+mod documents;
 mod management;
 mod redirects;
 mod request;

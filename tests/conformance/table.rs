@@ -5,8 +5,10 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::Path;
 
+use crate::documents::DOCUMENTS;
+
 /// The lines that there are: a letter and the number of the last.
-const LINES: [(char, u8); 6] = [('R', 25), ('S', 13), ('U', 15), ('G', 15), ('D', 9), ('A', 9)];
+const LINES: [(char, u8); 7] = [('R', 25), ('S', 13), ('U', 15), ('G', 15), ('C', 33), ('D', 9), ('A', 9)];
 
 /// The files with the tests, and what each is called in the table.
 const FILES: [(&str, &str); 5] = [
@@ -18,15 +20,15 @@ const FILES: [(&str, &str); 5] = [
 ];
 
 /// A line that no test beside this file stands for.
-struct Elsewhere {
-    id: &'static str,
-    level: &'static str,
-    section: &'static str,
-    asserted: &'static str,
+pub struct Elsewhere {
+    pub id: &'static str,
+    pub level: &'static str,
+    pub section: &'static str,
+    pub asserted: &'static str,
     /// Tests in other places, each a file and a function in it.
-    tests: &'static [(&'static str, &'static str)],
+    pub tests: &'static [(&'static str, &'static str)],
     /// Why there is none; empty where there are.
-    reason: &'static str,
+    pub reason: &'static str,
 }
 
 const ELSEWHERE: &[Elsewhere] = &[
@@ -136,6 +138,11 @@ const ELSEWHERE: &[Elsewhere] = &[
     },
 ];
 
+/// All of them.
+fn lines_elsewhere() -> impl Iterator<Item = &'static Elsewhere> {
+    ELSEWHERE.iter().chain(DOCUMENTS)
+}
+
 struct Row {
     id: String,
     level: String,
@@ -176,7 +183,7 @@ fn a_line_that_is_missing_or_has_both_is_seen() {
 
 #[test]
 fn the_tests_in_other_places_are_there() {
-    for line in ELSEWHERE {
+    for line in lines_elsewhere() {
         assert!(line.tests.is_empty() != line.reason.is_empty(), "{}: either tests or a reason", line.id);
         for (file, name) in line.tests {
             let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap_or_default();
@@ -188,12 +195,12 @@ fn the_tests_in_other_places_are_there() {
 fn faults(rows: &[Row]) -> Vec<String> {
     let mut faults = Vec::new();
     let all: Vec<String> = LINES.iter().flat_map(|(letter, last)| (1..=*last).map(move |number| format!("{letter}{number}"))).collect();
-    let elsewhere: BTreeSet<&str> = ELSEWHERE.iter().map(|line| line.id).collect();
+    let elsewhere: BTreeSet<&str> = lines_elsewhere().map(|line| line.id).collect();
     for id in &all {
         let tests = rows.iter().filter(|row| row.id == *id && row.test.starts_with('`')).count();
         match (tests, elsewhere.contains(id.as_str())) {
             (0, false) => faults.push(format!("{id} has neither a test nor a reason")),
-            (1.., true) if ELSEWHERE.iter().any(|line| line.id == id && line.tests.is_empty()) => {
+            (1.., true) if lines_elsewhere().any(|line| line.id == id && line.tests.is_empty()) => {
                 faults.push(format!("{id} has a test and a reason why there is none"));
             }
             _ => {}
@@ -208,7 +215,7 @@ fn faults(rows: &[Row]) -> Vec<String> {
 /// All rows in the order of the lines.
 fn rows() -> Vec<Row> {
     let mut rows: Vec<Row> = FILES.iter().flat_map(|(name, text)| collect(name, text)).collect();
-    rows.extend(ELSEWHERE.iter().map(|line| {
+    rows.extend(lines_elsewhere().map(|line| {
         let tests: Vec<String> = line.tests.iter().map(|(file, name)| format!("`{name}` in `{file}`")).collect();
         let test = if tests.is_empty() { line.reason.to_owned() } else { tests.join(", ") };
         Row {
@@ -262,7 +269,7 @@ fn collect(file: &str, text: &str) -> Vec<Row> {
 fn render(rows: &[Row]) -> String {
     let mut text = "# Conformance\n\n\
         What the specifications ask of the server side of client registration, line by line, and the test that shows each: R request, \
-        S response, U redirect URIs, G management, D discovery, A client authentication. The tests are in `tests/conformance`, and this \
+        S response, U redirect URIs, G management, C documents that clients host, D discovery, A client authentication. The tests are in `tests/conformance` where nothing else is said, and this \
         file is written from them (`UPDATE_CONFORMANCE=1 cargo test --test conformance`). POLICY marks what no specification demands. \
         CIMD is draft-ietf-oauth-client-id-metadata-document-01.\n\n\
         | line | level | what is asserted | section | test |\n|---|---|---|---|---|\n"

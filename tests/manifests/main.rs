@@ -11,3 +11,4 @@ mod bounds;
 mod forbidden;
 mod restraint;
 mod tls;
+mod urls;

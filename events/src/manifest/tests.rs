@@ -408,7 +408,7 @@ fn grants_that_cannot_be_given_are_left_out_and_one_must_remain() {
 
 #[derive(Deserialize)]
 struct Vendor {
-    vendor: String,
+    about: String,
     document: Value,
     method: String,
     grants: Vec<String>,
@@ -423,13 +423,13 @@ fn the_documents_of_known_vendors_are_accepted() {
     for vendor in vendors {
         let url = url(vendor.document["client_id"].as_str().unwrap());
         for profile in Profile::ALL {
-            let manifest = parse(&url, vendor.document.to_string().as_bytes(), *profile).expect(&vendor.vendor);
-            assert_eq!(manifest.metadata.token_endpoint_auth_method.as_str(), vendor.method, "{}", vendor.vendor);
+            let manifest = parse(&url, vendor.document.to_string().as_bytes(), *profile).expect(&vendor.about);
+            assert_eq!(manifest.metadata.token_endpoint_auth_method.as_str(), vendor.method, "{}", vendor.about);
             let grants: Vec<_> = manifest.metadata.grant_types.iter().map(|grant| grant.as_str()).collect();
-            assert_eq!(grants, vendor.grants, "{}", vendor.vendor);
+            assert_eq!(grants, vendor.grants, "{}", vendor.about);
             let warnings: Vec<_> = manifest.warnings.iter().map(|warning| warning.as_str()).collect();
-            assert_eq!(warnings, vendor.warnings, "{}", vendor.vendor);
-            assert_eq!(manifest.ignored, vendor.ignored, "{}", vendor.vendor);
+            assert_eq!(warnings, vendor.warnings, "{}", vendor.about);
+            assert_eq!(manifest.ignored, vendor.ignored, "{}", vendor.about);
         }
     }
 }
