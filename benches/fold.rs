@@ -19,6 +19,7 @@ use gatebook_events::client::{Client, ClientCommand, ClientEvent, MetadataUpdate
 use gatebook_events::codec::{self, AnyEvent, Stored};
 use gatebook_events::envelope::{Actor, ActorKind, CommitId, Envelope, EventId, Meta, Position, Revision, StoredEvent};
 use gatebook_events::identity::{ClientId, ClientKey, ResourceServerId, Stream, TenantId};
+use gatebook_events::initial_access_token::Clamps;
 use gatebook_events::metadata::{self, ClientMetadata};
 use gatebook_events::registration::{Registration, RegistrationCommand, RegistrationEvent, Reinstated, Suspended};
 use gatebook_events::resource_server::{Admission, Policy, RegistrationType, ResourceServer, ResourceServerCommand};
@@ -296,6 +297,8 @@ fn register(key: ClientKey, metadata: ClientMetadata) -> ClientCommand {
         secret: None,
         registration_token: Some(TokenHash([7; 32])),
         ignored: vec![],
+        initial_access_token: None,
+        clamps: Clamps::default(),
         at: at(),
     }
 }

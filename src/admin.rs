@@ -10,12 +10,16 @@ mod jwks;
 mod key;
 mod mint;
 #[cfg(test)]
-mod signer;
+pub(crate) mod signer;
 mod verifier;
 
+pub(crate) use claims::in_time;
+pub(crate) use jwks::RemoteKeys;
 pub use key::AdminKeyError;
+pub(crate) use key::VerifyingKey;
 pub use mint::{AdminMinter, MintError};
 pub use verifier::AdminVerifier;
+pub(crate) use verifier::{open, read_header};
 
 /// Somebody who may look at, or change, what belongs to one tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]

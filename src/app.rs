@@ -30,6 +30,7 @@ use crate::log::sqlite::SqliteLog;
 use crate::manifest::{Manifests, SetUpError};
 use crate::projector::{Follower, Projector};
 use crate::secrets::{InstanceKey, SecretHasher};
+use crate::statements::Statements;
 use crate::upstream::AuthorizationServer;
 
 /// The parts of a running service. Cheap to clone.
@@ -53,6 +54,7 @@ struct Parts {
     stopping: watch::Sender<bool>,
     authorization_server: AuthorizationServer,
     manifests: Manifests,
+    statements: Statements,
 }
 
 /// Why the service does not start.
@@ -126,7 +128,8 @@ impl App {
         let manifests = Manifests::try_new(config.manifests.clone(), config.extra_ca_file.as_deref())?;
         let sqlite = open_log(&config)?;
         let log: Arc<dyn EventLog> = sqlite.clone();
-        let commands = Commands::new(log.clone(), clock);
+        let commands = Commands::new(log.clone(), clock.clone());
+        let statements = Statements::new(&config, &public_url, clock);
         set_up(&commands).await?;
         let folder = places::read_models(&config.data);
         std::fs::create_dir_all(&folder)?;
@@ -147,6 +150,7 @@ impl App {
             stopping: watch::Sender::new(false),
             authorization_server,
             manifests,
+            statements,
         })))
     }
 
@@ -223,6 +227,11 @@ impl App {
     /// What fetches the documents that clients host.
     pub fn manifests(&self) -> &Manifests {
         &self.0.manifests
+    }
+
+    /// Who vouches for clients that register themselves.
+    pub fn statements(&self) -> &Statements {
+        &self.0.statements
     }
 
     /// `registration_client_uri` (RFC 7592 §3).

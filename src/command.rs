@@ -13,6 +13,7 @@ use crate::clock::Clock;
 use crate::log::{Append, AppendError, Appended, EventLog, Expected, LogError};
 
 mod caps;
+pub mod initial_access_tokens;
 pub mod manage;
 pub mod register;
 pub mod registrations;
@@ -55,6 +56,8 @@ pub struct Done<A: Aggregate> {
     pub state: A,
     /// Where its last event stands; none if it already held.
     pub position: Option<Position>,
+    /// The stream's revision after it; none if it already held.
+    revision: Option<Revision>,
 }
 
 /// Why a command came to nothing.
@@ -86,12 +89,14 @@ pub struct Commands {
     roster: Arc<Roster>,
     /// One edit at a time on this node, so that what is remembered last is what was appended last.
     edits: Arc<tokio::sync::Mutex<()>>,
+    /// The initial access tokens that are in use.
+    tokens: Arc<initial_access_tokens::InUse>,
 }
 
 impl Commands {
     /// Commands for this log.
     pub fn new(log: Arc<dyn EventLog>, clock: Clock) -> Self {
-        Self { log, clock, roster: Arc::default(), edits: Arc::default() }
+        Self { log, clock, roster: Arc::default(), edits: Arc::default(), tokens: Arc::default() }
     }
 
     /// The clock that commands are dated by.
@@ -156,7 +161,7 @@ impl Commands {
         for _ in 0..MAX_ROUNDS {
             let events = state.decide(command)?;
             if events.is_empty() {
-                return Ok(Done { state, position: None });
+                return Ok(Done { state, position: None, revision: None });
             }
             let append = Append {
                 stream: stream.name(),
@@ -167,7 +172,7 @@ impl Commands {
             match self.append(append).await {
                 Ok(appended) => {
                     let state = events.iter().fold(state, A::evolve);
-                    return Ok(Done { state, position: Some(appended.position) });
+                    return Ok(Done { state, position: Some(appended.position), revision: Some(appended.revision) });
                 }
                 Err(AppendError::Conflict { .. }) => (state, revision) = self.fold::<A>(stream).await?,
                 Err(error) => return Err(error.into()),

@@ -55,6 +55,14 @@ pub fn router(app: App) -> Router {
         .route("/resource-servers/{id}/policy/rehearse", post(authsec::rehearse::rehearse))
         .route("/presets", get(authsec::rehearse::presets_list))
         .nest("/resource-servers/{id}/clients", clients_of_server)
+        .route(
+            "/resource-servers/{id}/registration-tokens",
+            get(authsec::registration_tokens::list).post(authsec::registration_tokens::issue),
+        )
+        .route(
+            "/resource-servers/{id}/registration-tokens/{token_id}",
+            get(authsec::registration_tokens::read).delete(authsec::registration_tokens::revoke),
+        )
         .route("/approvals", get(authsec::approvals::list))
         .route("/audit/events", get(authsec::audit::list))
         .route("/audit/events/{event_id}", get(authsec::audit::read))

@@ -15,4 +15,5 @@ pub mod log;
 pub mod manifest;
 pub mod projector;
 pub mod secrets;
+pub mod statements;
 mod upstream;

@@ -7,10 +7,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 mod derive;
 mod hash;
+mod initial_access;
 mod pool;
 
 pub use derive::InstanceKey;
 pub use hash::{Cost, hash_secret, verify_secret};
+pub use initial_access::InitialAccessToken;
 pub use pool::SecretHasher;
 
 /// The longest secret that is looked at, in bytes. Longer ones match nothing.

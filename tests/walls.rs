@@ -45,6 +45,7 @@ const WALLS: &[Wall] = &[
             "ClientEvent",
             "RegistrationEvent",
             "ResourceServerEvent",
+            "InitialAccessTokenEvent",
             "ReservationEvent",
             "gatebook_events::codec",
             "client.registered",
@@ -73,7 +74,15 @@ const WALLS: &[Wall] = &[
         reason: "a rule about clients in a handler is a rule that the other doors do not have",
         inside: &["src/http"],
         except: &[],
-        words: &[".decide(", ".evolve(", "ClientEvent::", "RegistrationEvent::", "ResourceServerEvent::", "standing(Facts"],
+        words: &[
+            ".decide(",
+            ".evolve(",
+            "ClientEvent::",
+            "RegistrationEvent::",
+            "ResourceServerEvent::",
+            "InitialAccessTokenEvent::",
+            "standing(Facts",
+        ],
         breach: "let events = registration.decide(&command)?;",
     },
     Wall {
@@ -89,7 +98,7 @@ const WALLS: &[Wall] = &[
         reason: "what has no type there cannot get into an event",
         inside: &["events/src"],
         except: &[],
-        words: &["ClientSecret {", "struct ClientSecret", "struct RegistrationToken(", "plaintext: String"],
+        words: &["ClientSecret {", "struct ClientSecret", "struct RegistrationToken(", "struct InitialAccessToken(", "plaintext: String"],
         breach: "pub struct ClientSecret(String);",
     },
     Wall {

@@ -2,7 +2,8 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::identity::{ClientId, TenantId};
+use crate::identity::{ClientId, InitialAccessTokenId, TenantId};
+use crate::initial_access_token::Clamps;
 use crate::metadata::ClientMetadata;
 use crate::resource_server::RegistrationType;
 use crate::secret::{KeptSecret, SecretHash, TokenHash};
@@ -55,6 +56,10 @@ pub struct Profile {
     pub previous_secret: Option<(SecretHash, DateTime<Utc>)>,
     /// Its registration access token (RFC 7592 §3), while it has one.
     pub registration_token: Option<TokenHash>,
+    /// The initial access token that it came by, if any.
+    pub initial_access_token: Option<InitialAccessTokenId>,
+    /// What that token allows it: whatever it registers later stays within.
+    pub clamps: Clamps,
 }
 
 impl Client {
@@ -87,6 +92,8 @@ impl Aggregate for Client {
                 secret: registered.secret.clone(),
                 previous_secret: None,
                 registration_token: registered.registration_token,
+                initial_access_token: registered.initial_access_token,
+                clamps: registered.clamps.clone(),
             });
             return self;
         }

@@ -3,6 +3,7 @@
 use crate::client::ClientEvent;
 use crate::envelope::{Envelope, Meta};
 use crate::identity::Stream;
+use crate::initial_access_token::InitialAccessTokenEvent;
 use crate::registration::RegistrationEvent;
 use crate::reservation::ReservationEvent;
 use crate::resource_server::ResourceServerEvent;
@@ -33,6 +34,8 @@ pub enum AnyEvent {
     Registration(RegistrationEvent),
     /// Of a resource server.
     ResourceServer(ResourceServerEvent),
+    /// Of an initial access token.
+    InitialAccessToken(InitialAccessTokenEvent),
     /// Of a reservation.
     Reservation(ReservationEvent),
 }
@@ -45,6 +48,7 @@ pub fn decode(envelope: &Envelope) -> Result<(Stream, AnyEvent), CodecError> {
         Stream::Client(_) => AnyEvent::Client(ClientEvent::decode(name, version, data)?),
         Stream::Registration(..) => AnyEvent::Registration(RegistrationEvent::decode(name, version, data)?),
         Stream::ResourceServer(_) => AnyEvent::ResourceServer(ResourceServerEvent::decode(name, version, data)?),
+        Stream::InitialAccessToken(..) => AnyEvent::InitialAccessToken(InitialAccessTokenEvent::decode(name, version, data)?),
         Stream::Reservation(..) => AnyEvent::Reservation(ReservationEvent::decode(name, version, data)?),
     };
     Ok((stream, event))

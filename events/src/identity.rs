@@ -127,6 +127,25 @@ impl FromStr for ResourceServerId {
     }
 }
 
+/// Identifies one initial access token (RFC 7591 §1.2) of a resource server. It is no secret; lists and events name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct InitialAccessTokenId(pub Uuid);
+
+impl fmt::Display for InitialAccessTokenId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for InitialAccessTokenId {
+    type Err = InvalidName;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        canonical(text).map(Self).ok_or(InvalidName("the id of an initial access token is a UUID"))
+    }
+}
+
 /// Identifies one staged change of redirect URIs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -155,6 +174,8 @@ pub enum Stream {
     Registration(ResourceServerId, ClientKey),
     /// `resource_server-<id>`
     ResourceServer(ResourceServerId),
+    /// `initial_access_token-<resource server id>-<token id>`
+    InitialAccessToken(ResourceServerId, InitialAccessTokenId),
     /// `reservation-<resource server id>-<fingerprint>`
     Reservation(ResourceServerId, Fingerprint),
 }
@@ -172,10 +193,10 @@ impl Stream {
         let parsed = match kind {
             "client" => canonical(id).map(|key| Self::Client(ClientKey(key))),
             "resource_server" => canonical(id).map(|id| Self::ResourceServer(ResourceServerId(id))),
-            "registration" => id.split_at_checked(36).and_then(|(server, rest)| {
-                let key = canonical(rest.strip_prefix('-')?)?;
-                Some(Self::Registration(ResourceServerId(canonical(server)?), ClientKey(key)))
-            }),
+            "registration" => pair(id).map(|(server, key)| Self::Registration(ResourceServerId(server), ClientKey(key))),
+            "initial_access_token" => {
+                pair(id).map(|(server, token)| Self::InitialAccessToken(ResourceServerId(server), InitialAccessTokenId(token)))
+            }
             "reservation" => id.split_at_checked(36).and_then(|(server, rest)| {
                 let fingerprint = Fingerprint::parse(rest.strip_prefix('-')?)?;
                 Some(Self::Reservation(ResourceServerId(canonical(server)?), fingerprint))
@@ -192,6 +213,7 @@ impl fmt::Display for Stream {
             Self::Client(key) => write!(f, "client-{key}"),
             Self::Registration(server, key) => write!(f, "registration-{server}-{key}"),
             Self::ResourceServer(id) => write!(f, "resource_server-{id}"),
+            Self::InitialAccessToken(server, id) => write!(f, "initial_access_token-{server}-{id}"),
             Self::Reservation(server, fingerprint) => write!(f, "reservation-{server}-{fingerprint}"),
         }
     }
@@ -219,6 +241,12 @@ pub(crate) fn shared<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<s
     deserializer.deserialize_str(Text)
 }
 
+/// Two UUIDs with a hyphen between them.
+fn pair(text: &str) -> Option<(Uuid, Uuid)> {
+    let (first, rest) = text.split_at_checked(36)?;
+    Some((canonical(first)?, canonical(rest.strip_prefix('-')?)?))
+}
+
 /// A UUID in its canonical spelling only, so that a thing has one name.
 fn canonical(text: &str) -> Option<Uuid> {
     // Of the spellings that are read, only the one with hyphens has this length, and upper case is then all that can differ.
@@ -234,10 +262,15 @@ mod tests {
     fn every_stream_name_reads_back_as_the_stream_it_names() {
         let key = ClientKey(Uuid::from_u128(7));
         let server = ResourceServerId(Uuid::from_u128(9));
+        let token = InitialAccessTokenId(Uuid::from_u128(8));
         let shared = Fingerprint::parse(&"0123456789abcdef".repeat(4)).unwrap();
-        let streams =
-            [Stream::Client(key), Stream::Registration(server, key), Stream::ResourceServer(server), Stream::Reservation(server, shared)];
-        for stream in streams {
+        for stream in [
+            Stream::Client(key),
+            Stream::Registration(server, key),
+            Stream::ResourceServer(server),
+            Stream::InitialAccessToken(server, token),
+            Stream::Reservation(server, shared),
+        ] {
             assert_eq!(Stream::parse(&stream.name()), Ok(stream));
         }
         for text in [
@@ -248,7 +281,7 @@ mod tests {
         ] {
             assert!(Stream::parse(&StreamName(Arc::from(text))).is_err(), "{text}");
         }
-        for text in ["", "client", "client-x", "registration-", "registration-a-b", "order-1"] {
+        for text in ["", "client", "client-x", "registration-", "registration-a-b", "initial_access_token-a", "order-1"] {
             assert!(Stream::parse(&StreamName(Arc::from(text))).is_err(), "{text}");
         }
     }

@@ -1,4 +1,4 @@
-//! What can happen to a client, a registration or a resource server, and when it may.
+//! What can happen to a client, a registration, a resource server or an initial access token, and when it may.
 //!
 //! Pure: no async, no IO, no clock, no randomness. Time, ids and hashes arrive inside the commands.
 //! Each aggregate has a state, commands, [`Aggregate::decide`] (may this happen?) and [`Aggregate::evolve`] (what it changes).
@@ -7,6 +7,7 @@ pub mod client;
 pub mod codec;
 pub mod envelope;
 pub mod identity;
+pub mod initial_access_token;
 pub mod json;
 pub mod manifest;
 pub mod metadata;

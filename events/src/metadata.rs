@@ -10,10 +10,12 @@ use crate::scope::Scope;
 
 mod keys;
 mod parse;
+mod statement;
 mod words;
 
 pub use keys::Jwks;
 pub use parse::{MetadataError, Parsed, Problem, parse, parse_replacement};
+pub use statement::{SoftwareStatement, Vouched};
 pub(crate) use words::vocabulary;
 pub use words::{ApplicationType, AuthMethod, GrantType, ResponseType};
 
@@ -68,6 +70,9 @@ pub struct ClientMetadata {
     /// The version of that software.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub software_version: Option<Box<str>>,
+    /// The software statement that was believed (RFC 7591 §2.3), and who vouched by it; its claims are among the members.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub software_statement: Option<SoftwareStatement>,
 }
 
 impl ClientMetadata {
@@ -89,6 +94,9 @@ impl ClientMetadata {
             _ => Map::new(),
         };
         members.remove("localized");
+        if let Some(statement) = &self.software_statement {
+            members.insert("software_statement".to_owned(), Value::from(&*statement.statement));
+        }
         for (name, text) in &self.localized {
             members.insert(name.to_string(), Value::from(&**text));
         }

@@ -1,6 +1,7 @@
 //! Why a command is refused: facts with fields, and no word about HTTP.
 
 use crate::identity::ChangeId;
+use crate::initial_access_token::Usability;
 use crate::registration::Status;
 use crate::resource_server::{CapOf, RegistrationType};
 
@@ -26,6 +27,8 @@ pub enum Rejection {
     Full(CapOf),
     #[error("none of the grant types may be used by a client that registers itself here")]
     GrantsNotAdmitted,
+    #[error("the resource server wants a software statement")]
+    SoftwareStatementRequired,
     #[error("the client belongs to another tenant")]
     NotHome,
     #[error("the client has no secret to change")]
@@ -36,4 +39,18 @@ pub enum Rejection {
     StaleChange { asked: ChangeId, current: Option<ChangeId> },
     #[error("no change of redirect URIs waits")]
     NothingStaged,
+    #[error("there is no such initial access token")]
+    NoSuchInitialAccessToken,
+    #[error("the initial access token would never be usable")]
+    NeverUsable,
+    #[error("the resource server wants an initial access token")]
+    InitialAccessTokenRequired,
+    #[error("the initial access token is not one of this resource server")]
+    InitialAccessTokenUnknown,
+    #[error("the initial access token is {}", .0.as_str())]
+    InitialAccessTokenOver(Usability),
+    #[error("the redirect URI {0} is outside what the client's initial access token allows")]
+    RedirectOutsideClamps(String),
+    #[error("the {0} is outside what the client's initial access token allows")]
+    OutsideClamps(&'static str),
 }

@@ -6,6 +6,7 @@ use std::num::NonZeroU32;
 use serde::{Deserialize, Serialize};
 
 use crate::identity::TenantId;
+use crate::initial_access_token::Clamps;
 use crate::metadata::ClientMetadata;
 use crate::redirect::WebUri;
 use crate::reservation::Fingerprint;
@@ -17,12 +18,14 @@ mod decide;
 mod event;
 mod policy;
 mod presets;
+mod statements;
 
 pub use cap::{CapOf, Fill, takes_room};
 pub use command::ResourceServerCommand;
 pub use event::{CapEased, CapNeared, Created, EffectOnExisting, ModesChanged, PolicyChanged, Renamed, ResourceServerEvent, Retired};
 pub use policy::{Admission, Admissions, Instances, OutsideRules, Policy, RedirectRule};
 pub use presets::{Preset, presets};
+pub use statements::StatementIssuer;
 
 /// How a client came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -104,6 +107,26 @@ impl ResourceServer {
             return Err(Rejection::ModeNotAdmitted(kind));
         }
         self.policy.admit(kind, metadata)
+    }
+
+    /// The same for a client that registers itself, with what its initial access token allows if it presented one. Whether the
+    /// token is good is for [`crate::initial_access_token`] to say.
+    pub fn admit_self(&self, token: Option<&Clamps>, metadata: ClientMetadata) -> Result<(ClientMetadata, Admission), Rejection> {
+        let Some(clamps) = token else {
+            return if self.wants_token() {
+                Err(Rejection::InitialAccessTokenRequired)
+            } else {
+                self.admit(RegistrationType::Dcr, metadata)
+            };
+        };
+        clamps.permit_redirects(&metadata.redirect_uris)?;
+        let clamped = Self { policy: self.policy.clamped(clamps)?, ..self.clone() };
+        clamped.admit(RegistrationType::Dcr, metadata)
+    }
+
+    /// Whether a client can register itself here, and only with an initial access token.
+    pub fn wants_token(&self) -> bool {
+        self.life == Life::Active && self.modes.contains(&RegistrationType::Dcr) && self.policy.require_initial_access_token
     }
 }
 

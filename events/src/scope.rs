@@ -31,9 +31,12 @@ impl Scope {
     /// What is registered where `self` is the most that a resource server grants: the common part of what was asked;
     /// all of it when nothing was asked, or nothing that is known here (RFC 7591 §2: the server may choose).
     pub fn ceiling_for(&self, asked: Option<&Self>) -> Self {
-        asked
-            .and_then(|asked| Self::of_tokens(asked.tokens().filter(|token| self.tokens().any(|known| known == *token))))
-            .unwrap_or_else(|| self.clone())
+        asked.and_then(|asked| asked.common(self)).unwrap_or_else(|| self.clone())
+    }
+
+    /// What both have; none where they have nothing in common.
+    pub fn common(&self, other: &Self) -> Option<Self> {
+        Self::of_tokens(self.tokens().filter(|token| other.tokens().any(|known| known == *token)))
     }
 
     /// The scope as text.

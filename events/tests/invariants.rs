@@ -11,6 +11,7 @@ use gatebook_events::Aggregate;
 use gatebook_events::client::{Client, ClientCommand, ClientEvent, Life, Party};
 use gatebook_events::codec::Stored;
 use gatebook_events::identity::{ChangeId, ClientId, TenantId};
+use gatebook_events::initial_access_token::{Clamps, InitialAccessToken, InitialAccessTokenCommand, InitialAccessTokenEvent, Usability};
 use gatebook_events::metadata::{ClientMetadata, GrantType, ResponseType};
 use gatebook_events::redirect::RedirectUris;
 use gatebook_events::registration::{
@@ -466,6 +467,8 @@ fn client_command() -> impl Strategy<Value = ClientCommand> {
                 metadata,
                 registration_token: Some(token),
                 ignored: vec![],
+                initial_access_token: None,
+                clamps: Clamps::default(),
                 at,
             }
         ),
@@ -546,6 +549,61 @@ proptest! {
             backwards = backwards.evolve(event);
             let (name, version) = event.shape();
             prop_assert_eq!(&ClientEvent::decode(name, version, &event.encode().unwrap()).unwrap(), event);
+        }
+    }
+}
+
+// ---------------------------------------------------------------- initial access tokens
+
+fn token_command() -> impl Strategy<Value = InitialAccessTokenCommand> {
+    use InitialAccessTokenCommand as Command;
+    prop_oneof![
+        2 => (tenants(), any::<u8>(), proptest::option::of(days()), proptest::option::of(0..4u32), days()).prop_map(
+            |(tenant, byte, expires_at, max_uses, at)| Command::Issue {
+                tenant,
+                label: "ci".to_owned(),
+                token: TokenHash([byte; 32]),
+                expires_at,
+                max_uses,
+                clamps: Clamps::default(),
+                at,
+            }
+        ),
+        8 => days().prop_map(|at| Command::Use { client_id: client_id(), at }),
+        1 => reasons().prop_map(|reason| Command::Revoke { reason }),
+    ]
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn a_token_is_used_as_often_as_it_may_be_and_never_after_it_ended(
+        commands in proptest::collection::vec(token_command(), 0..30),
+    ) {
+        let mut token = InitialAccessToken::default();
+        let (mut uses, mut revoked, mut history) = (0, false, Vec::new());
+        for command in &commands {
+            let before = token.clone();
+            let Ok(events) = token.decide(command) else { continue };
+            if let InitialAccessTokenCommand::Use { at, .. } = command {
+                uses += 1;
+                prop_assert!(!revoked, "a use after the revocation");
+                prop_assert!(before.expires_at.is_none_or(|end| end > *at), "a use after its time");
+                prop_assert!(before.max_uses.is_none_or(|most| uses <= most), "a use too many");
+                prop_assert_eq!(before.usability(*at), Usability::Active);
+            }
+            revoked |= matches!(events.as_slice(), [InitialAccessTokenEvent::Revoked(_)]);
+            token = fold(token, &events);
+            prop_assert_eq!(token.uses, uses);
+            history.extend(events);
+        }
+        // Totality: the same events in any order are survived.
+        let mut backwards = InitialAccessToken::default();
+        for event in history.iter().rev() {
+            backwards = backwards.evolve(event);
+            let (name, version) = event.shape();
+            prop_assert_eq!(&InitialAccessTokenEvent::decode(name, version, &event.encode().unwrap()).unwrap(), event);
         }
     }
 }

@@ -18,8 +18,9 @@ use chrono::{DateTime, Utc};
 use gatebook_events::client::{ClientEvent, Deleted, MetadataUpdated, Registered, RegistrationTokenRotated, SecretRevoked, SecretRotated};
 use gatebook_events::codec::{CodecError, Stored};
 use gatebook_events::envelope::{Actor, ActorKind, EventId, Meta};
-use gatebook_events::identity::{ChangeId, ClientId, ClientKey, TenantId};
-use gatebook_events::metadata::{self, ClientMetadata, GrantType};
+use gatebook_events::identity::{ChangeId, ClientId, ClientKey, InitialAccessTokenId, TenantId};
+use gatebook_events::initial_access_token::{self, Clamps, InitialAccessTokenEvent, Issued, Used};
+use gatebook_events::metadata::{self, ClientMetadata, GrantType, SoftwareStatement};
 use gatebook_events::redirect::{RedirectUris, WebUri};
 use gatebook_events::registration::{
     Approved, Denied, RedirectsApproved, RedirectsNarrowed, RedirectsRejected, RedirectsStaged, RedirectsSuperseded, RegistrationEvent,
@@ -28,7 +29,7 @@ use gatebook_events::registration::{
 use gatebook_events::reservation::{ReservationEvent, Taken};
 use gatebook_events::resource_server::{
     Admission, Admissions, CapEased, CapNeared, CapOf, Created, EffectOnExisting, Instances, Modes, ModesChanged, OutsideRules, Policy,
-    PolicyChanged, RedirectRule, RegistrationType, Renamed, ResourceServerEvent, Retired,
+    PolicyChanged, RedirectRule, RegistrationType, Renamed, ResourceServerEvent, Retired, StatementIssuer,
 };
 use gatebook_events::scope::Scope;
 use gatebook_events::secret::{KeptSecret, SecretHash, TokenHash};
@@ -98,10 +99,11 @@ fn a_name_is_known_in_its_own_kind_of_stream_only() {
             ClientEvent::decode(sample.name, sample.version, &sample.encoded).map(drop),
             RegistrationEvent::decode(sample.name, sample.version, &sample.encoded).map(drop),
             ResourceServerEvent::decode(sample.name, sample.version, &sample.encoded).map(drop),
+            InitialAccessTokenEvent::decode(sample.name, sample.version, &sample.encoded).map(drop),
             ReservationEvent::decode(sample.name, sample.version, &sample.encoded).map(drop),
         ];
         assert_eq!(readers.iter().filter(|read| read.is_ok()).count(), 1, "{}", sample.name);
-        assert_eq!(readers.iter().filter(|read| matches!(read, Err(CodecError::UnknownName(_)))).count(), 3, "{}", sample.name);
+        assert_eq!(readers.iter().filter(|read| matches!(read, Err(CodecError::UnknownName(_)))).count(), 4, "{}", sample.name);
     }
     for unknown in ["", "client.exploded", "Client.Registered", "registered", "client.registered@1"] {
         assert!(matches!(ClientEvent::decode(unknown, 1, "{}"), Err(CodecError::UnknownName(name)) if name == unknown));
@@ -129,6 +131,8 @@ fn a_shape_that_lacks_what_its_version_promises_is_malformed_and_never_guessed()
         ("resource_server.modes_changed", r#"{"old":["dcr"],"new":["telepathy"],"effect_on_existing":"keep"}"#),
         ("reservation.taken", "{}"),
         ("resource_server.retired", "not json"),
+        ("initial_access_token.issued", r#"{"tenant":"acme","label":"ci","token":"gbi_plain"}"#),
+        ("initial_access_token.used", r#"{"client_id":"a"}"#),
     ];
     for (name, data) in table {
         let answer = read_and_write(name, 1, data);
@@ -154,10 +158,11 @@ fn rules_that_were_stored_before_a_rule_existed_have_its_default() {
 
 #[test]
 fn names_are_unique_and_begin_with_the_kind_of_their_stream() {
-    let kinds: [(&str, &[(&str, u16)]); 4] = [
+    let kinds: [(&str, &[(&str, u16)]); 5] = [
         ("client.", ClientEvent::SHAPES),
         ("registration.", RegistrationEvent::SHAPES),
         ("resource_server.", ResourceServerEvent::SHAPES),
+        ("initial_access_token.", InitialAccessTokenEvent::SHAPES),
         ("reservation.", ReservationEvent::SHAPES),
     ];
     for (kind, shapes) in kinds {
@@ -176,7 +181,13 @@ fn names_are_unique_and_begin_with_the_kind_of_their_stream() {
 const META: &str = "meta";
 
 fn shapes() -> impl Iterator<Item = (&'static str, u16)> {
-    let events = [ClientEvent::SHAPES, RegistrationEvent::SHAPES, ResourceServerEvent::SHAPES, ReservationEvent::SHAPES];
+    let events = [
+        ClientEvent::SHAPES,
+        RegistrationEvent::SHAPES,
+        ResourceServerEvent::SHAPES,
+        InitialAccessTokenEvent::SHAPES,
+        ReservationEvent::SHAPES,
+    ];
     events.into_iter().flatten().copied().chain([(META, 1)])
 }
 
@@ -190,6 +201,7 @@ fn read_and_write(name: &str, version: u16, data: &str) -> Result<String, CodecE
             .map_err(|source| CodecError::Malformed { name: name.to_owned(), version, source }),
         Some("client") => through::<ClientEvent>(name, version, data),
         Some("registration") => through::<RegistrationEvent>(name, version, data),
+        Some("initial_access_token") => through::<InitialAccessTokenEvent>(name, version, data),
         Some("reservation") => through::<ReservationEvent>(name, version, data),
         _ => through::<ResourceServerEvent>(name, version, data),
     }
@@ -254,10 +266,18 @@ const FULL: &str = "";
 const MINIMAL: &str = "minimal";
 
 fn samples() -> Vec<Sample> {
-    [client_samples(), registration_samples(), redirect_change_samples(), resource_server_samples(), reservation_samples(), meta_samples()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        client_samples(),
+        registration_samples(),
+        redirect_change_samples(),
+        resource_server_samples(),
+        initial_access_token_samples(),
+        reservation_samples(),
+        meta_samples(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn time(text: &str) -> DateTime<Utc> {
@@ -325,6 +345,11 @@ fn minimal_metadata() -> ClientMetadata {
     metadata_of(json!({ "redirect_uris": ["http://127.0.0.1/cb"] }))
 }
 
+fn vouched_metadata() -> ClientMetadata {
+    let statement = SoftwareStatement { statement: "eyJhbGciOiJFUzI1NiJ9.e30.c2ln".into(), issuer: "https://vendor.example".into() };
+    ClientMetadata { software_statement: Some(statement), ..minimal_metadata() }
+}
+
 fn client_samples() -> Vec<Sample> {
     let registered = |metadata| Registered {
         client_id: ClientId::parse("https://app.example/client.json").unwrap(),
@@ -335,6 +360,8 @@ fn client_samples() -> Vec<Sample> {
         secret: None,
         registration_token: None,
         ignored: vec![],
+        initial_access_token: None,
+        clamps: Clamps::default(),
     };
     let full = Registered {
         client_id: client_id(),
@@ -345,11 +372,17 @@ fn client_samples() -> Vec<Sample> {
         secret: Some(kept_secret(Some(time("2027-03-01T12:00:00Z")))),
         registration_token: Some(TokenHash([0xa5; 32])),
         ignored: vec!["client_id".into(), "software_statement".into()],
+        initial_access_token: None,
+        clamps: Clamps::default(),
     };
+    let by_token =
+        Registered { initial_access_token: Some(InitialAccessTokenId(uuid(5))), clamps: clamps(), ..registered(minimal_metadata()) };
     let updated = MetadataUpdated { metadata: full_metadata(), secret: Some(kept_secret(None)), ignored: vec!["x_unknown".into()] };
     vec![
         sample(FULL, &ClientEvent::Registered(full)),
         sample("jwks", &ClientEvent::Registered(registered(metadata_with_keys()))),
+        sample("token", &ClientEvent::Registered(by_token)),
+        sample("statement", &ClientEvent::Registered(registered(vouched_metadata()))),
         sample(MINIMAL, &ClientEvent::Registered(registered(minimal_metadata()))),
         sample(FULL, &ClientEvent::MetadataUpdated(updated)),
         sample(MINIMAL, &ClientEvent::MetadataUpdated(MetadataUpdated { metadata: minimal_metadata(), secret: None, ignored: vec![] })),
@@ -455,6 +488,11 @@ fn resource_server_samples() -> Vec<Sample> {
         ),
         sample(FULL, &Event::PolicyChanged(PolicyChanged { policy: policy() })),
         sample(MINIMAL, &Event::PolicyChanged(PolicyChanged { policy: Policy::default() })),
+        sample(
+            "token",
+            &Event::PolicyChanged(PolicyChanged { policy: Policy { require_initial_access_token: true, ..Policy::default() } }),
+        ),
+        sample("statement", &Event::PolicyChanged(PolicyChanged { policy: believing_policy() })),
         sample("capped", &Event::PolicyChanged(PolicyChanged { policy: capped() })),
         sample("shared", &Event::PolicyChanged(PolicyChanged { policy: Policy { instances: Instances::Share, ..policy() } })),
         sample(FULL, &Event::CapNeared(CapNeared { of: CapOf::ResourceServer, cap, count: 800 })),
@@ -462,6 +500,39 @@ fn resource_server_samples() -> Vec<Sample> {
         sample(FULL, &Event::CapEased(CapEased { of: CapOf::ResourceServer, cap, count: 699 })),
         sample(FULL, &Event::Retired(Retired { reason: Some("replaced".to_owned()) })),
         sample(MINIMAL, &Event::Retired(Retired { reason: None })),
+    ]
+}
+
+fn believing_policy() -> Policy {
+    let by_uri = StatementIssuer {
+        issuer: "https://vendor.example".to_owned(),
+        jwks_uri: Some(WebUri::parse("https://vendor.example/jwks.json").unwrap()),
+        jwks: None,
+    };
+    let by_value = StatementIssuer { issuer: "https://app.example".to_owned(), jwks_uri: None, jwks: metadata_with_keys().jwks };
+    Policy { software_statement_issuers: vec![by_uri, by_value], require_software_statement: true, ..Policy::default() }
+}
+
+fn clamps() -> Clamps {
+    Clamps {
+        scope: Scope::parse("mcp:read").unwrap(),
+        redirect_rules: vec![RedirectRule::Loopback],
+        grant_types: vec![GrantType::AuthorizationCode],
+    }
+}
+
+fn initial_access_token_samples() -> Vec<Sample> {
+    use InitialAccessTokenEvent as Event;
+    let (label, token) = (|| "Nightly build".to_owned(), TokenHash([0x3c; 32]));
+    let expires_at = Some(time("2026-04-01T00:00:00Z"));
+    let full = Issued { tenant: tenant(), label: label(), token, expires_at, max_uses: Some(5), clamps: clamps() };
+    let minimal = Issued { tenant: tenant(), label: label(), token, expires_at: None, max_uses: None, clamps: Clamps::default() };
+    vec![
+        sample(FULL, &Event::Issued(full)),
+        sample(MINIMAL, &Event::Issued(minimal)),
+        sample(FULL, &Event::Used(Used { client_id: client_id(), count: 3 })),
+        sample(FULL, &Event::Revoked(initial_access_token::Revoked { reason: Some("it leaked".to_owned()) })),
+        sample(MINIMAL, &Event::Revoked(initial_access_token::Revoked { reason: None })),
     ]
 }
 

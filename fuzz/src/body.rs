@@ -4,6 +4,7 @@ use chrono::DateTime;
 use gatebook_events::client::{ClientEvent, MetadataUpdated, Registered};
 use gatebook_events::codec::Stored;
 use gatebook_events::identity::{ClientId, ClientKey};
+use gatebook_events::initial_access_token::Clamps;
 use gatebook_events::json;
 use gatebook_events::metadata::{self, ClientMetadata, GrantType, Parsed, ResponseType};
 use gatebook_events::redirect::RedirectUri;
@@ -49,6 +50,8 @@ fn comes_back_from_storage(metadata: &ClientMetadata, ignored: &[Box<str>]) {
         secret: None,
         registration_token: None,
         ignored: ignored.to_vec(),
+        initial_access_token: None,
+        clamps: Clamps::default(),
     });
     let updated = ClientEvent::MetadataUpdated(MetadataUpdated { metadata: metadata.clone(), secret: None, ignored: ignored.to_vec() });
     for event in [registered, updated] {

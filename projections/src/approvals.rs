@@ -70,6 +70,9 @@ impl Projection for Approvals {
                 | "client.registration_token_rotated"
                 | "resource_server.modes_changed"
                 | "resource_server.policy_changed"
+                | "initial_access_token.issued"
+                | "initial_access_token.used"
+                | "initial_access_token.revoked"
                 | "resource_server.cap_neared"
                 | "resource_server.cap_eased"
                 | "reservation.taken"
@@ -81,11 +84,19 @@ impl Projection for Approvals {
             (Stream::Client(key), AnyEvent::Client(event)) => apply::client(tx, key, &event)?,
             (Stream::Registration(server, key), AnyEvent::Registration(event)) => apply::registration(tx, server, key, envelope, &event)?,
             (Stream::ResourceServer(id), AnyEvent::ResourceServer(event)) => apply::resource_server(tx, id, &event)?,
-            // A client that was named for all instances shows once it is registered. The codec reads an event by the kind of its
-            // stream, so no other pair comes out of it.
+            // A token that is used leaves a client, and a client that was named for all instances shows once it is registered. The
+            // codec reads an event by the kind of its stream, so no other pair comes out of it.
             (
-                Stream::Client(_) | Stream::Registration(..) | Stream::ResourceServer(_) | Stream::Reservation(..),
-                AnyEvent::Client(_) | AnyEvent::Registration(_) | AnyEvent::ResourceServer(_) | AnyEvent::Reservation(_),
+                Stream::Client(_)
+                | Stream::Registration(..)
+                | Stream::ResourceServer(_)
+                | Stream::InitialAccessToken(..)
+                | Stream::Reservation(..),
+                AnyEvent::Client(_)
+                | AnyEvent::Registration(_)
+                | AnyEvent::ResourceServer(_)
+                | AnyEvent::InitialAccessToken(_)
+                | AnyEvent::Reservation(_),
             ) => {}
         }
         Ok(())

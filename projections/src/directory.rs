@@ -1,4 +1,5 @@
-//! The directory: resource servers, clients and registrations as they are now. What every GET and list of clients shows.
+//! The directory: resource servers, clients, registrations and initial access tokens as they are now. What every GET and list
+//! of them shows.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +7,7 @@ use chrono::{DateTime, Utc};
 use gatebook_events::client;
 use gatebook_events::codec::{self, AnyEvent};
 use gatebook_events::envelope::{Envelope, Position};
-use gatebook_events::identity::{ClientId, ClientKey, ResourceServerId, Stream, TenantId};
+use gatebook_events::identity::{ClientId, ClientKey, InitialAccessTokenId, ResourceServerId, Stream, TenantId};
 use gatebook_events::metadata::ClientMetadata;
 use gatebook_events::redirect::{RedirectUris, WebUri};
 use gatebook_events::registration::{StagedChange, Status};
@@ -23,6 +24,9 @@ mod list;
 mod queries;
 mod schema;
 mod text;
+mod tokens;
+
+pub use tokens::{TokenPage, TokenRow, UsePage, UseRow};
 
 /// Resource servers, clients and registrations as they are now. Ask through `Reader<Directory>`.
 #[derive(Debug, Clone, Copy)]
@@ -30,7 +34,7 @@ pub struct Directory;
 
 impl Projection for Directory {
     const NAME: &'static str = "directory";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const SCHEMA: &'static str = schema::SCHEMA;
 
     fn handles(_event_name: &str) -> bool {
@@ -42,11 +46,22 @@ impl Projection for Directory {
             (Stream::Client(key), AnyEvent::Client(event)) => apply::client(tx, key, envelope, &event)?,
             (Stream::Registration(server, key), AnyEvent::Registration(event)) => apply::registration(tx, server, key, envelope, &event)?,
             (Stream::ResourceServer(id), AnyEvent::ResourceServer(event)) => apply::resource_server(tx, id, envelope, &event)?,
-            // A client that was named for all instances shows once it is registered. The codec reads an event by the kind of its
-            // stream, so no other pair comes out of it.
+            (Stream::InitialAccessToken(server, id), AnyEvent::InitialAccessToken(event)) => {
+                tokens::apply(tx, (server, id), envelope, &event)?;
+            }
+            // A token that is used leaves a client, and a client that was named for all instances shows once it is registered. The
+            // codec reads an event by the kind of its stream, so no other pair comes out of it.
             (
-                Stream::Client(_) | Stream::Registration(..) | Stream::ResourceServer(_) | Stream::Reservation(..),
-                AnyEvent::Client(_) | AnyEvent::Registration(_) | AnyEvent::ResourceServer(_) | AnyEvent::Reservation(_),
+                Stream::Client(_)
+                | Stream::Registration(..)
+                | Stream::ResourceServer(_)
+                | Stream::InitialAccessToken(..)
+                | Stream::Reservation(..),
+                AnyEvent::Client(_)
+                | AnyEvent::Registration(_)
+                | AnyEvent::ResourceServer(_)
+                | AnyEvent::InitialAccessToken(_)
+                | AnyEvent::Reservation(_),
             ) => {}
         }
         Ok(())
@@ -146,6 +161,8 @@ pub struct RegistrationRow {
     pub home: Option<TenantId>,
     /// Names what clients of one program have in common.
     pub family: String,
+    /// The initial access token that the client came by; one of the resource server that it first asked.
+    pub initial_access_token: Option<InitialAccessTokenId>,
     /// When the client was registered.
     pub issued_at: DateTime<Utc>,
     /// When it first asked to be let in here.

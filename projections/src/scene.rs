@@ -8,11 +8,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 use gatebook_events::client::{ClientEvent, Registered};
 use gatebook_events::codec::Stored;
 use gatebook_events::envelope::{Envelope, EventId, Position, Revision, StoredEvent};
-use gatebook_events::identity::{ChangeId, ClientId, ClientKey, ResourceServerId, Stream, TenantId};
+use gatebook_events::identity::{ChangeId, ClientId, ClientKey, InitialAccessTokenId, ResourceServerId, Stream, TenantId};
+use gatebook_events::initial_access_token::{Clamps, InitialAccessTokenEvent, Issued, Used};
 use gatebook_events::metadata::{ApplicationType, AuthMethod, ClientMetadata, GrantType, ResponseType};
 use gatebook_events::redirect::{RedirectUris, WebUri};
 use gatebook_events::registration::{Approved, RedirectsStaged, RegistrationEvent, Requested, StagedChange};
 use gatebook_events::resource_server::{Created, Policy, RegistrationType, ResourceServerEvent};
+use gatebook_events::secret::TokenHash;
 use uuid::Uuid;
 
 use crate::{Projection, ReadModel};
@@ -105,6 +107,7 @@ pub(crate) fn metadata(name: &str, redirect_uris: &[&str]) -> ClientMetadata {
         jwks: None,
         software_id: None,
         software_version: None,
+        software_statement: None,
     }
 }
 
@@ -120,6 +123,8 @@ pub(crate) fn registered(number: u128, name: &str) -> ClientEvent {
         secret: None,
         registration_token: None,
         ignored: Vec::new(),
+        initial_access_token: None,
+        clamps: Clamps::default(),
     })
 }
 
@@ -130,6 +135,19 @@ pub(crate) fn requested(number: u128) -> RegistrationEvent {
         registration_type: RegistrationType::Dcr,
         redirect_uris: uris(&[LOOPBACK]),
     })
+}
+
+pub(crate) fn token(number: u128) -> InitialAccessTokenId {
+    InitialAccessTokenId(Uuid::from_u128(0x7000_0000 + number))
+}
+
+pub(crate) fn issued(label: &str, max_uses: Option<u32>) -> InitialAccessTokenEvent {
+    let (tenant, label, token) = (tenant("acme"), label.to_owned(), TokenHash([0xa5; 32]));
+    InitialAccessTokenEvent::Issued(Issued { tenant, label, token, expires_at: None, max_uses, clamps: Clamps::default() })
+}
+
+pub(crate) fn used(number: u128, count: u32) -> InitialAccessTokenEvent {
+    InitialAccessTokenEvent::Used(Used { client_id: id(number), count })
 }
 
 pub(crate) fn approved() -> RegistrationEvent {
@@ -192,6 +210,10 @@ pub(crate) fn of_client(number: u128) -> Stream {
 
 pub(crate) fn of_registration(number: u128) -> Stream {
     Stream::Registration(server(1), key(number))
+}
+
+pub(crate) fn of_token(number: u128) -> Stream {
+    Stream::InitialAccessToken(server(1), token(number))
 }
 
 pub(crate) fn of_server(number: u128) -> Stream {

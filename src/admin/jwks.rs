@@ -4,15 +4,13 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use jsonwebtoken::Algorithm;
-use reqwest::Url;
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::Mutex;
 
 use super::AdminRefusal;
-use super::key::{AdminKeyError, VerifyingKey};
+use super::key::VerifyingKey;
 use crate::clock::Clock;
-use crate::config::AdminSettings;
 use crate::fetch::{FetchError, Source};
 
 /// Between two fetches, whatever tokens come: an unknown key's name costs an attacker nothing.
@@ -25,7 +23,7 @@ const MOST_KEYS: usize = 100;
 
 /// A signer's key set. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct RemoteKeys(Arc<Remote>);
+pub(crate) struct RemoteKeys(Arc<Remote>);
 
 struct Remote {
     source: Source,
@@ -47,9 +45,9 @@ struct Document {
 }
 
 impl RemoteKeys {
-    pub fn try_new(url: Url, settings: &AdminSettings, clock: Clock) -> Result<Self, AdminKeyError> {
-        let source = Source::try_new(url, settings.extra_ca_file.as_deref())?;
-        Ok(Self(Arc::new(Remote { source, pinned: settings.algorithm, clock, held: RwLock::new(None), fetching: Mutex::new(None) })))
+    /// The set at a source, for one algorithm if one is pinned.
+    pub fn new(source: Source, pinned: Option<Algorithm>, clock: Clock) -> Self {
+        Self(Arc::new(Remote { source, pinned, clock, held: RwLock::new(None), fetching: Mutex::new(None) }))
     }
 
     /// The keys that a token with this key id and algorithm may be checked with; at least one.
@@ -87,14 +85,14 @@ impl RemoteKeys {
             match remote.fetch().await {
                 Ok(keys) => {
                     if keys.is_empty() {
-                        tracing::warn!(url = %remote.source.url, "the admin key set has no key that can be used");
+                        tracing::warn!(url = %remote.source.url, "the key set has no key that can be used");
                     }
                     let set = Arc::new(KeySet { keys, fetched_at: now });
                     *remote.held.write().unwrap_or_else(PoisonError::into_inner) = Some(set);
                 }
                 Err(error) => {
                     let error: &(dyn std::error::Error + 'static) = &error;
-                    tracing::warn!(url = %remote.source.url, error, "cannot fetch the admin key set");
+                    tracing::warn!(url = %remote.source.url, error, "cannot fetch the key set");
                 }
             }
         });

@@ -17,7 +17,7 @@ use crate::keys::KeyError;
 
 /// A key and what it may be used for.
 #[derive(Clone)]
-pub(super) struct VerifyingKey {
+pub(crate) struct VerifyingKey {
     /// Its name in the signer's key set.
     pub id: Option<String>,
     algorithms: Vec<Algorithm>,

@@ -8,6 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::Algorithm;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde_json::{Map, Value};
 
 use super::claims::Expectations;
 use super::jwks::RemoteKeys;
@@ -16,6 +17,7 @@ use super::mint::{SELF_AUDIENCE, SELF_ISSUER};
 use super::{Admin, AdminRefusal};
 use crate::clock::Clock;
 use crate::config::{AdminKeySource, AdminSettings};
+use crate::fetch::Source;
 use crate::keys;
 
 /// Longer tokens are not looked at.
@@ -39,9 +41,9 @@ enum Keys {
 
 /// What is read of a token before its signature is checked. Nothing in here is believed; it only chooses a key.
 #[derive(Deserialize)]
-struct Header {
-    alg: String,
-    kid: Option<String>,
+pub(crate) struct Header {
+    pub alg: String,
+    pub kid: Option<String>,
     crit: Option<IgnoredAny>,
 }
 
@@ -66,7 +68,10 @@ impl AdminVerifier {
             }
             AdminKeySource::SecretFile(path) => Keys::One(VerifyingKey::of_secret(&key::read_secret_file(path, shared)?, shared)),
             AdminKeySource::PublicKeyFile(path) => Keys::One(VerifyingKey::of_public_key_file(path, settings.algorithm)?),
-            AdminKeySource::Jwks(url) => Keys::Set(RemoteKeys::try_new(url.clone(), settings, clock.clone())?),
+            AdminKeySource::Jwks(url) => {
+                let source = Source::try_new(url.clone(), settings.extra_ca_file.as_deref())?;
+                Keys::Set(RemoteKeys::new(source, settings.algorithm, clock.clone()))
+            }
         };
         if expectations.audience.is_none() {
             tracing::warn!("admin tokens for any audience are accepted, because no `admin-jwt-audience` is set");
@@ -85,18 +90,20 @@ impl AdminVerifier {
         let algorithm: Algorithm = header.alg.parse().map_err(|_| AdminRefusal::WrongAlgorithm)?;
         let claims = match &self.0.keys {
             Keys::One(key) => key.open(bearer, algorithm)?,
-            Keys::Set(set) => {
-                let keys = set.find(header.kid.as_deref(), algorithm).await?;
-                let mut answers = keys.iter().map(|key| key.open(bearer, algorithm));
-                let refused = AdminRefusal::WrongSignature;
-                answers.find(|answer| *answer != Err(refused)).unwrap_or(Err(refused))?
-            }
+            Keys::Set(set) => open(bearer, algorithm, &set.find(header.kid.as_deref(), algorithm).await?)?,
         };
         self.0.expectations.check(&claims, self.0.clock.now())
     }
 }
 
-fn read_header(token: &str) -> Result<Header, AdminRefusal> {
+/// The claims of a token that one of these keys opens.
+pub(crate) fn open(token: &str, algorithm: Algorithm, keys: &[VerifyingKey]) -> Result<Map<String, Value>, AdminRefusal> {
+    let mut answers = keys.iter().map(|key| key.open(token, algorithm));
+    let refused = AdminRefusal::WrongSignature;
+    answers.find(|answer| *answer != Err(refused)).unwrap_or(Err(refused))
+}
+
+pub(crate) fn read_header(token: &str) -> Result<Header, AdminRefusal> {
     if token.is_empty() {
         return Err(AdminRefusal::Missing);
     }

@@ -43,7 +43,7 @@ impl Commands {
                 (self.resource_server(*id).await?, self.load::<Registration>(Stream::Registration(*id, key)).await?);
             standings.push(registration.status);
             let by_rules = server.policy.judge(&metadata.redirect_uris)?;
-            metadata = server.policy.constrain(profile.registration_type, metadata)?;
+            metadata = server.policy.clamped(&profile.clamps)?.constrain(profile.registration_type, metadata)?;
             let admission = if by_rules == Admission::Review { Admission::Review } else { server.policy.redirect_changes };
             claims.push((*id, admission));
         }

@@ -3,12 +3,13 @@
 use gatebook_events::Rejection;
 use gatebook_events::client::{Client, ClientCommand, Profile};
 use gatebook_events::envelope::Position;
-use gatebook_events::identity::{ClientId, ClientKey, ResourceServerId, Stream, TenantId};
+use gatebook_events::identity::{ClientId, ClientKey, InitialAccessTokenId, ResourceServerId, Stream, TenantId};
 use gatebook_events::metadata::{AuthMethod, ClientMetadata, GrantType, Parsed};
 use gatebook_events::registration::{Registration, RegistrationCommand};
 use gatebook_events::resource_server::{Policy, RegistrationType};
 use gatebook_events::secret::{KeptSecret, SecretHash, TokenHash};
 
+use super::initial_access_tokens::Presented;
 use super::{Cause, CommandError, Commands};
 
 /// Credentials that were drawn for a new client, hashed. The plaintext stays with whoever answers the caller.
@@ -18,6 +19,40 @@ pub struct DrawnHashes {
     pub secret: Option<SecretHash>,
     /// The registration access token.
     pub registration_token: Option<TokenHash>,
+}
+
+/// The way by which a client enters.
+#[derive(Debug, Clone)]
+pub enum Door {
+    /// Without a token, at this resource server; at none yet, if absent.
+    Open(Option<ResourceServerId>),
+    /// With an initial access token, at that token's resource server.
+    Token(Presented),
+}
+
+impl Door {
+    /// The resource server that it leads to.
+    pub fn server(&self) -> Option<ResourceServerId> {
+        match self {
+            Self::Open(server) => *server,
+            Self::Token(token) => Some(token.server),
+        }
+    }
+
+    /// The initial access token that opened it.
+    pub fn token(&self) -> Option<InitialAccessTokenId> {
+        match self {
+            Self::Open(_) => None,
+            Self::Token(token) => Some(token.id),
+        }
+    }
+
+    fn parts(self) -> (Option<ResourceServerId>, Option<Presented>) {
+        match self {
+            Self::Open(server) => (server, None),
+            Self::Token(token) => (Some(token.server), Some(token)),
+        }
+    }
 }
 
 /// A client that has just entered.
@@ -33,18 +68,13 @@ pub struct Entered {
 
 impl Commands {
     /// Dynamic client registration (RFC 7591 §3): two appends, client first. A client without a registration can do
-    /// nothing, so a crash between the two leaves nothing that acts. Where identical clients are one, see `share.rs`.
-    pub async fn register_self(
-        &self,
-        cause: &Cause,
-        server: Option<ResourceServerId>,
-        parsed: Parsed,
-        hashes: DrawnHashes,
-    ) -> Result<Entered, CommandError> {
-        if let Some(sharing) = self.sharing(server, &parsed).await? {
+    /// nothing, so a crash between the two leaves nothing that acts. With an initial access token one of its uses is set aside
+    /// before them, once nothing else stands in the way. Where identical clients are one, see `share.rs`.
+    pub async fn register_self(&self, cause: &Cause, door: Door, parsed: Parsed, hashes: DrawnHashes) -> Result<Entered, CommandError> {
+        if let Some(sharing) = self.sharing(&door, &parsed).await? {
             return self.enter_shared(cause, sharing, &parsed.ignored).await;
         }
-        self.enter(cause, Self::draw_client_key(), server, RegistrationType::Dcr, parsed, hashes).await
+        self.enter(cause, Self::draw_client_key(), (RegistrationType::Dcr, door), parsed, hashes).await
     }
 
     /// Pre-registration by an administrator of `tenant`. The key is given, so that a retried request finds what it made.
@@ -59,7 +89,7 @@ impl Commands {
         if self.resource_server(server).await?.tenant.as_ref() != Some(tenant) {
             return Err(Rejection::NoSuchResourceServer.into());
         }
-        self.enter(cause, key, Some(server), RegistrationType::Prereg, parsed, hashes).await
+        self.enter(cause, key, (RegistrationType::Prereg, Door::Open(Some(server))), parsed, hashes).await
     }
 
     /// Gives a client the registration that a crash kept from it, between the two appends of [`Self::preregister`].
@@ -87,23 +117,29 @@ impl Commands {
         &self,
         cause: &Cause,
         key: ClientKey,
-        server: Option<ResourceServerId>,
-        registration_type: RegistrationType,
+        (registration_type, door): (RegistrationType, Door),
         parsed: Parsed,
         hashes: DrawnHashes,
     ) -> Result<Entered, CommandError> {
         let at = self.clock.now();
+        let (server, token) = door.parts();
         let (metadata, bound) = match server {
             None => (unbound(parsed.metadata)?, None),
             Some(id) => {
                 let server = self.resource_server(id).await?;
-                let (metadata, admission) = server.admit(registration_type, parsed.metadata)?;
+                let (metadata, admission) = match registration_type {
+                    RegistrationType::Dcr => server.admit_self(token.as_ref().map(|token| &token.clamps), parsed.metadata)?,
+                    RegistrationType::Prereg | RegistrationType::Cimd => server.admit(registration_type, parsed.metadata)?,
+                };
                 (metadata, server.tenant.clone().map(|tenant| (id, tenant, admission)))
             }
         };
         let client_id = ClientId::of_key(key);
         let home = bound.as_ref().map(|(_, tenant, _)| tenant.clone());
         let cause = &cause.within(home.clone());
+        if let Some(token) = &token {
+            self.set_aside(cause, token, &client_id, at).await?;
+        }
         let secret = hashes.secret.filter(|_| metadata.needs_secret()).map(|hash| KeptSecret { hash, expires_at: None });
         let redirect_uris = metadata.redirect_uris.clone();
         let register = ClientCommand::Register {
@@ -114,6 +150,8 @@ impl Commands {
             secret,
             registration_token: hashes.registration_token,
             ignored: parsed.ignored,
+            initial_access_token: token.as_ref().map(|token| token.id),
+            clamps: token.map(|token| token.clamps).unwrap_or_default(),
             at,
         };
         let client = self.transact_new::<Client>(Stream::Client(key), cause, &register);

@@ -4,12 +4,13 @@ use gatebook_events::Rejection;
 use gatebook_events::client::{Client, ClientCommand, Life, Profile};
 use gatebook_events::envelope::Position;
 use gatebook_events::identity::{ClientId, ClientKey, ResourceServerId, Stream, TenantId};
+use gatebook_events::initial_access_token::Clamps;
 use gatebook_events::metadata::{ClientMetadata, Parsed};
 use gatebook_events::registration::{Registration, RegistrationCommand, Status};
 use gatebook_events::reservation::{Fingerprint, Reservation, ReservationCommand};
 use gatebook_events::resource_server::RegistrationType;
 
-use super::register::Entered;
+use super::register::{Door, Entered};
 use super::{Cause, CommandError, Commands, MAX_ROUNDS};
 
 /// What a registration shares, where it does.
@@ -33,8 +34,8 @@ impl Sharing {
 impl Commands {
     /// The client that identical registrations share, if it is there and in already: nothing has to be appended for one more
     /// instance of it. One that may not act is refused.
-    pub async fn shared(&self, server: Option<ResourceServerId>, parsed: &Parsed) -> Result<Option<Entered>, CommandError> {
-        let Some(sharing) = self.sharing(server, parsed).await? else { return Ok(None) };
+    pub async fn shared(&self, door: &Door, parsed: &Parsed) -> Result<Option<Entered>, CommandError> {
+        let Some(sharing) = self.sharing(door, parsed).await? else { return Ok(None) };
         let Some(key) = self.load::<Reservation>(sharing.stream()).await?.holder else { return Ok(None) };
         let client: Client = self.load(Stream::Client(key)).await?;
         let Some(profile) = client.registered().filter(|profile| sharing.is_of(profile)) else { return Ok(None) };
@@ -47,14 +48,15 @@ impl Commands {
         Ok(Some(Entered { profile: profile.clone(), registration: Some(registration), position: None }))
     }
 
-    /// What this registration would share; none where it is a client of its own.
-    pub(super) async fn sharing(&self, server: Option<ResourceServerId>, parsed: &Parsed) -> Result<Option<Sharing>, CommandError> {
-        let Some(id) = server else { return Ok(None) };
+    /// What this registration would share; none where it is a client of its own, as every client is that came by an initial
+    /// access token: whom the token let in is who answers for it.
+    pub(super) async fn sharing(&self, door: &Door, parsed: &Parsed) -> Result<Option<Sharing>, CommandError> {
+        let Door::Open(Some(id)) = *door else { return Ok(None) };
         let server = self.resource_server(id).await?;
         if server.shares(&parsed.metadata, &parsed.ignored).is_none() {
             return Ok(None);
         }
-        let (metadata, _) = server.admit(RegistrationType::Dcr, parsed.metadata.clone())?;
+        let (metadata, _) = server.admit_self(None, parsed.metadata.clone())?;
         Ok(server.shares(&metadata, &parsed.ignored).map(|fingerprint| Sharing { id, fingerprint, metadata }))
     }
 
@@ -119,6 +121,8 @@ impl Commands {
             secret: None,
             registration_token: None,
             ignored: ignored.to_vec(),
+            initial_access_token: None,
+            clamps: Clamps::default(),
             at: self.clock.now(),
         }
     }

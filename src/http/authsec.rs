@@ -14,6 +14,7 @@ pub mod clients;
 pub mod decisions;
 pub mod preregister;
 pub mod projections;
+pub mod registration_tokens;
 pub mod rehearse;
 pub mod resource_servers;
 pub mod secrets;

@@ -13,6 +13,7 @@ use crate::admin::AdminRefusal;
 use crate::ceiling::Allowance;
 use crate::command::CommandError;
 use crate::log::{AppendError, LogError};
+use crate::statements::StatementRefusal;
 
 /// Why a call failed, before it is known who has to be told.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +30,9 @@ pub enum Failure {
     /// The metadata is not acceptable.
     #[error(transparent)]
     Metadata(#[from] MetadataError),
+    /// The software statement is not acceptable.
+    #[error(transparent)]
+    Statement(#[from] StatementRefusal),
     /// The administrator's token is not acceptable.
     #[error("failed to accept the administrator's token")]
     Admin(#[from] AdminRefusal),
@@ -78,8 +82,12 @@ impl Failure {
             Self::Query(QueryError::Cursor(_)) => Verdict::new(StatusCode::BAD_REQUEST, "invalid-cursor"),
             Self::Query(_) | Self::Internal(_) => Verdict::new(StatusCode::INTERNAL_SERVER_ERROR, "internal"),
             Self::Metadata(error) => Verdict::new(StatusCode::BAD_REQUEST, metadata_code(error)),
+            Self::Statement(StatementRefusal::Unapproved) => Verdict::new(StatusCode::BAD_REQUEST, "unapproved_software_statement"),
+            Self::Statement(StatementRefusal::Invalid(_)) => Verdict::new(StatusCode::BAD_REQUEST, "invalid_software_statement"),
             Self::Admin(AdminRefusal::NoRole) => Verdict::new(StatusCode::FORBIDDEN, "forbidden"),
-            Self::Admin(AdminRefusal::Unavailable) => Verdict::new(StatusCode::SERVICE_UNAVAILABLE, "keys-unavailable"),
+            Self::Admin(AdminRefusal::Unavailable) | Self::Statement(StatementRefusal::Unavailable) => {
+                Verdict::new(StatusCode::SERVICE_UNAVAILABLE, "keys-unavailable")
+            }
             Self::Admin(_) => Verdict::new(StatusCode::UNAUTHORIZED, "unauthorized"),
             Self::Request { status, code, .. } => Verdict::new(*status, code),
             Self::RegistrationToken => Verdict::new(StatusCode::UNAUTHORIZED, "invalid_token"),
@@ -91,6 +99,10 @@ impl Failure {
     fn detail(&self, verdict: &Verdict) -> String {
         match self {
             Self::Admin(refusal) => refusal.to_string(),
+            // Whether there ever was such a token is nothing for whoever holds a bad one.
+            Self::Command(CommandError::Rejected(Rejection::InitialAccessTokenUnknown | Rejection::InitialAccessTokenOver(_))) => {
+                "the initial access token is not valid here".to_owned()
+            }
             Self::Command(CommandError::Rejected(rejection)) => rejection.to_string(),
             _ if verdict.status.is_server_error() => "the service cannot answer now; the request id names the cause in its log".to_owned(),
             other => other.to_string(),
@@ -111,10 +123,15 @@ impl Failure {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from(spent.seconds));
                 headers.extend(super::allowance::headers(std::slice::from_ref(spent)));
             }
-            Self::RegistrationToken => {
+            Self::RegistrationToken
+            | Self::Command(CommandError::Rejected(Rejection::InitialAccessTokenUnknown | Rejection::InitialAccessTokenOver(_))) => {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"invalid_token\""));
             }
             Self::Admin(refusal) if !matches!(refusal, AdminRefusal::NoRole | AdminRefusal::Unavailable) => {
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            // RFC 6750 §3.1: one who presented nothing is told what is wanted, and of no error.
+            Self::Command(CommandError::Rejected(Rejection::InitialAccessTokenRequired)) => {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
             _ => {}
@@ -136,16 +153,22 @@ impl Verdict {
     /// Administrators' words; [`OauthError`] has its own for those that a client can run into.
     const fn of_rejection(rejection: &Rejection) -> Self {
         match rejection {
-            Rejection::NoSuchClient | Rejection::NoSuchRegistration | Rejection::NoSuchResourceServer => {
-                Self::new(StatusCode::NOT_FOUND, "not-found")
-            }
+            Rejection::NoSuchClient
+            | Rejection::NoSuchRegistration
+            | Rejection::NoSuchResourceServer
+            | Rejection::NoSuchInitialAccessToken => Self::new(StatusCode::NOT_FOUND, "not-found"),
             Rejection::AlreadyExists => Self::new(StatusCode::CONFLICT, "already-exists"),
             Rejection::ModeNotAdmitted(_) => Self::new(StatusCode::FORBIDDEN, "mode-not-admitted"),
-            Rejection::RedirectOutsideRules(_) | Rejection::SchemeNotListed(_) => {
+            Rejection::RedirectOutsideRules(_) | Rejection::SchemeNotListed(_) | Rejection::RedirectOutsideClamps(_) => {
                 Self::new(StatusCode::BAD_REQUEST, "invalid_redirect_uri")
             }
+            Rejection::GrantsNotAdmitted | Rejection::OutsideClamps(_) => Self::new(StatusCode::BAD_REQUEST, "invalid_client_metadata"),
+            Rejection::SoftwareStatementRequired => Self::new(StatusCode::BAD_REQUEST, "invalid_software_statement"),
+            Rejection::NeverUsable => Self::new(StatusCode::BAD_REQUEST, "invalid-request"),
+            Rejection::InitialAccessTokenRequired | Rejection::InitialAccessTokenUnknown | Rejection::InitialAccessTokenOver(_) => {
+                Self::new(StatusCode::UNAUTHORIZED, "invalid_token")
+            }
             Rejection::Full(_) => Self::new(StatusCode::CONFLICT, "register-full"),
-            Rejection::GrantsNotAdmitted => Self::new(StatusCode::BAD_REQUEST, "invalid_client_metadata"),
             Rejection::NotHome => Self::new(StatusCode::FORBIDDEN, "not-home"),
             Rejection::NoSecret => Self::new(StatusCode::CONFLICT, "no-secret"),
             Rejection::WrongStatus { .. } => Self::new(StatusCode::CONFLICT, "wrong-status"),

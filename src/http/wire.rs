@@ -7,7 +7,7 @@ use gatebook_events::redirect::WebUri;
 use gatebook_events::registration::Registration;
 use gatebook_events::resource_server;
 use gatebook_events::standing::Reason;
-use gatebook_projections::directory::{RegistrationRow, ResourceServerRow};
+use gatebook_projections::directory::{RegistrationRow, ResourceServerRow, TokenRow};
 use serde_json::{Map, Value, json};
 
 /// A time as RFC 3339 text in UTC.
@@ -47,6 +47,9 @@ pub fn client(profile: &Profile, bound: Option<(ResourceServerId, &Registration,
 /// A registration as administrators see it.
 pub fn registration(row: &RegistrationRow) -> Map<String, Value> {
     let mut body = row.metadata.members();
+    // A list of statements would be long, and who vouches is what matters.
+    body.remove("software_statement");
+    put(&mut body, "vouched_by", row.metadata.software_statement.as_ref().map(|statement| &*statement.issuer));
     body.insert("client_id".to_owned(), row.client_id.as_str().into());
     body.insert("client_id_issued_at".to_owned(), row.issued_at.timestamp().into());
     body.insert("resource_server_id".to_owned(), row.resource_server.to_string().into());
@@ -61,9 +64,27 @@ pub fn registration(row: &RegistrationRow) -> Map<String, Value> {
     body.insert("family".to_owned(), row.family.clone().into());
     put(&mut body, "note", row.note.clone());
     put(&mut body, "denied_until", row.denied_until.map(time));
+    put(&mut body, "initial_access_token_id", row.initial_access_token.map(|id| id.to_string()));
     if let Some(staged) = &row.staged {
         body.insert("staged_change".to_owned(), json!(staged));
     }
+    body
+}
+
+/// An initial access token as administrators see it; `at` is now.
+pub fn initial_access_token(row: &TokenRow, at: DateTime<Utc>) -> Map<String, Value> {
+    let mut body = Map::new();
+    body.insert("id".to_owned(), row.id.to_string().into());
+    body.insert("resource_server_id".to_owned(), row.resource_server.to_string().into());
+    body.insert("label".to_owned(), row.token.label.clone().into());
+    body.insert("state".to_owned(), row.token.usability(at).as_str().into());
+    body.insert("created_at".to_owned(), time(row.issued_at).into());
+    put(&mut body, "expires_at", row.token.expires_at.map(time));
+    put(&mut body, "revoked_at", row.revoked_at.map(time));
+    put(&mut body, "revoked_because", row.revoked_because.clone());
+    body.insert("uses".to_owned(), row.token.uses.into());
+    put(&mut body, "max_uses", row.token.max_uses);
+    body.insert("clamps".to_owned(), json!(row.token.clamps));
     body
 }
 

@@ -153,7 +153,7 @@ impl House {
     }
 
     fn remember(&self, method: &Method, path: &str, answer: &Answer) {
-        for member in ["client_secret", "registration_access_token"] {
+        for member in ["client_secret", "registration_access_token", "initial_access_token"] {
             if let Some(secret) = answer.body[member].as_str() {
                 self.saw_issued(secret);
             }
@@ -171,6 +171,9 @@ impl House {
             // A secret is shown by what issues it, once.
             if issues || *method == Method::PUT {
                 members.remove("client_secret");
+            }
+            if *method == Method::POST && page.ends_with("/registration-tokens") {
+                members.remove("initial_access_token");
             }
         }
         self.heard.lock().unwrap().push((format!("{method} {path}"), shown.to_string()));

@@ -18,5 +18,7 @@ mod history;
 mod leaks;
 mod manage;
 mod register;
+mod registration_tokens;
 mod share;
+mod statements;
 mod walls_between_tenants;

@@ -22,6 +22,9 @@ enum Deed {
     Create { resource: bool },
     Edit { server: usize, edit: Value },
     Retire { server: usize },
+    Issue { server: usize, max_uses: usize },
+    Come { token: usize },
+    EndToken { server: usize, token: usize },
 }
 
 fn deed() -> impl Strategy<Value = Deed> {
@@ -46,7 +49,10 @@ fn deed() -> impl Strategy<Value = Deed> {
         1 => client.prop_map(|client| Deed::Leave { client }),
         1 => any::<bool>().prop_map(|resource| Deed::Create { resource }),
         2 => (server.clone(), edit).prop_map(|(server, edit)| Deed::Edit { server, edit }),
-        1 => server.prop_map(|server| Deed::Retire { server }),
+        1 => server.clone().prop_map(|server| Deed::Retire { server }),
+        2 => (server.clone(), 1..3_usize).prop_map(|(server, max_uses)| Deed::Issue { server, max_uses }),
+        2 => (0..4_usize).prop_map(|token| Deed::Come { token }),
+        1 => (server, 0..4_usize).prop_map(|(server, token)| Deed::EndToken { server, token }),
     ]
 }
 
@@ -84,10 +90,15 @@ async fn the_same_eyes_see_what_the_tenant_itself_changes() {
     assert!(changed >= 5, "only {changed} pages show it");
 }
 
+fn tokens(server: &str) -> String {
+    format!("/authsec/resource-servers/{server}/registration-tokens")
+}
+
 /// Tenant B, with something of everything.
 struct Theirs {
     server: String,
     clients: Vec<String>,
+    token: String,
 }
 
 impl Theirs {
@@ -108,7 +119,10 @@ impl Theirs {
         }
         ids.push(admin.post(&clients(&server), json!({ "client_name": "b-ci" })).await.is(201).text("client_id"));
         admin.post(&format!("{}/suspend", client(&server, &ids[1])), json!({})).await.is(200);
-        Self { server, clients: ids }
+        let made = admin.post(&tokens(&server), json!({ "label": "b", "max_uses": 9 })).await.is(201);
+        let body = json!({ "client_name": "b-token", "redirect_uris": ["https://b.example/cb"] });
+        ids.push(house.holder(&made.text("initial_access_token")).post("/oauth/register", body).await.is(201).text("client_id"));
+        Self { server, clients: ids, token: made.text("id") }
     }
 
     /// Everything that B's administrators can read, page by page.
@@ -122,6 +136,7 @@ impl Theirs {
             format!("/authsec/resource-servers/{DEFAULT}"),
             clients(DEFAULT),
         ];
+        pages.extend([tokens(&self.server), format!("{}/{}", tokens(&self.server), self.token)]);
         for query in ["", "?sort=name&limit=2", "?sort=oldest", "?type=dcr", "?status=suspended", "?q=b"] {
             pages.push(format!("{}{query}", clients(&self.server)));
         }
@@ -146,11 +161,13 @@ struct Ours {
     servers: Vec<String>,
     /// Clients, with their registration access tokens where they have one.
     clients: Vec<(String, String)>,
+    /// Initial access tokens by their ids.
+    tokens: Vec<(String, String)>,
 }
 
 impl Ours {
     fn new() -> Self {
-        Self { servers: vec![DEFAULT.to_owned()], clients: Vec::new() }
+        Self { servers: vec![DEFAULT.to_owned()], clients: Vec::new(), tokens: Vec::new() }
     }
 
     async fn do_all(&mut self, house: &House, theirs: &Theirs, deeds: Vec<Deed>) {
@@ -213,6 +230,28 @@ impl Ours {
             }
             Deed::Edit { server: number, edit } => {
                 admin.patch(&format!("/authsec/resource-servers/{}", server(number)), edit).await;
+            }
+            Deed::Issue { server: number, max_uses } => {
+                let answer = admin.post(&tokens(&server(number)), json!({ "label": "a", "max_uses": max_uses })).await;
+                if answer.status == 201 {
+                    self.tokens.push((answer.text("id"), answer.text("initial_access_token")));
+                }
+            }
+            Deed::Come { token } => {
+                let Some((_, secret)) = self.tokens.get(token) else { return };
+                // The ids in a token are no proof: one of ours that says it is theirs opens nothing.
+                let forged = format!("gbi_{}_{}{}", theirs.server.replace('-', ""), theirs.token.replace('-', ""), &secret[69..]);
+                let body = json!({ "redirect_uris": ["https://a.example/cb"] });
+                house.holder(&forged).post("/oauth/register", body.clone()).await.refuses(401, "invalid_token");
+                let answer = house.holder(secret).post("/oauth/register", body).await;
+                if answer.status == 201 {
+                    self.clients.push((answer.text("client_id"), answer.text("registration_access_token")));
+                }
+            }
+            Deed::EndToken { server: number, token } => {
+                let their = (theirs.token.clone(), String::new());
+                let (id, _) = self.tokens.iter().chain([&their]).cycle().nth(token).unwrap();
+                admin.delete(&format!("{}/{id}", tokens(&server(number)))).await;
             }
             Deed::Retire { server: number } => {
                 admin.call(Method::DELETE, &format!("/authsec/resource-servers/{}", server(number)), None).await;

@@ -37,8 +37,11 @@ const ELSEWHERE: &[Elsewhere] = &[
         level: "SHOULD",
         section: "RFC 7591 §3, §3.2.2; RFC 6750 §3",
         asserted: "Registration is possible without an initial access token; where one is required, a bad one is 401 with `WWW-Authenticate: Bearer`",
-        tests: &[],
-        reason: "pending: initial access tokens",
+        tests: &[
+            ("tests/api/registration_tokens.rs", "r3_where_a_token_is_wanted_nobody_registers_without_one"),
+            ("tests/api/registration_tokens.rs", "r3_every_bad_token_gets_the_same_answer_whether_or_not_one_is_wanted"),
+        ],
+        reason: "",
     },
     Elsewhere {
         id: "R17",
@@ -46,8 +49,12 @@ const ELSEWHERE: &[Elsewhere] = &[
         section: "RFC 7591 §2.3, §3.1.1, §3.2.1, §3.2.2",
         asserted: "A software statement of a trusted issuer wins over plain members and comes back as it was; a bad one is \
             `invalid_software_statement`, one of another issuer `unapproved_software_statement`; without trusted issuers it is ignored",
-        tests: &[],
-        reason: "pending: software statements",
+        tests: &[
+            ("tests/api/statements.rs", "r17_what_is_vouched_for_wins_and_the_statement_comes_back_as_it_was_sent"),
+            ("tests/api/statements.rs", "r17_a_statement_that_is_not_what_a_trusted_issuer_signed_is_refused"),
+            ("tests/api/statements.rs", "r17_with_no_issuer_configured_a_statement_is_ignored_and_recorded_as_such"),
+        ],
+        reason: "",
     },
     Elsewhere {
         id: "R20",

@@ -7,15 +7,17 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta};
 use futures_util::StreamExt;
 use gatebook::clock::Clock;
-use gatebook::command::register::DrawnHashes;
+use gatebook::command::register::{Door, DrawnHashes};
 use gatebook::command::{Cause, Commands};
 use gatebook::log::memory::MemoryLog;
 use gatebook::log::{EventLog, Followed};
+use gatebook::secrets::InitialAccessToken;
 use gatebook_events::client::{ClientCommand, ClientEvent};
 use gatebook_events::codec::Stored;
 use gatebook_events::envelope::{Actor, ActorKind, Envelope, Position};
-use gatebook_events::identity::{ClientKey, ResourceServerId, TenantId};
-use gatebook_events::metadata::{self, Parsed};
+use gatebook_events::identity::{ClientKey, InitialAccessTokenId, ResourceServerId, TenantId};
+use gatebook_events::initial_access_token::{Clamps, InitialAccessTokenCommand, InitialAccessTokenEvent};
+use gatebook_events::metadata::{self, GrantType, Parsed};
 use gatebook_events::redirect::WebUri;
 use gatebook_events::registration::{RegistrationCommand, RegistrationEvent};
 use gatebook_events::reservation::ReservationEvent;
@@ -88,6 +90,19 @@ pub enum Step {
     NewToken {
         client: usize,
     },
+    /// An initial access token is issued, for so many uses.
+    Issue {
+        server: usize,
+        max_uses: Option<u32>,
+    },
+    /// Somebody registers with an initial access token.
+    RegisterWith {
+        token: usize,
+        says: Says,
+    },
+    EndToken {
+        token: usize,
+    },
     Wait {
         seconds: i64,
     },
@@ -137,6 +152,9 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (some(), any::<bool>()).prop_map(|(client, overlap)| Step::Rotate { client, overlap }),
         2 => Just(Step::RevokeOld),
         1 => some().prop_map(|client| Step::NewToken { client }),
+        2 => (some(), proptest::option::of(1..4_u32)).prop_map(|(server, max_uses)| Step::Issue { server, max_uses }),
+        4 => (some(), says()).prop_map(|(token, says)| Step::RegisterWith { token, says }),
+        1 => some().prop_map(|token| Step::EndToken { token }),
         4 => (0..100_000_i64).prop_map(|seconds| Step::Wait { seconds }),
         10 => (1..12_usize).prop_map(Step::Show),
         1 => Just(Step::Reopen),
@@ -167,7 +185,14 @@ fn says() -> impl Strategy<Value = Says> {
 
 /// Every name that an event may be stored under.
 pub fn every_name() -> Vec<&'static str> {
-    let shapes = [ClientEvent::SHAPES, RegistrationEvent::SHAPES, ResourceServerEvent::SHAPES, ReservationEvent::SHAPES].concat();
+    let shapes = [
+        ClientEvent::SHAPES,
+        RegistrationEvent::SHAPES,
+        ResourceServerEvent::SHAPES,
+        InitialAccessTokenEvent::SHAPES,
+        ReservationEvent::SHAPES,
+    ]
+    .concat();
     shapes.into_iter().map(|(name, _)| name).collect()
 }
 
@@ -185,6 +210,7 @@ struct Known {
     servers: Vec<(TenantId, ResourceServerId)>,
     clients: Vec<(ClientKey, Option<(TenantId, ResourceServerId)>)>,
     rotated: Option<(ClientKey, (TenantId, ResourceServerId))>,
+    tokens: Vec<(TenantId, ResourceServerId, InitialAccessTokenId, InitialAccessToken)>,
 }
 
 impl House {
@@ -256,7 +282,7 @@ impl House {
                 let at = pick.and_then(server);
                 let anyone = cause(ActorKind::Anonymous, None, None);
                 let id = at.as_ref().map(|(_, id)| *id);
-                if let Ok(entered) = commands.register_self(&anyone, id, says.parsed(), hashes()).await {
+                if let Ok(entered) = commands.register_self(&anyone, Door::Open(id), says.parsed(), hashes()).await {
                     known.clients.push((entered.profile.client_id.key(), at));
                 }
             }
@@ -291,9 +317,8 @@ impl House {
             }
             Step::Rotate { client: pick, overlap } => {
                 let Some((key, Some((tenant, id)))) = client(*pick) else { return };
-                let now = self.clock.now();
-                let old_valid_until = overlap.then(|| now + TimeDelta::hours(1));
-                let rotate = |by| ClientCommand::RotateSecret { by, secret: kept(now), old_valid_until };
+                let (now, end) = (self.clock.now(), overlap.then(|| self.clock.now() + TimeDelta::hours(1)));
+                let rotate = |by| ClientCommand::RotateSecret { by, secret: kept(now), old_valid_until: end };
                 if commands.decide_client(&admin(&tenant), &tenant, (id, key), rotate).await.is_ok() {
                     known.rotated = Some((key, (tenant, id)));
                 }
@@ -308,8 +333,48 @@ impl House {
                 let rotate = |by| ClientCommand::RotateRegistrationToken { by, registration_token: TokenHash([7; 32]) };
                 let _refused = commands.decide_client(&admin(&tenant), &tenant, (id, key), rotate).await;
             }
+            Step::Issue { .. } | Step::RegisterWith { .. } | Step::EndToken { .. } => self.carry_out_with_token(step, known).await,
             Step::Wait { seconds } => self.clock.advance(TimeDelta::seconds(*seconds)),
             Step::Show(_) | Step::Reopen | Step::Rebuild => panic!("the read models are not the house's"),
+        }
+    }
+
+    async fn carry_out_with_token(&self, step: &Step, known: &mut Known) {
+        let commands = &self.commands;
+        let admin = |tenant: &TenantId| cause(ActorKind::Admin, Some("ada"), Some(tenant.clone()));
+        match step {
+            Step::Issue { server: pick, max_uses } => {
+                let Some((tenant, server)) = known.servers.get(pick % known.servers.len().max(1)).cloned() else { return };
+                let id = InitialAccessTokenId(Uuid::now_v7());
+                let token = InitialAccessToken::try_draw(server, id).unwrap();
+                let now = self.clock.now();
+                let issue = InitialAccessTokenCommand::Issue {
+                    tenant: tenant.clone(),
+                    label: "ci".to_owned(),
+                    token: TokenHash(token.hash()),
+                    expires_at: Some(now + TimeDelta::hours(20)),
+                    max_uses: *max_uses,
+                    clamps: Clamps { grant_types: vec![GrantType::AuthorizationCode], ..Clamps::default() },
+                    at: now,
+                };
+                if commands.issue_token(&admin(&tenant), (server, id), &tenant, &issue).await.is_ok() {
+                    known.tokens.push((tenant, server, id, token));
+                }
+            }
+            Step::RegisterWith { token: pick, says } => {
+                let Some((tenant, server, _, token)) = known.tokens.get(pick % known.tokens.len().max(1)).cloned() else { return };
+                let Ok(presented) = commands.presented(&token).await else { return };
+                let anyone = cause(ActorKind::Anonymous, None, None);
+                if let Ok(entered) = commands.register_self(&anyone, Door::Token(presented), says.parsed(), hashes()).await {
+                    known.clients.push((entered.profile.client_id.key(), Some((tenant, server))));
+                }
+            }
+            Step::EndToken { token: pick } => {
+                let Some((tenant, server, id, _)) = known.tokens.get(pick % known.tokens.len().max(1)).cloned() else { return };
+                let reason = Some("no longer needed".to_owned());
+                commands.revoke_token(&admin(&tenant), (server, id), &tenant, reason).await.unwrap();
+            }
+            _ => panic!("a step without a token"),
         }
     }
 }

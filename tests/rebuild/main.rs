@@ -31,10 +31,16 @@ proptest! {
         let events = lived(&steps).house.events();
         let directory = Models::built(&events, events.len()).directory();
         let approvals = Models::built(&events, events.len()).approvals();
-        let kinds = |order: [&'static str; 3]| move |stream: &str| order.iter().position(|kind| stream.starts_with(kind));
+        let kinds = |order: [&'static str; 4]| move |stream: &str| order.iter().position(|kind| stream.starts_with(kind));
         let orders = [
-            ("registrations, clients, resource servers", by_rank(&events, kinds(["registration-", "client-", "resource_server-"]))),
-            ("resource servers, registrations, clients", by_rank(&events, kinds(["resource_server-", "registration-", "client-"]))),
+            (
+                "tokens, registrations, clients, resource servers",
+                by_rank(&events, kinds(["initial_access_token-", "registration-", "client-", "resource_server-"])),
+            ),
+            (
+                "resource servers, registrations, clients, tokens",
+                by_rank(&events, kinds(["resource_server-", "registration-", "client-", "initial_access_token-"])),
+            ),
             ("shuffled", shuffled(&events, lots)),
         ];
         for (order, events) in orders {

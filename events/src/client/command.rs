@@ -2,7 +2,8 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::identity::{ClientId, TenantId};
+use crate::identity::{ClientId, InitialAccessTokenId, TenantId};
+use crate::initial_access_token::Clamps;
 use crate::metadata::ClientMetadata;
 use crate::resource_server::RegistrationType;
 use crate::secret::{KeptSecret, TokenHash};
@@ -26,6 +27,10 @@ pub enum ClientCommand {
         registration_token: Option<TokenHash>,
         /// The names of members that were ignored.
         ignored: Vec<Box<str>>,
+        /// The initial access token that it came by.
+        initial_access_token: Option<InitialAccessTokenId>,
+        /// What that token allows it.
+        clamps: Clamps,
         /// Now.
         at: DateTime<Utc>,
     },

@@ -6,7 +6,20 @@ use crate::{Aggregate, Rejection};
 
 pub(super) fn decide(client: &Client, command: &ClientCommand) -> Result<Vec<Event>, Rejection> {
     use ClientCommand::{Delete, Register, RevokeOldSecret, RotateRegistrationToken, RotateSecret, UpdateMetadata};
-    if let Register { client_id, registration_type, home, metadata, secret, registration_token, ignored, at } = command {
+    if let Register {
+        client_id,
+        registration_type,
+        home,
+        metadata,
+        secret,
+        registration_token,
+        ignored,
+        initial_access_token,
+        clamps,
+        at,
+    } = command
+    {
+        clamps.permit(metadata)?;
         let registered = Event::Registered(Registered {
             client_id: client_id.clone(),
             registration_type: *registration_type,
@@ -16,6 +29,8 @@ pub(super) fn decide(client: &Client, command: &ClientCommand) -> Result<Vec<Eve
             secret: secret.clone(),
             registration_token: *registration_token,
             ignored: ignored.clone(),
+            initial_access_token: *initial_access_token,
+            clamps: clamps.clone(),
         });
         return match client.life {
             Life::Unregistered => Ok(vec![registered]),
@@ -31,6 +46,7 @@ pub(super) fn decide(client: &Client, command: &ClientCommand) -> Result<Vec<Eve
         Register { .. } => Err(Rejection::AlreadyExists),
         UpdateMetadata { by, metadata, secret, ignored } => {
             may_touch(profile, by)?;
+            profile.clamps.permit(metadata)?;
             let first_secret = secret.clone().filter(|_| metadata.needs_secret() && profile.secret.is_none());
             if *metadata == profile.metadata && first_secret.is_none() {
                 return Ok(vec![]);

@@ -4,7 +4,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::codec::stored;
-use crate::identity::{ClientId, TenantId};
+use crate::identity::{ClientId, InitialAccessTokenId, TenantId};
+use crate::initial_access_token::Clamps;
 use crate::metadata::ClientMetadata;
 use crate::resource_server::RegistrationType;
 use crate::secret::{KeptSecret, TokenHash};
@@ -44,6 +45,12 @@ pub struct Registered {
     /// The names of members of the request that were ignored (RFC 7591 §2); their values are not kept.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ignored: Vec<Box<str>>,
+    /// The initial access token that it came by (RFC 7591 §3); one of the resource server that it first asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub initial_access_token: Option<InitialAccessTokenId>,
+    /// What that token allows it, for as long as it lives.
+    #[serde(default, skip_serializing_if = "Clamps::is_empty")]
+    pub clamps: Clamps,
 }
 
 /// What it says about itself was replaced.

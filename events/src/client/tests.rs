@@ -5,6 +5,8 @@ use serde_json::json;
 
 use super::*;
 use crate::metadata::{self, AuthMethod};
+use crate::redirect::RedirectUris;
+use crate::resource_server::RedirectRule;
 use crate::scenario::{self, Scene};
 
 fn given(history: impl IntoIterator<Item = ClientEvent>) -> Scene<Client> {
@@ -57,6 +59,8 @@ fn register() -> ClientCommand {
         secret: Some(secret("Zmlyc3Q")),
         registration_token: Some(TokenHash([1; 32])),
         ignored: vec!["software_statement".into()],
+        initial_access_token: None,
+        clamps: Clamps::default(),
         at: noon(1),
     }
 }
@@ -71,6 +75,8 @@ fn registered() -> Registered {
         secret: Some(secret("Zmlyc3Q")),
         registration_token: Some(TokenHash([1; 32])),
         ignored: vec!["software_statement".into()],
+        initial_access_token: None,
+        clamps: Clamps::default(),
     }
 }
 
@@ -126,11 +132,9 @@ fn a_client_registers_once_and_the_same_registration_again_is_no_news() {
 
 #[test]
 fn an_identifier_that_was_ever_used_is_not_given_to_another_client() {
-    let ClientCommand::Register { client_id, registration_type, home, metadata, secret, registration_token, ignored, .. } = register()
-    else {
-        unreachable!()
-    };
-    let later = ClientCommand::Register { client_id, registration_type, home, metadata, secret, registration_token, ignored, at: noon(2) };
+    let mut later = register();
+    let ClientCommand::Register { at, .. } = &mut later else { unreachable!() };
+    *at = noon(2);
     given([a_client()]).when(&later).then_refused(Rejection::AlreadyExists);
     given([a_client(), deleted()]).when(&later).then_refused(Rejection::AlreadyExists);
     given([a_client(), deleted()]).when(&register()).then_refused(Rejection::AlreadyExists);
@@ -287,4 +291,25 @@ fn an_event_that_does_not_fit_leaves_the_client_as_it_was() {
 fn no_hash_is_printed_by_mistake() {
     let printed = format!("{:?}", given([a_client()]).state());
     assert!(!printed.contains("Zmlyc3Q") && !printed.contains("0101"), "{printed}");
+}
+
+#[test]
+fn a_client_stays_within_what_the_token_allows_that_it_came_by() {
+    let only_a = Clamps { redirect_rules: vec![RedirectRule::Exact { uri: "https://a.example/cb".to_owned() }], ..Clamps::default() };
+    let token = InitialAccessTokenId(uuid::Uuid::from_u128(9));
+    let mut by_token = register();
+    let ClientCommand::Register { initial_access_token, clamps, .. } = &mut by_token else { unreachable!() };
+    (*initial_access_token, *clamps) = (Some(token), only_a.clone());
+    let registered = ClientEvent::Registered(Registered { initial_access_token: Some(token), clamps: only_a, ..registered() });
+    given([]).when(&by_token).then([registered.clone()]).when(&by_token).then_nothing();
+
+    let elsewhere = RedirectUris::parse(["https://a.example/cb", "https://b.example/cb"]).unwrap();
+    let wider = ClientMetadata { redirect_uris: elsewhere, ..confidential() };
+    let refused = Rejection::RedirectOutsideClamps("https://b.example/cb".to_owned());
+    for by in [Party::Holder, admin(), Party::System] {
+        given([registered.clone()]).when(&update(by, wider.clone(), None)).then_refused(refused.clone());
+    }
+    let ClientCommand::Register { metadata, .. } = &mut by_token else { unreachable!() };
+    *metadata = wider;
+    given([]).when(&by_token).then_refused(refused);
 }

@@ -17,7 +17,7 @@ pub struct Jwks(Value);
 
 impl Jwks {
     /// Judges a set as sent.
-    pub(super) fn parse(value: &Value) -> Result<Self, MetadataError> {
+    pub(crate) fn parse(value: &Value) -> Result<Self, MetadataError> {
         const NOT_A_SET: MetadataError = MetadataError::metadata("jwks", "is not an object with an array \"keys\" of one to ten keys");
         let keys = value.get("keys").and_then(Value::as_array).ok_or(NOT_A_SET)?;
         if keys.is_empty() || keys.len() > MAX_KEYS {

@@ -121,6 +121,7 @@ fn parse_unless_told(mut request: Map<String, Value>, told: Option<ApplicationTy
         jwks,
         software_id: members.people_text("software_id")?,
         software_version: members.people_text("software_version")?,
+        software_statement: None,
     };
     Ok(Parsed { metadata, ignored: members.ignored() })
 }
@@ -283,7 +284,7 @@ impl Members {
 }
 
 /// Which member a tagged name such as `client_name#ja-Jpan-JP` is a translation of.
-fn localizable(name: &str) -> Option<&'static str> {
+pub(super) fn localizable(name: &str) -> Option<&'static str> {
     let (member, tag) = name.split_once('#')?;
     let member = ["client_name", "client_uri", "logo_uri", "tos_uri", "policy_uri"].into_iter().find(|known| *known == member)?;
     let mut subtags = tag.split('-');

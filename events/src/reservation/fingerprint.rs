@@ -21,7 +21,7 @@ impl Fingerprint {
     /// The fingerprint of metadata as it will be registered, with the names of what was ignored of the request. None for a
     /// client that shares its identifier with nobody: one that has credentials, or came with a software statement.
     pub fn of(metadata: &ClientMetadata, ignored: &[Box<str>]) -> Option<Self> {
-        if metadata.is_confidential() || ignored.iter().any(|name| **name == *STATEMENT) {
+        if metadata.is_confidential() || metadata.software_statement.is_some() || ignored.iter().any(|name| **name == *STATEMENT) {
             return None;
         }
         let mut members = serde_json::to_value(metadata).ok()?;

@@ -4,8 +4,9 @@ use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
 
-use super::RegistrationType;
+use super::{RegistrationType, StatementIssuer};
 use crate::Rejection;
+use crate::initial_access_token::Clamps;
 use crate::metadata::{ClientMetadata, GrantType, ResponseType};
 use crate::redirect::{RedirectUri, RedirectUris};
 use crate::scope::Scope;
@@ -30,6 +31,15 @@ pub struct Policy {
     /// The grants that a client which nobody vouches for may have. Without `client_credentials` by default: a client that
     /// registers itself would otherwise be let in without any user having agreed.
     pub self_registered_grants: Vec<GrantType>,
+    /// Whether a client registers itself with an initial access token only (RFC 7591 §3).
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub require_initial_access_token: bool,
+    /// Whose software statements are believed (RFC 7591 §2.3). While there is none, statements are ignored.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub software_statement_issuers: Vec<StatementIssuer>,
+    /// Whether a client registers itself with a software statement only.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub require_software_statement: bool,
     /// How many self-registrations there may be in a minute, from all sources together; no ceiling, if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub registrations_per_minute: Option<NonZeroU32>,
@@ -51,6 +61,9 @@ impl Default for Policy {
             private_use_schemes: vec!["cursor".to_owned()],
             scope_ceiling: None,
             self_registered_grants: vec![GrantType::AuthorizationCode, GrantType::RefreshToken, GrantType::DeviceCode],
+            require_initial_access_token: false,
+            software_statement_issuers: Vec::new(),
+            require_software_statement: false,
             registrations_per_minute: None,
             max_clients: None,
             instances: Instances::default(),
@@ -61,14 +74,10 @@ impl Default for Policy {
 impl Policy {
     /// Whether the rules make sense by themselves. The sentence may be shown to whoever wrote them.
     pub fn check(&self) -> Result<(), &'static str> {
-        let is_scheme = |scheme: &String| {
-            scheme.starts_with(|c: char| c.is_ascii_lowercase())
-                && scheme.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'+' | b'-' | b'.'))
-        };
         if self.redirect_rules.len() > 200 || self.private_use_schemes.len() > 100 {
             return Err("policy has more than 200 redirect_rules or 100 private_use_schemes");
         }
-        if !self.private_use_schemes.iter().all(is_scheme) {
+        if !self.private_use_schemes.iter().all(|scheme| is_scheme(scheme)) {
             return Err("policy has a private_use_schemes entry that is not a scheme in lower case");
         }
         if self.self_registered_grants.is_empty() {
@@ -78,26 +87,30 @@ impl Policy {
         if self.scope_ceiling.as_ref().is_some_and(|scope| Scope::parse(scope.as_str()).as_ref() != Ok(&Some(scope.clone()))) {
             return Err("policy has a scope_ceiling that is not one or more scopes with a space between them");
         }
-        for rule in &self.redirect_rules {
-            match rule {
-                RedirectRule::Exact { uri } => {
-                    RedirectUri::parse(uri).map(drop).map_err(|_| "policy has an exact rule that is no redirect URI")?;
-                }
-                RedirectRule::Host { host, path_prefix } => {
-                    let parsed = RedirectUri::parse(&format!("https://{host}{path_prefix}"));
-                    if !path_prefix.starts_with('/') || parsed.map_or(true, |uri| uri.host() != host || *host != host.to_ascii_lowercase())
-                    {
-                        return Err("policy has a host rule that is not a host in lower case with a path_prefix from /");
-                    }
-                }
-                RedirectRule::Loopback => {}
-                RedirectRule::Preset { preset, version } if super::presets::find(preset, *version).is_some() => {}
-                RedirectRule::Preset { .. } => return Err("policy names a preset, or a version of one, that is not shipped"),
-                RedirectRule::Scheme { scheme } if is_scheme(scheme) => {}
-                RedirectRule::Scheme { .. } => return Err("policy has a scheme rule that is not a scheme in lower case"),
-            }
+        if self.require_software_statement && self.software_statement_issuers.is_empty() {
+            return Err("policy has require_software_statement and no software_statement_issuers");
         }
-        Ok(())
+        StatementIssuer::check(&self.software_statement_issuers)?;
+        self.redirect_rules.iter().try_for_each(RedirectRule::check)
+    }
+
+    /// The issuer of that very name, if its statements are believed (RFC 7591 §2.3).
+    pub fn statement_issuer(&self, name: &str) -> Option<&StatementIssuer> {
+        self.software_statement_issuers.iter().find(|issuer| issuer.issuer == name)
+    }
+
+    /// These rules for a client whose initial access token allows less. Its redirect URIs are for [`Clamps::permit`].
+    pub fn clamped(&self, clamps: &Clamps) -> Result<Self, Rejection> {
+        let mut rules = self.clone();
+        if let Some(clamp) = &clamps.scope {
+            let most = self.scope_ceiling.as_ref().map_or_else(|| Some(clamp.clone()), |ceiling| ceiling.common(clamp));
+            // A scope that both grant does not exist, and a client registered without one would be bounded by nothing.
+            rules.scope_ceiling = Some(most.ok_or(Rejection::OutsideClamps("scope"))?);
+        }
+        if !clamps.grant_types.is_empty() {
+            rules.self_registered_grants.retain(|grant| clamps.grant_types.contains(grant));
+        }
+        Ok(rules)
     }
 
     /// What these rules make of a client of this type: its metadata as it will be registered, and whether it is approved at once.
@@ -119,6 +132,9 @@ impl Policy {
             if !metadata.grant_types.contains(&GrantType::AuthorizationCode) {
                 metadata.response_types.retain(|response| *response != ResponseType::Code);
             }
+        }
+        if kind == RegistrationType::Dcr && self.require_software_statement && metadata.software_statement.is_none() {
+            return Err(Rejection::SoftwareStatementRequired);
         }
         if let Some(ceiling) = &self.scope_ceiling {
             metadata.scope = Some(ceiling.ceiling_for(metadata.scope.as_ref()));
@@ -247,7 +263,35 @@ fn root() -> String {
     "/".to_owned()
 }
 
+fn is_scheme(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_lowercase())
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'+' | b'-' | b'.'))
+}
+
 impl RedirectRule {
+    /// Whether the rule makes sense by itself. The sentence may be shown to whoever wrote it.
+    pub fn check(&self) -> Result<(), &'static str> {
+        match self {
+            Self::Exact { uri } => {
+                RedirectUri::parse(uri).map(drop).map_err(|_| "redirect_rules has an exact rule that is no redirect URI")
+            }
+            Self::Host { host, path_prefix } => {
+                let parsed = RedirectUri::parse(&format!("https://{host}{path_prefix}"));
+                let is_host = parsed.is_ok_and(|uri| uri.host() == host && *host == host.to_ascii_lowercase());
+                if path_prefix.starts_with('/') && is_host {
+                    Ok(())
+                } else {
+                    Err("redirect_rules has a host rule that is not a host in lower case with a path_prefix from /")
+                }
+            }
+            Self::Preset { preset, version } if super::presets::find(preset, *version).is_none() => {
+                Err("redirect_rules names a preset, or a version of one, that is not shipped")
+            }
+            Self::Scheme { scheme } if !is_scheme(scheme) => Err("redirect_rules has a scheme rule that is not a scheme in lower case"),
+            Self::Loopback | Self::Preset { .. } | Self::Scheme { .. } => Ok(()),
+        }
+    }
+
     /// Whether the rule expects this URI.
     pub fn expects(&self, uri: &RedirectUri) -> bool {
         match self {

@@ -294,6 +294,40 @@ fn the_scope_is_cut_to_the_ceiling() {
     assert_eq!(scope(""), "mcp:read mcp:write");
 }
 
+#[test]
+fn issuers_of_software_statements_are_named_once_each_with_one_way_to_their_keys() {
+    let check = |issuers: Value| {
+        let policy: Policy = serde_json::from_value(json!({ "software_statement_issuers": issuers })).unwrap();
+        policy.check()
+    };
+    let key = json!({ "kty": "OKP", "crv": "Ed25519", "x": "AA" });
+    check(json!([{ "issuer": "a", "jwks_uri": "https://a.example/jwks" }, { "issuer": "b", "jwks": { "keys": [key] } }])).unwrap();
+    check(json!([{ "issuer": "a", "jwks_uri": "http://127.0.0.1:8000/jwks" }])).unwrap();
+    for bad in [
+        json!([{ "issuer": "a" }]),
+        json!([{ "issuer": "", "jwks_uri": "https://a.example/jwks" }]),
+        json!([{ "issuer": "a", "jwks_uri": "http://a.example/jwks" }]),
+        json!([{ "issuer": "a", "jwks_uri": "https://u@a.example/jwks" }]),
+        json!([{ "issuer": "a", "jwks_uri": "https://a.example/jwks", "jwks": { "keys": [key] } }]),
+        json!([{ "issuer": "a", "jwks": { "keys": [] } }]),
+        json!([{ "issuer": "a", "jwks": { "keys": [{ "kty": "oct", "k": "AA" }] } }]),
+        json!([{ "issuer": "a", "jwks_uri": "https://a.example/1" }, { "issuer": "a", "jwks_uri": "https://a.example/2" }]),
+    ] {
+        assert!(check(bad.clone()).is_err(), "{bad}");
+    }
+    assert!(Policy { require_software_statement: true, ..Policy::default() }.check().is_err());
+}
+
+#[test]
+fn where_statements_are_wanted_only_a_client_that_registers_itself_needs_one() {
+    let policy = Policy { require_software_statement: true, ..Policy::default() };
+    let bare = with_redirect("https://app.example/cb");
+    assert_eq!(policy.constrain(Dcr, bare.clone()), Err(Rejection::SoftwareStatementRequired));
+    assert!(policy.constrain(Prereg, bare.clone()).is_ok());
+    let statement = metadata::SoftwareStatement { statement: "a.b.c".into(), issuer: "a".into() };
+    assert!(policy.constrain(Dcr, ClientMetadata { software_statement: Some(statement), ..bare }).is_ok());
+}
+
 // ---------------------------------------------------------------- caps
 
 const CAP: NonZeroU32 = NonZeroU32::new(10).unwrap();

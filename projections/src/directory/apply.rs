@@ -47,8 +47,8 @@ pub(super) fn client(tx: &Transaction<'_>, key: ClientKey, envelope: &Envelope, 
 
 fn client_registered(tx: &Transaction<'_>, key: ClientKey, at: At, registered: &Registered) -> rusqlite::Result<()> {
     const INSERT: &str = "INSERT OR REPLACE INTO clients (key, client_id, registration_type, life, home, issued_at, updated_at, \
-        metadata, has_secret, secret_expires_at, name_key, family, search) \
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
+        metadata, has_secret, secret_expires_at, name_key, family, search, initial_access_token) \
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
     let Registered { client_id, registration_type, metadata, .. } = registered;
     let life = ClientLife(client::Life::Registered);
     let name_key = text::name_key(client_id, metadata);
@@ -66,6 +66,7 @@ fn client_registered(tx: &Transaction<'_>, key: ClientKey, at: At, registered: &
         name_key,
         text::family(client_id, *registration_type, metadata),
         text::search(client_id, metadata),
+        registered.initial_access_token.map(|id| Id(id.0)),
     ])?;
     // The registration is another stream, and its events may have come before.
     tx.prepare_cached("UPDATE registrations SET client_life = ?2, name_key = ?3 WHERE client_key = ?1")?

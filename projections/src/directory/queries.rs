@@ -1,7 +1,7 @@
 //! What can be asked of the directory about one thing; the list is in `list`.
 
 use gatebook_events::envelope::Position;
-use gatebook_events::identity::{ClientId, ClientKey, ResourceServerId, TenantId};
+use gatebook_events::identity::{ClientId, ClientKey, InitialAccessTokenId, ResourceServerId, TenantId};
 use gatebook_events::redirect::WebUri;
 use gatebook_events::registration::Status;
 use gatebook_events::resource_server::{self, Modes, RegistrationType, takes_room};
@@ -193,7 +193,7 @@ pub(super) fn registration_row(
 ) -> rusqlite::Result<Option<RegistrationRow>> {
     let sql = format!(
         "SELECT {}, staged_at, note, requested_at, decided_at, max(registrations.updated_at, clients.updated_at), position, \
-         client_id, life, home, issued_at, metadata, has_secret, secret_expires_at, family \
+         client_id, life, home, issued_at, metadata, has_secret, secret_expires_at, family, initial_access_token \
          FROM registrations JOIN clients ON clients.key = registrations.client_key WHERE client_key = ?1 AND resource_server = ?2",
         registration::STATE.replace("registration_type", "registrations.registration_type")
     );
@@ -221,6 +221,7 @@ pub(super) fn registration_row(
             secret_expires_at: time(row, 19)?,
             home: row.get::<_, Option<Word<TenantId>>>(15)?.map(|word| word.0),
             family: row.get(20)?,
+            initial_access_token: row.get::<_, Option<Id>>(21)?.map(|id| InitialAccessTokenId(id.0)),
             issued_at: row.get::<_, At>(16)?.0,
             requested_at: row.get::<_, At>(9)?.0,
             decided_at: time(row, 10)?,

@@ -36,7 +36,8 @@ CREATE TABLE clients (
     secret_expires_at INTEGER,
     name_key TEXT NOT NULL,
     family TEXT NOT NULL,
-    search TEXT NOT NULL
+    search TEXT NOT NULL,
+    initial_access_token BLOB
 ) STRICT;
 
 CREATE TABLE registrations (
@@ -62,6 +63,31 @@ CREATE TABLE registrations (
 CREATE INDEX registrations_by_time ON registrations
     (resource_server, client_life, status, registration_type, requested_at, client_key);
 CREATE INDEX registrations_by_name ON registrations (resource_server, name_key, client_key);
+
+CREATE TABLE initial_access_tokens (
+    id BLOB NOT NULL,
+    resource_server BLOB NOT NULL,
+    tenant TEXT NOT NULL,
+    label TEXT NOT NULL,
+    issued_at INTEGER NOT NULL,
+    expires_at INTEGER,
+    max_uses INTEGER,
+    uses INTEGER NOT NULL,
+    clamps TEXT NOT NULL,
+    revoked_at INTEGER,
+    revoked_because TEXT,
+    PRIMARY KEY (resource_server, id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX initial_access_tokens_by_time ON initial_access_tokens (resource_server, issued_at, id);
+
+CREATE TABLE initial_access_token_uses (
+    resource_server BLOB NOT NULL,
+    token BLOB NOT NULL,
+    number INTEGER NOT NULL,
+    client_id TEXT NOT NULL,
+    used_at INTEGER NOT NULL,
+    PRIMARY KEY (resource_server, token, number)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE counts (
     resource_server BLOB NOT NULL,

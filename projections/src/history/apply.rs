@@ -7,6 +7,7 @@ use gatebook_events::client::ClientEvent;
 use gatebook_events::codec::{self, AnyEvent};
 use gatebook_events::envelope::{Envelope, Meta};
 use gatebook_events::identity::{ClientId, ClientKey, ResourceServerId, Stream, TenantId};
+use gatebook_events::initial_access_token::InitialAccessTokenEvent;
 use gatebook_events::registration::RegistrationEvent;
 use gatebook_events::reservation::ReservationEvent;
 use gatebook_events::resource_server::ResourceServerEvent;
@@ -28,6 +29,8 @@ pub(super) fn apply(tx: &Transaction<'_>, envelope: &Envelope) -> Result<(), App
     let meta: Meta = serde_json::from_str(&stored.meta).map_err(ApplyError::Meta)?;
     let about = About::of(&event);
     let (resource_server, client_key) = subjects(stream, &event);
+    // An event about a client may stand in a stream that is not the client's.
+    let client_key = client_key.or_else(|| about.client_id.map(ClientId::key));
     if let (Some(key), Some(client_id)) = (client_key, about.client_id) {
         keep_client_id(tx, key, client_id)?;
     }
@@ -70,6 +73,7 @@ impl<'a> About<'a> {
             AnyEvent::Client(event) => Self::of_client(event),
             AnyEvent::Registration(event) => Self::of_registration(event),
             AnyEvent::ResourceServer(event) => Self::of_resource_server(event),
+            AnyEvent::InitialAccessToken(event) => Self::of_initial_access_token(event),
             AnyEvent::Reservation(ReservationEvent::Taken(_)) => Self::default(),
         }
     }
@@ -116,6 +120,14 @@ impl<'a> About<'a> {
             | ResourceServerEvent::Retired(_) => Self::default(),
         }
     }
+
+    fn of_initial_access_token(event: &'a InitialAccessTokenEvent) -> Self {
+        match event {
+            InitialAccessTokenEvent::Issued(issued) => Self { tenant: Some(&issued.tenant), has_secrets: true, ..Self::default() },
+            InitialAccessTokenEvent::Used(used) => Self { client_id: Some(&used.client_id), ..Self::default() },
+            InitialAccessTokenEvent::Revoked(_) => Self::default(),
+        }
+    }
 }
 
 fn subjects(stream: Stream, event: &AnyEvent) -> (Option<ResourceServerId>, Option<ClientKey>) {
@@ -125,7 +137,7 @@ fn subjects(stream: Stream, event: &AnyEvent) -> (Option<ResourceServerId>, Opti
     match stream {
         Stream::Client(key) => (None, Some(key)),
         Stream::Registration(server, key) => (Some(server), Some(key)),
-        Stream::ResourceServer(id) | Stream::Reservation(id, _) => (Some(id), None),
+        Stream::ResourceServer(id) | Stream::InitialAccessToken(id, _) | Stream::Reservation(id, _) => (Some(id), None),
     }
 }
 
@@ -140,13 +152,15 @@ fn keep_client_id(tx: &Transaction<'_>, key: ClientKey, client_id: &ClientId) ->
 
 /// The data with what would help to guess a secret taken out. That there was one, and when it ends, stays.
 fn without_secrets(data: &str) -> Result<Cow<'_, str>, ApplyError> {
-    if !data.contains("\"secret\"") && !data.contains("\"registration_token\"") {
+    if !["\"secret\"", "\"registration_token\"", "\"token\""].iter().any(|member| data.contains(member)) {
         return Ok(Cow::Borrowed(data));
     }
     // Only the outermost members are looked at; the rest is passed on as it is written.
     let mut shown: BTreeMap<Cow<'_, str>, Cow<'_, RawValue>> = serde_json::from_str(data).map_err(ApplyError::Data)?;
-    if let Some(token) = shown.get_mut("registration_token") {
-        *token = raw(&Value::from(KEPT_OUT))?;
+    for member in ["registration_token", "token"] {
+        if let Some(token) = shown.get_mut(member) {
+            *token = raw(&Value::from(KEPT_OUT))?;
+        }
     }
     if let Some(secret) = shown.get_mut("secret") {
         let mut kept: Value = serde_json::from_str(secret.get()).map_err(ApplyError::Data)?;

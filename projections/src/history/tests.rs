@@ -9,8 +9,8 @@ use uuid::Uuid;
 use super::*;
 use crate::read_model::Reader;
 use crate::scene::{
-    Folder, approved, at, created, id, key, of_client, of_registration, of_server, one_client, registered, requested, second, server,
-    tenant,
+    Folder, approved, at, created, id, issued, key, of_client, of_registration, of_server, of_token, one_client, registered, requested,
+    second, server, tenant, used,
 };
 
 fn positions(reader: &Reader<History>, query: &HistoryQuery) -> Vec<u64> {
@@ -120,4 +120,17 @@ fn a_client_is_named_by_its_public_identifier() {
     let reader = folder.given::<History>(&[at(1, stream, &RegistrationEvent::Requested(asked)), at(2, stream, &approved())]).reader();
     let rows = reader.events(&HistoryQuery { client_id: Some(url.clone()), ..all() }).unwrap().rows;
     assert_eq!(rows.into_iter().map(|row| row.client_id).collect::<Vec<_>>(), [Some(url.clone()), Some(url)]);
+}
+
+#[test]
+fn a_use_of_an_initial_access_token_is_about_the_client_that_came_by_it() {
+    let folder = Folder::new();
+    let mut log = one_client();
+    log.extend([at(5, of_token(1), &issued("ci", None)), at(6, of_token(1), &used(1, 1))]);
+    let reader = folder.given::<History>(&log).reader();
+    assert_eq!(positions(&reader, &HistoryQuery { client_id: Some(id(1)), newest_first: false, ..all() }), [2, 3, 4, 6]);
+    let of_server = HistoryQuery { resource_server: Some(server(1)), newest_first: false, ..all() };
+    assert_eq!(positions(&reader, &of_server), [1, 3, 4, 5, 6]);
+    let row = reader.event(&tenant("acme"), EventId(Uuid::from_u128(5))).unwrap().unwrap();
+    assert_eq!((row.client_id, row.data.as_str()), (None, r#"{"label":"ci","tenant":"acme","token":"[kept out]"}"#));
 }

@@ -80,11 +80,16 @@ fn an_event_that_fails_half_way_leaves_no_half() {
     assert_eq!(model.dump().unwrap(), ["checkpoint|3", "seen|1", "seen|3"]);
 }
 
+/// The file of the directory.
+fn serving() -> String {
+    format!("directory@{}.db", Directory::VERSION)
+}
+
 #[test]
 fn a_file_that_is_damaged_or_of_another_schema_is_started_anew() {
     let folder = Folder::new();
     drop(folder.given::<Directory>(&one_client()));
-    let path = folder.path().join("directory@1.db");
+    let path = folder.path().join(serving());
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     Connection::open(&path).unwrap().execute_batch("ALTER TABLE clients ADD COLUMN shoe_size INTEGER").unwrap();
     assert_eq!(ReadModel::<Directory>::open(folder.path()).unwrap().position(), Position::START);
@@ -134,19 +139,19 @@ fn an_abandoned_build_is_begun_again_and_a_finished_one_serves() {
     assert_eq!(built.position(), Position::START);
     built.apply(&one_client()[..3]).unwrap();
     built.finish().unwrap();
-    assert_eq!(folder.files(), ["directory@1.db"]);
+    assert_eq!(folder.files(), [serving()]);
     assert_eq!(ReadModel::<Directory>::open(folder.path()).unwrap().position(), position(3));
 }
 
 #[test]
 fn other_versions_go_and_other_projections_stay() {
     let folder = Folder::new();
-    for name in ["directory@7.db", "directory@7.db-wal", "directory@0.building.db", "history@1.db", "directory@x.db"] {
+    for name in ["directory@77.db", "directory@77.db-wal", "directory@0.building.db", "history@1.db", "directory@x.db"] {
         std::fs::write(folder.path().join(name), "").unwrap();
     }
     drop(ReadModel::<Directory>::open(folder.path()).unwrap());
     assert_eq!(ReadModel::<Directory>::remove_older_versions(folder.path()).unwrap().len(), 2);
-    assert_eq!(folder.files(), ["directory@1.db", "directory@x.db", "history@1.db"]);
+    assert_eq!(folder.files(), [serving().as_str(), "directory@x.db", "history@1.db"]);
 }
 
 fn dumped<P: Projection>(batches: &[&[Envelope]]) -> Vec<String> {

@@ -153,9 +153,9 @@ async fn refuse_taken(
     }
 }
 
-fn checked_name(name: String) -> Result<String, Failure> {
+pub(super) fn checked_name(name: String) -> Result<String, Failure> {
     let good = (1..=256).contains(&name.chars().count()) && !name.chars().any(char::is_control) && !name.trim().is_empty();
-    if good { Ok(name) } else { Err(invalid("name is empty, longer than 256 characters or has control characters")) }
+    if good { Ok(name) } else { Err(invalid("the name is empty, longer than 256 characters or has control characters")) }
 }
 
 #[expect(clippy::option_option, reason = "not said, taken away and given are three things")]
@@ -168,7 +168,7 @@ fn checked_resource(resource: Option<&str>) -> Result<Option<Option<WebUri>>, Fa
 }
 
 pub(super) fn merged(policy: &Policy, patch: Option<Map<String, Value>>) -> Result<Policy, Failure> {
-    const KNOWN: [&str; 10] = [
+    const KNOWN: [&str; 13] = [
         "admission",
         "redirect_changes",
         "redirect_rules",
@@ -176,6 +176,9 @@ pub(super) fn merged(policy: &Policy, patch: Option<Map<String, Value>>) -> Resu
         "private_use_schemes",
         "scope_ceiling",
         "self_registered_grants",
+        "require_initial_access_token",
+        "software_statement_issuers",
+        "require_software_statement",
         "registrations_per_minute",
         "max_clients",
         "instances",
@@ -199,6 +202,6 @@ pub(super) fn merged(policy: &Policy, patch: Option<Map<String, Value>>) -> Resu
     Ok(policy)
 }
 
-fn invalid(detail: &str) -> Failure {
+pub(super) fn invalid(detail: &str) -> Failure {
     Failure::request(StatusCode::BAD_REQUEST, "invalid-request", detail)
 }

@@ -12,7 +12,7 @@ use gatebook_events::registration::Registration;
 use gatebook_events::secret::{KeptSecret, TokenHash};
 use serde_json::{Map, Value};
 
-use super::register::draw_secret;
+use super::register::{draw_secret, vouched};
 use crate::app::App;
 use crate::command::Cause;
 use crate::http::caller::{Anyone, Path, bearer};
@@ -46,11 +46,12 @@ pub async fn replace(
     let holder = Holder::of(&app, &client_id, &headers).await?;
     let mut request = json::object(&headers, body, "invalid_client_metadata").await?;
     holder.check_own_members(&app, &mut request).await?;
-    let parsed = metadata::parse_replacement(request, &holder.profile.metadata)?;
+    let servers: Vec<ResourceServerId> = holder.registrations(&app).await?.into_iter().map(|(id, _)| id).collect();
+    let vouched = vouched(&app, servers.first().copied(), &mut request).await?;
+    let parsed = metadata::parse_replacement(request, &holder.profile.metadata)?.vouched(vouched);
     let drawn = if parsed.metadata.needs_secret() && holder.profile.secret.is_none() { Some(draw_secret()?) } else { None };
     let first = drawn.as_ref().map(|(_, hash)| KeptSecret { hash: hash.clone(), expires_at: None });
 
-    let servers: Vec<ResourceServerId> = holder.registrations(&app).await?.into_iter().map(|(id, _)| id).collect();
     let cause = holder.cause(&caller);
     let updated = app.commands().update_self(&cause, holder.key, &servers, parsed, first).await?;
     let profile = updated.client.profile.ok_or(Failure::RegistrationToken)?;

@@ -7,19 +7,19 @@ use axum::http::{HeaderMap, StatusCode};
 use gatebook_events::client::Life;
 use gatebook_events::envelope::ActorKind;
 use gatebook_events::identity::ResourceServerId;
-use gatebook_events::metadata::{self, Parsed};
+use gatebook_events::metadata::{self, Parsed, Vouched};
 use gatebook_events::secret::{SecretHash, TokenHash};
 use serde_json::{Map, Value};
 
 use crate::app::App;
 use crate::ceiling::Allowance;
 use crate::command::Cause;
-use crate::command::register::{DrawnHashes, Entered};
-use crate::http::caller::{Anyone, Path};
+use crate::command::register::{Door, DrawnHashes, Entered};
+use crate::http::caller::{Anyone, Path, bearer};
 use crate::http::error::{Failure, OauthError};
 use crate::http::fresh::Written;
 use crate::http::{allowance, json, wire};
-use crate::secrets::{ClientSecret, Cost, RegistrationToken, hash_secret};
+use crate::secrets::{ClientSecret, Cost, InitialAccessToken, RegistrationToken, hash_secret};
 
 /// 201 with what was registered (RFC 7591 §3.2.1).
 type Answer = Written<(StatusCode, HeaderMap, Json<Map<String, Value>>)>;
@@ -62,16 +62,18 @@ async fn respond(
     let mut request = json::object(headers, body, "invalid_client_metadata").await?;
     let resource = resource(&mut request, query)?;
     // The server picks the identifier (RFC 7591 §3.2.1); one that is sent means nothing here.
-    let server = app.bind(resource.as_deref(), in_path).await?;
-    let parsed = metadata::parse(request)?;
+    let door = door(app, headers, resource.as_deref(), in_path).await?;
+    let server = door.server();
+    let vouched = vouched(app, server, &mut request).await?;
+    let parsed = metadata::parse(request)?.vouched(vouched);
     let at_server = below_ceiling(app, server).await?;
     let allowances: Vec<Allowance> = of_source.into_iter().chain(at_server).collect();
 
     let token = RegistrationToken::try_draw().map_err(|_| Failure::Internal("no random bits are to be had"))?;
     let secret = if parsed.metadata.needs_secret() { Some(draw_secret()?) } else { None };
     let hashes = DrawnHashes { secret: secret.as_ref().map(|(_, hash)| hash.clone()), registration_token: Some(TokenHash(token.hash())) };
-    let cause = caller.cause(ActorKind::Anonymous, None, "dcr");
-    let entered = enter(app, &cause, server, parsed, hashes).await?;
+    let cause = caller.cause(ActorKind::Anonymous, door.token().map(|id| id.to_string()), "dcr");
+    let entered = enter(app, &cause, door, parsed, hashes).await?;
 
     let bound = match (server, &entered.registration) {
         (Some(id), Some(registration)) => Some((id, registration, app.standing(id, Life::Registered, registration).await?)),
@@ -98,20 +100,37 @@ async fn below_ceiling(app: &App, server: Option<ResourceServerId>) -> Result<Op
 }
 
 /// Registers where there is room. One more instance of a client that is in takes none.
-async fn enter(
-    app: &App,
-    cause: &Cause,
-    server: Option<ResourceServerId>,
-    parsed: Parsed,
-    hashes: DrawnHashes,
-) -> Result<Entered, Failure> {
-    if let Some(shared) = app.commands().shared(server, &parsed).await? {
+async fn enter(app: &App, cause: &Cause, door: Door, parsed: Parsed, hashes: DrawnHashes) -> Result<Entered, Failure> {
+    if let Some(shared) = app.commands().shared(&door, &parsed).await? {
         return Ok(shared);
     }
-    let place = app.census().place(app, server).await?;
-    let entered = app.commands().register_self(cause, server, parsed, hashes).await?;
+    let place = app.census().place(app, door.server()).await?;
+    let entered = app.commands().register_self(cause, door, parsed, hashes).await?;
     place.fill(app, entered.position).await;
     Ok(entered)
+}
+
+/// A token that is presented is looked at first, whether or not one is wanted. It is for one resource server: a request that
+/// names none goes there, and one that names another presents a token that is not valid.
+async fn door(app: &App, headers: &HeaderMap, resource: Option<&str>, in_path: Option<ResourceServerId>) -> Result<Door, Failure> {
+    let presented = match bearer(headers) {
+        Some(text) => Some(app.commands().presented(&InitialAccessToken::received(text)).await?),
+        None => None,
+    };
+    let server = app.bind(resource, in_path.or(presented.as_ref().map(|token| token.server))).await?;
+    Ok(app.commands().door(server, presented).await?)
+}
+
+/// The software statement of a request, if the resource server that it is about reads any (RFC 7591 §2.3). Its claims are then
+/// in the request.
+pub async fn vouched(app: &App, server: Option<ResourceServerId>, request: &mut Map<String, Value>) -> Result<Option<Vouched>, Failure> {
+    let Some(id) = server else { return Ok(None) };
+    let server = app.commands().resource_server(id).await?;
+    let vouched = app.statements().read(&server.policy, request).await?;
+    if let Some(vouched) = &vouched {
+        vouched.overrule(request);
+    }
+    Ok(vouched)
 }
 
 /// A secret and its hash; the hash is the only one of the two that goes on from here.

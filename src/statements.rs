@@ -1,0 +1,171 @@
+//! Software statements (RFC 7591 §2.3): whether somebody whom a resource server trusts signed what a client says of itself.
+//!
+//! The keys of issuers are fetched from URLs that administrators configured, kept as those of administrators' tokens are, and
+//! fetched again when a statement names a new one. On loopback nothing is fetched unless the settings allow it.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use gatebook_events::metadata::{SoftwareStatement, Vouched};
+use gatebook_events::resource_server::{Policy, StatementIssuer};
+use jsonwebtoken::Algorithm;
+use reqwest::Url;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::admin::{AdminRefusal, RemoteKeys, VerifyingKey, in_time, open, read_header};
+use crate::clock::Clock;
+use crate::config::{Config, is_loopback};
+use crate::fetch::Source;
+
+/// The most key sets that are kept at once, over all resource servers.
+const MOST_SETS: usize = 256;
+
+/// Checks software statements. Cheap to clone.
+#[derive(Clone)]
+pub struct Statements(Arc<Inner>);
+
+struct Inner {
+    sets: Mutex<HashMap<Box<str>, RemoteKeys>>,
+    extra_ca_file: Option<PathBuf>,
+    loopback: bool,
+    /// What a statement that names its audience has to name.
+    audience: String,
+    clock: Clock,
+}
+
+/// Why a software statement is not believed (RFC 7591 §3.2.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum StatementRefusal {
+    /// It names no issuer that is trusted.
+    #[error("software_statement is not from an issuer that is trusted here")]
+    Unapproved,
+    /// It is not what its issuer signed, or not any more.
+    #[error("software_statement {0}")]
+    Invalid(&'static str),
+    /// The issuer's keys cannot be had, so nothing is known about it.
+    #[error("the keys of the software statement's issuer are not available")]
+    Unavailable,
+}
+
+const MALFORMED: StatementRefusal = StatementRefusal::Invalid("is not a JWT that is signed with an asymmetric algorithm");
+
+/// What is read of a statement before its signature is checked. It only chooses the issuer whose keys have to fit.
+#[derive(Deserialize)]
+struct Unproved {
+    iss: String,
+}
+
+impl Statements {
+    /// Statements for an instance that clients reach as `public_url`.
+    pub fn new(config: &Config, public_url: &str, clock: Clock) -> Self {
+        Self(Arc::new(Inner {
+            sets: Mutex::default(),
+            extra_ca_file: config.extra_ca_file.clone(),
+            loopback: config.manifests.allow_loopback,
+            audience: public_url.to_owned(),
+            clock,
+        }))
+    }
+
+    /// The statement of a request with what it claims; none where there is none, or where the rules trust nobody's.
+    pub async fn read(&self, policy: &Policy, request: &Map<String, Value>) -> Result<Option<Vouched>, StatementRefusal> {
+        let sent = match request.get("software_statement") {
+            None | Some(Value::Null) => return Ok(None),
+            Some(_) if policy.software_statement_issuers.is_empty() => return Ok(None),
+            Some(Value::String(text)) if text.is_empty() => return Ok(None),
+            Some(Value::String(text)) if text.len() <= SoftwareStatement::MAX_LENGTH => text,
+            Some(Value::String(_)) => return Err(StatementRefusal::Invalid("is longer than 16384 bytes")),
+            Some(_) => return Err(StatementRefusal::Invalid("is not a string")),
+        };
+        let header = read_header(sent).map_err(|_| MALFORMED)?;
+        let algorithm: Algorithm = header.alg.parse().map_err(|_| MALFORMED)?;
+        let unproved = unproved(sent).ok_or(MALFORMED)?;
+        let issuer = policy.statement_issuer(&unproved.iss).ok_or(StatementRefusal::Unapproved)?;
+        let keys = self.keys(issuer, header.kid.as_deref(), algorithm).await?;
+        let claims = open(sent, algorithm, &keys).map_err(refusal)?;
+        // What the signature covers is what counts, should the two ever be read differently.
+        if claims.get("iss").and_then(Value::as_str) != Some(issuer.issuer.as_str()) {
+            return Err(StatementRefusal::Unapproved);
+        }
+        in_time(&claims, self.0.clock.now()).map_err(refusal)?;
+        self.is_for_us(&claims)?;
+        let statement = SoftwareStatement { statement: sent.as_str().into(), issuer: issuer.issuer.as_str().into() };
+        Ok(Some(Vouched { statement, claims }))
+    }
+
+    async fn keys(&self, issuer: &StatementIssuer, id: Option<&str>, algorithm: Algorithm) -> Result<Vec<VerifyingKey>, StatementRefusal> {
+        if let Some(uri) = &issuer.jwks_uri {
+            return self.set(uri.as_str())?.find(id, algorithm).await.map_err(refusal);
+        }
+        let set = issuer.jwks.as_ref().and_then(|jwks| jwks.as_value().get("keys")).and_then(Value::as_array);
+        let keys = set.into_iter().flatten().filter_map(|jwk| VerifyingKey::of_jwk(jwk, None));
+        let fitting: Vec<_> = keys.filter(|key| (id.is_none() || key.id.as_deref() == id) && key.admits(algorithm)).collect();
+        if fitting.is_empty() { Err(refusal(AdminRefusal::UnknownKey)) } else { Ok(fitting) }
+    }
+
+    /// The key set at a URL, as it was fetched last.
+    fn set(&self, uri: &str) -> Result<RemoteKeys, StatementRefusal> {
+        let mut sets = self.0.sets.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = sets.get(uri) {
+            return Ok(known.clone());
+        }
+        let url = Url::parse(uri).map_err(|_| StatementRefusal::Unavailable)?;
+        if is_loopback(&url) && !self.0.loopback {
+            tracing::warn!(%url, "keys of a software statement's issuer are not fetched on loopback unless `allow-loopback-manifests` is set");
+            return Err(StatementRefusal::Unavailable);
+        }
+        let source = Source::try_new(url, self.0.extra_ca_file.as_deref()).map_err(|error| {
+            let error: &(dyn std::error::Error + 'static) = &error;
+            tracing::error!(error, "cannot prepare to fetch the keys of a software statement's issuer");
+            StatementRefusal::Unavailable
+        })?;
+        // Whichever has to go is fetched again when it is needed.
+        if sets.len() >= MOST_SETS
+            && let Some(any) = sets.keys().next().cloned()
+        {
+            sets.remove(&any);
+        }
+        let keys = RemoteKeys::new(source, None, self.0.clock.clone());
+        sets.insert(uri.into(), keys.clone());
+        Ok(keys)
+    }
+
+    /// RFC 7519 §4.1.3: a statement that names whom it is for is for nobody else.
+    fn is_for_us(&self, claims: &Map<String, Value>) -> Result<(), StatementRefusal> {
+        let us = Value::from(self.0.audience.as_str());
+        match claims.get("aud") {
+            None => Ok(()),
+            Some(Value::Array(all)) if all.contains(&us) => Ok(()),
+            Some(one) if *one == us => Ok(()),
+            Some(_) => Err(StatementRefusal::Invalid("is for another audience")),
+        }
+    }
+}
+
+fn unproved(token: &str) -> Option<Unproved> {
+    let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
+    serde_json::from_slice(&payload).ok()
+}
+
+fn refusal(refusal: AdminRefusal) -> StatementRefusal {
+    match refusal {
+        AdminRefusal::Unavailable => StatementRefusal::Unavailable,
+        AdminRefusal::Expired => StatementRefusal::Invalid("has expired"),
+        AdminRefusal::NotYetValid => StatementRefusal::Invalid("is not valid yet"),
+        AdminRefusal::MissingClaim(_) => StatementRefusal::Invalid("has a time that is no number"),
+        AdminRefusal::UnknownKey | AdminRefusal::WrongAlgorithm => {
+            StatementRefusal::Invalid("is signed with a key or an algorithm that its issuer does not publish")
+        }
+        AdminRefusal::WrongSignature => StatementRefusal::Invalid("has a wrong signature"),
+        AdminRefusal::Missing
+        | AdminRefusal::Malformed
+        | AdminRefusal::WrongIssuer
+        | AdminRefusal::WrongAudience
+        | AdminRefusal::NoTenant
+        | AdminRefusal::NoRole => MALFORMED,
+    }
+}
