@@ -160,9 +160,10 @@ pub const DOCUMENTS: &[Elsewhere] = &[
         level: "SHOULD",
         section: "CIMD §4.3; MCP authorization",
         asserted: "A document that cannot be fetched ends the authorization with `invalid_client`",
-        tests: &[
-            ("tests/documents/first_sight.rs", "a_document_that_cannot_be_used_leaves_nothing_behind_and_every_cause_gets_the_same_answer"),
-        ],
+        tests: &[(
+            "tests/documents/first_sight.rs",
+            "a_document_that_cannot_be_used_leaves_nothing_behind_and_every_cause_gets_the_same_answer",
+        )],
         reason: "",
     },
     Elsewhere {
