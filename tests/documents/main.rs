@@ -18,6 +18,7 @@ mod administrators;
 mod author;
 mod first_sight;
 mod lanes;
+mod look_alikes;
 mod trouble;
 mod widening;
 
