@@ -82,6 +82,7 @@ impl Status {
 
 /// A change of redirect URIs that waits for an administrator while the approved set serves.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct StagedChange {
     /// Names this very change.
     pub change_id: ChangeId,
@@ -103,6 +104,7 @@ pub struct StagedChange {
 
 /// A version of the document that a client hosts, and the one that served when it came.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct ManifestRef {
     /// The version.
     pub version: u32,

@@ -29,6 +29,7 @@ pub use statements::StatementIssuer;
 
 /// How a client came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub enum RegistrationType {
     /// It registered itself (RFC 7591).
     #[serde(rename = "dcr")]

@@ -30,6 +30,7 @@ stored! {
 
 /// A client asked to be let in, or asked differently while it waits.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Requested {
     /// Whose resource server it is.
     pub tenant: TenantId,
@@ -45,6 +46,7 @@ macro_rules! with_reason {
     ($($(#[$about:meta])* $name:ident,)+) => {
         $($(#[$about])*
         #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+        #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
         pub struct $name {
             /// Why.
             #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -68,6 +70,7 @@ with_reason! {
 
 /// The client was kept out.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Denied {
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -79,6 +82,7 @@ pub struct Denied {
 
 /// A change waits.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct RedirectsStaged {
     /// The change.
     #[serde(flatten)]
@@ -87,6 +91,7 @@ pub struct RedirectsStaged {
 
 /// The change serves.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct RedirectsApproved {
     /// Which change.
     pub change_id: ChangeId,
@@ -97,6 +102,7 @@ pub struct RedirectsApproved {
 
 /// The change never served.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct RedirectsRejected {
     /// Which change.
     pub change_id: ChangeId,
@@ -107,6 +113,7 @@ pub struct RedirectsRejected {
 
 /// The change no longer waits: a newer wish replaced it, or the client took it back.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct RedirectsSuperseded {
     /// Which change.
     pub change_id: ChangeId,
@@ -117,6 +124,7 @@ pub struct RedirectsSuperseded {
 
 /// The client withdrew redirect URIs; they no longer serve.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct RedirectsNarrowed {
     /// Which ones.
     pub removed: RedirectUris,
@@ -125,6 +133,7 @@ pub struct RedirectsNarrowed {
 /// An administrator let the redirect URIs of an earlier version of the client's document serve again. A change that waited
 /// waits no longer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct RolledBack {
     /// That version.
     pub version: u32,

@@ -14,6 +14,7 @@ use crate::scope::Scope;
 
 /// The rules by which a resource server admits clients. A change applies to what comes, never to what is there.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Policy {
     /// Per type: approved at once, or after an administrator looked.
@@ -215,6 +216,7 @@ impl Policy {
 
 /// Per type: approved at once, or after an administrator looked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Admissions {
     /// Clients that register themselves.
@@ -238,6 +240,7 @@ impl Admissions {
 
 /// Approved at once, or after an administrator looked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Admission {
     /// Approved at once.
@@ -250,6 +253,7 @@ pub enum Admission {
 /// What becomes of a change of redirect URIs in a document that a client hosts. What a document no longer claims stops serving
 /// at once in every lane but `pinned`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Lane {
     /// It waits for an administrator.
@@ -287,6 +291,7 @@ impl From<Admission> for Heard {
 
 /// What becomes of a registration whose client's document was taken away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum WithdrawalRule {
     /// It stands suspended until the document is back.
@@ -298,6 +303,7 @@ pub enum WithdrawalRule {
 
 /// Whether identical public clients that register themselves are one client (RFC 7591 §5 allows it for instances of one).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Instances {
     /// Every registration is a client of its own.
@@ -316,6 +322,7 @@ impl Instances {
 
 /// What becomes of a registration with a redirect URI that no rule expects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum OutsideRules {
     /// It is refused.
@@ -327,6 +334,7 @@ pub enum OutsideRules {
 
 /// A redirect URI that is expected.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum RedirectRule {
     /// This very URI.
