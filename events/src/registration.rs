@@ -15,8 +15,8 @@ mod event;
 
 pub use command::RegistrationCommand;
 pub use event::{
-    Approved, Denied, RedirectsApproved, RedirectsNarrowed, RedirectsRejected, RedirectsStaged, RedirectsSuperseded, RegistrationEvent,
-    Reinstated, Requested, Restored, Revoked, RolledBack, Suspended,
+    Approved, ChangeSource, Denied, RedirectsApproved, RedirectsChange, RedirectsNarrowed, RedirectsRejected, RedirectsStaged,
+    RedirectsSuperseded, RegistrationEvent, Reinstated, Requested, Restored, Revoked, RolledBack, Suspended,
 };
 
 /// The state of a registration.
@@ -80,9 +80,9 @@ impl Status {
     }
 }
 
-/// A change of redirect URIs that waits for an administrator while the approved set serves.
+/// A change of redirect URIs that waits for an administrator while the approved set serves. As it is shown; [`RedirectsStaged`]
+/// is how it is stored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct StagedChange {
     /// Names this very change.
     pub change_id: ChangeId,
@@ -188,7 +188,7 @@ impl Aggregate for Registration {
             }
             RegistrationEvent::Restored(_) if self.status != Status::Revoked => {}
             RegistrationEvent::Restored(_) => self.status = self.before_revocation.unwrap_or(Status::Pending),
-            RegistrationEvent::RedirectsStaged(staged) => self.staged = Some(staged.change.clone()),
+            RegistrationEvent::RedirectsStaged(staged) => self.staged = Some(staged.clone().into()),
             RegistrationEvent::RedirectsApproved(approved) => {
                 if let Some(change) = self.staged.take_if(|staged| staged.change_id == approved.change_id) {
                     self.redirect_uris = change.result;

@@ -185,7 +185,7 @@ async fn resource_servers(house: &House) {
             { "kind": "loopback" }, { "kind": "scheme", "scheme": "com.example.app" }, { "kind": "preset", "preset": "claude", "version": 1 }],
         "scope_ceiling": "billing:read billing:write", "self_registered_grants": ["authorization_code", "client_credentials"],
         "registrations_per_minute": 600, "max_clients": 1000, "instances": "share",
-        "manifest_lane": "soak", "soak_hours": 72, "manifest_withdrawal": "keep",
+        "manifests": { "lane": "soak", "soak_hours": 72, "on_withdrawal": "keep" },
     });
     let members = json!({ "name": "Billing", "resource": "https://billing.acme.example/mcp", "policy": policy });
     let billing = house.server("acme", members).await;
@@ -270,10 +270,10 @@ async fn documents(house: &House) {
     kept.says(document);
     refresh(&kept).await;
     // By the rules at once, and after some hours that are over; the last one soaks to this day.
-    rules(house, json!({ "manifest_lane": "live" })).await;
+    rules(house, json!({ "manifests": { "lane": "live" } })).await;
     lost.claims(&[HERE, THERE]);
     refresh(&lost).await;
-    rules(house, json!({ "manifest_lane": "soak", "soak_hours": 24 })).await;
+    rules(house, json!({ "manifests": { "lane": "soak", "soak_hours": 24 } })).await;
     lost.claims(&[HERE, THERE, THIRD]);
     refresh(&lost).await;
     house.clock.advance(TimeDelta::hours(25));
@@ -283,10 +283,10 @@ async fn documents(house: &House) {
         assert!(started.elapsed() < Duration::from_secs(30), "the change did not ripen");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    rules(house, json!({ "soak_hours": 2000, "manifest_withdrawal": "keep" })).await;
+    rules(house, json!({ "manifests": { "soak_hours": 2000, "on_withdrawal": "keep" } })).await;
     gone.claims(&[HERE, THERE]);
     refresh(&gone).await;
-    rules(house, json!({ "manifest_lane": "pinned" })).await;
+    rules(house, json!({ "manifests": { "lane": "pinned" } })).await;
     // Out of reach and found again; taken away.
     lost.answers(503);
     refresh(&lost).await;
@@ -294,7 +294,7 @@ async fn documents(house: &House) {
     refresh(&lost).await;
     gone.answers(410);
     refresh(&gone).await;
-    rules(house, json!({ "manifest_lane": "staged", "soak_hours": null, "manifest_withdrawal": null })).await;
+    rules(house, json!({ "manifests": { "lane": "staged", "soak_hours": null, "on_withdrawal": null } })).await;
 }
 
 async fn decisions(house: &House) {

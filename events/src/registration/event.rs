@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::StagedChange;
+use super::{ManifestRef, StagedChange};
 use crate::codec::stored;
 use crate::identity::{ChangeId, ClientId, TenantId};
 use crate::redirect::RedirectUris;
@@ -19,7 +19,7 @@ stored! {
         "registration.reinstated" 1 => Reinstated,
         "registration.revoked" 1 => Revoked,
         "registration.restored" 1 => Restored,
-        "registration.redirects_staged" 1 => RedirectsStaged,
+        "registration.redirects_staged" 2 => RedirectsStaged,
         "registration.redirects_approved" 1 => RedirectsApproved,
         "registration.redirects_rejected" 1 => RedirectsRejected,
         "registration.redirects_superseded" 1 => RedirectsSuperseded,
@@ -84,9 +84,52 @@ pub struct Denied {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct RedirectsStaged {
-    /// The change.
-    #[serde(flatten)]
-    pub change: StagedChange,
+    /// What would change.
+    pub change: RedirectsChange,
+    /// Who wishes it.
+    pub source: ChangeSource,
+    /// When it serves if nobody objects; never, if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serves_at: Option<DateTime<Utc>>,
+}
+
+/// A change of redirect URIs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
+pub struct RedirectsChange {
+    /// Names this very change.
+    pub id: ChangeId,
+    /// What would be added.
+    pub added: RedirectUris,
+    /// What the same wish takes away, at once in every lane but `pinned`.
+    pub removed: RedirectUris,
+    /// What serves once it is approved.
+    pub result: RedirectUris,
+}
+
+/// Where a wish for other redirect URIs came from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
+pub struct ChangeSource {
+    /// The door, such as `rfc7592` or `manifest`.
+    pub origin: String,
+    /// The version of the client's document that wishes it, if it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manifest: Option<ManifestRef>,
+}
+
+impl From<StagedChange> for RedirectsStaged {
+    fn from(staged: StagedChange) -> Self {
+        let StagedChange { change_id, added, removed, result, origin, manifest, serves_at } = staged;
+        Self { change: RedirectsChange { id: change_id, added, removed, result }, source: ChangeSource { origin, manifest }, serves_at }
+    }
+}
+
+impl From<RedirectsStaged> for StagedChange {
+    fn from(event: RedirectsStaged) -> Self {
+        let RedirectsStaged { change: RedirectsChange { id, added, removed, result }, source, serves_at } = event;
+        Self { change_id: id, added, removed, result, origin: source.origin, manifest: source.manifest, serves_at }
+    }
 }
 
 /// The change serves.

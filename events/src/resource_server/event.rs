@@ -12,10 +12,10 @@ use crate::redirect::WebUri;
 stored! {
     /// What can have happened to a resource server.
     ResourceServerEvent {
-        "resource_server.created" 1 => Created,
+        "resource_server.created" 2 => Created,
         "resource_server.renamed" 1 => Renamed,
         "resource_server.modes_changed" 1 => ModesChanged,
-        "resource_server.policy_changed" 1 => PolicyChanged,
+        "resource_server.policy_changed" 2 => PolicyChanged,
         "resource_server.retired" 1 => Retired,
         "resource_server.cap_neared" 1 => CapNeared,
         "resource_server.cap_eased" 1 => CapEased,
