@@ -13,6 +13,10 @@ mod house;
 
 mod answers;
 mod kept;
+#[allow(dead_code, reason = "its `main` is for whoever runs it")]
+#[path = "../../examples/projection/src/main.rs"]
+mod projection;
+mod tally;
 mod write;
 
 use std::collections::BTreeSet;
