@@ -15,7 +15,22 @@ async fn the_example_counts_the_registrations_of_a_kept_log_per_day_and_host() {
     let log = folder.path().join("data/log.db");
     let rows = projection::count(&log, own.path()).await.unwrap();
     let table: Vec<String> = rows.iter().map(|(day, host, number)| format!("{day} {number} {host}")).collect();
-    assert_eq!(table, [""; 0]);
+    let expected = [
+        "2027-01-15 1 app.example",
+        "2027-01-15 1 dash.example",
+        "2027-01-15 1 keys.example",
+        "2027-01-15 6 localhost",
+        "2027-01-15 1 mail.example",
+        "2027-01-15 1 notes.example",
+        "2027-01-16 2 127.0.0.1",
+        "2027-01-16 3 agent.example.org",
+        "2027-01-16 3 localhost",
+        "2027-01-16 1 vendor.example",
+        "2027-01-17 3 app.example",
+        "2027-01-19 8 app.example",
+        "2027-01-19 6 localhost",
+    ];
+    assert_eq!(table, expected);
     assert_eq!(projection::count(&log, own.path()).await.unwrap(), rows, "what was counted is not counted again");
 }
 
