@@ -47,6 +47,7 @@ const WALLS: &[Wall] = &[
             "ResourceServerEvent",
             "InitialAccessTokenEvent",
             "ReservationEvent",
+            "ProjectionEvent",
             "gatebook_events::codec",
             "client.registered",
             "registration.requested",
