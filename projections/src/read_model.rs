@@ -272,6 +272,7 @@ fn stopped<P: Projection>(envelope: &Envelope, source: ApplyError) -> Projection
         position: envelope.position,
         event_id: event.id,
         event_name: Arc::clone(&event.name),
+        recorded_at: event.recorded_at,
         source,
     }
 }

@@ -159,6 +159,8 @@ pub struct Poison {
     pub event_name: Arc<str>,
     /// Where it stands.
     pub position: Position,
+    /// When it was recorded.
+    pub recorded_at: DateTime<Utc>,
     /// The version of its shape that the build would have to know, if a newer build wrote it.
     pub needs_version: Option<u16>,
 }
@@ -186,13 +188,13 @@ pub enum Stop {
 impl Stop {
     pub(super) fn trouble(&self) -> Trouble {
         match self {
-            Self::Projection(ProjectionError::Event { position, event_id, event_name, source, .. }) => {
+            Self::Projection(ProjectionError::Event { position, event_id, event_name, recorded_at, source, .. }) => {
                 let needs_version = match source {
                     ApplyError::Codec(CodecError::Newer { version, .. }) => Some(*version),
                     ApplyError::Codec(_) | ApplyError::Meta(_) | ApplyError::Data(_) | ApplyError::Sqlite(_) => None,
                 };
-                let (event_name, event_id, position) = (event_name.clone(), *event_id, *position);
-                Trouble { cause: source.to_string(), poison: Some(Poison { event_id, event_name, position, needs_version }) }
+                let (event_name, event_id, position, recorded_at) = (event_name.clone(), *event_id, *position, *recorded_at);
+                Trouble { cause: source.to_string(), poison: Some(Poison { event_id, event_name, position, recorded_at, needs_version }) }
             }
             other => Trouble { cause: other.to_string(), poison: None },
         }

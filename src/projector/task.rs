@@ -141,7 +141,10 @@ impl<P: Projection> Task<P> {
         let (trouble, cause) = (Arc::new(stop.trouble()), stop.chain());
         tracing::error!(projection = P::NAME, version = P::VERSION, %cause, "the projection stopped and shows what it has");
         self.following = None;
-        self.progress.send_modify(|progress| progress.stopped = Some(trouble));
+        self.progress.send_modify(|progress| {
+            progress.behind_since = trouble.poison.as_ref().map(|poison| poison.recorded_at).or(progress.behind_since);
+            progress.stopped = Some(trouble);
+        });
     }
 
     async fn take(&mut self, followed: Option<Result<Followed, LogError>>) -> Result<(), Stop> {
