@@ -114,20 +114,21 @@ fn tune(connection: &Connection, kind: Kind) -> rusqlite::Result<()> {
         // A long log between checkpoints lets pages that change again and again be copied into the file once.
         Kind::Serving => {
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 8192; \
-             PRAGMA journal_size_limit = 67108864;"
+             PRAGMA journal_size_limit = 67108864; PRAGMA temp_store = MEMORY;"
         }
         // A build that is killed goes on from its checkpoint, so it is at every moment as whole as one that serves. Nobody reads
         // it meanwhile, and an even longer log lets even more changes of one page be one.
+        // Indexes of many millions of rows are sorted in files, so that the memory stays what it is.
         Kind::Building => {
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 32768; \
-             PRAGMA journal_size_limit = 268435456;"
+             PRAGMA journal_size_limit = 268435456; PRAGMA temp_store = FILE;"
         }
     };
     connection.busy_timeout(Duration::from_secs(5))?;
     // Before the first table; rows of events are long, and two of them to a page split more pages than they fill.
     connection.execute_batch("PRAGMA page_size = 8192;")?;
     connection.execute_batch(durability)?;
-    connection.execute_batch("PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY; PRAGMA foreign_keys = OFF;")
+    connection.execute_batch("PRAGMA cache_size = -65536; PRAGMA foreign_keys = OFF;")
 }
 
 /// Statements are prepared once. Without the guarantee SQLite prepares most of them anew for each event's values, which costs
