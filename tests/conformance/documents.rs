@@ -134,7 +134,7 @@ pub const DOCUMENTS: &[Elsewhere] = &[
         section: "CIMD §6.2",
         asserted: "A document that says `private_key_jwt` is held to it at the token endpoint",
         tests: &[],
-        reason: "pending: checking assertions",
+        reason: "not offered: no client authentication is done here yet",
     },
     Elsewhere {
         id: "C16",
@@ -160,8 +160,11 @@ pub const DOCUMENTS: &[Elsewhere] = &[
         level: "SHOULD",
         section: "CIMD §4.3; MCP authorization",
         asserted: "A document that cannot be fetched ends the authorization with `invalid_client`",
-        tests: &[],
-        reason: "pending: decisions about clients that host a document",
+        tests: &[(
+            "tests/documents/first_sight.rs",
+            "a_document_that_cannot_be_used_leaves_nothing_behind_and_every_cause_gets_the_same_answer",
+        )],
+        reason: "",
     },
     Elsewhere {
         id: "C19",
@@ -249,16 +252,22 @@ pub const DOCUMENTS: &[Elsewhere] = &[
         level: "SHOULD",
         section: "CIMD §6.3",
         asserted: "A change of redirect URIs, keys, auth method, scope, grants, name or logo may start a review",
-        tests: &[],
-        reason: "pending: versions of documents",
+        tests: &[
+            ("tests/documents/lanes.rs", "staged_a_widening_waits_while_the_old_set_serves_and_a_narrowing_serves_at_once"),
+            ("tests/documents/administrators.rs", "every_version_is_kept_with_what_it_changed"),
+        ],
+        reason: "",
     },
     Elsewhere {
         id: "C27",
         level: "SHOULD",
         section: "CIMD-02 §5",
         asserted: "Documents are fetched again from time to time",
-        tests: &[],
-        reason: "pending: the poller",
+        tests: &[
+            ("tests/documents/trouble.rs", "documents_are_read_again_by_themselves_and_after_a_restart_too"),
+            ("tests/documents/trouble.rs", "a_document_is_asked_for_on_condition_and_whole_after_trouble"),
+        ],
+        reason: "",
     },
     Elsewhere {
         id: "C28",
@@ -273,8 +282,11 @@ pub const DOCUMENTS: &[Elsewhere] = &[
         level: "MAY",
         section: "CIMD §6.8, §6.10",
         asserted: "Domains are allowed or refused; a document's URL is registered before its first use",
-        tests: &[],
-        reason: "pending: registration of documents",
+        tests: &[
+            ("tests/documents/administrators.rs", "an_administrator_vouches_for_a_client_where_others_would_wait"),
+            ("tests/documents/first_sight.rs", "a_document_whose_redirects_the_rules_refuse_is_not_let_in"),
+        ],
+        reason: "",
     },
     Elsewhere {
         id: "C30",
@@ -282,7 +294,7 @@ pub const DOCUMENTS: &[Elsewhere] = &[
         section: "CIMD §6.7",
         asserted: "Logos are fetched ahead and kept",
         tests: &[],
-        reason: "pending: logos",
+        reason: "not done: logos are shown by their URL and not fetched",
     },
     Elsewhere {
         id: "C31",

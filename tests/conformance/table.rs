@@ -61,16 +61,22 @@ const ELSEWHERE: &[Elsewhere] = &[
         level: "SHOULD",
         section: "RFC 7591 §3.2.1, §5",
         asserted: "A `client_id` is of one registration, unless instances of one public client share it",
-        tests: &[],
-        reason: "pending: shared instances",
+        tests: &[
+            ("tests/api/share.rs", "a_crowd_of_instances_is_one_client"),
+            ("tests/api/share.rs", "what_differs_is_confidential_or_came_with_a_statement_is_another_client"),
+        ],
+        reason: "",
     },
     Elsewhere {
         id: "R22",
         level: "MAY",
         section: "RFC 7591 §3; RFC 6585 §4",
         asserted: "Who registers too often is told 429 and when to come again",
-        tests: &[],
-        reason: "pending: ceilings",
+        tests: &[
+            ("tests/api/floods.rs", "r22_answers_say_how_much_is_left_and_when_there_is_more"),
+            ("tests/api/floods.rs", "r22_a_resource_server_has_a_ceiling_for_all_sources_together_and_bad_input_takes_nothing_of_it"),
+        ],
+        reason: "",
     },
     Elsewhere {
         id: "U14",
