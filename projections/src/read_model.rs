@@ -273,7 +273,7 @@ fn stopped<P: Projection>(envelope: &Envelope, source: ApplyError) -> Projection
         event_id: event.id,
         event_name: Arc::clone(&event.name),
         recorded_at: event.recorded_at,
-        source,
+        source: Box::new(source),
     }
 }
 

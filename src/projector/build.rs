@@ -33,7 +33,7 @@ pub enum Begin {
 /// A build that came to nothing, with what there is of it.
 pub struct Failed<P> {
     /// The tables as far as they were filled; none where they could not be opened.
-    pub model: Option<ReadModel<P>>,
+    pub model: Option<Box<ReadModel<P>>>,
     /// Why.
     pub stop: Stop,
 }
@@ -68,7 +68,7 @@ pub async fn build<P: Projection>(
     })
     .await?;
     if let Err(error) = indexed {
-        return Err(Failed { model: Some(model), stop: error.into() });
+        return Err(Failed { model: Some(Box::new(model)), stop: error.into() });
     }
     // Indexes of many rows take their time, and events came in meanwhile.
     load(log, model, told).await
@@ -117,9 +117,9 @@ async fn load<P: Projection>(
     let (model, filled) = filled.map_err(|_| Stop::Thread)?;
     match (filled, read) {
         (Ok(true), _) => Ok(model),
-        (Err(error), _) => Err(Failed { model: Some(model), stop: error.into() }),
-        (Ok(false), Err(stop)) => Err(Failed { model: Some(model), stop }),
-        (Ok(false), Ok(())) => Err(Failed { model: Some(model), stop: Stop::Thread }),
+        (Err(error), _) => Err(Failed { model: Some(Box::new(model)), stop: error.into() }),
+        (Ok(false), Err(stop)) => Err(Failed { model: Some(Box::new(model)), stop }),
+        (Ok(false), Ok(())) => Err(Failed { model: Some(Box::new(model)), stop: Stop::Thread }),
     }
 }
 

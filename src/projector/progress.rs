@@ -189,7 +189,7 @@ impl Stop {
     pub(super) fn trouble(&self) -> Trouble {
         match self {
             Self::Projection(ProjectionError::Event { position, event_id, event_name, recorded_at, source, .. }) => {
-                let needs_version = match source {
+                let needs_version = match &**source {
                     ApplyError::Codec(CodecError::Newer { version, .. }) => Some(*version),
                     ApplyError::Codec(_) | ApplyError::Meta(_) | ApplyError::Data(_) | ApplyError::Sqlite(_) => None,
                 };

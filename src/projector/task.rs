@@ -124,12 +124,11 @@ impl<P: Projection> Task<P> {
 
     async fn set_out(&mut self) -> Result<(), Stop> {
         let left_out = build::left_out::<P>(&self.place.log).await?;
-        let mut model = match self.model.take() {
-            Some(model) => model,
-            None => {
-                let folder = self.place.folder.clone();
-                blocking(move || ReadModel::open(&folder)).await??
-            }
+        let mut model = if let Some(model) = self.model.take() {
+            model
+        } else {
+            let folder = self.place.folder.clone();
+            blocking(move || ReadModel::open(&folder)).await??
         };
         model.leave_out(left_out);
         self.following = Some(self.place.log.follow(model.position()));
@@ -163,13 +162,13 @@ impl<P: Projection> Task<P> {
         if behind {
             self.progress.send_modify(|progress| progress.behind_since = first);
         }
-        let Applied { position, waits, applied } = self.apply(events).await?;
+        let Applied { position, waits, outcome } = self.apply(events).await?;
         self.progress.send_modify(|progress| {
             progress.position = progress.position.max(position);
             progress.pace.moved_to(position);
             progress.behind_since = waits.or(first.filter(|_| behind));
         });
-        applied?;
+        outcome?;
         if !behind {
             // Rested, or asked for more than is shown; which of the two makes no difference.
             let _ = tokio::time::timeout(REST, self.asked.notified()).await;
@@ -181,10 +180,10 @@ impl<P: Projection> Task<P> {
         let mut model = self.model.take().ok_or(Stop::Thread)?;
         // SQLite blocks; the async threads must not.
         let (model, applied) = blocking(move || {
-            let applied = model.apply(&events).map(drop);
+            let outcome = model.apply(&events).map(drop);
             let position = model.position();
             let waits = events.iter().find(|one| one.position > position).map(|one| one.event.recorded_at);
-            (model, Applied { position, waits, applied })
+            (model, Applied { position, waits, outcome })
         })
         .await?;
         self.model = Some(model);
@@ -226,7 +225,7 @@ impl<P: Projection> Task<P> {
                 if let Some(model) = model
                     && stop.trouble().poison.is_some()
                     && !self.progress.borrow().serves
-                    && self.serve_from(model).await.is_ok()
+                    && self.serve_from(*model).await.is_ok()
                 {
                     return self.stop(&stop);
                 }
@@ -306,7 +305,7 @@ struct Applied {
     position: Position,
     /// When the first event was recorded that is not in them.
     waits: Option<DateTime<Utc>>,
-    applied: Result<(), ProjectionError>,
+    outcome: Result<(), ProjectionError>,
 }
 
 /// What comes next, for who follows; nothing ever for who does not.

@@ -58,7 +58,7 @@ async fn happen(log: &MemoryLog, names: &[&str]) -> Position {
 
 fn files(folder: &Path) -> Vec<String> {
     let names = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let mut names: Vec<String> = names.filter(|name| name.ends_with(".db")).collect();
+    let mut names: Vec<String> = names.filter(|name| !name.contains(".db-")).collect();
     names.sort();
     names
 }

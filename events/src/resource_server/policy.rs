@@ -69,6 +69,7 @@ fn is_default<T: Default + PartialEq>(member: &T) -> bool {
     *member == T::default()
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes what it asks about by reference")]
 fn is_a_day(hours: &u16) -> bool {
     *hours == A_DAY
 }

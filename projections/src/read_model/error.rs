@@ -78,7 +78,7 @@ pub enum ProjectionError {
         recorded_at: DateTime<Utc>,
         /// Why.
         #[source]
-        source: ApplyError,
+        source: Box<ApplyError>,
     },
     /// Because its file cannot be written. The tables are as they were.
     #[error("the projection {projection} could not write its tables")]

@@ -68,7 +68,8 @@ fn open_existing<P: Projection>(path: &Path, kind: Kind) -> rusqlite::Result<Opt
     let without_indexes = schema(&expected)? == found;
     create_indexes::<P>(&mut expected)?;
     let indexed = schema(&expected)? == found;
-    if !indexed && !(without_indexes && kind == Kind::Building) {
+    let fits = indexed || (without_indexes && kind == Kind::Building);
+    if !fits {
         return Ok(None);
     }
     let position = connection.query_row("SELECT max(position) FROM checkpoint", [], |row| row.get::<_, Option<i64>>(0))?;
