@@ -257,31 +257,27 @@ fn evolve<A: Aggregate>(slot: &mut A, event: &A::Event) {
 
 /// Into the tables of a projection that begins anew: built beside, as a rebuild does it, and brought into what serves.
 async fn into<P: Projection>(log: &Arc<SqliteLog>, folder: &Path) {
-    let peak = Peak::begin();
+    forget_peak();
     let (started, cpu) = (Instant::now(), cpu());
     let port: Arc<dyn EventLog> = log.clone();
     let Ok(built) = build::build::<P>(&port, folder, Begin::Anew, |_| {}).await else { unreachable!("it can be built") };
     let count = usize::try_from(built.position().to_backend()).unwrap();
-    line(&format!("into a rebuild of {}, {} MB at most", P::NAME, peak.megabytes()), count, started.elapsed(), cpu_since(cpu));
+    line(&format!("into a rebuild of {}, {} MB at most", P::NAME, peak()), count, started.elapsed(), cpu_since(cpu));
     drop(built);
     let mut serving = ReadModel::<P>::open(folder).unwrap();
     report(&format!("into the serving {}", P::NAME), &**log, async |batch| assert!(serving.apply(&batch).is_ok())).await;
 }
 
-/// The most memory that this process has had since.
-struct Peak;
+/// Has the kernel forget the most memory that this process ever had.
+fn forget_peak() {
+    std::fs::write("/proc/self/clear_refs", "5").unwrap();
+}
 
-impl Peak {
-    fn begin() -> Self {
-        std::fs::write("/proc/self/clear_refs", "5").unwrap();
-        Self
-    }
-
-    fn megabytes(&self) -> u64 {
-        let status = std::fs::read_to_string("/proc/self/status").unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
-    }
+/// The most memory that it has had since, in megabytes.
+fn peak() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
 }
 
 async fn report(what: &str, log: &dyn EventLog, mut work: impl AsyncFnMut(Vec<Envelope>)) {
