@@ -16,6 +16,7 @@ mod caps;
 pub mod initial_access_tokens;
 pub mod manage;
 pub mod manifests;
+pub mod projections;
 pub mod register;
 pub mod registrations;
 pub mod resource_servers;
@@ -128,6 +129,17 @@ impl Commands {
         &self.roster
     }
 
+    /// Enters every resource server there is.
+    pub async fn complete_roster(&self) -> Result<(), CommandError> {
+        for name in self.log.streams("resource_server-").await? {
+            if let Ok(Stream::ResourceServer(id)) = Stream::parse(&name) {
+                self.resource_server(id).await?;
+            }
+        }
+        self.roster.complete();
+        Ok(())
+    }
+
     async fn read_resource_server(&self, id: ResourceServerId) -> Result<Known, CommandError> {
         let read = self.log.read(&Stream::ResourceServer(id).name()).await?;
         let mut known = Known { server: Arc::default(), claimed: Position::START };
@@ -193,13 +205,7 @@ impl Commands {
     }
 
     async fn fold<A: Aggregate>(&self, stream: Stream) -> Result<(A, Option<Revision>), CommandError> {
-        let read = self.log.read(&stream.name()).await?;
-        let mut state = A::default();
-        for envelope in &read.events {
-            let event = A::Event::decode(&envelope.event.name, envelope.event.version, &envelope.event.data)?;
-            state = state.evolve(&event);
-        }
-        Ok((state, read.revision))
+        fold(&*self.log, stream).await
     }
 
     fn to_store<E: Stored>(&self, cause: &Cause, events: &[E]) -> Result<Vec<StoredEvent>, CodecError> {
@@ -224,4 +230,15 @@ impl Commands {
     pub fn draw_client_key() -> ClientKey {
         ClientKey(Uuid::now_v7())
     }
+}
+
+/// An aggregate as the log's events have it now, and the revision to append at.
+pub(crate) async fn fold<A: Aggregate>(log: &dyn EventLog, stream: Stream) -> Result<(A, Option<Revision>), CommandError> {
+    let read = log.read(&stream.name()).await?;
+    let mut state = A::default();
+    for envelope in &read.events {
+        let event = A::Event::decode(&envelope.event.name, envelope.event.version, &envelope.event.data)?;
+        state = state.evolve(&event);
+    }
+    Ok((state, read.revision))
 }

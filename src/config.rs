@@ -13,6 +13,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::documents::Rhythm;
 use crate::manifest::ManifestSettings;
+use crate::projector::OtherVersions;
 
 mod admin;
 mod backend;
@@ -66,6 +67,8 @@ pub struct Config {
     pub log_format: LogFormat,
     /// How long a read waits for its projection to catch up.
     pub read_wait: Duration,
+    /// What becomes of older read models once newer ones serve.
+    pub other_versions: OtherVersions,
 }
 
 /// The authorization server that clients get their tokens from.
@@ -167,6 +170,7 @@ impl Config {
             log_level: log_level(settings.log_level)?,
             log_format: settings.log_format.unwrap_or_default(),
             read_wait: read_wait(settings.read_wait.unwrap_or(5))?,
+            other_versions: if settings.keep_old.unwrap_or_default() { OtherVersions::Kept } else { OtherVersions::Removed },
         })
     }
 }

@@ -79,6 +79,9 @@ pub fn router(app: App) -> Router {
         .route("/audit/events/{event_id}", get(authsec::audit::read))
         .route("/audit/stream", get(authsec::stream::stream))
         .route("/projections", get(authsec::projections::list))
+        .route("/projections/{name}/rebuild", post(authsec::projections::rebuild))
+        .route("/projections/{name}/retry", post(authsec::projections::retry))
+        .route("/projections/{name}/skip", post(authsec::projections::skip))
         .method_not_allowed_fallback(error::method_not_allowed_admin)
         .layer(middleware::map_response(never_stored));
 

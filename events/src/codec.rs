@@ -4,6 +4,7 @@ use crate::client::ClientEvent;
 use crate::envelope::{Envelope, Meta};
 use crate::identity::Stream;
 use crate::initial_access_token::InitialAccessTokenEvent;
+use crate::projection::ProjectionEvent;
 use crate::registration::RegistrationEvent;
 use crate::reservation::ReservationEvent;
 use crate::resource_server::ResourceServerEvent;
@@ -42,6 +43,8 @@ pub enum AnyEvent {
     InitialAccessToken(InitialAccessTokenEvent),
     /// Of a reservation.
     Reservation(ReservationEvent),
+    /// Of a projection.
+    Projection(ProjectionEvent),
 }
 
 /// Reads what an envelope holds.
@@ -54,6 +57,7 @@ pub fn decode(envelope: &Envelope) -> Result<(Stream, AnyEvent), CodecError> {
         Stream::ResourceServer(_) => AnyEvent::ResourceServer(ResourceServerEvent::decode(name, version, data)?),
         Stream::InitialAccessToken(..) => AnyEvent::InitialAccessToken(InitialAccessTokenEvent::decode(name, version, data)?),
         Stream::Reservation(..) => AnyEvent::Reservation(ReservationEvent::decode(name, version, data)?),
+        Stream::Projection(_) => AnyEvent::Projection(ProjectionEvent::decode(name, version, data)?),
     };
     Ok((stream, event))
 }

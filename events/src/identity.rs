@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use uuid::Uuid;
 
 use crate::envelope::StreamName;
+use crate::projection::ProjectionName;
 use crate::reservation::Fingerprint;
 
 /// Keys of clients that Gatebook did not name itself are UUIDs version 5 in this namespace.
@@ -183,6 +184,8 @@ pub enum Stream {
     InitialAccessToken(ResourceServerId, InitialAccessTokenId),
     /// `reservation-<resource server id>-<fingerprint>`
     Reservation(ResourceServerId, Fingerprint),
+    /// `projection-<name>`
+    Projection(ProjectionName),
 }
 
 impl Stream {
@@ -206,6 +209,7 @@ impl Stream {
                 let fingerprint = Fingerprint::parse(rest.strip_prefix('-')?)?;
                 Some(Self::Reservation(ResourceServerId(canonical(server)?), fingerprint))
             }),
+            "projection" => ProjectionName::parse(id).ok().map(Self::Projection),
             _ => None,
         };
         parsed.ok_or(UNKNOWN)
@@ -220,6 +224,7 @@ impl fmt::Display for Stream {
             Self::ResourceServer(id) => write!(f, "resource_server-{id}"),
             Self::InitialAccessToken(server, id) => write!(f, "initial_access_token-{server}-{id}"),
             Self::Reservation(server, fingerprint) => write!(f, "reservation-{server}-{fingerprint}"),
+            Self::Projection(name) => write!(f, "projection-{name}"),
         }
     }
 }
@@ -275,6 +280,7 @@ mod tests {
             Stream::ResourceServer(server),
             Stream::InitialAccessToken(server, token),
             Stream::Reservation(server, shared),
+            Stream::Projection(ProjectionName::parse("directory").unwrap()),
         ] {
             assert_eq!(Stream::parse(&stream.name()), Ok(stream));
         }
@@ -286,7 +292,7 @@ mod tests {
         ] {
             assert!(Stream::parse(&StreamName(Arc::from(text))).is_err(), "{text}");
         }
-        for text in ["", "client", "client-x", "registration-", "registration-a-b", "initial_access_token-a", "order-1"] {
+        for text in ["", "client", "client-x", "registration-", "registration-a-b", "initial_access_token-a", "projection-A", "order-1"] {
             assert!(Stream::parse(&StreamName(Arc::from(text))).is_err(), "{text}");
         }
     }

@@ -12,6 +12,7 @@ pub mod initial_access_token;
 pub mod json;
 pub mod manifest;
 pub mod metadata;
+pub mod projection;
 pub mod redirect;
 pub mod registration;
 pub mod rejection;

@@ -24,6 +24,7 @@ use gatebook_events::envelope::{Actor, ActorKind, EventId, Meta};
 use gatebook_events::identity::{ChangeId, ClientId, ClientKey, InitialAccessTokenId, TenantId};
 use gatebook_events::initial_access_token::{self, Clamps, InitialAccessTokenEvent, Issued, Used};
 use gatebook_events::metadata::{self, ClientMetadata, GrantType, SoftwareStatement};
+use gatebook_events::projection::{EventSkipped, ProjectionEvent};
 use gatebook_events::redirect::{RedirectUris, WebUri};
 use gatebook_events::registration::{
     Approved, Denied, ManifestRef, RedirectsApproved, RedirectsNarrowed, RedirectsRejected, RedirectsSuperseded, RegistrationEvent,
@@ -123,9 +124,10 @@ fn a_name_is_known_in_its_own_kind_of_stream_only() {
             ResourceServerEvent::decode(sample.name, sample.version, &sample.encoded).map(drop),
             InitialAccessTokenEvent::decode(sample.name, sample.version, &sample.encoded).map(drop),
             ReservationEvent::decode(sample.name, sample.version, &sample.encoded).map(drop),
+            ProjectionEvent::decode(sample.name, sample.version, &sample.encoded).map(drop),
         ];
         assert_eq!(readers.iter().filter(|read| read.is_ok()).count(), 1, "{}", sample.name);
-        assert_eq!(readers.iter().filter(|read| matches!(read, Err(CodecError::UnknownName(_)))).count(), 4, "{}", sample.name);
+        assert_eq!(readers.iter().filter(|read| matches!(read, Err(CodecError::UnknownName(_)))).count(), 5, "{}", sample.name);
     }
     for unknown in ["", "client.exploded", "Client.Registered", "registered", "client.registered@1"] {
         assert!(matches!(ClientEvent::decode(unknown, 1, "{}"), Err(CodecError::UnknownName(name)) if name == unknown));
@@ -194,12 +196,13 @@ fn rules_that_were_stored_before_a_rule_existed_have_its_default() {
 
 #[test]
 fn names_are_unique_and_begin_with_the_kind_of_their_stream() {
-    let kinds: [(&str, &[(&str, u16)]); 5] = [
+    let kinds: [(&str, &[(&str, u16)]); 6] = [
         ("client.", ClientEvent::SHAPES),
         ("registration.", RegistrationEvent::SHAPES),
         ("resource_server.", ResourceServerEvent::SHAPES),
         ("initial_access_token.", InitialAccessTokenEvent::SHAPES),
         ("reservation.", ReservationEvent::SHAPES),
+        ("projection.", ProjectionEvent::SHAPES),
     ];
     for (kind, shapes) in kinds {
         for (name, version) in shapes {
@@ -223,6 +226,7 @@ fn shapes() -> impl Iterator<Item = (&'static str, u16)> {
         ResourceServerEvent::SHAPES,
         InitialAccessTokenEvent::SHAPES,
         ReservationEvent::SHAPES,
+        ProjectionEvent::SHAPES,
     ];
     events.into_iter().flatten().copied().chain([(META, 1)])
 }
@@ -239,6 +243,7 @@ fn read_and_write(name: &str, version: u16, data: &str) -> Result<String, CodecE
         Some("registration") => through::<RegistrationEvent>(name, version, data),
         Some("initial_access_token") => through::<InitialAccessTokenEvent>(name, version, data),
         Some("reservation") => through::<ReservationEvent>(name, version, data),
+        Some("projection") => through::<ProjectionEvent>(name, version, data),
         _ => through::<ResourceServerEvent>(name, version, data),
     }
 }
@@ -309,6 +314,7 @@ fn samples() -> Vec<Sample> {
         resource_server_samples(),
         initial_access_token_samples(),
         reservation_samples(),
+        projection_samples(),
         meta_samples(),
     ]
     .into_iter()
@@ -630,6 +636,17 @@ fn initial_access_token_samples() -> Vec<Sample> {
 fn reservation_samples() -> Vec<Sample> {
     let taken = |instead_of| ReservationEvent::Taken(Taken { client_key: ClientKey(uuid(2)), instead_of });
     vec![sample(FULL, &taken(Some(ClientKey(uuid(1))))), sample(MINIMAL, &taken(None))]
+}
+
+fn projection_samples() -> Vec<Sample> {
+    let skipped = EventSkipped {
+        projection_version: 2,
+        event_id: EventId(uuid(4)),
+        event_name: "client.exploded".into(),
+        position: "4711".into(),
+        reason: "written by a build that was withdrawn".into(),
+    };
+    vec![sample(FULL, &ProjectionEvent::EventSkipped(skipped))]
 }
 
 fn meta_samples() -> Vec<Sample> {

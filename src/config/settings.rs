@@ -153,6 +153,11 @@ pub struct Settings {
     /// How many seconds a read waits for its projection to catch up [default: 5]
     #[arg(long, env = "GATEBOOK_READ_WAIT", value_name = "SECONDS")]
     pub read_wait: Option<u64>,
+
+    /// Keep an older version's read models once newer ones serve, so that a downgrade starts at once [default: false]
+    #[arg(long, env = "GATEBOOK_KEEP_OLD", value_name = "BOOL", value_parser = BoolishValueParser::new(),
+        num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub keep_old: Option<bool>,
 }
 
 /// How much of a caller's address goes into the history.
@@ -232,6 +237,7 @@ impl Settings {
             log_level: self.log_level.or(fallback.log_level),
             log_format: self.log_format.or(fallback.log_format),
             read_wait: self.read_wait.or(fallback.read_wait),
+            keep_old: self.keep_old.or(fallback.keep_old),
         }
     }
 

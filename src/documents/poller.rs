@@ -33,10 +33,16 @@ pub struct Polled {
 }
 
 /// Polls in the background until the task is aborted. `directory` says which clients host a document and where they are
-/// registered, `approvals` which changes have ripened.
-pub fn start(documents: Documents, directory: Reader<Directory>, approvals: Reader<Approvals>) -> AbortHandle {
+/// registered, once it is `complete`; `approvals` which changes have ripened.
+pub fn start(
+    documents: Documents,
+    directory: Reader<Directory>,
+    approvals: Reader<Approvals>,
+    complete: impl Future<Output = ()> + Send + 'static,
+) -> AbortHandle {
     let poller = Poller { documents, directory: Arc::new(directory), approvals: Arc::new(approvals) };
     tokio::spawn(async move {
+        complete.await;
         poller.enter_what_is_missing().await;
         loop {
             let full = poller.poll_due().await;

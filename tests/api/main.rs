@@ -18,6 +18,7 @@ mod floods;
 mod history;
 mod leaks;
 mod manage;
+mod projections;
 mod register;
 mod registration_tokens;
 mod share;

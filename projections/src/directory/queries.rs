@@ -19,14 +19,6 @@ const SERVER: &str =
     "SELECT id, tenant, name, resource, life, modes, suspended_modes, policy, created_at, updated_at FROM resource_servers";
 
 impl Reader<Directory> {
-    /// Every resource server of the instance, whatever became of it.
-    pub fn resource_server_ids(&self) -> Result<Vec<ResourceServerId>, QueryError> {
-        self.with(|connection| {
-            let mut statement = connection.prepare_cached("SELECT id FROM resource_servers ORDER BY created_position")?;
-            Ok(statement.query_map([], server_id)?.collect::<Result<Vec<_>, _>>()?)
-        })
-    }
-
     /// A tenant's resource servers, retired ones too, in the order in which they were created.
     pub fn resource_servers(&self, tenant: &TenantId) -> Result<Vec<ResourceServerRow>, QueryError> {
         self.with(|connection| {

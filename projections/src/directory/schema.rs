@@ -20,8 +20,6 @@ CREATE TABLE resource_servers (
     created_position INTEGER NOT NULL,
     updated_at INTEGER NOT NULL
 ) STRICT;
-CREATE INDEX resource_servers_of_tenant ON resource_servers (tenant, created_position);
-CREATE INDEX active_resources ON resource_servers (resource, created_position) WHERE life = 'active';
 
 CREATE TABLE clients (
     key BLOB PRIMARY KEY NOT NULL,
@@ -43,7 +41,6 @@ CREATE TABLE clients (
     initial_access_token BLOB
 ) STRICT;
 
-CREATE INDEX clients_with_documents ON clients (key) WHERE manifest_version IS NOT NULL;
 CREATE TABLE registrations (
     client_key BLOB NOT NULL,
     resource_server BLOB NOT NULL,
@@ -64,9 +61,6 @@ CREATE TABLE registrations (
     name_key TEXT NOT NULL,
     PRIMARY KEY (client_key, resource_server)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX registrations_by_time ON registrations
-    (resource_server, client_life, status, registration_type, requested_at, client_key);
-CREATE INDEX registrations_by_name ON registrations (resource_server, name_key, client_key);
 
 CREATE TABLE initial_access_tokens (
     id BLOB NOT NULL,
@@ -82,7 +76,6 @@ CREATE TABLE initial_access_tokens (
     revoked_because TEXT,
     PRIMARY KEY (resource_server, id)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX initial_access_tokens_by_time ON initial_access_tokens (resource_server, issued_at, id);
 
 CREATE TABLE initial_access_token_uses (
     resource_server BLOB NOT NULL,
@@ -115,4 +108,15 @@ WHEN old.client_life <> new.client_life OR old.status <> new.status OR old.regis
     INSERT INTO counts VALUES (new.resource_server, new.client_life, new.status, new.registration_type, 1)
         ON CONFLICT DO UPDATE SET number = number + 1;
 END;
+";
+
+/// What only queries look along.
+pub(super) const INDEXES: &str = "
+CREATE INDEX resource_servers_of_tenant ON resource_servers (tenant, created_position);
+CREATE INDEX active_resources ON resource_servers (resource, created_position) WHERE life = 'active';
+CREATE INDEX clients_with_documents ON clients (key) WHERE manifest_version IS NOT NULL;
+CREATE INDEX registrations_by_time ON registrations
+    (resource_server, client_life, status, registration_type, requested_at, client_key);
+CREATE INDEX registrations_by_name ON registrations (resource_server, name_key, client_key);
+CREATE INDEX initial_access_tokens_by_time ON initial_access_tokens (resource_server, issued_at, id);
 ";
