@@ -28,6 +28,7 @@ use crate::http::error::Failure;
 use crate::keys::KeyError;
 use crate::log::EventLog;
 use crate::log::sqlite::SqliteLog;
+use crate::look_alikes::LookAlikes;
 use crate::manifest::{Manifests, SetUpError};
 use crate::projector::{Follower, Projector};
 use crate::secrets::{InstanceKey, SecretHasher};
@@ -56,6 +57,7 @@ struct Parts {
     authorization_server: AuthorizationServer,
     documents: Documents,
     poller: AbortHandle,
+    look_alikes: LookAlikes,
     statements: Statements,
 }
 
@@ -170,6 +172,7 @@ impl App {
             authorization_server,
             documents,
             poller,
+            look_alikes: LookAlikes::default(),
             statements,
         })))
     }
@@ -227,6 +230,11 @@ impl App {
     /// How many registrations one source may make, and one resource server takes.
     pub fn ceilings(&self) -> &Ceilings {
         &self.0.ceilings
+    }
+
+    /// What the doors were told of look-alikes.
+    pub fn look_alikes(&self) -> &LookAlikes {
+        &self.0.look_alikes
     }
 
     /// How full each register is.

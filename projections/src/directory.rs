@@ -21,11 +21,13 @@ use crate::registration;
 
 mod apply;
 mod list;
+mod names;
 mod queries;
 mod schema;
 mod text;
 mod tokens;
 
+pub use names::LookAlike;
 pub use tokens::{TokenPage, TokenRow, UsePage, UseRow};
 
 /// Resource servers, clients and registrations as they are now. Ask through `Reader<Directory>`.

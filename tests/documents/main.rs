@@ -12,6 +12,7 @@ mod administrators;
 mod author;
 mod first_sight;
 mod lanes;
+mod look_alikes;
 mod trouble;
 mod widening;
 
