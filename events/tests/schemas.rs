@@ -14,6 +14,7 @@ use gatebook_events::client::ClientEvent;
 use gatebook_events::codec::Stored;
 use gatebook_events::envelope::Meta;
 use gatebook_events::initial_access_token::InitialAccessTokenEvent;
+use gatebook_events::projection::ProjectionEvent;
 use gatebook_events::registration::RegistrationEvent;
 use gatebook_events::reservation::ReservationEvent;
 use gatebook_events::resource_server::ResourceServerEvent;
@@ -232,6 +233,7 @@ fn made() -> BTreeMap<(&'static str, u16), Value> {
         .chain(of::<ResourceServerEvent>())
         .chain(of::<InitialAccessTokenEvent>())
         .chain(of::<ReservationEvent>())
+        .chain(of::<ProjectionEvent>())
         .chain(meta);
     all.map(|((name, version), mut schema)| {
         // The name of the type is the code's business.

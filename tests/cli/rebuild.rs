@@ -130,7 +130,7 @@ async fn long_log(data: &Path, clients: u64) {
     let appended = appends.map(|(stream, events)| {
         log.append(Append { stream: stream.name(), expected: Expected::Empty, commit: CommitId(Uuid::now_v7()), events })
     });
-    futures_util::stream::iter(appended).buffer_unordered(512).for_each(|appended| async { assert!(appended.is_ok()) }).await;
+    futures_util::stream::iter(appended).buffer_unordered(512).for_each(|appended| async move { assert!(appended.is_ok()) }).await;
     log.close().await;
 }
 
