@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use gatebook_events::client::{Client, ContentHash, Document, Withdrawal};
-use gatebook_events::envelope::{Actor, ActorKind, Position};
+use gatebook_events::envelope::Position;
 use gatebook_events::identity::{ClientId, ClientKey, ResourceServerId, Stream};
 use gatebook_events::manifest::{ManifestUrl, Trouble, TroubleKind};
 use sha2::{Digest, Sha256};
 use tokio::sync::Notify;
 
+use crate::command::manifests::reader_of_documents;
 use crate::command::{Cause, CommandError, Commands};
 use crate::manifest::{FetchFailure, Fetched, Manifests, Urgency, Validators};
 
@@ -89,10 +90,9 @@ pub struct Seen {
     pub position: Option<Position>,
 }
 
-/// What happens to a document happens to every tenant's registrations, so it is told of the service and of no caller.
+/// What causes the events that a document leads to.
 pub fn cause() -> Cause {
-    let actor = Actor { kind: ActorKind::System, id: Some("documents".to_owned()), via: None };
-    Cause { actor, tenant: None, request_id: None, origin: None }
+    Cause { actor: reader_of_documents(), tenant: None, request_id: None, origin: None }
 }
 
 impl Documents {
@@ -110,6 +110,12 @@ impl Documents {
     pub async fn hasten(&self, client_ids: Vec<ClientId>) {
         self.0.schedule.make_due(client_ids, self.0.commands.clock().now()).await;
         self.0.woken.notify_one();
+    }
+
+    /// How many documents are due, and how many of them for longer than `patience`; none if the schedule cannot be read.
+    pub async fn waiting(&self, patience: TimeDelta) -> Option<(u64, u64)> {
+        let now = self.0.commands.clock().now();
+        self.0.schedule.waiting(now, now - patience).await
     }
 
     /// Reads a document without recording anything.

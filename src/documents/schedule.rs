@@ -136,6 +136,16 @@ impl Schedule {
         least.await.flatten().and_then(DateTime::from_timestamp_micros)
     }
 
+    /// How many documents are due, and how many of them since before `long_ago`.
+    pub async fn waiting(&self, now: DateTime<Utc>, long_ago: DateTime<Utc>) -> Option<(u64, u64)> {
+        const WAITING: &str = "SELECT count(*), count(CASE WHEN next_at < ?2 THEN 1 END) FROM documents WHERE next_at <= ?1";
+        let times = (now.timestamp_micros(), long_ago.timestamp_micros());
+        let counts = self.with("count", move |connection| {
+            connection.prepare_cached(WAITING)?.query_row(times, |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))
+        });
+        counts.await.map(|(due, overdue)| (due.unsigned_abs(), overdue.unsigned_abs()))
+    }
+
     /// Makes these documents due now.
     pub async fn make_due(&self, client_ids: Vec<ClientId>, now: DateTime<Utc>) {
         self.add(client_ids.clone(), now).await;

@@ -19,6 +19,7 @@ mod author;
 mod first_sight;
 mod lanes;
 mod trouble;
+mod turns;
 mod widening;
 
 use std::time::{Duration, Instant};
