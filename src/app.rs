@@ -30,6 +30,7 @@ use crate::keys::KeyError;
 use crate::log::EventLog;
 use crate::log::sqlite::SqliteLog;
 use crate::manifest::{Manifests, SetUpError};
+use crate::metrics::Metrics;
 use crate::projector::{Follower, Projector};
 use crate::secrets::{InstanceKey, SecretHasher};
 use crate::statements::Statements;
@@ -58,6 +59,7 @@ struct Parts {
     documents: Documents,
     poller: AbortHandle,
     statements: Statements,
+    metrics: Metrics,
 }
 
 /// Why the service does not start.
@@ -168,6 +170,7 @@ impl App {
             documents,
             poller,
             statements,
+            metrics: Metrics::default(),
         })))
     }
 
@@ -249,6 +252,11 @@ impl App {
     /// Who vouches for clients that register themselves.
     pub fn statements(&self) -> &Statements {
         &self.0.statements
+    }
+
+    /// What is counted at the doors.
+    pub fn metrics(&self) -> &Metrics {
+        &self.0.metrics
     }
 
     /// `registration_client_uri` (RFC 7592 §3).

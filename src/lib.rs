@@ -15,6 +15,7 @@ pub mod http;
 pub mod keys;
 pub mod log;
 pub mod manifest;
+pub mod metrics;
 pub mod projector;
 pub mod secrets;
 pub mod statements;

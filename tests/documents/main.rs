@@ -16,6 +16,7 @@ mod house;
 
 mod administrators;
 mod author;
+mod figures;
 mod first_sight;
 mod lanes;
 mod trouble;
