@@ -8,7 +8,7 @@ pub mod cli;
 pub mod clock;
 pub mod command;
 pub mod config;
-mod documents;
+pub mod documents;
 mod doors;
 mod fetch;
 pub mod http;

@@ -208,6 +208,11 @@ impl Manifests {
         Ok(Self(Arc::new(Parts { settings, resolver, tls, restraint, flights: Mutex::default(), outcomes: Counts::default() })))
     }
 
+    /// The most fetches under way at one host.
+    pub fn at_once_per_host(&self) -> usize {
+        self.0.settings.limits.at_once_per_host
+    }
+
     /// Judges a `client_id` that claims to be the URL of a document, by this instance's settings.
     pub fn url(&self, client_id: &str) -> Result<ManifestUrl, ManifestUrlProblem> {
         if self.0.settings.allow_loopback { ManifestUrl::parse_for_development(client_id) } else { ManifestUrl::parse(client_id) }

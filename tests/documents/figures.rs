@@ -69,7 +69,8 @@ async fn a_scrape_tells_what_happened_and_how_far_everything_is() {
 async fn documents_are_counted_by_their_health_and_polls_by_how_late_they_are() {
     let (house, author) = with_a_client().await;
     let health = async |health: &str| scraped(&house).await[&format!("gatebook_documents{{health=\"{health}\"}}")];
-    assert_eq!((health("good").await, health("unreachable").await, health("withdrawn").await), (1.0, 0.0, 0.0));
+    until("a good document", async || health("good").await == 1.0).await;
+    assert_eq!((health("unreachable").await, health("withdrawn").await), (0.0, 0.0));
     author.answers(503);
     refresh(&house, &author).await;
     until("an unreachable document", async || health("unreachable").await == 1.0).await;

@@ -19,6 +19,7 @@ mod author;
 mod figures;
 mod first_sight;
 mod lanes;
+mod poller;
 mod trouble;
 mod turns;
 mod widening;

@@ -263,7 +263,7 @@ fn tenant() -> TenantId {
     TenantId::default_tenant()
 }
 
-fn client_id() -> ClientId {
+pub fn client_id() -> ClientId {
     ClientId::parse("https://app.example/client.json").unwrap()
 }
 
@@ -272,7 +272,7 @@ fn cause(request: &str) -> Cause {
     Cause { actor, tenant: Some(tenant()), request_id: Some(request.to_owned()), origin: None }
 }
 
-fn document(uris: &[&str]) -> Document {
+pub fn document(uris: &[&str]) -> Document {
     let text = json!({ "redirect_uris": uris, "token_endpoint_auth_method": "none" });
     let metadata = metadata::parse(text.as_object().unwrap().clone()).unwrap().metadata;
     let text = text.to_string();
