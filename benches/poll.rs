@@ -80,7 +80,7 @@ async fn rate(data: &Path, hosts: &Hosts) {
     let most = hosts.0.asked.lock().unwrap().values().copied().max().unwrap_or_default();
     let allowed = PER_MINUTE + 2 * SECONDS * PER_MINUTE / 60;
     println!("\nbound of {PER_MINUTE} a minute: after {} s the busiest host was asked {most} times, {allowed} are allowed", 2 * SECONDS);
-    println!("CPU meanwhile: {:.1} % of a core", (server.cpu() - cpu).as_secs_f64() * 100.0 / SECONDS as f64);
+    println!("CPU meanwhile: {} % of a core", server.cpu().saturating_sub(cpu).as_millis() / 10 / SECONDS as u128);
     assert!(most <= allowed);
 }
 
@@ -219,8 +219,8 @@ impl Server {
         let polled = || over.load(Ordering::Relaxed);
         let (took, waits) = tokio::join!(polls, self.register_until(&polled));
         let (most, most_at_one) = (hosts.0.most.load(Ordering::Relaxed), hosts.0.most_at_one.load(Ordering::Relaxed));
-        let each = documents as f64 / took.as_secs_f64();
-        println!("{name:>10} {:>10.1?} {each:>10.0} {most:>12} {most_at_one:>12}", took);
+        let each = documents as u128 * 1000 / took.as_millis().max(1);
+        println!("{name:>10} {took:>10.1?} {each:>10} {most:>12} {most_at_one:>12}");
         assert!(most <= AT_ONCE.0 && most_at_one <= AT_ONCE.1);
         waits
     }

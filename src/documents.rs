@@ -213,7 +213,7 @@ impl Documents {
             match outcome {
                 Ok(done) => position = position.max(done.position),
                 Err(CommandError::Rejected(rejection)) => {
-                    tracing::debug!(%server, %rejection, "a registration does not follow its document")
+                    tracing::debug!(%server, %rejection, "a registration does not follow its document");
                 }
                 Err(error) => failed = Some(error),
             }

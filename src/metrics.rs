@@ -49,7 +49,7 @@ impl Metrics {
     }
 }
 
-/// Everything, as Prometheus reads it (OpenMetrics text, the format that it asks for first).
+/// Everything, as Prometheus reads it (`OpenMetrics` text, the format that it asks for first).
 pub async fn scrape(app: &App) -> String {
     let mut registry = Registry::with_prefix("gatebook");
     let metrics = app.metrics();

@@ -17,7 +17,7 @@ use gatebook_events::codec::{self, Stored};
 use gatebook_events::envelope::{Actor, ActorKind, Envelope, Position, StreamName};
 use gatebook_events::identity::{ChangeId, ClientId, ResourceServerId, Stream, TenantId};
 use gatebook_events::registration::{Registration, RegistrationCommand, RegistrationEvent, Status};
-use gatebook_events::resource_server::{Admission, Admissions, Lane, Policy, RegistrationType, ResourceServerCommand};
+use gatebook_events::resource_server::{Admission, Admissions, Lane, ManifestRules, Policy, RegistrationType, ResourceServerCommand};
 use gatebook_events::{Aggregate, metadata};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -129,7 +129,7 @@ impl Scene {
             name: "default".to_owned(),
             resource: None,
             modes: RegistrationType::ALL.into(),
-            policy: Policy { manifest_lane: lane, soak_hours: 3, admission, ..Policy::default() },
+            policy: Policy { manifests: ManifestRules { lane, soak_hours: 3, ..ManifestRules::default() }, admission, ..Policy::default() },
         };
         commands.create_resource_server(&cause("setup"), SERVER, &create).await.unwrap();
         commands.see_document(&cause("setup"), &client_id(), document(&URIS[..2])).await.unwrap();

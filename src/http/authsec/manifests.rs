@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use gatebook_events::client::{Client, differences};
 use gatebook_events::identity::{ResourceServerId, Stream};
-use gatebook_events::manifest::ManifestUrl;
+use gatebook_events::manifest::{ManifestUrl, Trouble};
 use gatebook_events::registration::{RegistrationCommand, Status};
 use gatebook_events::resource_server::RegistrationType;
 use serde::Deserialize;
@@ -129,7 +129,7 @@ pub async fn refresh(
     Ok(shown.map(|mut body| {
         let mut refresh = Map::new();
         refresh.insert("changed".to_owned(), polled.changed.into());
-        wire::put(&mut refresh, "trouble", polled.trouble.map(|trouble| trouble.as_str()));
+        wire::put(&mut refresh, "trouble", polled.trouble.map(Trouble::as_str));
         body.insert("refresh".to_owned(), refresh.into());
         Json(Value::Object(body))
     }))
