@@ -30,6 +30,7 @@ use crate::log::EventLog;
 use crate::log::sqlite::SqliteLog;
 use crate::look_alikes::LookAlikes;
 use crate::manifest::{Manifests, SetUpError};
+use crate::metrics::Metrics;
 use crate::projector::{Follower, Projector};
 use crate::secrets::{InstanceKey, SecretHasher};
 use crate::statements::Statements;
@@ -59,6 +60,7 @@ struct Parts {
     poller: AbortHandle,
     look_alikes: LookAlikes,
     statements: Statements,
+    metrics: Metrics,
 }
 
 /// Why the service does not start.
@@ -174,6 +176,7 @@ impl App {
             poller,
             look_alikes: LookAlikes::default(),
             statements,
+            metrics: Metrics::default(),
         })))
     }
 
@@ -260,6 +263,11 @@ impl App {
     /// Who vouches for clients that register themselves.
     pub fn statements(&self) -> &Statements {
         &self.0.statements
+    }
+
+    /// What is counted at the doors.
+    pub fn metrics(&self) -> &Metrics {
+        &self.0.metrics
     }
 
     /// `registration_client_uri` (RFC 7592 §3).

@@ -7,6 +7,7 @@ use gatebook_events::envelope::{Actor, CommitId, EventId, Meta, Position, Revisi
 use gatebook_events::identity::{ClientKey, ResourceServerId, Stream, TenantId};
 use gatebook_events::resource_server::ResourceServer;
 use gatebook_events::{Aggregate, Rejection};
+use prometheus_client::metrics::counter::Counter;
 use uuid::Uuid;
 
 use crate::clock::Clock;
@@ -93,17 +94,23 @@ pub struct Commands {
     edits: Arc<tokio::sync::Mutex<()>>,
     /// The initial access tokens that are in use.
     tokens: Arc<initial_access_tokens::InUse>,
+    appends: Counter,
 }
 
 impl Commands {
     /// Commands for this log.
     pub fn new(log: Arc<dyn EventLog>, clock: Clock) -> Self {
-        Self { log, clock, roster: Arc::default(), edits: Arc::default(), tokens: Arc::default() }
+        Self { log, clock, roster: Arc::default(), edits: Arc::default(), tokens: Arc::default(), appends: Counter::default() }
     }
 
     /// The clock that commands are dated by.
     pub fn clock(&self) -> &Clock {
         &self.clock
+    }
+
+    /// How many appends stand.
+    pub fn appends(&self) -> &Counter {
+        &self.appends
     }
 
     /// An aggregate as its events have it now.
@@ -199,7 +206,10 @@ impl Commands {
         loop {
             match self.log.append(append.clone()).await {
                 Err(AppendError::Indeterminate(_)) if retries < MAX_RETRIES => retries += 1,
-                outcome => return outcome,
+                outcome => {
+                    self.appends.inc_by(outcome.is_ok().into());
+                    return outcome;
+                }
             }
         }
     }

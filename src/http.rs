@@ -15,6 +15,7 @@ pub(crate) mod error;
 pub(crate) mod fresh;
 mod health;
 mod json;
+mod metrics;
 mod oauth;
 mod request_id;
 mod well_known;
@@ -93,6 +94,11 @@ pub fn router(app: App) -> Router {
         .fallback(error::no_such_page)
         .layer(middleware::from_fn(request_id::carry))
         .with_state(app)
+}
+
+/// What a monitoring system asks, on a listener of its own: it says how busy the service is, and asks for no token.
+pub fn metrics_router(app: App) -> Router {
+    Router::new().route("/metrics", get(metrics::metrics)).with_state(app)
 }
 
 /// Answers here carry credentials or depend on them (RFC 7591 §3.2.1).

@@ -43,7 +43,7 @@ pub struct Registration {
     pub last_change: Option<(ChangeId, ChangeOutcome)>,
     /// The last rejected change: the same wish is not staged again.
     pub rejected: RejectedChange,
-    /// The wish that a roll-back overrode; it is not heard again until it differs.
+    /// The wish that a roll-back overrode; it is not heard again until another one was.
     pub overridden: Option<RedirectUris>,
 }
 
@@ -188,7 +188,10 @@ impl Aggregate for Registration {
             }
             RegistrationEvent::Restored(_) if self.status != Status::Revoked => {}
             RegistrationEvent::Restored(_) => self.status = self.before_revocation.unwrap_or(Status::Pending),
-            RegistrationEvent::RedirectsStaged(staged) => self.staged = Some(staged.clone().into()),
+            RegistrationEvent::RedirectsStaged(staged) => {
+                self.staged = Some(staged.clone().into());
+                self.overridden = None;
+            }
             RegistrationEvent::RedirectsApproved(approved) => {
                 if let Some(change) = self.staged.take_if(|staged| staged.change_id == approved.change_id) {
                     self.redirect_uris = change.result;
@@ -216,7 +219,10 @@ impl Aggregate for Registration {
                     self.last_change = Some((change.change_id, ChangeOutcome::Superseded));
                 }
             }
-            RegistrationEvent::RedirectsNarrowed(narrowed) => self.redirect_uris = self.redirect_uris.without(&narrowed.removed),
+            RegistrationEvent::RedirectsNarrowed(narrowed) => {
+                self.redirect_uris = self.redirect_uris.without(&narrowed.removed);
+                self.overridden = None;
+            }
         }
         self
     }

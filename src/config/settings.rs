@@ -23,6 +23,10 @@ pub struct Settings {
     #[arg(long, env = "GATEBOOK_LISTEN", value_name = "ADDRESS")]
     pub listen: Option<String>,
 
+    /// Where Prometheus is answered, with no token asked for; nowhere unless set
+    #[arg(long, env = "GATEBOOK_METRICS_LISTEN", value_name = "ADDRESS")]
+    pub metrics_listen: Option<String>,
+
     /// The folder of log, read models and keys [default: ./gatebook-data]
     #[arg(long, env = "GATEBOOK_DATA", value_name = "FOLDER")]
     pub data: Option<PathBuf>,
@@ -205,6 +209,7 @@ impl Settings {
         Self {
             config: self.config.or(fallback.config),
             listen: self.listen.or(fallback.listen),
+            metrics_listen: self.metrics_listen.or(fallback.metrics_listen),
             data: self.data.or(fallback.data),
             public_url: self.public_url.or(fallback.public_url),
             log: self.log.or(fallback.log),
@@ -245,6 +250,7 @@ impl Settings {
     pub(super) fn without_blanks(self) -> Result<Self, ConfigError> {
         let texts = [
             ("listen", &self.listen),
+            ("metrics-listen", &self.metrics_listen),
             ("public-url", &self.public_url),
             ("log", &self.log),
             ("admin-jwks-url", &self.admin_jwks_url),

@@ -89,6 +89,11 @@ impl Failure {
         Self::request(StatusCode::NOT_FOUND, "not-found", format!("there is no such {what}"))
     }
 
+    /// The status that says so to administrators.
+    pub fn status(&self) -> StatusCode {
+        self.judge().status
+    }
+
     /// Status, a stable word for programs, and whether it was our fault.
     fn judge(&self) -> Verdict {
         match self {

@@ -10,10 +10,13 @@ mod house;
 
 mod administrators;
 mod author;
+mod figures;
 mod first_sight;
 mod lanes;
 mod look_alikes;
+mod poller;
 mod trouble;
+mod turns;
 mod widening;
 
 use std::time::{Duration, Instant};

@@ -192,6 +192,24 @@ fn an_administrator_goes_back_and_the_document_is_not_heard_until_it_differs() {
     assert_eq!(after.redirect_uris, uris([A, B]));
 }
 
+/// What was overridden is a wish like any other once another one was heard: otherwise that one would go on waiting, and its
+/// approval would let serve what the document no longer claims.
+#[test]
+fn a_document_that_returns_to_what_was_overridden_is_heard_and_supersedes_what_came_between() {
+    given(serving())
+        .when(&hear(2, Heard::Staged, [A, B, C]))
+        .then([staged(2, (uris([C]), uris([])), uris([A, B, C]), None)])
+        .when(&back(1, uris([A, B]), uris([A, B, C])))
+        .then([rolled_back(1, uris([A, B]), uris([A, B, C]))])
+        .when(&hear(3, Heard::Staged, [C]))
+        .then([narrowed([A, B]), staged(3, (uris([C]), uris([A, B])), uris([C]), None)])
+        .when(&hear(4, Heard::Staged, [A, B, C]))
+        .then([
+            Event::RedirectsSuperseded(RedirectsSuperseded { change_id: change(3), by: Some(change(4)) }),
+            staged(4, (uris([A, B, C]), uris([])), uris([A, B, C]), None),
+        ]);
+}
+
 #[test]
 fn going_back_ends_what_waits_and_needs_an_open_registration() {
     let waiting = [serving(), vec![staged(2, (uris([C]), uris([])), uris([A, B, C]), None)]].concat();

@@ -56,7 +56,9 @@ pub async fn enter(
         return Err(caller.problem(crate::command::CommandError::from(closed)));
     }
     let seen = app.documents().meet(&url, Urgency::Trusted).await.map_err(|error| caller.problem(error))?;
-    let done = doors::enter_document(&app, &caller.cause, id, &seen.client, true).await.map_err(|failure| caller.problem(failure))?;
+    let done = doors::enter_document(&app, &caller.cause, id, &seen.client, true).await;
+    app.metrics().registered(RegistrationType::Cimd, done.as_ref().err());
+    let done = done.map_err(|failure| caller.problem(failure))?;
     let key = url.client_id().key();
     if done.state.status == Status::Pending {
         let approve = RegistrationCommand::Approve { reason: None };
