@@ -28,6 +28,7 @@ use crate::http::error::Failure;
 use crate::keys::KeyError;
 use crate::log::EventLog;
 use crate::log::sqlite::SqliteLog;
+use crate::look_alikes::LookAlikes;
 use crate::manifest::{Manifests, SetUpError};
 use crate::projector::{Follower, Projector};
 use crate::secrets::{InstanceKey, SecretHasher};
@@ -56,6 +57,7 @@ struct Parts {
     authorization_server: AuthorizationServer,
     documents: Documents,
     poller: AbortHandle,
+    look_alikes: LookAlikes,
     statements: Statements,
 }
 
@@ -170,6 +172,7 @@ impl App {
             authorization_server,
             documents,
             poller,
+            look_alikes: LookAlikes::default(),
             statements,
         })))
     }
@@ -229,6 +232,11 @@ impl App {
         &self.0.ceilings
     }
 
+    /// What the doors were told of look-alikes.
+    pub fn look_alikes(&self) -> &LookAlikes {
+        &self.0.look_alikes
+    }
+
     /// How full each register is.
     pub fn census(&self) -> &Census {
         &self.0.census
@@ -285,7 +293,7 @@ impl App {
             client,
             registration: registration.status,
             resource_server: server.life,
-            on_withdrawal: server.policy.manifest_withdrawal,
+            on_withdrawal: server.policy.manifests.on_withdrawal,
             mode_suspended: registration.registration_type.is_some_and(|kind| server.suspended.contains(&kind)),
         }))
     }

@@ -2,16 +2,19 @@
 
 use gatebook_events::Rejection;
 use gatebook_events::client::{Client, Life, Profile};
-use gatebook_events::decision::{self, Question, Reason, Verdict, Warning};
+use gatebook_events::decision::{self, Question, Reason, Surroundings, Verdict, Warning};
 use gatebook_events::envelope::{Actor, ActorKind, Position};
 use gatebook_events::identity::{ClientId, ResourceServerId, Stream, TenantId};
+use gatebook_events::look_alike::document_host;
 use gatebook_events::metadata::ClientMetadata;
 use gatebook_events::registration::{Registration, Status};
 use gatebook_events::resource_server::{RegistrationType, ResourceServer};
+use gatebook_projections::directory::LookAlike;
 
 use crate::app::App;
 use crate::command::{Cause, CommandError, Done};
 use crate::http::error::Failure;
+use crate::look_alikes::Shown;
 use crate::manifest::Urgency;
 
 /// The answer at a door.
@@ -21,6 +24,8 @@ pub struct Answer {
     pub verdict: Verdict,
     /// What whoever asks the user for consent should know.
     pub warnings: Vec<Warning>,
+    /// The approved client from elsewhere that it looks like.
+    pub resembles: Option<LookAlike>,
     /// The client as it is effective there; none where there is none to speak of.
     pub client: Option<Effective>,
     /// Where the last event stands that the question itself caused; a client that is met for the first time causes some.
@@ -65,20 +70,28 @@ pub async fn ask(app: &App, server_id: ResourceServerId, client_id: &ClientId, q
     let mut metadata = constrained.unwrap_or_else(|_| profile.metadata.clone());
     metadata.redirect_uris = registration.redirect_uris.clone();
     let verdict = decision::answer(standing, &registration, &metadata, question);
-    let unreachable = profile.manifest.as_ref().is_some_and(|manifest| manifest.unreachable_since.is_some());
-    let document = document_host(&profile);
-    let warnings = decision::warnings(&registration, question.redirect_uri, document.as_deref(), unreachable);
-    Ok(Answer { verdict, warnings, client: Some(Effective { profile, metadata, registration }), position })
+    let shown = Shown {
+        name: metadata.client_name.as_deref(),
+        client_id,
+        registration_type: profile.registration_type,
+        redirect_uris: &metadata.redirect_uris,
+    };
+    let resembles = match &server.tenant {
+        Some(tenant) => app.look_alike(tenant, &shown).await,
+        None => None,
+    };
+    let document_host = document_host(client_id, profile.registration_type);
+    let known = Surroundings {
+        document_host: document_host.as_deref(),
+        unreachable_since: profile.manifest.as_ref().and_then(|manifest| manifest.unreachable_since),
+        likeness: resembles.as_ref().map(|other| other.likeness),
+    };
+    let warnings = decision::warnings(&registration, question.redirect_uri, known);
+    Ok(Answer { verdict, warnings, resembles, client: Some(Effective { profile, metadata, registration }), position })
 }
 
 fn nobody(reason: Reason) -> Answer {
-    Answer { verdict: Verdict { reason, redirect_uri: None }, warnings: Vec::new(), client: None, position: None }
-}
-
-/// The host that a client's document is on.
-fn document_host(profile: &Profile) -> Option<String> {
-    let url = profile.manifest.as_ref().and(profile.client_id.as_str().split('/').nth(2))?;
-    Some(url.rsplit_once(':').map_or(url, |(host, _)| host).to_owned())
+    Answer { verdict: Verdict { reason, redirect_uri: None }, warnings: Vec::new(), resembles: None, client: None, position: None }
 }
 
 enum FirstSight {

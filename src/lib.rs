@@ -14,6 +14,7 @@ mod fetch;
 pub mod http;
 pub mod keys;
 pub mod log;
+mod look_alikes;
 pub mod manifest;
 pub mod projector;
 pub mod secrets;

@@ -1,9 +1,11 @@
 //! What the doors answer: may this client do this at this resource server, and why. One function, asked by every door.
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::look_alike::{Likeness, leaves_the_machine};
 use crate::metadata::{ClientMetadata, GrantType};
-use crate::redirect::RedirectUri;
+use crate::redirect::{RedirectUri, RedirectUris};
 use crate::registration::Registration;
 use crate::scope::Scope;
 use crate::standing::{self, Decision};
@@ -121,18 +123,36 @@ pub fn answer(standing: standing::Reason, registration: &Registration, metadata:
     }
 }
 
-/// The warnings that follow from what serves, from where the document is, and from what is known of it.
-pub fn warnings(registration: &Registration, redirect_uri: Option<&str>, document_host: Option<&str>, unreachable: bool) -> Vec<Warning> {
+/// What is known of a client beside its registration.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Surroundings<'a> {
+    /// The host that its document is on, if it has one.
+    pub document_host: Option<&'a str>,
+    /// Since when nobody could read that document.
+    pub unreachable_since: Option<DateTime<Utc>>,
+    /// How much it looks like an approved client from elsewhere.
+    pub likeness: Option<Likeness>,
+}
+
+/// The warnings that follow from what serves, from where the document is, and from what else is known.
+pub fn warnings(registration: &Registration, redirect_uri: Option<&str>, known: Surroundings<'_>) -> Vec<Warning> {
     let serving = &registration.redirect_uris;
-    let leaves = |uri: &RedirectUri| !uri.is_loopback() && uri.private_use_scheme().is_none();
-    let elsewhere = |uri: &RedirectUri| leaves(uri) && document_host.is_some_and(|host| !uri.host().eq_ignore_ascii_case(host));
     let asked = redirect_uri.and_then(|asked| serving.matching(asked));
-    let differs = asked.map_or_else(|| serving.iter().any(elsewhere), elsewhere);
+    let mut warnings = warnings_of_appearance(serving, asked, known);
+    let others =
+        [(Warning::StagedChangeWaiting, registration.staged.is_some()), (Warning::DocumentUnreachable, known.unreachable_since.is_some())];
+    warnings.extend(others.into_iter().filter_map(|(warning, holds)| holds.then_some(warning)));
+    warnings
+}
+
+/// Those of them that a client with these redirect URIs gives wherever it is shown, registered or not.
+pub fn warnings_of_appearance(uris: &RedirectUris, asked: Option<&RedirectUri>, known: Surroundings<'_>) -> Vec<Warning> {
+    let elsewhere =
+        |uri: &RedirectUri| leaves_the_machine(uri) && known.document_host.is_some_and(|host| !uri.host().eq_ignore_ascii_case(host));
     let table = [
-        (Warning::LoopbackOnly, !serving.is_empty() && serving.iter().all(RedirectUri::is_loopback)),
-        (Warning::HostDiffers, differs),
-        (Warning::StagedChangeWaiting, registration.staged.is_some()),
-        (Warning::DocumentUnreachable, unreachable),
+        (Warning::LoopbackOnly, !uris.is_empty() && uris.iter().all(RedirectUri::is_loopback)),
+        (Warning::HostDiffers, asked.map_or_else(|| uris.iter().any(elsewhere), elsewhere)),
+        (Warning::LookAlike, known.likeness.is_some()),
     ];
     table.into_iter().filter_map(|(warning, holds)| holds.then_some(warning)).collect()
 }
@@ -143,7 +163,6 @@ mod tests {
 
     use super::*;
     use crate::metadata;
-    use crate::redirect::RedirectUris;
 
     const APPROVED: standing::Reason = standing::Reason::Approved;
 
@@ -206,14 +225,16 @@ mod tests {
 
     #[test]
     fn warnings_say_what_a_consent_page_should_show() {
+        let here = Surroundings { document_host: Some("app.example"), ..Surroundings::default() };
         let loopback = serving(&["http://localhost/cb", "http://127.0.0.1/cb"]);
-        assert_eq!(warnings(&loopback, None, Some("app.example"), false), [Warning::LoopbackOnly]);
+        assert_eq!(warnings(&loopback, None, here), [Warning::LoopbackOnly]);
         let elsewhere = serving(&["https://app.example/cb", "https://relay.example/cb"]);
-        assert_eq!(warnings(&elsewhere, Some("https://app.example/cb"), Some("app.example"), false), []);
+        assert_eq!(warnings(&elsewhere, Some("https://app.example/cb"), here), []);
+        let troubled = Surroundings { unreachable_since: DateTime::from_timestamp(0, 0), likeness: Some(Likeness::Near), ..here };
         assert_eq!(
-            warnings(&elsewhere, Some("https://relay.example/cb"), Some("app.example"), true),
-            [Warning::HostDiffers, Warning::DocumentUnreachable]
+            warnings(&elsewhere, Some("https://relay.example/cb"), troubled),
+            [Warning::HostDiffers, Warning::LookAlike, Warning::DocumentUnreachable]
         );
-        assert_eq!(warnings(&elsewhere, None, None, false), []);
+        assert_eq!(warnings(&elsewhere, None, Surroundings::default()), []);
     }
 }

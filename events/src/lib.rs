@@ -10,6 +10,7 @@ pub mod envelope;
 pub mod identity;
 pub mod initial_access_token;
 pub mod json;
+pub mod look_alike;
 pub mod manifest;
 pub mod metadata;
 pub mod projection;

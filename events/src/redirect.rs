@@ -41,6 +41,7 @@ const HOSTILE_SCHEMES: [&str; 18] = [
 ///
 /// Reading one back from storage trusts the text: rules get stricter, and a past fact must stay readable.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct RedirectUri(#[serde(deserialize_with = "crate::identity::shared")] Arc<str>);
 
@@ -118,6 +119,7 @@ impl fmt::Display for RedirectUri {
 
 /// Distinct redirect URIs in the order in which they were sent.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct RedirectUris(Vec<RedirectUri>);
 
@@ -197,6 +199,7 @@ impl<'a> IntoIterator for &'a RedirectUris {
 
 /// A link to a page, image or key set: `https`, or `http` (RFC 7591 §2). Kept as sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct WebUri(Box<str>);
 

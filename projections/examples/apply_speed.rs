@@ -4,7 +4,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use gatebook_events::envelope::{Envelope, EventId, Position, Revision, StoredEvent};
-use gatebook_events::identity::{ClientKey, ResourceServerId, Stream, TenantId};
+use gatebook_events::identity::{ClientId, ClientKey, ResourceServerId, Stream, TenantId};
+use gatebook_events::look_alike::Face;
+use gatebook_events::redirect::RedirectUris;
+use gatebook_events::resource_server::RegistrationType;
 use gatebook_projections::directory::{ListClients, Sort};
 use gatebook_projections::history::HistoryQuery;
 use gatebook_projections::{Approvals, Directory, History, Projection, ReadModel};
@@ -29,7 +32,7 @@ fn main() -> Result<(), Failure> {
     let all = ListClients::all(tenant.clone(), ResourceServerId::DEFAULT, 50);
     let reader = directory.reader();
     let by_name = ListClients { sort: Sort::Name, ..all.clone() };
-    let by_type = ListClients { registration_type: Some(gatebook_events::resource_server::RegistrationType::Prereg), ..all.clone() };
+    let by_type = ListClients { registration_type: Some(RegistrationType::Prereg), ..all.clone() };
     let nothing = ListClients { text: Some("no such client".to_owned()), ..all.clone() };
     let family = ListClients { family: Some("no such family".to_owned()), ..all.clone() };
     for (what, list) in
@@ -39,6 +42,12 @@ fn main() -> Result<(), Failure> {
     }
     let last = reader.clients(&all)?.rows.pop().ok_or("no rows")?;
     time("one client", || reader.client(&tenant, ResourceServerId::DEFAULT, &last.client_id))?;
+    // Every name begins alike and most have dozens of neighbours: as hard as it gets for names that nobody chose to make it so.
+    let url = ClientId::parse("https://other.example/client.json")?;
+    for (what, name) in [("same name", "CIient 4711"), ("similar name", "Client 4711x"), ("no such name", "Something Else")] {
+        let face = Face::of(Some(name), (&url, RegistrationType::Cimd), &RedirectUris::default());
+        time(what, || reader.look_alike(&tenant, &face, None))?;
+    }
     let history = history.reader();
     time("history", || history.events(&HistoryQuery::all(tenant.clone(), 50)))?;
     std::fs::remove_dir_all(&dir)?;

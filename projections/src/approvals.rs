@@ -143,6 +143,16 @@ pub struct WaitingRow {
     pub origin: Option<String>,
 }
 
+impl WaitingRow {
+    /// The redirect URIs that serve once it is approved.
+    pub fn as_approved(&self) -> RedirectUris {
+        match &self.wish {
+            Wish::Registration => self.redirect_uris.clone(),
+            Wish::Redirects { added, .. } => self.redirect_uris.with(added),
+        }
+    }
+}
+
 /// What waits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wish {

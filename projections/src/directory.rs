@@ -21,11 +21,13 @@ use crate::registration;
 
 mod apply;
 mod list;
+mod names;
 mod queries;
 mod schema;
 mod text;
 mod tokens;
 
+pub use names::LookAlike;
 pub use tokens::{TokenPage, TokenRow, UsePage, UseRow};
 
 /// Resource servers, clients and registrations as they are now. Ask through `Reader<Directory>`.
@@ -34,7 +36,7 @@ pub struct Directory;
 
 impl Projection for Directory {
     const NAME: &'static str = "directory";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const SCHEMA: &'static str = schema::SCHEMA;
     const INDEXES: &'static str = schema::INDEXES;
 

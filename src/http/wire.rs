@@ -7,8 +7,10 @@ use gatebook_events::redirect::WebUri;
 use gatebook_events::registration::Registration;
 use gatebook_events::resource_server;
 use gatebook_events::standing::Reason;
-use gatebook_projections::directory::{RegistrationRow, ResourceServerRow, TokenRow};
+use gatebook_projections::directory::{LookAlike, RegistrationRow, ResourceServerRow, TokenRow};
 use serde_json::{Map, Value, json};
+
+use crate::look_alikes::Doubts;
 
 /// A time as RFC 3339 text in UTC.
 pub fn time(at: DateTime<Utc>) -> String {
@@ -82,6 +84,25 @@ pub fn registration(row: &RegistrationRow) -> Map<String, Value> {
         body.insert("manifest".to_owned(), manifest.into());
     }
     body
+}
+
+/// The approved client that another looks like: who it is, where it comes from (nowhere, if it stays on users' machines), and
+/// how much alike they look.
+pub fn resembles(other: &LookAlike) -> Value {
+    let mut body = Map::new();
+    body.insert("client_id".to_owned(), other.client_id.as_str().into());
+    put(&mut body, "client_name", other.client_name.clone());
+    body.insert("hosts".to_owned(), other.origin.hosts().collect());
+    body.insert("likeness".to_owned(), other.likeness.as_str().into());
+    Value::Object(body)
+}
+
+/// What an administrator should know of a client before deciding, after whatever is in `warnings` already.
+pub fn doubts(body: &mut Map<String, Value>, (warnings, other): &Doubts) {
+    if let Value::Array(all) = body.entry("warnings").or_insert_with(|| json!([])) {
+        all.extend(warnings.iter().map(|warning| json!(warning)));
+    }
+    put(body, "resembles", other.as_ref().map(resembles));
 }
 
 /// An initial access token as administrators see it; `at` is now.

@@ -17,6 +17,7 @@ mod decisions;
 mod floods;
 mod history;
 mod leaks;
+mod look_alikes;
 mod manage;
 mod projections;
 mod register;

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use gatebook_events::client::{self, ClientEvent, Registered};
 use gatebook_events::envelope::Envelope;
 use gatebook_events::identity::{ClientId, ClientKey, ResourceServerId, TenantId};
+use gatebook_events::look_alike::{Origin, document_host};
 use gatebook_events::metadata::ClientMetadata;
 use gatebook_events::redirect::WebUri;
 use gatebook_events::registration::{Registration, RegistrationEvent, Status};
@@ -12,7 +13,7 @@ use gatebook_events::secret::KeptSecret;
 use gatebook_events::{Aggregate, registration as events};
 use rusqlite::{OptionalExtension, Row, Transaction, named_params, params};
 
-use super::text;
+use super::{names, text};
 use crate::column::{At, ClientLife, Id, Json, ServerLife, Word};
 use crate::registration::{self, Step};
 
@@ -63,13 +64,13 @@ fn life_changed(tx: &Transaction<'_>, key: ClientKey, at: At, life: client::Life
     if changed > 0 {
         tx.prepare_cached("UPDATE registrations SET client_life = ?2 WHERE client_key = ?1")?.execute((Id(key.0), life))?;
     }
-    Ok(())
+    if changed > 0 && life.0 == client::Life::Deleted { names::bear(tx, key, None) } else { Ok(()) }
 }
 
 fn client_registered(tx: &Transaction<'_>, key: ClientKey, at: At, registered: &Registered) -> rusqlite::Result<()> {
     const INSERT: &str = "INSERT OR REPLACE INTO clients (key, client_id, registration_type, life, home, issued_at, updated_at, \
-        metadata, has_secret, secret_expires_at, name_key, family, search, initial_access_token) \
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
+        metadata, has_secret, secret_expires_at, name_key, family, search, initial_access_token, folded, named_at) \
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?7)";
     let Registered { client_id, registration_type, metadata, .. } = registered;
     let life = ClientLife(client::Life::Registered);
     let name_key = text::name_key(client_id, metadata);
@@ -88,11 +89,15 @@ fn client_registered(tx: &Transaction<'_>, key: ClientKey, at: At, registered: &
         text::family(client_id, *registration_type, metadata),
         text::search(client_id, metadata),
         registered.initial_access_token.map(|id| Id(id.0)),
+        text::folded(metadata).as_str(),
     ])?;
     // The registration is another stream, and its events may have come before.
-    tx.prepare_cached("UPDATE registrations SET client_life = ?2, name_key = ?3 WHERE client_key = ?1")?
-        .execute((Id(key.0), life, name_key))
-        .map(drop)
+    let came_before = tx.prepare_cached("UPDATE registrations SET client_life = ?2, name_key = ?3 WHERE client_key = ?1")?.execute((
+        Id(key.0),
+        life,
+        name_key,
+    ))?;
+    if came_before > 0 { names::bear(tx, key, None) } else { Ok(()) }
 }
 
 fn metadata_updated(tx: &Transaction<'_>, key: ClientKey, at: At, metadata: &ClientMetadata) -> rusqlite::Result<()> {
@@ -117,7 +122,12 @@ fn metadata_updated(tx: &Transaction<'_>, key: ClientKey, at: At, metadata: &Cli
     if name_key != old_name_key {
         tx.prepare_cached("UPDATE registrations SET name_key = ?2 WHERE client_key = ?1")?.execute((Id(key.0), name_key))?;
     }
-    Ok(())
+    let renamed = tx.prepare_cached("UPDATE clients SET folded = ?2, named_at = ?3 WHERE key = ?1 AND folded <> ?2")?.execute((
+        Id(key.0),
+        text::folded(metadata).as_str(),
+        at,
+    ))?;
+    if renamed > 0 { names::bear(tx, key, None) } else { Ok(()) }
 }
 
 fn secret_changed(tx: &Transaction<'_>, key: ClientKey, at: At, secret: Option<&KeptSecret>) -> rusqlite::Result<()> {
@@ -159,12 +169,14 @@ pub(super) fn registration(
             | RegistrationEvent::RolledBack(_) => Ok(()),
         };
     };
-    let (old_status, old_type) = (before.status, before.registration_type);
+    let (old_status, old_type, old_uris) = (before.status, before.registration_type, before.redirect_uris.clone());
     let after = before.evolve(event);
-    let (client, server, position) = (Id(key.0), Id(server.0), envelope.position.to_backend().cast_signed());
+    let standing_changed = (after.status == Status::Approved) != (old_status == Status::Approved);
+    let (server_id, client, server, position) = (server, Id(key.0), Id(server.0), envelope.position.to_backend().cast_signed());
     if let Step::Decided(note) = Step::of(event) {
         // A decision leaves the redirect URIs alone, and nearly always changes the status.
         const DECIDED: &str = "UPDATE registrations SET status = :status, before_revocation = :before_revocation, \
+            approved_at = CASE :status WHEN 'approved' THEN coalesce(approved_at, :at) ELSE approved_at END, \
             denied_until = :denied_until, note = :note, decided_at = :at, updated_at = :at, position = :position \
             WHERE client_key = :client_key AND resource_server = :resource_server";
         let parameters = named_params! {
@@ -177,25 +189,36 @@ pub(super) fn registration(
             ":at": At(at),
             ":position": position,
         };
-        return tx.prepare_cached(DECIDED)?.execute(parameters).map(drop);
+        tx.prepare_cached(DECIDED)?.execute(parameters)?;
+        return if standing_changed { names::bear(tx, key, Some(server_id)) } else { Ok(()) };
     }
     if (after.status, after.registration_type) != (old_status, old_type) {
         // Apart from the rest, because naming an indexed column rewrites its index entry even where the value stays.
         tx.prepare_cached("UPDATE registrations SET status = ?3, registration_type = ?4 WHERE client_key = ?1 AND resource_server = ?2")?
             .execute((client, server, after.status.as_str(), after.registration_type.map(RegistrationType::as_str)))?;
     }
-    tx.prepare_cached(CHANGED)?
-        .execute(named_params! {
-            ":client_key": client,
-            ":resource_server": server,
-            ":denied_until": after.denied_until.map(At),
-            ":redirect_uris": Json(&after.redirect_uris),
-            ":staged": after.staged.as_ref().map(Json),
-            ":staged_at": Step::of(event).staged_at(at),
-            ":at": At(at),
-            ":position": position,
-        })
-        .map(drop)
+    tx.prepare_cached(CHANGED)?.execute(named_params! {
+        ":client_key": client,
+        ":resource_server": server,
+        ":denied_until": after.denied_until.map(At),
+        ":redirect_uris": Json(&after.redirect_uris),
+        ":staged": after.staged.as_ref().map(Json),
+        ":staged_at": Step::of(event).staged_at(at),
+        ":at": At(at),
+        ":position": position,
+    })?;
+    let (old_origin, origin) = (Origin::of(None, &old_uris), Origin::of(None, &after.redirect_uris));
+    // A document vouches for its host, wherever its answers go.
+    if after.registration_type == Some(RegistrationType::Cimd) || origin == old_origin {
+        return Ok(());
+    }
+    tx.prepare_cached("UPDATE registrations SET origin = ?3, origin_at = ?4 WHERE client_key = ?1 AND resource_server = ?2")?.execute((
+        client,
+        server,
+        origin.to_string(),
+        At(at),
+    ))?;
+    names::bear(tx, key, Some(server_id))
 }
 
 fn registration_requested(
@@ -229,10 +252,15 @@ fn new_registration(
 ) -> rusqlite::Result<bool> {
     // What is known of the client comes along; where nothing is yet, `client.registered` adds it.
     const INSERT: &str = "INSERT INTO registrations (client_key, resource_server, tenant, registration_type, status, redirect_uris, \
-        note, requested_at, decided_at, updated_at, position, client_life, name_key) \
+        note, requested_at, decided_at, updated_at, position, client_life, name_key, origin, origin_at, approved_at, folded, \
+        borne_since) \
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, \
-        coalesce((SELECT life FROM clients WHERE key = ?1), ?12), coalesce((SELECT name_key FROM clients WHERE key = ?1), '')) \
+        coalesce((SELECT life FROM clients WHERE key = ?1), ?12), coalesce((SELECT name_key FROM clients WHERE key = ?1), ''), \
+        ?13, ?8, ?9, coalesce((SELECT folded FROM clients WHERE key = ?1), ''), \
+        (SELECT max(?9, ?8, named_at) FROM clients WHERE key = ?1 AND life <> 'deleted' AND folded <> '')) \
         ON CONFLICT DO NOTHING";
+    let kind = state.registration_type.unwrap_or(RegistrationType::Dcr);
+    let document_host = state.client_id.as_ref().and_then(|client_id| document_host(client_id, kind));
     let (note, decided_at) = decision.unzip();
     let added = tx.prepare_cached(INSERT)?.execute(params![
         Id(key.0),
@@ -247,6 +275,7 @@ fn new_registration(
         At(last.event.recorded_at),
         last.position.to_backend().cast_signed(),
         ClientLife(client::Life::Unregistered),
+        Origin::of(document_host.as_deref(), &state.redirect_uris).to_string(),
     ])?;
     Ok(added > 0)
 }

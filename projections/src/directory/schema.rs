@@ -6,6 +6,10 @@
 /// are kept, and from the resource server's life and modes, which every query has at hand; `standing` puts them together. So
 /// retiring a resource server or switching a mode off for a million clients changes one row, and no list can be out of date.
 /// The lists are merged from one index range for each combination that occurs, which `counts` knows.
+///
+/// `names` has one row for each folded name and origin that approved registrations of a tenant bear, with the first of them. Among
+/// a million clients there are few, and a question about a name never sees the rest. A registration bears a name since it has
+/// been approved at all, has come from there, and its client has been called so (`approved_at`, `origin_at`, `named_at`).
 pub(super) const SCHEMA: &str = "
 CREATE TABLE resource_servers (
     id BLOB PRIMARY KEY NOT NULL,
@@ -38,7 +42,9 @@ CREATE TABLE clients (
     name_key TEXT NOT NULL,
     family TEXT NOT NULL,
     search TEXT NOT NULL,
-    initial_access_token BLOB
+    initial_access_token BLOB,
+    folded TEXT NOT NULL,
+    named_at INTEGER NOT NULL
 ) STRICT;
 
 CREATE TABLE registrations (
@@ -59,7 +65,23 @@ CREATE TABLE registrations (
     position INTEGER NOT NULL,
     client_life TEXT NOT NULL,
     name_key TEXT NOT NULL,
+    origin TEXT NOT NULL,
+    origin_at INTEGER NOT NULL,
+    approved_at INTEGER,
+    folded TEXT NOT NULL,
+    borne_since INTEGER,
     PRIMARY KEY (client_key, resource_server)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX bearers ON registrations (tenant, folded, origin, borne_since, client_key, resource_server) WHERE borne_since IS NOT NULL;
+
+CREATE TABLE names (
+    tenant TEXT NOT NULL,
+    folded TEXT NOT NULL,
+    origin TEXT NOT NULL,
+    since INTEGER NOT NULL,
+    client_key BLOB NOT NULL,
+    resource_server BLOB NOT NULL,
+    PRIMARY KEY (tenant, folded, origin)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE initial_access_tokens (
@@ -108,6 +130,24 @@ WHEN old.client_life <> new.client_life OR old.status <> new.status OR old.regis
     INSERT INTO counts VALUES (new.resource_server, new.client_life, new.status, new.registration_type, 1)
         ON CONFLICT DO UPDATE SET number = number + 1;
 END;
+
+CREATE TRIGGER name_borne AFTER INSERT ON registrations WHEN new.borne_since IS NOT NULL BEGIN
+    INSERT INTO names VALUES (new.tenant, new.folded, new.origin, new.borne_since, new.client_key, new.resource_server)
+        ON CONFLICT DO UPDATE SET since = excluded.since, client_key = excluded.client_key, resource_server = excluded.resource_server
+        WHERE (excluded.since, excluded.client_key, excluded.resource_server) < (since, client_key, resource_server);
+END;
+CREATE TRIGGER name_changed AFTER UPDATE OF folded, origin, borne_since ON registrations
+WHEN old.borne_since IS NOT new.borne_since OR old.folded <> new.folded OR old.origin <> new.origin BEGIN
+    DELETE FROM names WHERE tenant = old.tenant AND folded = old.folded AND origin = old.origin
+        AND client_key = old.client_key AND resource_server = old.resource_server;
+    INSERT INTO names SELECT tenant, folded, origin, borne_since, client_key, resource_server FROM registrations
+        WHERE tenant = old.tenant AND folded = old.folded AND origin = old.origin AND borne_since IS NOT NULL
+        ORDER BY borne_since, client_key, resource_server LIMIT 1 ON CONFLICT DO NOTHING;
+    INSERT INTO names SELECT new.tenant, new.folded, new.origin, new.borne_since, new.client_key, new.resource_server
+        WHERE new.borne_since IS NOT NULL
+        ON CONFLICT DO UPDATE SET since = excluded.since, client_key = excluded.client_key, resource_server = excluded.resource_server
+        WHERE (excluded.since, excluded.client_key, excluded.resource_server) < (since, client_key, resource_server);
+END;
 ";
 
 /// What only queries look along.
@@ -118,5 +158,6 @@ CREATE INDEX clients_with_documents ON clients (key) WHERE manifest_version IS N
 CREATE INDEX registrations_by_time ON registrations
     (resource_server, client_life, status, registration_type, requested_at, client_key);
 CREATE INDEX registrations_by_name ON registrations (resource_server, name_key, client_key);
+CREATE INDEX names_by_time ON names (tenant, folded, since, client_key, resource_server);
 CREATE INDEX initial_access_tokens_by_time ON initial_access_tokens (resource_server, issued_at, id);
 ";

@@ -1,6 +1,7 @@
 //! What a client is sorted, searched and grouped by.
 
 use gatebook_events::identity::ClientId;
+use gatebook_events::look_alike::Folded;
 use gatebook_events::metadata::ClientMetadata;
 use gatebook_events::redirect::RedirectUri;
 use gatebook_events::resource_server::RegistrationType;
@@ -8,6 +9,11 @@ use gatebook_events::resource_server::RegistrationType;
 /// The name in lower case; a client without one stands where its identifier would.
 pub(super) fn name_key(client_id: &ClientId, metadata: &ClientMetadata) -> String {
     metadata.client_name.as_deref().unwrap_or(client_id.as_str()).to_lowercase()
+}
+
+/// The name as the eye takes it in; empty for a client without one, whose identifier is nobody's likeness.
+pub(super) fn folded(metadata: &ClientMetadata) -> Folded {
+    metadata.client_name.as_deref().map(Folded::of).unwrap_or_default()
 }
 
 /// What a text filter looks in. Parts are separated by line breaks, which none of them contains.

@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
+use gatebook_events::redirect::RedirectUris;
 use gatebook_projections::approvals::{WaitingRow, Wish};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -13,6 +14,7 @@ use crate::http::caller::{Administrator, Query};
 use crate::http::error::Problem;
 use crate::http::fresh::{self, Fresh};
 use crate::http::wire;
+use crate::look_alikes::{Doubts, Shown};
 
 /// Which page.
 #[derive(Deserialize)]
@@ -32,19 +34,32 @@ pub async fn list(
     let tenant = caller.tenant().clone();
     let cursor = parameter(&caller, "cursor", page.cursor.as_deref())?;
     let limit = page_limit(page.limit);
-    let waiting = fresh::read(&app, app.approvals(), &headers, move |approvals| approvals.waiting(&tenant, cursor.as_ref(), limit))
+    let wanted = tenant.clone();
+    let waiting = fresh::read(&app, app.approvals(), &headers, move |approvals| approvals.waiting(&wanted, cursor.as_ref(), limit))
         .await
         .map_err(|failure| caller.problem(failure))?;
+    let rows = waiting.body.rows.clone();
+    let doubts = fresh::read(&app, app.directory(), &headers, move |directory| {
+        rows.iter().map(|row| shown(row, &row.as_approved()).doubts(directory, &tenant)).collect::<Result<Vec<_>, _>>()
+    })
+    .await
+    .map_err(|failure| caller.problem(failure))?
+    .body;
     Ok(waiting.map(|page| {
         let mut body = Map::new();
-        body.insert("approvals".to_owned(), page.rows.iter().map(render).collect());
+        body.insert("approvals".to_owned(), page.rows.iter().zip(&doubts).map(|(row, doubts)| render(row, doubts)).collect());
         body.insert("count".to_owned(), page.total.into());
         wire::put(&mut body, "next_cursor", page.next_cursor.map(|cursor| cursor.to_string()));
         Json(Value::Object(body))
     }))
 }
 
-fn render(row: &WaitingRow) -> Value {
+fn shown<'a>(row: &'a WaitingRow, redirect_uris: &'a RedirectUris) -> Shown<'a> {
+    let WaitingRow { client_id, client_name, registration_type, .. } = row;
+    Shown { name: client_name.as_deref(), client_id, registration_type: *registration_type, redirect_uris }
+}
+
+fn render(row: &WaitingRow, doubts: &Doubts) -> Value {
     let mut body = Map::new();
     let kind = match &row.wish {
         Wish::Registration => "registration",
@@ -66,5 +81,6 @@ fn render(row: &WaitingRow) -> Value {
         body.insert("added".to_owned(), json!(added));
         body.insert("removed".to_owned(), json!(removed));
     }
+    wire::doubts(&mut body, doubts);
     Value::Object(body)
 }

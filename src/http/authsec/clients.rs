@@ -15,6 +15,7 @@ use crate::http::caller::{Administrator, Path, Query};
 use crate::http::error::{Failure, Problem};
 use crate::http::fresh::{self, Fresh};
 use crate::http::wire;
+use crate::look_alikes::Shown;
 
 /// How many of a client's latest events are shown with it.
 const HISTORY_HEAD: usize = 20;
@@ -110,10 +111,15 @@ pub async fn show(
     let (client_id, _) = client_key(caller, client_id)?;
     let tenant = caller.tenant().clone();
     let wanted = client_id.clone();
-    let row = fresh::read(app, app.directory(), headers, move |directory| directory.client(&tenant, id, &wanted))
-        .await
-        .map_err(|failure| caller.problem(failure))?;
-    let mut body = row.body.as_ref().map(wire::registration).ok_or_else(|| caller.problem(Failure::not_found("client")))?;
+    let row = fresh::read(app, app.directory(), headers, move |directory| {
+        let row = directory.client(&tenant, id, &wanted)?;
+        row.map(|row| Ok((Shown::of(&row).doubts(directory, &tenant)?, row))).transpose()
+    })
+    .await
+    .map_err(|failure| caller.problem(failure))?;
+    let (doubts, client) = row.body.as_ref().ok_or_else(|| caller.problem(Failure::not_found("client")))?;
+    let mut body = wire::registration(client);
+    wire::doubts(&mut body, doubts);
     if caller.must_audit().is_ok() {
         let query = HistoryQuery { client_id: Some(client_id), ..HistoryQuery::all(caller.tenant().clone(), HISTORY_HEAD) };
         let page = fresh::read(app, app.history(), headers, move |history| history.events(&query))

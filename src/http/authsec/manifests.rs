@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use gatebook_events::client::{Client, differences};
 use gatebook_events::identity::{ResourceServerId, Stream};
-use gatebook_events::manifest::ManifestUrl;
+use gatebook_events::manifest::{ManifestUrl, Trouble};
 use gatebook_events::registration::{RegistrationCommand, Status};
 use gatebook_events::resource_server::RegistrationType;
 use serde::Deserialize;
@@ -21,6 +21,7 @@ use crate::http::error::{Failure, Problem};
 use crate::http::fresh::{self, Fresh};
 use crate::http::json::members;
 use crate::http::wire;
+use crate::look_alikes::Shown;
 use crate::manifest::Urgency;
 
 /// Which document.
@@ -93,6 +94,14 @@ pub async fn preview(
         let differences = if same { [].into() } else { differences(&profile.metadata, &read.document.metadata) };
         answer.insert("differences".to_owned(), json!(differences));
     }
+    let (tenant, client_id, metadata) = (caller.tenant().clone(), url.client_id(), read.document.metadata.clone());
+    let doubts = fresh::read(&app, app.directory(), &headers, move |directory| {
+        let (name, kind) = (metadata.client_name.as_deref(), RegistrationType::Cimd);
+        let shown = Shown { name, client_id: &client_id, registration_type: kind, redirect_uris: &metadata.redirect_uris };
+        shown.doubts(directory, &tenant)
+    })
+    .await;
+    wire::doubts(&mut answer, &doubts.map_err(|failure| caller.problem(failure))?.body);
     match server.admit(RegistrationType::Cimd, read.document.metadata.clone()) {
         Ok((metadata, admission)) => {
             answer.insert("metadata".to_owned(), Value::Object(metadata.members()));
@@ -127,7 +136,7 @@ pub async fn refresh(
     Ok(shown.map(|mut body| {
         let mut refresh = Map::new();
         refresh.insert("changed".to_owned(), polled.changed.into());
-        wire::put(&mut refresh, "trouble", polled.trouble.map(gatebook_events::manifest::Trouble::as_str));
+        wire::put(&mut refresh, "trouble", polled.trouble.map(Trouble::as_str));
         body.insert("refresh".to_owned(), refresh.into());
         Json(Value::Object(body))
     }))

@@ -70,15 +70,13 @@ pub async fn client(
     let position = answer.position;
     let client = answer.client.as_ref().filter(|_| answer.verdict.reason.decision() == Decision::Allow).ok_or_else(none)?;
     let mut body = members(client);
-    body.insert(
-        "gatebook".to_owned(),
-        json!({
-            "decision": answer.verdict.reason.decision(),
-            "reason": answer.verdict.reason.as_str(),
-            "registration_type": client.profile.registration_type.as_str(),
-            "warnings": answer.warnings,
-        }),
-    );
+    let mut standing = Map::new();
+    standing.insert("decision".to_owned(), json!(answer.verdict.reason.decision()));
+    standing.insert("reason".to_owned(), answer.verdict.reason.as_str().into());
+    standing.insert("registration_type".to_owned(), client.profile.registration_type.as_str().into());
+    standing.insert("warnings".to_owned(), json!(answer.warnings));
+    wire::put(&mut standing, "resembles", answer.resembles.as_ref().map(wire::resembles));
+    body.insert("gatebook".to_owned(), standing.into());
     Ok(Written(Json(body), position))
 }
 
@@ -103,6 +101,7 @@ fn render(answer: &Answer) -> Map<String, Value> {
     let host = answer.verdict.redirect_uri.as_deref().and_then(|uri| RedirectUri::parse(uri).ok().map(|uri| uri.host().to_owned()));
     wire::put(&mut body, "redirect_host", host);
     body.insert("warnings".to_owned(), json!(answer.warnings));
+    wire::put(&mut body, "resembles", answer.resembles.as_ref().map(wire::resembles));
     wire::put(&mut body, "client", answer.client.as_ref().map(members));
     body
 }

@@ -1,0 +1,185 @@
+//! Whom a client looks like to the person who is asked for consent: its name as the eye takes it in, and where it comes from.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::LazyLock;
+
+use unicode_normalization::UnicodeNormalization;
+use unicode_security::skeleton;
+
+use crate::identity::ClientId;
+use crate::redirect::{RedirectUri, RedirectUris, WebUri};
+use crate::resource_server::RegistrationType;
+
+mod walk;
+
+pub use walk::next_to_try;
+
+/// The most of a folded name that is kept and compared, in characters.
+const MAX_LENGTH: usize = 128;
+/// Shorter names have neighbours by chance.
+const SHORTEST_WITH_NEIGHBOURS: usize = 6;
+/// Names of kinds of programs. Two that are equal still look alike.
+const GENERIC: [&str; 10] =
+    ["client", "mcp client", "mcp server", "test client", "web app", "my app", "my client", "agent 1", "desktop", "inspector"];
+
+/// A name as the eye takes it in: characters that look alike are one (UTS #39 §4), and case, accents, spaces and punctuation
+/// are gone. Good for comparing and for nothing else; it is not a word that anybody wrote.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Folded(Box<str>);
+
+impl Folded {
+    /// Folds a name.
+    pub fn of(name: &str) -> Self {
+        let stays = |letter: &char| letter.is_alphanumeric() || matches!(letter, '+' | '#' | '|');
+        let seen: String = name.nfkd().filter(stays).collect();
+        // Capitals have other doubles than small letters: `I` is an `l`, and only a small `m` is an `rn`.
+        let small: String = skeleton(&seen).flat_map(char::to_lowercase).collect();
+        let folded = skeleton(&small).flat_map(char::to_lowercase).filter(|letter| !is_accent(*letter));
+        // The one letter whose capital is the double of another letter.
+        Self(folded.map(|letter| if letter == 'i' { 'l' } else { letter }).take(MAX_LENGTH).collect())
+    }
+
+    /// One that was folded before.
+    pub fn stored(text: &str) -> Self {
+        Self(Box::from(text))
+    }
+
+    /// The text that is compared.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether nothing is left to compare.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How much this looks like another name; none if it does not.
+    pub fn likeness(&self, other: &Self) -> Option<Likeness> {
+        if self.is_empty() {
+            None
+        } else if self == other {
+            Some(Likeness::Same)
+        } else if self.has_neighbours() && other.has_neighbours() && is_one_apart(&self.0, &other.0) {
+            Some(Likeness::Near)
+        } else {
+            None
+        }
+    }
+
+    /// Whether names that are one character apart from this look like it. Not where so many are that it means nothing.
+    pub fn has_neighbours(&self) -> bool {
+        static GENERIC_NAMES: LazyLock<Vec<Folded>> = LazyLock::new(|| GENERIC.iter().map(|name| Folded::of(name)).collect());
+        self.0.chars().count() >= SHORTEST_WITH_NEIGHBOURS && !GENERIC_NAMES.contains(self)
+    }
+}
+
+impl fmt::Display for Folded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+fn is_accent(letter: char) -> bool {
+    ('\u{300}'..='\u{36f}').contains(&letter)
+}
+
+/// Whether one character is added, missing or another.
+fn is_one_apart(one: &str, other: &str) -> bool {
+    let same = one.chars().zip(other.chars()).take_while(|(one, other)| one == other).count();
+    let (one, other): (Vec<char>, Vec<char>) = (one.chars().skip(same).collect(), other.chars().skip(same).collect());
+    match (one.as_slice(), other.as_slice()) {
+        ([_, one @ ..], [_, other @ ..]) if one == other => true,
+        ([_, rest @ ..], whole) | (whole, [_, rest @ ..]) if rest == whole => true,
+        (one, [_, rest @ ..]) => one == rest,
+        _ => false,
+    }
+}
+
+/// How much one name looks like another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Likeness {
+    /// To the eye they are the same.
+    Same,
+    /// One character is added, missing or another.
+    Near,
+}
+
+impl Likeness {
+    /// The name on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Same => "same_name",
+            Self::Near => "similar_name",
+        }
+    }
+}
+
+/// Where a client comes from, as far as anything vouches for it: the host of its document, or else the hosts that its answers
+/// go to. None of either is the user's own machine, and all such clients have one origin: nothing tells them apart.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Origin(BTreeSet<String>);
+
+impl Origin {
+    /// That of a client with these redirect URIs, and a document on this host if it has one.
+    pub fn of(document_host: Option<&str>, redirect_uris: &RedirectUris) -> Self {
+        let hosts = match document_host {
+            Some(host) => vec![host],
+            None => redirect_uris.iter().filter(|uri| leaves_the_machine(uri)).map(RedirectUri::host).collect(),
+        };
+        Self(hosts.into_iter().map(str::to_ascii_lowercase).collect())
+    }
+
+    /// One that was stored as the text that [`fmt::Display`] gives.
+    pub fn stored(text: &str) -> Self {
+        Self(text.split(' ').filter(|host| !host.is_empty()).map(str::to_owned).collect())
+    }
+
+    /// The hosts in order; none for what stays on the user's machine.
+    pub fn hosts(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
+}
+
+/// The hosts with a space between: none of them contains one.
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, host) in self.0.iter().enumerate() {
+            let space = if index == 0 { "" } else { " " };
+            write!(f, "{space}{host}")?;
+        }
+        Ok(())
+    }
+}
+
+/// What the person who is asked for consent is shown of a client.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Face {
+    /// Its name, folded; empty where it has none.
+    pub name: Folded,
+    /// Where it comes from.
+    pub origin: Origin,
+}
+
+impl Face {
+    /// That of a client with this name whose answers go to these redirect URIs.
+    pub fn of(client_name: Option<&str>, (client_id, kind): (&ClientId, RegistrationType), redirect_uris: &RedirectUris) -> Self {
+        let origin = Origin::of(document_host(client_id, kind).as_deref(), redirect_uris);
+        Self { name: client_name.map(Folded::of).unwrap_or_default(), origin }
+    }
+}
+
+/// The host of a client's document, where it came by one.
+pub fn document_host(client_id: &ClientId, registration_type: RegistrationType) -> Option<String> {
+    let document = WebUri::parse(client_id.as_str()).ok().filter(|_| registration_type == RegistrationType::Cimd)?;
+    Some(document.host().to_ascii_lowercase())
+}
+
+/// Whether an answer to this URI goes to a host on the network, rather than to a program on the user's machine.
+pub(crate) fn leaves_the_machine(uri: &RedirectUri) -> bool {
+    !uri.is_loopback() && uri.private_use_scheme().is_none()
+}
+
+#[cfg(test)]
+mod tests;
