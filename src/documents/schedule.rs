@@ -45,13 +45,15 @@ pub struct Due {
 #[error("failed to open {path}")]
 pub struct ScheduleError {
     path: PathBuf,
-    source: rusqlite::Error,
+    source: Box<dyn std::error::Error + Send + Sync>,
 }
 
 impl Schedule {
     /// Opens the file, or makes it.
     pub fn open(path: &Path) -> Result<Self, ScheduleError> {
-        let open = || {
+        let open = || -> Result<Connection, Box<dyn std::error::Error + Send + Sync>> {
+            // SQLite would let everybody read it; what it puts beside the file takes over the file's mode.
+            create_private(path)?;
             let connection = Connection::open(path)?;
             // Losing the last seconds of it costs a poll too early, so nobody waits for the disk.
             connection.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;")?;
@@ -218,6 +220,14 @@ fn due(row: &Row<'_>) -> rusqlite::Result<Due> {
         failures: row.get(2)?,
         validators: serde_json::from_str(&row.get::<_, String>(3)?).unwrap_or_default(),
     })
+}
+
+fn create_private(path: &Path) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map(drop)
 }
 
 #[cfg(test)]

@@ -130,7 +130,10 @@ async fn long_log(data: &Path, clients: u64) {
     let appended = appends.map(|(stream, events)| {
         log.append(Append { stream: stream.name(), expected: Expected::Empty, commit: CommitId(Uuid::now_v7()), events })
     });
-    futures_util::stream::iter(appended).buffer_unordered(512).for_each(|appended| async move { assert!(appended.is_ok()) }).await;
+    let mut appended = futures_util::stream::iter(appended).buffer_unordered(512);
+    while let Some(appended) = appended.next().await {
+        appended.unwrap();
+    }
     log.close().await;
 }
 
