@@ -14,6 +14,7 @@ stored! {
 
 /// A version of the projection goes on without an event that it cannot read or apply.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct EventSkipped {
     /// Which version of the projection.
     pub projection_version: u32,
