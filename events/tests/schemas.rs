@@ -67,6 +67,9 @@ fn every_version_that_was_ever_stored_has_a_schema() {
 
 #[test]
 fn every_golden_file_is_as_the_schema_of_its_version_says() {
+    if std::env::var_os("UPDATE_SCHEMAS").is_some() {
+        return; // They are being written.
+    }
     let goldens = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/shapes");
     for entry in std::fs::read_dir(goldens).unwrap() {
         let file = entry.unwrap().path();

@@ -29,6 +29,7 @@ use gatebook_events::client::ClientEvent;
 use gatebook_events::codec::Stored;
 use gatebook_events::envelope::{Envelope, Position};
 use gatebook_events::initial_access_token::InitialAccessTokenEvent;
+use gatebook_events::projection::ProjectionEvent;
 use gatebook_events::registration::RegistrationEvent;
 use gatebook_events::reservation::ReservationEvent;
 use gatebook_events::resource_server::ResourceServerEvent;
@@ -81,6 +82,7 @@ fn shapes() -> BTreeSet<(&'static str, u16)> {
         ResourceServerEvent::SHAPES,
         InitialAccessTokenEvent::SHAPES,
         ReservationEvent::SHAPES,
+        ProjectionEvent::SHAPES,
     ];
     events.into_iter().flatten().copied().collect()
 }

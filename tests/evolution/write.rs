@@ -11,12 +11,14 @@ use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use chrono::{DateTime, TimeDelta, Utc};
 use gatebook::command::Cause;
 use gatebook_events::client::{ClientCommand, Party};
-use gatebook_events::envelope::{Actor, ActorKind};
+use gatebook_events::envelope::{Actor, ActorKind, EventId};
 use gatebook_events::identity::{ClientId, ResourceServerId, TenantId};
+use gatebook_events::projection::{EventSkipped, ProjectionName};
 use gatebook_events::secret::{KeptSecret, SecretHash, TokenHash};
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::answer::Answer;
 use crate::author::Author;
@@ -35,6 +37,7 @@ async fn a_log_with_every_shape_and_every_member_can_be_written() {
     house.clock.advance(TimeDelta::hours(26));
     decisions(&house).await;
     caps(&house).await;
+    upkeep(&house).await;
     let (ends, issued) = (house.clock.now(), house.issued());
     let folder = house.end().await;
     let data = folder.path().join("data");
@@ -345,6 +348,19 @@ async fn caps(house: &House) {
         house.admin("default").post(&format!("{}/revoke", client(&small, id)), json!({})).await.is(200);
     }
     house.anyone().post(&path, claude(54_000)).await.is(201);
+}
+
+/// An event is left out by a version that nobody runs any more.
+async fn upkeep(house: &House) {
+    let skipped = EventSkipped {
+        projection_version: 1,
+        event_id: EventId(Uuid::from_u128(1)),
+        event_name: "client.exploded".into(),
+        position: "7".into(),
+        reason: "from a build that was withdrawn".into(),
+    };
+    let name = ProjectionName::parse("directory").unwrap();
+    house.app.commands().skip_event(&cause(), name, skipped).await.unwrap();
 }
 
 async fn rules(house: &House, policy: Value) {
