@@ -99,6 +99,10 @@ impl EventLog for Torn {
         self.log.append(append).await
     }
 
+    async fn streams(&self, prefix: &str) -> Result<Vec<StreamName>, LogError> {
+        self.log.streams(prefix).await
+    }
+
     fn follow(&self, after: Position) -> BoxStream<'static, Result<Followed, LogError>> {
         self.log.follow(after)
     }

@@ -98,6 +98,10 @@ impl EventLog for Turns {
         self.log.append(append).await
     }
 
+    async fn streams(&self, prefix: &str) -> Result<Vec<StreamName>, LogError> {
+        self.log.streams(prefix).await
+    }
+
     fn follow(&self, after: Position) -> BoxStream<'static, Result<Followed, LogError>> {
         self.log.follow(after)
     }
