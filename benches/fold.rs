@@ -14,6 +14,7 @@ use chrono::{DateTime, Utc};
 use futures_util::StreamExt;
 use gatebook::log::sqlite::SqliteLog;
 use gatebook::log::{Append, EventLog, Expected, Followed};
+use gatebook::projector::build::{self, Begin};
 use gatebook_events::Aggregate;
 use gatebook_events::client::{Client, ClientCommand, ClientEvent, MetadataUpdated, Party};
 use gatebook_events::codec::{self, AnyEvent, Stored};
@@ -45,9 +46,9 @@ fn main() {
         in_memory(&*log, 2).await;
         folded(&*log, 1).await;
         folded(&*log, 2).await;
-        into::<Directory>(&*log, folder.path()).await;
-        into::<History>(&*log, folder.path()).await;
-        into::<Approvals>(&*log, folder.path()).await;
+        into::<Directory>(&log, folder.path()).await;
+        into::<History>(&log, folder.path()).await;
+        into::<Approvals>(&log, folder.path()).await;
         log.close().await;
     });
 }
@@ -254,12 +255,29 @@ fn evolve<A: Aggregate>(slot: &mut A, event: &A::Event) {
     *slot = std::mem::take(slot).evolve(event);
 }
 
-/// Into the tables of a projection that begins anew: beside the one that serves, as a rebuild does, and in its place.
-async fn into<P: Projection>(log: &dyn EventLog, folder: &Path) {
-    for (kind, model) in [("a rebuild of", ReadModel::<P>::open_building(folder)), ("the serving", ReadModel::<P>::open(folder))] {
-        let mut model = model.unwrap();
-        report(&format!("into {kind} {}", P::NAME), log, async |batch| assert!(model.apply(&batch).is_ok())).await;
-    }
+/// Into the tables of a projection that begins anew: built beside, as a rebuild does it, and brought into what serves.
+async fn into<P: Projection>(log: &Arc<SqliteLog>, folder: &Path) {
+    forget_peak();
+    let (started, cpu) = (Instant::now(), cpu());
+    let port: Arc<dyn EventLog> = log.clone();
+    let Ok(built) = build::build::<P>(&port, folder, Begin::Anew, |_| {}).await else { unreachable!("it can be built") };
+    let count = usize::try_from(built.position().to_backend()).unwrap();
+    line(&format!("into a rebuild of {}, {} MB at most", P::NAME, peak()), count, started.elapsed(), cpu_since(cpu));
+    drop(built);
+    let mut serving = ReadModel::<P>::open(folder).unwrap();
+    report(&format!("into the serving {}", P::NAME), &**log, async |batch| assert!(serving.apply(&batch).is_ok())).await;
+}
+
+/// Has the kernel forget the most memory that this process ever had.
+fn forget_peak() {
+    std::fs::write("/proc/self/clear_refs", "5").unwrap();
+}
+
+/// The most memory that it has had since, in megabytes.
+fn peak() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
 }
 
 async fn report(what: &str, log: &dyn EventLog, mut work: impl AsyncFnMut(Vec<Envelope>)) {

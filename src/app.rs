@@ -1,7 +1,6 @@
 //! The parts of a running service, put together. The only place that names a concrete event log.
 
 use std::fmt::Write;
-use std::path::Path;
 use std::sync::Arc;
 
 use gatebook_events::client;
@@ -13,7 +12,7 @@ use gatebook_events::standing::{Facts, Reason, standing};
 use gatebook_projections::approvals::Approvals;
 use gatebook_projections::directory::Directory;
 use gatebook_projections::history::History;
-use gatebook_projections::read_model::{OpenError, Projection, QueryError, ReadModel, Reader};
+use gatebook_projections::read_model::{OpenError, QueryError, Reader};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
@@ -31,6 +30,7 @@ use crate::log::EventLog;
 use crate::log::sqlite::SqliteLog;
 use crate::look_alikes::LookAlikes;
 use crate::manifest::{Manifests, SetUpError};
+use crate::metrics::Metrics;
 use crate::projector::{Follower, Projector};
 use crate::secrets::{InstanceKey, SecretHasher};
 use crate::statements::Statements;
@@ -60,6 +60,7 @@ struct Parts {
     poller: AbortHandle,
     look_alikes: LookAlikes,
     statements: Statements,
+    metrics: Metrics,
 }
 
 /// Why the service does not start.
@@ -147,14 +148,18 @@ impl App {
         set_up(&commands).await?;
         let folder = places::read_models(&config.data);
         std::fs::create_dir_all(&folder)?;
-        let directory: Projector<Directory> = project(&log, &folder)?;
-        let approvals: Projector<Approvals> = project(&log, &folder)?;
+        let others = config.other_versions;
+        let directory: Projector<Directory> = Projector::start(log.clone(), &folder, others)?;
+        let approvals: Projector<Approvals> = Projector::start(log.clone(), &folder, others)?;
+        let history = Projector::start(log.clone(), &folder, others)?;
         let documents = Documents::new(manifests, commands.clone(), schedule, config.rhythm.clone());
-        let poller = documents::start(documents.clone(), directory.reader().clone(), approvals.reader().clone());
+        let (complete, readers) = (directory.clone(), (directory.reader().clone(), approvals.reader().clone()));
+        let complete = async move { drop(complete.until(|progress| progress.serves).await) };
+        let poller = documents::start(documents.clone(), readers.0, readers.1, complete);
         Ok(Self(Arc::new(Parts {
             directory,
             approvals,
-            history: project(&log, &folder)?,
+            history,
             secrets: SecretHasher::default(),
             ceilings: Ceilings::new(config.registrations_per_minute),
             census: Census::default(),
@@ -171,6 +176,7 @@ impl App {
             poller,
             look_alikes: LookAlikes::default(),
             statements,
+            metrics: Metrics::default(),
         })))
     }
 
@@ -259,6 +265,11 @@ impl App {
         &self.0.statements
     }
 
+    /// What is counted at the doors.
+    pub fn metrics(&self) -> &Metrics {
+        &self.0.metrics
+    }
+
     /// `registration_client_uri` (RFC 7592 §3).
     pub fn registration_client_uri(&self, client_id: &ClientId) -> String {
         format!("{}/oauth/register/{}", self.0.public_url, percent_encoded(client_id.as_str()))
@@ -290,7 +301,7 @@ impl App {
             client,
             registration: registration.status,
             resource_server: server.life,
-            on_withdrawal: server.policy.manifest_withdrawal,
+            on_withdrawal: server.policy.manifests.on_withdrawal,
             mode_suspended: registration.registration_type.is_some_and(|kind| server.suspended.contains(&kind)),
         }))
     }
@@ -322,17 +333,13 @@ impl App {
         self.0.sqlite.close().await;
     }
 
-    /// The roster once it is complete. The first to ask after a start waits for the directory to come up to the log.
+    /// The roster once it is complete. It is read from the log, so that clients come in while a directory is built.
     pub async fn known_servers(&self) -> Result<Arc<Snapshot>, Failure> {
         let known = self.0.commands.roster().now();
         if known.is_complete() {
             return Ok(known);
         }
-        let ids = self.ask_directory(Reader::resource_server_ids).await?;
-        for id in ids {
-            self.0.commands.resource_server(id).await?;
-        }
-        self.0.commands.roster().complete();
+        self.0.commands.complete_roster().await?;
         Ok(self.0.commands.roster().now())
     }
 
@@ -361,10 +368,6 @@ async fn set_up(commands: &Commands) -> Result<(), CommandError> {
         policy: Policy::default(),
     };
     commands.create_resource_server(&cause, ResourceServerId::DEFAULT, &command).await.map(drop)
-}
-
-fn project<P: Projection>(log: &Arc<dyn EventLog>, folder: &Path) -> Result<Projector<P>, OpenError> {
-    Ok(Projector::start(log.clone(), ReadModel::open(folder)?))
 }
 
 /// A `client_id` that is a URL travels percent-encoded in a path (RFC 3986 §2.3 names what stays).

@@ -7,6 +7,7 @@ use gatebook_events::envelope::{Actor, CommitId, EventId, Meta, Position, Revisi
 use gatebook_events::identity::{ClientKey, ResourceServerId, Stream, TenantId};
 use gatebook_events::resource_server::ResourceServer;
 use gatebook_events::{Aggregate, Rejection};
+use prometheus_client::metrics::counter::Counter;
 use uuid::Uuid;
 
 use crate::clock::Clock;
@@ -16,6 +17,7 @@ mod caps;
 pub mod initial_access_tokens;
 pub mod manage;
 pub mod manifests;
+pub mod projections;
 pub mod register;
 pub mod registrations;
 pub mod resource_servers;
@@ -92,17 +94,23 @@ pub struct Commands {
     edits: Arc<tokio::sync::Mutex<()>>,
     /// The initial access tokens that are in use.
     tokens: Arc<initial_access_tokens::InUse>,
+    appends: Counter,
 }
 
 impl Commands {
     /// Commands for this log.
     pub fn new(log: Arc<dyn EventLog>, clock: Clock) -> Self {
-        Self { log, clock, roster: Arc::default(), edits: Arc::default(), tokens: Arc::default() }
+        Self { log, clock, roster: Arc::default(), edits: Arc::default(), tokens: Arc::default(), appends: Counter::default() }
     }
 
     /// The clock that commands are dated by.
     pub fn clock(&self) -> &Clock {
         &self.clock
+    }
+
+    /// How many appends stand.
+    pub fn appends(&self) -> &Counter {
+        &self.appends
     }
 
     /// An aggregate as its events have it now.
@@ -126,6 +134,17 @@ impl Commands {
     /// The resource servers that this node knows.
     pub fn roster(&self) -> &Roster {
         &self.roster
+    }
+
+    /// Enters every resource server there is.
+    pub async fn complete_roster(&self) -> Result<(), CommandError> {
+        for name in self.log.streams("resource_server-").await? {
+            if let Ok(Stream::ResourceServer(id)) = Stream::parse(&name) {
+                self.resource_server(id).await?;
+            }
+        }
+        self.roster.complete();
+        Ok(())
     }
 
     async fn read_resource_server(&self, id: ResourceServerId) -> Result<Known, CommandError> {
@@ -187,19 +206,16 @@ impl Commands {
         loop {
             match self.log.append(append.clone()).await {
                 Err(AppendError::Indeterminate(_)) if retries < MAX_RETRIES => retries += 1,
-                outcome => return outcome,
+                outcome => {
+                    self.appends.inc_by(outcome.is_ok().into());
+                    return outcome;
+                }
             }
         }
     }
 
     async fn fold<A: Aggregate>(&self, stream: Stream) -> Result<(A, Option<Revision>), CommandError> {
-        let read = self.log.read(&stream.name()).await?;
-        let mut state = A::default();
-        for envelope in &read.events {
-            let event = A::Event::decode(&envelope.event.name, envelope.event.version, &envelope.event.data)?;
-            state = state.evolve(&event);
-        }
-        Ok((state, read.revision))
+        fold(&*self.log, stream).await
     }
 
     fn to_store<E: Stored>(&self, cause: &Cause, events: &[E]) -> Result<Vec<StoredEvent>, CodecError> {
@@ -224,4 +240,15 @@ impl Commands {
     pub fn draw_client_key() -> ClientKey {
         ClientKey(Uuid::now_v7())
     }
+}
+
+/// An aggregate as the log's events have it now, and the revision to append at.
+pub(crate) async fn fold<A: Aggregate>(log: &dyn EventLog, stream: Stream) -> Result<(A, Option<Revision>), CommandError> {
+    let read = log.read(&stream.name()).await?;
+    let mut state = A::default();
+    for envelope in &read.events {
+        let event = A::Event::decode(&envelope.event.name, envelope.event.version, &envelope.event.data)?;
+        state = state.evolve(&event);
+    }
+    Ok((state, read.revision))
 }

@@ -13,6 +13,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::documents::Rhythm;
 use crate::manifest::ManifestSettings;
+use crate::projector::OtherVersions;
 
 mod admin;
 mod backend;
@@ -34,6 +35,8 @@ const LONGEST_READ_WAIT: u64 = 300;
 pub struct Config {
     /// Where to listen; port 0 picks a free one.
     pub listen: SocketAddr,
+    /// Where Prometheus is answered; none: nowhere.
+    pub metrics_listen: Option<SocketAddr>,
     /// The folder of log, read models and keys.
     pub data: PathBuf,
     /// The base of every URL in an answer; none: derived from the address that was bound.
@@ -66,6 +69,8 @@ pub struct Config {
     pub log_format: LogFormat,
     /// How long a read waits for its projection to catch up.
     pub read_wait: Duration,
+    /// What becomes of older read models once newer ones serve.
+    pub other_versions: OtherVersions,
 }
 
 /// The authorization server that clients get their tokens from.
@@ -149,6 +154,7 @@ impl Config {
             upstream: upstream(&settings)?,
             listen: parsed("listen", settings.listen.as_deref(), "an address and port such as 127.0.0.1:8080")?
                 .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080))),
+            metrics_listen: parsed("metrics-listen", settings.metrics_listen.as_deref(), "an address and port such as 127.0.0.1:9464")?,
             data,
             public_url: settings.public_url.as_deref().map(|text| BaseUrl::parse("public-url", text)).transpose()?,
             log: settings.log.as_deref().map_or(Ok(LogBackend::Sqlite), |text| LogBackend::parse("log", text))?,
@@ -167,6 +173,7 @@ impl Config {
             log_level: log_level(settings.log_level)?,
             log_format: settings.log_format.unwrap_or_default(),
             read_wait: read_wait(settings.read_wait.unwrap_or(5))?,
+            other_versions: if settings.keep_old.unwrap_or_default() { OtherVersions::Kept } else { OtherVersions::Removed },
         })
     }
 }

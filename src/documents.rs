@@ -1,25 +1,32 @@
 //! The documents that clients host: read when somebody first names one, read again on a schedule, and followed by every
 //! registration of their client.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::{StreamExt, stream};
 use gatebook_events::client::{Client, ContentHash, Document, Withdrawal};
-use gatebook_events::envelope::{Actor, ActorKind, Position};
+use gatebook_events::envelope::Position;
 use gatebook_events::identity::{ClientId, ClientKey, ResourceServerId, Stream};
 use gatebook_events::manifest::{ManifestUrl, Trouble, TroubleKind};
 use sha2::{Digest, Sha256};
-use tokio::sync::Notify;
+use tokio::sync::{Mutex as AsyncMutex, Notify, OwnedMutexGuard};
 
+use crate::command::manifests::reader_of_documents;
 use crate::command::{Cause, CommandError, Commands};
 use crate::manifest::{FetchFailure, Fetched, Manifests, Urgency, Validators};
 
 mod poller;
+mod queue;
 mod schedule;
 
 pub use poller::{Polled, start};
 pub use schedule::{Due, Schedule, ScheduleError};
+
+/// How many registrations of one client hear its document at a time.
+const FOLLOWED_AT_ONCE: usize = 8;
 
 /// How often documents are read again, and for how long the last good one serves.
 #[derive(Debug, Clone)]
@@ -58,6 +65,8 @@ struct Parts {
     schedule: Schedule,
     rhythm: Rhythm,
     woken: Notify,
+    /// Which documents are being polled.
+    turns: Mutex<HashMap<ClientKey, Weak<AsyncMutex<()>>>>,
 }
 
 /// Why the document of a client is of no use to whoever asked.
@@ -89,16 +98,15 @@ pub struct Seen {
     pub position: Option<Position>,
 }
 
-/// What happens to a document happens to every tenant's registrations, so it is told of the service and of no caller.
+/// What causes the events that a document leads to.
 pub fn cause() -> Cause {
-    let actor = Actor { kind: ActorKind::System, id: Some("documents".to_owned()), via: None };
-    Cause { actor, tenant: None, request_id: None, origin: None }
+    Cause { actor: reader_of_documents(), tenant: None, request_id: None, origin: None }
 }
 
 impl Documents {
     /// Reads by these means and keeps this schedule.
     pub fn new(manifests: Manifests, commands: Commands, schedule: Schedule, rhythm: Rhythm) -> Self {
-        Self(Arc::new(Parts { manifests, commands, schedule, rhythm, woken: Notify::new() }))
+        Self(Arc::new(Parts { manifests, commands, schedule, rhythm, woken: Notify::new(), turns: Mutex::default() }))
     }
 
     /// What fetches.
@@ -110,6 +118,12 @@ impl Documents {
     pub async fn hasten(&self, client_ids: Vec<ClientId>) {
         self.0.schedule.make_due(client_ids, self.0.commands.clock().now()).await;
         self.0.woken.notify_one();
+    }
+
+    /// How many documents are due, and how many of them for longer than `patience`; none if the schedule cannot be read.
+    pub async fn waiting(&self, patience: TimeDelta) -> Option<(u64, u64)> {
+        let now = self.0.commands.clock().now();
+        self.0.schedule.waiting(now, now - patience).await
     }
 
     /// Reads a document without recording anything.
@@ -124,15 +138,39 @@ impl Documents {
     /// Reads a document and takes note of it: its client is known from then on.
     pub async fn meet(&self, url: &ManifestUrl, urgency: Urgency) -> Result<Seen, DocumentError> {
         let read = self.read(url, urgency).await?;
-        Ok(self.take_note(&url.client_id(), read).await?)
+        let seen = self.take_note(&url.client_id(), read.document).await?;
+        self.read_well(&url.client_id(), &read.validators, read.fresh_for).await;
+        Ok(seen)
     }
 
-    async fn take_note(&self, client_id: &ClientId, read: Read) -> Result<Seen, CommandError> {
-        let done = self.0.commands.see_document(&cause(), client_id, read.document).await?;
-        let now = self.0.commands.clock().now();
-        let next_at = now + self.pause(client_id.key(), read.fresh_for);
-        self.0.schedule.read_well(client_id, &read.validators, now, next_at).await;
+    async fn take_note(&self, client_id: &ClientId, document: Document) -> Result<Seen, CommandError> {
+        let done = self.0.commands.see_document(&cause(), client_id, document).await?;
         Ok(Seen { client: done.state, position: done.position })
+    }
+
+    async fn read_well(&self, client_id: &ClientId, validators: &Validators, fresh_for: Option<Duration>) {
+        let now = self.0.commands.clock().now();
+        self.0.schedule.read_well(client_id, validators, now, now + self.pause(client_id.key(), fresh_for)).await;
+    }
+
+    /// The documents that are due, none of them put off for longer than a document may be.
+    async fn due(&self, limit: usize) -> Vec<Due> {
+        let now = self.0.commands.clock().now();
+        // A tenth is what jitter may add.
+        self.0.schedule.bound(now + delta(self.0.rhythm.most + self.0.rhythm.most / 10)).await;
+        self.0.schedule.due(now, limit).await
+    }
+
+    /// Waits until nobody else polls this document: of two answers the older one must not be taken note of last.
+    async fn turn(&self, key: ClientKey) -> OwnedMutexGuard<()> {
+        let turn = {
+            let mut turns = self.0.turns.lock().unwrap_or_else(PoisonError::into_inner);
+            turns.retain(|_, turn| turn.strong_count() > 0);
+            let turn = turns.get(&key).and_then(Weak::upgrade).unwrap_or_default();
+            turns.insert(key, Arc::downgrade(&turn));
+            turn
+        };
+        turn.lock_owned().await
     }
 
     /// Polls one document now, and lets every registration of its client hear what came of it. What an administrator asks for
@@ -140,22 +178,24 @@ impl Documents {
     pub async fn poll(&self, url: &ManifestUrl, registered_at: &[ResourceServerId], due: Option<&Due>) -> Result<Polled, CommandError> {
         let client_id = url.client_id();
         let key = client_id.key();
+        let _turn = self.turn(key).await;
         let known = due.map(|due| &due.validators).filter(|known| **known != Validators::default());
         let outcome = self.0.manifests.fetch(url, known, Urgency::Trusted).await;
-        let now = self.0.commands.clock().now();
-        let (polled, client) = match outcome {
+        let (seen, validators, fresh_for) = match outcome {
             Ok(Fetched::Document(fetched)) => {
-                let seen = self.take_note(&client_id, as_kept(*fetched)).await?;
-                (Polled { changed: seen.position.is_some(), trouble: None, position: seen.position }, seen.client)
+                let Read { document, validators, fresh_for } = as_kept(*fetched);
+                (self.take_note(&client_id, document).await?, validators, fresh_for)
             }
             Ok(Fetched::NotModified { validators, fresh_for }) => {
-                self.0.schedule.read_well(&client_id, &validators, now, now + self.pause(key, fresh_for)).await;
-                (Polled::default(), self.0.commands.load(Stream::Client(key)).await?)
+                let client = self.0.commands.load(Stream::Client(key)).await?;
+                (Seen { client, position: None }, validators, fresh_for)
             }
-            Err(failure) => return self.note_trouble(&client_id, &failure, due, now).await,
+            Err(failure) => return self.note_trouble(&client_id, &failure, due, self.0.commands.clock().now()).await,
         };
-        let position = self.follow(&client, registered_at).await?;
-        Ok(Polled { position: polled.position.max(position), ..polled })
+        let position = self.follow(&seen.client, registered_at).await?;
+        // Only now: what a crash keeps the registrations from hearing is due when the service is back.
+        self.read_well(&client_id, &validators, fresh_for).await;
+        Ok(Polled { changed: seen.position.is_some(), position: seen.position.max(position), ..Polled::default() })
     }
 
     /// Polls one document now, for an administrator.
@@ -166,13 +206,14 @@ impl Documents {
 
     /// Lets every registration hear the newest version. One that cannot be heard does not keep the others from it.
     pub async fn follow(&self, client: &Client, registered_at: &[ResourceServerId]) -> Result<Option<Position>, CommandError> {
-        let mut position = None;
-        let mut failed = None;
-        for server in registered_at {
-            match self.0.commands.follow_document(&cause(), *server, client).await {
+        let (mut position, mut failed) = (None, None);
+        let hear = |server: ResourceServerId| async move { (server, self.0.commands.follow_document(&cause(), server, client).await) };
+        let mut heard = stream::iter(registered_at.iter().copied()).map(hear).buffer_unordered(FOLLOWED_AT_ONCE);
+        while let Some((server, outcome)) = heard.next().await {
+            match outcome {
                 Ok(done) => position = position.max(done.position),
                 Err(CommandError::Rejected(rejection)) => {
-                    tracing::debug!(%server, %rejection, "a registration does not follow its document")
+                    tracing::debug!(%server, %rejection, "a registration does not follow its document");
                 }
                 Err(error) => failed = Some(error),
             }
@@ -194,9 +235,10 @@ impl Documents {
         let give_up = last_read + delta(self.0.rhythm.max_age);
         let done = match failure.trouble.kind() {
             TroubleKind::NotTried => {
-                let next_at = now + delta(failure.retry_after.unwrap_or(Duration::from_secs(30)));
-                self.0.schedule.put_off(key, next_at).await;
-                return Ok(Polled { trouble: Some(failure.trouble), ..Polled::default() });
+                let pause = failure.retry_after.unwrap_or(Duration::from_secs(30));
+                self.0.schedule.put_off(key, now + delta(pause)).await;
+                let rest = (failure.trouble == Trouble::TooOften).then_some(pause);
+                return Ok(Polled { trouble: Some(failure.trouble), rest, ..Polled::default() });
             }
             TroubleKind::Transport if now >= give_up => self.0.commands.lose_document(&cause(), key, Withdrawal::Expired, name).await?,
             TroubleKind::Transport => self.0.commands.miss_document(&cause(), key, last_read, name).await?,
@@ -209,7 +251,8 @@ impl Documents {
             next_at = next_at.min(give_up);
         }
         self.0.schedule.read_badly(client_id, failures, last_read, next_at).await;
-        Ok(Polled { changed: done.position.is_some(), trouble: Some(failure.trouble), position: done.position })
+        let rest = failure.retry_after.filter(|_| failure.trouble == Trouble::TooManyRequests);
+        Ok(Polled { changed: done.position.is_some(), trouble: Some(failure.trouble), position: done.position, rest })
     }
 
     /// Until a document that was read is read again.

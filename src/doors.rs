@@ -163,7 +163,10 @@ async fn first_sight(
     };
     let actor = Actor { kind: ActorKind::System, id: Some("first-sight".to_owned()), via: Some("decision".to_owned()) };
     let cause = Cause { actor, tenant: server.tenant.clone(), request_id: None, origin: None };
-    let done = enter_document(app, &cause, server_id, &client, false).await?;
+    let done = enter_document(app, &cause, server_id, &client, false).await;
+    let kind = client.registered().map_or(RegistrationType::Cimd, |profile| profile.registration_type);
+    app.metrics().registered(kind, done.as_ref().err());
+    let done = done?;
     Ok(Some((client, done.state, done.position.max(seen_at))))
 }
 

@@ -15,6 +15,7 @@ pub(crate) mod error;
 pub(crate) mod fresh;
 mod health;
 mod json;
+mod metrics;
 mod oauth;
 mod request_id;
 mod well_known;
@@ -79,6 +80,9 @@ pub fn router(app: App) -> Router {
         .route("/audit/events/{event_id}", get(authsec::audit::read))
         .route("/audit/stream", get(authsec::stream::stream))
         .route("/projections", get(authsec::projections::list))
+        .route("/projections/{name}/rebuild", post(authsec::projections::rebuild))
+        .route("/projections/{name}/retry", post(authsec::projections::retry))
+        .route("/projections/{name}/skip", post(authsec::projections::skip))
         .method_not_allowed_fallback(error::method_not_allowed_admin)
         .layer(middleware::map_response(never_stored));
 
@@ -90,6 +94,11 @@ pub fn router(app: App) -> Router {
         .fallback(error::no_such_page)
         .layer(middleware::from_fn(request_id::carry))
         .with_state(app)
+}
+
+/// What a monitoring system asks, on a listener of its own: it says how busy the service is, and asks for no token.
+pub fn metrics_router(app: App) -> Router {
+    Router::new().route("/metrics", get(metrics::metrics)).with_state(app)
 }
 
 /// Answers here carry credentials or depend on them (RFC 7591 §3.2.1).

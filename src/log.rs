@@ -29,6 +29,9 @@ pub trait EventLog: Send + Sync + 'static {
     /// [`Appended`] with `duplicate: true` whatever `expected` says, and nothing is written twice.
     async fn append(&self, append: Append) -> Result<Appended, AppendError>;
 
+    /// The names of all streams that begin with this, in no particular order. For kinds of which there are few.
+    async fn streams(&self, prefix: &str) -> Result<Vec<StreamName>, LogError>;
+
     /// Every event of every stream after `after`, in order and without end. Says each time when it has caught up.
     ///
     /// What was read is verified against the hash chain; a break ends the stream with [`LogError::Broken`].

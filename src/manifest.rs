@@ -18,6 +18,7 @@ use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::{self, ClientConfig, RootCertStore};
 
+use crate::metrics::Counts;
 use fetch::{Answer, Question};
 use restraint::Restraint;
 
@@ -43,6 +44,7 @@ struct Parts {
     tls: Arc<ClientConfig>,
     restraint: Restraint,
     flights: Mutex<HashMap<ClientKey, WeakShared<Flight>>>,
+    outcomes: Counts<1>,
 }
 
 type Flight = BoxFuture<'static, Result<Fetched, FetchFailure>>;
@@ -203,7 +205,12 @@ impl Manifests {
         }
         let restraint = Restraint::new(&settings.limits);
         let tls = Arc::new(tls(extra_ca_file)?);
-        Ok(Self(Arc::new(Parts { settings, resolver, tls, restraint, flights: Mutex::default() })))
+        Ok(Self(Arc::new(Parts { settings, resolver, tls, restraint, flights: Mutex::default(), outcomes: Counts::default() })))
+    }
+
+    /// The most fetches under way at one host.
+    pub fn at_once_per_host(&self) -> usize {
+        self.0.settings.limits.at_once_per_host
     }
 
     /// Judges a `client_id` that claims to be the URL of a document, by this instance's settings.
@@ -256,7 +263,19 @@ impl Manifests {
             Ok(Fetched::Document(Box::new(Document { manifest, text, validators, fresh_for })))
         };
         let get = self.get(url, known, self.0.settings.limits.bytes, urgency);
-        self.guarded(url, urgency, get.map(|answer| read(answer?))).await
+        let result = self.guarded(url, urgency, get.map(|answer| read(answer?))).await;
+        let outcome = match &result {
+            Ok(Fetched::Document(_)) => "read",
+            Ok(Fetched::NotModified { .. }) => "not_modified",
+            Err(failure) => failure.trouble.as_str(),
+        };
+        self.0.outcomes.get_or_create(&[("outcome", outcome)]).inc();
+        result
+    }
+
+    /// How fetches of documents ended: `read`, `not_modified`, or the word for the trouble.
+    pub fn outcomes(&self) -> &Counts<1> {
+        &self.0.outcomes
     }
 
     /// Lets a fetch happen if it is not too early for it, remembers how it ended, and says so in the log.

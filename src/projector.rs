@@ -1,29 +1,35 @@
-//! Follows the log into one projection, and says how far it has come.
+//! Follows the log into one projection, builds it anew beside the tables that serve, and says how far both have come.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
-use gatebook_events::envelope::{Envelope, Position};
-use gatebook_projections::read_model::{Projection, ProjectionError, ReadModel, Reader};
-use tokio::sync::{Notify, watch};
+use async_trait::async_trait;
+use gatebook_events::envelope::Position;
+use gatebook_projections::read_model::{OpenError, Projection, ReadModel, Reader};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
 
-use crate::log::{EventLog, Followed, LogError};
+use crate::log::EventLog;
 
-/// How long a projection rests after each transaction, so that under load one transaction takes in many appends: it costs about
-/// as much as bringing in fifty events. Nobody waits for it: whoever asks for a position ends the rest.
-const REST: Duration = Duration::from_millis(20);
-/// Who brought in as many events at once is behind, and does not rest.
-const BEHIND: usize = 1024;
+pub mod build;
+mod progress;
+mod task;
 
-/// How far a projection has come, and whether it goes on.
-#[derive(Debug, Clone, Default)]
-pub struct Progress {
-    /// The last event that its tables show.
-    pub position: Position,
-    /// Why it stopped; it shows what it has and nothing newer.
-    pub stopped: Option<Arc<str>>,
+pub use progress::{Building, Pace, Poison, Progress, Trouble};
+use task::Task;
+
+/// How many orders may wait; whoever gives one waits for it to be taken anyway.
+const ORDERS: usize = 16;
+
+/// What becomes of the files of a projection's other versions once this one serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OtherVersions {
+    /// They are removed.
+    #[default]
+    Removed,
+    /// They stay, so that the build that made them starts at once.
+    Kept,
 }
 
 /// A projection that follows the log in the background.
@@ -32,19 +38,36 @@ pub struct Projector<P: Projection> {
     reader: Reader<P>,
     progress: watch::Receiver<Progress>,
     asked: Arc<Notify>,
+    orders: mpsc::Sender<Order>,
     task: AbortHandle,
 }
 
+/// What operators can have a projector do. It is answered once it was begun.
+#[derive(Debug)]
+enum Order {
+    /// Build the tables anew, unless that is under way.
+    Rebuild(oneshot::Sender<()>),
+    /// Try again where it stands still: following, building or both.
+    Retry(oneshot::Sender<()>),
+}
+
 /// What every projector can be asked, whatever it projects.
+#[async_trait]
 pub trait Follower: Send + Sync {
     /// The projection's name and version.
     fn identity(&self) -> (&'static str, u32);
     /// How far it has come.
     fn progress(&self) -> Progress;
+    /// Builds the tables anew beside those that serve, and swaps them once they have caught up. Nothing while one is under way.
+    /// False if the projector has ended.
+    async fn rebuild(&self) -> bool;
+    /// Goes on where it stands still, and with a build that failed. False if the projector has ended.
+    async fn retry(&self) -> bool;
     /// Follows no further, for a service that stops: a log that is closed is then nothing to complain about.
     fn end(&self);
 }
 
+#[async_trait]
 impl<P: Projection> Follower for Projector<P> {
     fn identity(&self) -> (&'static str, u32) {
         (P::NAME, P::VERSION)
@@ -54,27 +77,32 @@ impl<P: Projection> Follower for Projector<P> {
         self.progress.borrow().clone()
     }
 
+    async fn rebuild(&self) -> bool {
+        self.order(Order::Rebuild).await
+    }
+
+    async fn retry(&self) -> bool {
+        self.order(Order::Retry).await
+    }
+
     fn end(&self) {
         self.task.abort();
     }
 }
 
 impl<P: Projection> Projector<P> {
-    /// Follows `log` from where the tables are. Stops with the process, or with what it cannot read.
-    pub fn start(log: Arc<dyn EventLog>, model: ReadModel<P>) -> Self {
+    /// Follows `log` from where the tables in a folder are, until the process ends. Where it comes to what it cannot read it stands
+    /// still and waits for orders. Where there are no tables, or only an older version's, and where a build was interrupted, it
+    /// builds.
+    pub fn start(log: Arc<dyn EventLog>, folder: &Path, others: OtherVersions) -> Result<Self, OpenError> {
+        let (model, found) = ReadModel::<P>::open_to_serve(folder)?;
         let reader = model.reader();
-        let (sender, progress) = watch::channel(Progress { position: model.position(), stopped: None });
         let asked = Arc::new(Notify::new());
-        let waking = asked.clone();
-        let following = tokio::spawn(async move {
-            let stopped: Arc<str> = match follow(log, model, &sender, &waking).await {
-                Ok(()) => return,
-                Err(error) => Arc::from(chain_of(&error)),
-            };
-            tracing::error!(projection = P::NAME, version = P::VERSION, cause = %stopped, "the projection stopped and shows what it has");
-            sender.send_modify(|progress| progress.stopped = Some(stopped));
-        });
-        Self { reader, progress, asked, task: following.abort_handle() }
+        let (orders, receiver) = mpsc::channel(ORDERS);
+        let place = Place { log, folder: folder.to_owned(), others };
+        let (task, progress) = Task::new(place, (model, found), receiver, asked.clone());
+        let running = tokio::spawn(task.run());
+        Ok(Self { reader, progress, asked, orders, task: running.abort_handle() })
     }
 
     /// The tables.
@@ -88,9 +116,9 @@ impl<P: Projection> Projector<P> {
         if progress.borrow_and_update().position < position {
             self.asked.notify_one();
         }
-        let arrived = progress.wait_for(|progress| progress.position >= position || progress.stopped.is_some());
+        let arrived = progress.wait_for(|progress| progress.shows(position) || progress.stands_still());
         match tokio::time::timeout(bound, arrived).await {
-            Ok(Ok(progress)) => progress.position >= position,
+            Ok(Ok(progress)) => progress.shows(position),
             Ok(Err(_)) | Err(_) => false,
         }
     }
@@ -100,61 +128,23 @@ impl<P: Projection> Projector<P> {
         let mut progress = self.progress.clone();
         progress.wait_for(|progress| progress.position > position).await.is_ok()
     }
+
+    /// Waits for a state of things, and says what it is then; none if the projector has ended.
+    pub async fn until(&self, state: impl FnMut(&Progress) -> bool) -> Option<Progress> {
+        let mut progress = self.progress.clone();
+        progress.wait_for(state).await.ok().map(|progress| progress.clone())
+    }
+
+    async fn order(&self, order: impl FnOnce(oneshot::Sender<()>) -> Order) -> bool {
+        let (begun, answer) = oneshot::channel();
+        self.orders.send(order(begun)).await.is_ok() && answer.await.is_ok()
+    }
 }
 
-#[derive(Debug, thiserror::Error)]
-enum Stop {
-    #[error("failed to follow the event log")]
-    Log(#[from] LogError),
-    #[error(transparent)]
-    Projection(#[from] ProjectionError),
-    #[error("the projection's thread ended early")]
-    Thread,
-}
-
-async fn follow<P: Projection>(
+/// Where a projector works.
+#[derive(Clone)]
+struct Place {
     log: Arc<dyn EventLog>,
-    model: ReadModel<P>,
-    progress: &watch::Sender<Progress>,
-    asked: &Notify,
-) -> Result<(), Stop> {
-    let mut following = log.follow(model.position());
-    let mut model = Some(model);
-    while let Some(followed) = following.next().await {
-        let events = match followed? {
-            Followed::Events(events) => events,
-            Followed::CaughtUp(_) => continue,
-        };
-        let behind = events.len() >= BEHIND;
-        let Some(mut own) = model.take() else { return Err(Stop::Thread) };
-        // SQLite blocks; the async threads must not.
-        let (own, applied) =
-            tokio::task::spawn_blocking(move || apply(&mut own, &events).map_or_else(|e| (None, Err(e)), |p| (Some(own), Ok(p))))
-                .await
-                .map_err(|_| Stop::Thread)?;
-        let position = applied?;
-        model = own;
-        progress.send_modify(|progress| progress.position = position);
-        if !behind {
-            // Rested, or asked for more than is shown; which of the two makes no difference.
-            let _ = tokio::time::timeout(REST, asked.notified()).await;
-        }
-    }
-    Ok(())
-}
-
-fn apply<P: Projection>(model: &mut ReadModel<P>, events: &[Envelope]) -> Result<Position, ProjectionError> {
-    model.apply(events)
-}
-
-/// An error with what it came from, in one line.
-fn chain_of(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
+    folder: PathBuf,
+    others: OtherVersions,
 }

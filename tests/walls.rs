@@ -47,6 +47,7 @@ const WALLS: &[Wall] = &[
             "ResourceServerEvent",
             "InitialAccessTokenEvent",
             "ReservationEvent",
+            "ProjectionEvent",
             "gatebook_events::codec",
             "client.registered",
             "registration.requested",
@@ -104,7 +105,7 @@ const WALLS: &[Wall] = &[
     Wall {
         name: "wall 8: the projector never skips",
         reason: "a skipped revocation is a hole; it stops, says which event, and health turns red",
-        inside: &["projections/src", "src/projector.rs"],
+        inside: &["projections/src", "src/projector"],
         // Compiled for tests only.
         except: &["projections/src/scene.rs"],
         words: &["decode(envelope).ok()", "decode(envelope).unwrap_or", "Err(_) => continue", ".unwrap()", ".expect(", "panic!("],
@@ -122,9 +123,10 @@ const WALLS: &[Wall] = &[
 
 /// Wall 1 and 2 are Cargo's: what a crate may depend on.
 ///
-/// The tables of Unicode (`unicode-normalization`, `unicode-security`) are functions of text: they say which characters look alike.
+/// `schemars` describes types and does nothing else; it is built for the tests of the schemas only. The tables of Unicode
+/// (`unicode-normalization`, `unicode-security`) are functions of text: they say which characters look alike.
 const EVENTS_MAY_NEED: &[&str] =
-    &["chrono", "serde", "serde_json", "sha2", "thiserror", "unicode-normalization", "unicode-security", "uuid"];
+    &["chrono", "schemars", "serde", "serde_json", "sha2", "thiserror", "unicode-normalization", "unicode-security", "uuid"];
 const PROJECTIONS_MAY_NEED: &[&str] = &["gatebook-events", "chrono", "rusqlite", "serde", "serde_json", "thiserror", "uuid"];
 
 #[test]

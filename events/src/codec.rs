@@ -4,6 +4,7 @@ use crate::client::ClientEvent;
 use crate::envelope::{Envelope, Meta};
 use crate::identity::Stream;
 use crate::initial_access_token::InitialAccessTokenEvent;
+use crate::projection::ProjectionEvent;
 use crate::registration::RegistrationEvent;
 use crate::reservation::ReservationEvent;
 use crate::resource_server::ResourceServerEvent;
@@ -22,6 +23,10 @@ pub trait Stored: Sized {
 
     /// Reads any version ever stored.
     fn decode(name: &str, version: u16, data: &str) -> Result<Self, CodecError>;
+
+    /// The JSON Schemas of the newest versions, in the order of [`Self::SHAPES`].
+    #[cfg(feature = "schemas")]
+    fn schemas(generator: &mut schemars::SchemaGenerator) -> Vec<schemars::Schema>;
 }
 
 /// An event of any aggregate, with the stream it stands in.
@@ -38,6 +43,8 @@ pub enum AnyEvent {
     InitialAccessToken(InitialAccessTokenEvent),
     /// Of a reservation.
     Reservation(ReservationEvent),
+    /// Of a projection.
+    Projection(ProjectionEvent),
 }
 
 /// Reads what an envelope holds.
@@ -50,6 +57,7 @@ pub fn decode(envelope: &Envelope) -> Result<(Stream, AnyEvent), CodecError> {
         Stream::ResourceServer(_) => AnyEvent::ResourceServer(ResourceServerEvent::decode(name, version, data)?),
         Stream::InitialAccessToken(..) => AnyEvent::InitialAccessToken(InitialAccessTokenEvent::decode(name, version, data)?),
         Stream::Reservation(..) => AnyEvent::Reservation(ReservationEvent::decode(name, version, data)?),
+        Stream::Projection(_) => AnyEvent::Projection(ProjectionEvent::decode(name, version, data)?),
     };
     Ok((stream, event))
 }
@@ -147,6 +155,11 @@ macro_rules! stored {
                     $($name => $crate::codec::read(name, version, $version, data).map(Self::$payload),)+
                     _ => Err($crate::codec::CodecError::UnknownName(name.to_owned())),
                 }
+            }
+
+            #[cfg(feature = "schemas")]
+            fn schemas(generator: &mut schemars::SchemaGenerator) -> Vec<schemars::Schema> {
+                vec![$(generator.root_schema_for::<$payload>()),+]
             }
         }
     };

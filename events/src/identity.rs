@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use uuid::Uuid;
 
 use crate::envelope::StreamName;
+use crate::projection::ProjectionName;
 use crate::reservation::Fingerprint;
 
 /// Keys of clients that Gatebook did not name itself are UUIDs version 5 in this namespace.
@@ -16,6 +17,7 @@ const CLIENT_NAMESPACE: Uuid = Uuid::from_u128(0x6f0a_31c5_54a8_4d0e_9f7e_2a3b_6
 
 /// Who owns resource servers and registrations. Nothing crosses from one tenant to another.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct TenantId(#[serde(deserialize_with = "shared")] Arc<str>);
 
@@ -48,6 +50,7 @@ impl fmt::Display for TenantId {
 
 /// The public identifier of a client (RFC 6749 §2.2): one that Gatebook drew, or the URL of the client's own document.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct ClientId(#[serde(deserialize_with = "shared")] Arc<str>);
 
@@ -94,6 +97,7 @@ impl fmt::Display for ClientId {
 
 /// What a client is known by inside: short, of fixed form, safe in a stream name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct ClientKey(pub Uuid);
 
@@ -129,6 +133,7 @@ impl FromStr for ResourceServerId {
 
 /// Identifies one initial access token (RFC 7591 §1.2) of a resource server. It is no secret; lists and events name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct InitialAccessTokenId(pub Uuid);
 
@@ -148,6 +153,7 @@ impl FromStr for InitialAccessTokenId {
 
 /// Identifies one staged change of redirect URIs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct ChangeId(pub Uuid);
 
@@ -178,6 +184,8 @@ pub enum Stream {
     InitialAccessToken(ResourceServerId, InitialAccessTokenId),
     /// `reservation-<resource server id>-<fingerprint>`
     Reservation(ResourceServerId, Fingerprint),
+    /// `projection-<name>`
+    Projection(ProjectionName),
 }
 
 impl Stream {
@@ -201,6 +209,7 @@ impl Stream {
                 let fingerprint = Fingerprint::parse(rest.strip_prefix('-')?)?;
                 Some(Self::Reservation(ResourceServerId(canonical(server)?), fingerprint))
             }),
+            "projection" => ProjectionName::parse(id).ok().map(Self::Projection),
             _ => None,
         };
         parsed.ok_or(UNKNOWN)
@@ -215,6 +224,7 @@ impl fmt::Display for Stream {
             Self::ResourceServer(id) => write!(f, "resource_server-{id}"),
             Self::InitialAccessToken(server, id) => write!(f, "initial_access_token-{server}-{id}"),
             Self::Reservation(server, fingerprint) => write!(f, "reservation-{server}-{fingerprint}"),
+            Self::Projection(name) => write!(f, "projection-{name}"),
         }
     }
 }
@@ -270,6 +280,7 @@ mod tests {
             Stream::ResourceServer(server),
             Stream::InitialAccessToken(server, token),
             Stream::Reservation(server, shared),
+            Stream::Projection(ProjectionName::parse("directory").unwrap()),
         ] {
             assert_eq!(Stream::parse(&stream.name()), Ok(stream));
         }
@@ -281,7 +292,7 @@ mod tests {
         ] {
             assert!(Stream::parse(&StreamName(Arc::from(text))).is_err(), "{text}");
         }
-        for text in ["", "client", "client-x", "registration-", "registration-a-b", "initial_access_token-a", "order-1"] {
+        for text in ["", "client", "client-x", "registration-", "registration-a-b", "initial_access_token-a", "projection-A", "order-1"] {
             assert!(Stream::parse(&StreamName(Arc::from(text))).is_err(), "{text}");
         }
     }

@@ -13,6 +13,7 @@ pub mod json;
 pub mod look_alike;
 pub mod manifest;
 pub mod metadata;
+pub mod projection;
 pub mod redirect;
 pub mod registration;
 pub mod rejection;

@@ -43,6 +43,8 @@ pub enum Rejection {
     NoSuchVersion(u32),
     #[error("no change of redirect URIs waits")]
     NothingStaged,
+    #[error("a reason is needed")]
+    NoReason,
     #[error("there is no such initial access token")]
     NoSuchInitialAccessToken,
     #[error("the initial access token would never be usable")]

@@ -33,6 +33,17 @@ pub enum Decision {
     Pending,
 }
 
+impl Decision {
+    /// The name on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Deny => "deny",
+            Self::Pending => "pending",
+        }
+    }
+}
+
 /// Why. A closed list; the names are part of the interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -81,6 +81,7 @@ impl Projection for Approvals {
                 | "resource_server.cap_neared"
                 | "resource_server.cap_eased"
                 | "reservation.taken"
+                | "projection.event_skipped"
         )
     }
 
@@ -96,12 +97,14 @@ impl Projection for Approvals {
                 | Stream::Registration(..)
                 | Stream::ResourceServer(_)
                 | Stream::InitialAccessToken(..)
-                | Stream::Reservation(..),
+                | Stream::Reservation(..)
+                | Stream::Projection(_),
                 AnyEvent::Client(_)
                 | AnyEvent::Registration(_)
                 | AnyEvent::ResourceServer(_)
                 | AnyEvent::InitialAccessToken(_)
-                | AnyEvent::Reservation(_),
+                | AnyEvent::Reservation(_)
+                | AnyEvent::Projection(_),
             ) => {}
         }
         Ok(())

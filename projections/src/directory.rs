@@ -38,6 +38,7 @@ impl Projection for Directory {
     const NAME: &'static str = "directory";
     const VERSION: u32 = 3;
     const SCHEMA: &'static str = schema::SCHEMA;
+    const INDEXES: &'static str = schema::INDEXES;
 
     fn handles(_event_name: &str) -> bool {
         true
@@ -58,12 +59,14 @@ impl Projection for Directory {
                 | Stream::Registration(..)
                 | Stream::ResourceServer(_)
                 | Stream::InitialAccessToken(..)
-                | Stream::Reservation(..),
+                | Stream::Reservation(..)
+                | Stream::Projection(_),
                 AnyEvent::Client(_)
                 | AnyEvent::Registration(_)
                 | AnyEvent::ResourceServer(_)
                 | AnyEvent::InitialAccessToken(_)
-                | AnyEvent::Reservation(_),
+                | AnyEvent::Reservation(_)
+                | AnyEvent::Projection(_),
             ) => {}
         }
         Ok(())

@@ -37,10 +37,7 @@ CREATE TABLE events (
     stream TEXT NOT NULL,
     data TEXT NOT NULL
 ) STRICT;
-CREATE INDEX events_by_id ON events (id);
-CREATE INDEX events_of_tenant ON events (tenant, position) WHERE tenant IS NOT NULL;
 CREATE INDEX events_of_client ON events (client_key, position) WHERE client_key IS NOT NULL;
-CREATE INDEX events_of_resource_server ON events (resource_server, position) WHERE resource_server IS NOT NULL;
 
 CREATE TABLE registered_with (
     client_key BLOB NOT NULL,
@@ -58,10 +55,18 @@ CREATE TABLE client_ids (
 ) STRICT, WITHOUT ROWID;
 ";
 
+/// What only queries look along.
+const INDEXES: &str = "
+CREATE INDEX events_by_id ON events (id);
+CREATE INDEX events_of_tenant ON events (tenant, position) WHERE tenant IS NOT NULL;
+CREATE INDEX events_of_resource_server ON events (resource_server, position) WHERE resource_server IS NOT NULL;
+";
+
 impl Projection for History {
     const NAME: &'static str = "history";
     const VERSION: u32 = 2;
     const SCHEMA: &'static str = SCHEMA;
+    const INDEXES: &'static str = INDEXES;
 
     fn handles(_event_name: &str) -> bool {
         true

@@ -1,10 +1,11 @@
 //! Read models: one `SQLite` file per projection and version, rows and checkpoint in one transaction.
 
+use std::collections::HashSet;
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use gatebook_events::envelope::{Envelope, Position};
+use gatebook_events::envelope::{Envelope, EventId, Position};
 use rusqlite::{Connection, Transaction};
 
 mod error;
@@ -20,8 +21,13 @@ pub trait Projection: Send + Sync + 'static {
     const NAME: &'static str;
     /// Counts up whenever the tables or what is written into them change. Read models are rebuilt, not migrated.
     const VERSION: u32;
-    /// The statements that create the empty tables.
+    /// The statements that create the empty tables, with the indexes that [`Self::apply`] needs.
     const SCHEMA: &'static str;
+    /// The indexes that only queries need: a build makes them once it has all rows.
+    const INDEXES: &'static str = "";
+    /// Older versions, the newest first, that have this very schema and differ only in what is written. While this version's
+    /// tables are built, theirs answer, and new events are written to them as this version would.
+    const SERVED_BY: &'static [u32] = &[];
 
     /// Whether an event of this name can change a row. Others only move the checkpoint.
     fn handles(event_name: &str) -> bool;
@@ -42,8 +48,10 @@ pub struct ReadModel<P> {
     // Dropped, and so closed, before the readers' connections.
     connection: Connection,
     position: Position,
+    indexed: bool,
     dir: PathBuf,
-    kind: Kind,
+    path: PathBuf,
+    left_out: HashSet<EventId>,
     reader: Reader<P>,
     projection: PhantomData<P>,
 }
@@ -57,22 +65,69 @@ enum Kind {
     Building,
 }
 
+/// What there is to answer from when a service starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Found {
+    /// This version's tables.
+    Current,
+    /// An older version's tables, of the same schema.
+    Older(u32),
+    /// Nothing: the tables are empty.
+    Nothing,
+}
+
 impl<P: Projection> ReadModel<P> {
     /// Opens `<name>@<version>.db` in a folder, or starts it anew where it is absent, damaged or of another schema.
     pub fn open(dir: &Path) -> Result<Self, OpenError> {
         Self::open_kind(dir, Kind::Serving)
     }
 
+    /// Opens what can answer now: this version's tables or, where there are none yet, those of an older version that serves for it.
+    pub fn open_to_serve(dir: &Path) -> Result<(Self, Found), OpenError> {
+        if !files::path::<P>(dir, P::VERSION, Kind::Serving).exists() {
+            for version in P::SERVED_BY {
+                let path = files::path::<P>(dir, *version, Kind::Serving);
+                if let Some(opened) = files::reopen::<P>(&path, Kind::Serving)? {
+                    return Ok((Self::of(dir, path, opened), Found::Older(*version)));
+                }
+            }
+        }
+        let model = Self::open(dir)?;
+        let found = if model.position == Position::START { Found::Nothing } else { Found::Current };
+        Ok((model, found))
+    }
+
     /// Starts `<name>@<version>.building.db` from nothing, beside whatever serves. [`Self::finish`] puts it in its place.
-    pub fn open_building(dir: &Path) -> Result<Self, OpenError> {
-        files::remove(&files::path::<P>(dir, Kind::Building))?;
+    pub fn begin_building(dir: &Path) -> Result<Self, OpenError> {
+        files::remove(&files::path::<P>(dir, P::VERSION, Kind::Building))?;
         Self::open_kind(dir, Kind::Building)
     }
 
+    /// Goes on with a build that was interrupted, from its checkpoint, or begins one.
+    pub fn open_building(dir: &Path) -> Result<Self, OpenError> {
+        Self::open_kind(dir, Kind::Building)
+    }
+
+    /// Whether a build was begun and neither finished nor begun anew.
+    pub fn has_unfinished_build(dir: &Path) -> bool {
+        files::path::<P>(dir, P::VERSION, Kind::Building).exists()
+    }
+
     fn open_kind(dir: &Path, kind: Kind) -> Result<Self, OpenError> {
-        let path = files::path::<P>(dir, kind);
-        let (connection, position) = files::open::<P>(&path, kind)?;
-        Ok(Self { connection, position, dir: dir.to_owned(), kind, reader: Reader::new(path), projection: PhantomData })
+        let path = files::path::<P>(dir, P::VERSION, kind);
+        let opened = files::open::<P>(&path, kind)?;
+        Ok(Self::of(dir, path, opened))
+    }
+
+    fn of(dir: &Path, path: PathBuf, opened: files::Opened) -> Self {
+        let files::Opened { connection, position, indexed } = opened;
+        let (reader, left_out) = (Reader::new(path.clone()), HashSet::new());
+        Self { connection, position, indexed, dir: dir.to_owned(), path, left_out, reader, projection: PhantomData }
+    }
+
+    /// Events that only move the checkpoint from now on, because an operator said so.
+    pub fn leave_out(&mut self, events: impl IntoIterator<Item = EventId>) {
+        self.left_out.extend(events);
     }
 
     /// The position of the last event that is in the tables.
@@ -82,7 +137,7 @@ impl<P: Projection> ReadModel<P> {
 
     /// Where the tables are.
     pub fn path(&self) -> &Path {
-        self.reader.path()
+        &self.path
     }
 
     /// A handle for queries. Clones share their connections.
@@ -93,7 +148,7 @@ impl<P: Projection> ReadModel<P> {
     /// Brings events into the tables, all in one transaction with the checkpoint, and says how far the tables are now.
     ///
     /// Events at or before the checkpoint are skipped, so that applying twice is applying once. Where one cannot be read or
-    /// applied, everything before it is kept, and the error names it: nothing is ever skipped.
+    /// applied, everything before it is kept, and the error names it: nothing is skipped but what [`Self::leave_out`] names.
     pub fn apply(&mut self, events: &[Envelope]) -> Result<Position, ProjectionError> {
         let seen = events.partition_point(|envelope| envelope.position <= self.position);
         let news = events.get(seen..).unwrap_or_default();
@@ -113,10 +168,15 @@ impl<P: Projection> ReadModel<P> {
     fn write(&mut self, events: &[Envelope]) -> Result<(), Stop> {
         let Some(last) = events.last() else { return Ok(()) };
         let tx = self.connection.transaction()?;
+        let counts = |envelope: &&Envelope| self.left_out.is_empty() || !self.left_out.contains(&envelope.event.id);
         let mut index = 0;
         while let Some(envelope) = events.get(index) {
+            if !counts(&envelope) {
+                index += 1;
+                continue;
+            }
             let stop = |source| Stop::Event { index, stopped: Box::new(stopped::<P>(envelope, source)) };
-            let next = events.get(index + 1).filter(|next| next.stream == envelope.stream);
+            let next = events.get(index + 1).filter(|next| next.stream == envelope.stream).filter(counts);
             if let Some(next) = next
                 && P::apply_both(&tx, envelope, next).map_err(stop)?
             {
@@ -134,26 +194,41 @@ impl<P: Projection> ReadModel<P> {
         Ok(())
     }
 
+    /// Makes the indexes that a build had left for later. Takes its time where there are many rows.
+    pub fn index(&mut self) -> Result<(), OpenError> {
+        if !self.indexed {
+            files::create_indexes::<P>(&mut self.connection).map_err(|source| OpenError::sqlite(&self.path, source))?;
+            self.indexed = true;
+        }
+        Ok(())
+    }
+
     /// Puts a model that was built beside into the place of the one that serves, whose tables are gone then.
     /// For when nothing serves from the folder; otherwise see [`Self::replace_with`].
     pub fn finish(self) -> Result<(), OpenError> {
-        let serving = files::path::<P>(&self.dir, Kind::Serving);
+        let serving = files::path::<P>(&self.dir, P::VERSION, Kind::Serving);
         let building = self.close()?;
         if building == serving { Ok(()) } else { files::put_in_place(&building, &serving) }
     }
 
     /// Serves from a model that was built beside, without a pause: queries that are under way finish on the old tables,
     /// later ones of all existing readers see the new. Where the swap fails, the error says so and the tables in place go on serving.
+    /// An older version's file stays; see [`Self::remove_older_versions`].
     pub fn replace_with(&mut self, built: Self) -> Result<(), OpenError> {
-        let path = self.path().to_owned();
+        let serving = files::path::<P>(&self.dir, P::VERSION, Kind::Serving);
+        let building = built.close()?;
         // SQLite deletes the write-ahead log by its name when the last writer closes, so the old writer closes before the swap.
-        let memory = Connection::open_in_memory().map_err(|source| OpenError::sqlite(&path, source))?;
+        let memory = Connection::open_in_memory().map_err(|source| OpenError::sqlite(&self.path, source))?;
         drop(std::mem::replace(&mut self.connection, memory));
-        let swapped = built.finish();
-        let (connection, position) = files::open::<P>(&path, self.kind)?;
-        self.connection = connection;
-        self.position = position;
-        self.reader.forget_connections();
+        let reader = self.reader.clone();
+        // Whoever asks meanwhile waits for as long as a file is renamed and opened.
+        let mut gate = reader.close_gate();
+        let swapped = files::put_in_place(&building, &serving);
+        let path = if swapped.is_ok() { serving } else { self.path.clone() };
+        let opened = files::open::<P>(&path, Kind::Serving)?;
+        (self.connection, self.position, self.indexed) = (opened.connection, opened.position, opened.indexed);
+        self.path.clone_from(&path);
+        gate.lead_to(path);
         swapped
     }
 
@@ -162,17 +237,18 @@ impl<P: Projection> ReadModel<P> {
         reader::dump(&self.connection)
     }
 
-    /// Removes the files of this projection's other versions; for when this one has caught up. Says what was removed.
+    /// Removes the files of this projection's other versions; for when this one serves. Says what was removed.
     pub fn remove_older_versions(dir: &Path) -> Result<Vec<PathBuf>, OpenError> {
         files::remove_other_versions::<P>(dir)
     }
 
-    fn close(self) -> Result<PathBuf, OpenError> {
-        let path = self.reader.path().to_owned();
-        self.reader.forget_connections();
-        let checkpoint = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+    fn close(mut self) -> Result<PathBuf, OpenError> {
+        self.index()?;
+        let Self { path, connection, reader, .. } = self;
+        reader.close_gate().lead_to(path.clone());
+        let checkpoint = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
         checkpoint.map_err(|source| OpenError::sqlite(&path, source))?;
-        self.connection.close().map_err(|(_, source)| OpenError::sqlite(&path, source))?;
+        connection.close().map_err(|(_, source)| OpenError::sqlite(&path, source))?;
         Ok(path)
     }
 }
@@ -196,7 +272,8 @@ fn stopped<P: Projection>(envelope: &Envelope, source: ApplyError) -> Projection
         position: envelope.position,
         event_id: event.id,
         event_name: Arc::clone(&event.name),
-        source,
+        recorded_at: event.recorded_at,
+        source: Box::new(source),
     }
 }
 

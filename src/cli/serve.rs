@@ -22,12 +22,24 @@ pub async fn run(config: Config) -> Result<(), Failed> {
     let listener =
         TcpListener::bind(config.listen).await.map_err(|error| Failed::because(format!("failed to listen on {}", config.listen), error))?;
     let address = listener.local_addr().map_err(|error| Failed::because("failed to read the listen address", error))?;
+    let metrics = match config.metrics_listen {
+        Some(wanted) => {
+            let bound = TcpListener::bind(wanted).await.map_err(|error| Failed::because(format!("failed to listen on {wanted}"), error))?;
+            Some((bound.local_addr().map_err(|error| Failed::because("failed to read the listen address", error))?, bound))
+        }
+        None => None,
+    };
     let public_url = config.public_url.as_ref().map_or_else(|| format!("http://{address}"), |url| url.as_str().to_owned());
     let data = config.data.clone();
     let made_key = matches!(config.admin.key, AdminKeySource::SelfMade { .. });
     let app = App::start(config, public_url, Clock::system()).await.map_err(|error| Failed::because("failed to start", error))?;
     let told_to_stop = told_to_stop().map_err(|error| Failed::because("failed to listen for signals", error))?;
-    greet(address, &data, made_key).map_err(|error| Failed::because("failed to write to standard output", error))?;
+    let metrics_address = metrics.as_ref().map(|(address, _)| *address);
+    greet(address, metrics_address, &data, made_key).map_err(|error| Failed::because("failed to write to standard output", error))?;
+    if let Some((_, listener)) = metrics {
+        // Answers as long as the process does; nobody waits for a scrape that is under way when the service stops.
+        tokio::spawn(axum::serve(listener, http::metrics_router(app.clone())).into_future());
+    }
 
     let router = http::router(app.clone()).into_make_service_with_connect_info::<SocketAddr>();
     let stopping = app.clone();
@@ -45,12 +57,15 @@ pub async fn run(config: Config) -> Result<(), Failed> {
 }
 
 /// What somebody who just started it wants to know. The first line is read by programs too.
-fn greet(address: SocketAddr, data: &std::path::Path, made_key: bool) -> std::io::Result<()> {
+fn greet(address: SocketAddr, metrics: Option<SocketAddr>, data: &std::path::Path, made_key: bool) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "listening on http://{address}")?;
     writeln!(out, "  data folder  {}", data.display())?;
     writeln!(out, "  event log    {} (sqlite)", places::log(data).display())?;
     writeln!(out, "  register     POST http://{address}/oauth/register")?;
+    if let Some(metrics) = metrics {
+        writeln!(out, "  metrics      http://{metrics}/metrics")?;
+    }
     if made_key {
         writeln!(out, "  admin token  gatebook token --data {} --role admin --tenant default", data.display())?;
     }

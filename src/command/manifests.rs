@@ -1,14 +1,17 @@
 //! What becomes of the documents that clients host: they are read, missed or lost, and registrations follow them.
 
-use gatebook_events::Rejection;
+use std::borrow::Cow;
+
 use gatebook_events::client::{Client, ClientCommand, ClientEvent, Document, ManifestVersioned, Withdrawal};
 use gatebook_events::codec::Stored;
+use gatebook_events::envelope::{Actor, ActorKind};
 use gatebook_events::identity::{ChangeId, ClientId, ClientKey, ResourceServerId, Stream, TenantId};
 use gatebook_events::registration::{ManifestRef, Registration, RegistrationCommand};
-use gatebook_events::resource_server::Admission;
+use gatebook_events::resource_server::{Admission, ResourceServer};
+use gatebook_events::{Aggregate, Rejection};
 use uuid::Uuid;
 
-use super::{Cause, CommandError, Commands, Done};
+use super::{Cause, CommandError, Commands, Done, MAX_ROUNDS};
 
 /// A version of a document, and when it was first read.
 #[derive(Debug, Clone)]
@@ -71,31 +74,82 @@ impl Commands {
             admission: if vouched { Admission::Auto } else { admission },
             at: self.clock.now(),
         };
-        self.transact::<Registration>(Stream::Registration(server, profile.client_id.key()), &cause.within(Some(tenant)), &request).await
+        let cause = cause.within(Some(tenant));
+        let done = self.transact::<Registration>(Stream::Registration(server, profile.client_id.key()), &cause, &request).await?;
+        self.hear_what_came_since(&cause, server, client, done).await
     }
 
     /// Lets a registration hear the newest version of its client's document, as the resource server's lane has it. Heard
-    /// again, it is no news; so a poll that finds nothing new mends what a crash left undone.
+    /// again, it is no news; so a poll that finds nothing new mends what a crash left undone. `client` is what the caller knows;
+    /// a version that somebody else read meanwhile is heard in its place, never the other way round.
     pub async fn follow_document(
         &self,
         cause: &Cause,
         server: ResourceServerId,
         client: &Client,
     ) -> Result<Done<Registration>, CommandError> {
+        let mut client = Cow::Borrowed(client);
+        let mut position = None;
+        for _ in 0..MAX_ROUNDS {
+            let key = client.registered().ok_or(Rejection::NoSuchClient)?.client_id.key();
+            let rules = self.resource_server(server).await?;
+            let follow = self.newest_wish(&rules, &client)?;
+            let stream = Stream::Registration(server, key);
+            let (state, revision) = self.fold::<Registration>(stream).await?;
+            if state.decide(&follow)?.is_empty() {
+                return Ok(Done { state, position, revision: None });
+            }
+            if let Some(newer) = self.newer_than(&client).await? {
+                client = Cow::Owned(newer);
+                continue;
+            }
+            let done = self.transact_from(stream, &cause.within(rules.tenant.clone()), &follow, state, revision).await?;
+            position = done.position.max(position);
+            match self.newer_than(&client).await? {
+                Some(newer) => client = Cow::Owned(newer),
+                None => return Ok(Done { position, ..done }),
+            }
+        }
+        Err(CommandError::Contended)
+    }
+
+    fn newest_wish(&self, rules: &ResourceServer, client: &Client) -> Result<RegistrationCommand, Rejection> {
         let profile = client.registered().ok_or(Rejection::NoSuchClient)?;
         let versions = profile.manifest.as_ref().map(|manifest| manifest.versions.as_slice()).unwrap_or_default();
         let newest = versions.last().ok_or(Rejection::NoDocument)?;
-        let rules = self.resource_server(server).await?;
         let (claimed, heard) = rules.policy.hear(&profile.metadata.redirect_uris, self.clock.now());
         let base = versions.len().checked_sub(2).and_then(|before| versions.get(before)).map(|before| before.number);
-        let follow = RegistrationCommand::FollowManifest {
+        Ok(RegistrationCommand::FollowManifest {
             claimed,
             heard,
             change_id: ChangeId(Uuid::now_v7()),
             manifest: ManifestRef { version: newest.number, content_hash: newest.content_hash.clone(), base },
-        };
-        let cause = cause.within(rules.tenant.clone());
-        self.transact::<Registration>(Stream::Registration(server, profile.client_id.key()), &cause, &follow).await
+        })
+    }
+
+    /// The client as it is now, if its document has a version that `known` has not.
+    async fn newer_than(&self, known: &Client) -> Result<Option<Client>, CommandError> {
+        let Some(profile) = known.registered() else { return Ok(None) };
+        let now: Client = self.load(Stream::Client(profile.client_id.key())).await?;
+        let newest = newest_version(&now);
+        Ok(newest.filter(|newest| Some(*newest) != newest_version(known)).map(|_| now))
+    }
+
+    /// A version that was read while a registration was decided about found nobody, or the one before it, there.
+    async fn hear_what_came_since(
+        &self,
+        cause: &Cause,
+        server: ResourceServerId,
+        known: &Client,
+        done: Done<Registration>,
+    ) -> Result<Done<Registration>, CommandError> {
+        if done.position.is_none() {
+            return Ok(done);
+        }
+        let Some(newer) = self.newer_than(known).await? else { return Ok(done) };
+        let cause = Cause { actor: reader_of_documents(), ..cause.clone() };
+        let heard = self.follow_document(&cause, server, &newer).await?;
+        Ok(Done { position: heard.position.max(done.position), ..heard })
     }
 
     /// Lets a change serve whose time has come.
@@ -123,7 +177,8 @@ impl Commands {
         rules.policy.judge(&wanted.redirect_uris)?;
         let (claimed, _) = rules.policy.hear(&profile.metadata.redirect_uris, self.clock.now());
         let back = RegistrationCommand::RollBack { version, redirect_uris: wanted.redirect_uris.clone(), claimed, reason };
-        self.transact::<Registration>(Stream::Registration(server, key), cause, &back).await
+        let done = self.transact::<Registration>(Stream::Registration(server, key), cause, &back).await?;
+        self.hear_what_came_since(cause, server, &client, done).await
     }
 
     /// Every version of a client's document, the oldest first, as the events have them.
@@ -137,4 +192,13 @@ impl Commands {
         }
         Ok(versions)
     }
+}
+
+/// What happens to a document happens to every tenant's registrations, so it is told of the service and of no caller.
+pub fn reader_of_documents() -> Actor {
+    Actor { kind: ActorKind::System, id: Some("documents".to_owned()), via: None }
+}
+
+fn newest_version(client: &Client) -> Option<u32> {
+    client.registered()?.manifest.as_ref()?.current().map(|version| version.number)
 }

@@ -23,6 +23,10 @@ pub struct Settings {
     #[arg(long, env = "GATEBOOK_LISTEN", value_name = "ADDRESS")]
     pub listen: Option<String>,
 
+    /// Where Prometheus is answered, with no token asked for; nowhere unless set
+    #[arg(long, env = "GATEBOOK_METRICS_LISTEN", value_name = "ADDRESS")]
+    pub metrics_listen: Option<String>,
+
     /// The folder of log, read models and keys [default: ./gatebook-data]
     #[arg(long, env = "GATEBOOK_DATA", value_name = "FOLDER")]
     pub data: Option<PathBuf>,
@@ -153,6 +157,11 @@ pub struct Settings {
     /// How many seconds a read waits for its projection to catch up [default: 5]
     #[arg(long, env = "GATEBOOK_READ_WAIT", value_name = "SECONDS")]
     pub read_wait: Option<u64>,
+
+    /// Keep an older version's read models once newer ones serve, so that a downgrade starts at once [default: false]
+    #[arg(long, env = "GATEBOOK_KEEP_OLD", value_name = "BOOL", value_parser = BoolishValueParser::new(),
+        num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub keep_old: Option<bool>,
 }
 
 /// How much of a caller's address goes into the history.
@@ -200,6 +209,7 @@ impl Settings {
         Self {
             config: self.config.or(fallback.config),
             listen: self.listen.or(fallback.listen),
+            metrics_listen: self.metrics_listen.or(fallback.metrics_listen),
             data: self.data.or(fallback.data),
             public_url: self.public_url.or(fallback.public_url),
             log: self.log.or(fallback.log),
@@ -232,6 +242,7 @@ impl Settings {
             log_level: self.log_level.or(fallback.log_level),
             log_format: self.log_format.or(fallback.log_format),
             read_wait: self.read_wait.or(fallback.read_wait),
+            keep_old: self.keep_old.or(fallback.keep_old),
         }
     }
 
@@ -239,6 +250,7 @@ impl Settings {
     pub(super) fn without_blanks(self) -> Result<Self, ConfigError> {
         let texts = [
             ("listen", &self.listen),
+            ("metrics-listen", &self.metrics_listen),
             ("public-url", &self.public_url),
             ("log", &self.log),
             ("admin-jwks-url", &self.admin_jwks_url),

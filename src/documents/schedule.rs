@@ -45,13 +45,15 @@ pub struct Due {
 #[error("failed to open {path}")]
 pub struct ScheduleError {
     path: PathBuf,
-    source: rusqlite::Error,
+    source: Box<dyn std::error::Error + Send + Sync>,
 }
 
 impl Schedule {
     /// Opens the file, or makes it.
     pub fn open(path: &Path) -> Result<Self, ScheduleError> {
-        let open = || {
+        let open = || -> Result<Connection, Box<dyn std::error::Error + Send + Sync>> {
+            // SQLite would let everybody read it; what it puts beside the file takes over the file's mode.
+            create_private(path)?;
             let connection = Connection::open(path)?;
             // Losing the last seconds of it costs a poll too early, so nobody waits for the disk.
             connection.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;")?;
@@ -109,6 +111,24 @@ impl Schedule {
         .await;
     }
 
+    /// Forgets a document.
+    pub async fn remove(&self, key: ClientKey) {
+        self.with("remove", move |connection| {
+            connection.prepare_cached("DELETE FROM documents WHERE key = ?1")?.execute([key.0.as_bytes()]).map(drop)
+        })
+        .await;
+    }
+
+    /// Lets no document wait for longer than until `latest`: a clock that was ahead, or longer pauses that were configured
+    /// before, must not keep one from being read.
+    pub async fn bound(&self, latest: DateTime<Utc>) {
+        self.with("bound", move |connection| {
+            let bound = "UPDATE documents SET next_at = ?1 WHERE next_at > ?1";
+            connection.prepare_cached(bound)?.execute([latest.timestamp_micros()]).map(drop)
+        })
+        .await;
+    }
+
     /// The documents that are due, no host's second one before every other host's first.
     pub async fn due(&self, now: DateTime<Utc>, limit: usize) -> Vec<Due> {
         const DUE: &str = "SELECT client_id, last_read, failures, validators FROM \
@@ -134,6 +154,16 @@ impl Schedule {
             connection.prepare_cached("SELECT min(next_at) FROM documents")?.query_row([], |row| row.get::<_, Option<i64>>(0))
         });
         least.await.flatten().and_then(DateTime::from_timestamp_micros)
+    }
+
+    /// How many documents are due, and how many of them since before `long_ago`.
+    pub async fn waiting(&self, now: DateTime<Utc>, long_ago: DateTime<Utc>) -> Option<(u64, u64)> {
+        const WAITING: &str = "SELECT count(*), count(CASE WHEN next_at < ?2 THEN 1 END) FROM documents WHERE next_at <= ?1";
+        let times = (now.timestamp_micros(), long_ago.timestamp_micros());
+        let counts = self.with("count", move |connection| {
+            connection.prepare_cached(WAITING)?.query_row(times, |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))
+        });
+        counts.await.map(|(due, overdue)| (due.unsigned_abs(), overdue.unsigned_abs()))
     }
 
     /// Makes these documents due now.
@@ -173,9 +203,13 @@ fn key_of(client_id: &ClientId) -> [u8; 16] {
     client_id.key().0.into_bytes()
 }
 
-/// What stands between `//` and the next `/`.
-fn host(client_id: &ClientId) -> &str {
-    client_id.as_str().split('/').nth(2).unwrap_or_default()
+/// The host of a document, without its port: who has a host has all of them.
+pub(super) fn host(client_id: &ClientId) -> &str {
+    let authority = client_id.as_str().split('/').nth(2).unwrap_or_default();
+    match authority.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => host,
+        _ => authority,
+    }
 }
 
 fn due(row: &Row<'_>) -> rusqlite::Result<Due> {
@@ -186,6 +220,14 @@ fn due(row: &Row<'_>) -> rusqlite::Result<Due> {
         failures: row.get(2)?,
         validators: serde_json::from_str(&row.get::<_, String>(3)?).unwrap_or_default(),
     })
+}
+
+fn create_private(path: &Path) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map(drop)
 }
 
 #[cfg(test)]
@@ -227,7 +269,7 @@ mod tests {
         }
         let schedule = Schedule::open(&path).unwrap();
         let kept = Due { client_id: url.clone(), last_read: at(0), failures: 0, validators: known };
-        assert_eq!(schedule.due(at(60), 10).await, [kept.clone()]);
+        assert_eq!(schedule.due(at(60), 10).await, std::slice::from_ref(&kept));
         // What is in it already is not entered anew.
         schedule.add(vec![url.clone()], at(5)).await;
         assert_eq!(schedule.of(url.key()).await, Some(kept));
@@ -238,5 +280,30 @@ mod tests {
         assert_eq!(schedule.due(at(299), 10).await, []);
         schedule.make_due(vec![url.clone()], at(200)).await;
         assert_eq!(schedule.due(at(200), 10).await.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_clock_that_was_ahead_keeps_no_document_from_being_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let schedule = Schedule::open(&folder.path().join("schedule.db")).unwrap();
+        let url = id("https://app.example/client.json");
+        schedule.read_well(&url, &Validators::default(), at(1_000_000), at(1_000_060)).await;
+        schedule.bound(at(100)).await;
+        assert_eq!(schedule.next_at().await, Some(at(100)));
+        assert_eq!(schedule.waiting(at(150), at(120)).await, Some((1, 1)));
+        schedule.remove(url.key()).await;
+        assert_eq!((schedule.next_at().await, schedule.waiting(at(150), at(120)).await), (None, Some((0, 0))));
+    }
+
+    #[test]
+    fn a_host_is_the_same_on_all_its_ports() {
+        for (url, expected) in [
+            ("https://app.example/a", "app.example"),
+            ("https://app.example:8443/a", "app.example"),
+            ("http://[::1]:80/a", "[::1]"),
+            ("http://[::1]/a:b", "[::1]"),
+        ] {
+            assert_eq!(host(&id(url)), expected);
+        }
     }
 }

@@ -60,6 +60,16 @@ pub enum Failure {
         /// Seconds after which it is worth another attempt, where somebody said so.
         retry_after: Option<u64>,
     },
+    /// The tables that would answer are being built, and there are no others.
+    #[error("the {projection} is being built: {percent} % are done")]
+    Building {
+        /// Which projection.
+        projection: &'static str,
+        /// How much of it there is.
+        percent: u64,
+        /// Seconds after which it is worth another attempt.
+        retry_after: u64,
+    },
     /// The caller came too often.
     #[error("too many registrations {}", .0.ceiling.as_words())]
     TooMany(Allowance),
@@ -77,6 +87,11 @@ impl Failure {
     /// A thing that does not exist, or not for this caller.
     pub fn not_found(what: &'static str) -> Self {
         Self::request(StatusCode::NOT_FOUND, "not-found", format!("there is no such {what}"))
+    }
+
+    /// The status that says so to administrators.
+    pub fn status(&self) -> StatusCode {
+        self.judge().status
     }
 
     /// Status, a stable word for programs, and whether it was our fault.
@@ -102,6 +117,7 @@ impl Failure {
             Self::Admin(_) => Verdict::new(StatusCode::UNAUTHORIZED, "unauthorized"),
             Self::Request { status, code, .. } => Verdict::new(*status, code),
             Self::Document { .. } => Verdict::new(StatusCode::BAD_REQUEST, "document-unusable"),
+            Self::Building { .. } => Verdict::new(StatusCode::SERVICE_UNAVAILABLE, "read-model-building"),
             Self::RegistrationToken => Verdict::new(StatusCode::UNAUTHORIZED, "invalid_token"),
             Self::TooMany(_) => Verdict::new(StatusCode::TOO_MANY_REQUESTS, "temporarily_unavailable"),
         }
@@ -116,13 +132,15 @@ impl Failure {
                 "the initial access token is not valid here".to_owned()
             }
             Self::Command(CommandError::Rejected(rejection)) => rejection.to_string(),
+            Self::Building { .. } => self.to_string(),
             _ if verdict.status.is_server_error() => "the service cannot answer now; the request id names the cause in its log".to_owned(),
             other => other.to_string(),
         }
     }
 
     fn log(&self, verdict: &Verdict) {
-        if verdict.status.is_server_error() {
+        // That a projection is being built is said once, where it is begun.
+        if verdict.status.is_server_error() && !matches!(self, Self::Building { .. }) {
             let cause = std::error::Error::source(self).map(ToString::to_string).unwrap_or_default();
             tracing::error!(status = verdict.status.as_u16(), code = verdict.code, error = %self, %cause, "a request failed");
         }
@@ -131,7 +149,7 @@ impl Failure {
     fn headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::new();
         match self {
-            Self::Document { retry_after: Some(retry_after), .. } => {
+            Self::Document { retry_after: Some(retry_after), .. } | Self::Building { retry_after, .. } => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from(*retry_after));
             }
             Self::TooMany(spent) => {
@@ -179,7 +197,7 @@ impl Verdict {
             }
             Rejection::GrantsNotAdmitted | Rejection::OutsideClamps(_) => Self::new(StatusCode::BAD_REQUEST, "invalid_client_metadata"),
             Rejection::SoftwareStatementRequired => Self::new(StatusCode::BAD_REQUEST, "invalid_software_statement"),
-            Rejection::NeverUsable => Self::new(StatusCode::BAD_REQUEST, "invalid-request"),
+            Rejection::NeverUsable | Rejection::NoReason => Self::new(StatusCode::BAD_REQUEST, "invalid-request"),
             Rejection::InitialAccessTokenRequired | Rejection::InitialAccessTokenUnknown | Rejection::InitialAccessTokenOver(_) => {
                 Self::new(StatusCode::UNAUTHORIZED, "invalid_token")
             }

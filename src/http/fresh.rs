@@ -8,7 +8,7 @@ use gatebook_projections::read_model::{Projection, QueryError, Reader};
 
 use super::error::Failure;
 use crate::app::App;
-use crate::projector::{Follower, Projector};
+use crate::projector::{Follower, Progress, Projector};
 
 /// Names the last event that an answer knows of.
 pub const POSITION: HeaderName = HeaderName::from_static("gatebook-position");
@@ -86,12 +86,23 @@ where
     };
     let wanted = app.log().head().await?.max(named.unwrap_or_default());
     let arrived = projector.reached(wanted, app.config().read_wait).await;
-    if !arrived && named.is_some_and(|named| projector.progress().position < named) {
+    let progress = projector.progress();
+    if !progress.serves {
+        return Err(building(projector.identity().0, &progress, wanted));
+    }
+    if !arrived && named.is_some_and(|named| progress.position < named) {
         return Err(Failure::request(StatusCode::SERVICE_UNAVAILABLE, "read-model-behind", "the lists have not reached that position yet"));
     }
-    let shown = projector.progress().position;
+    let shown = progress.position;
     let reader = projector.reader().clone();
     let body =
         tokio::task::spawn_blocking(move || query(&reader)).await.map_err(|_| Failure::Internal("a query's thread ended early"))??;
     Ok(Fresh { body, shown, stale: !arrived })
+}
+
+/// The tables are built for the first time, or for the first time in this version: nothing can answer, and soon something will.
+fn building(projection: &'static str, progress: &Progress, head: Position) -> Failure {
+    const UNKNOWN: u64 = 30;
+    let (percent, left) = progress.building.map_or((0, None), |building| (building.percent(head), building.seconds_left(head)));
+    Failure::Building { projection, percent, retry_after: left.unwrap_or(UNKNOWN).clamp(1, 300) }
 }

@@ -1,18 +1,48 @@
-//! `GET /health`: whether the service can do its work, for load balancers. Details are for administrators.
+//! `GET /health`: whether the service can do its work, for load balancers, and why not.
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
+use super::authsec::projections::trouble;
 use crate::app::App;
+use crate::projector::Trouble;
 
-/// 200 while the log answers and every projection follows it, 503 otherwise.
+/// 200 while the log answers and every projection follows it, 503 otherwise. Tables that are being built, and builds that failed
+/// while others serve, take nothing away from it.
 pub async fn health(State(app): State<App>) -> (StatusCode, Json<Value>) {
     let log = app.log().head().await.is_ok();
-    let stopped: Vec<&str> = app.followers().iter().filter(|f| f.progress().stopped.is_some()).map(|f| f.identity().0).collect();
+    let (mut stopped, mut building, mut troubles) = (Vec::new(), Vec::new(), Vec::new());
+    for follower in app.followers() {
+        let (name, progress) = (follower.identity().0, follower.progress());
+        let named = |trouble: &Trouble, of: &str| named(trouble, name, of);
+        troubles.extend(progress.stopped.as_deref().map(|stopped| named(stopped, "following")));
+        troubles.extend(progress.build_failed.as_deref().map(|failed| named(failed, "building")));
+        if progress.stands_still() {
+            stopped.push(name);
+        }
+        if progress.building.is_some() {
+            building.push(name);
+        }
+    }
     let healthy = log && stopped.is_empty();
     let status = if healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let body = json!({ "status": if healthy { "ok" } else { "failing" }, "log": if log { "ok" } else { "unavailable" }, "stopped_projections": stopped });
-    (status, Json(body))
+    let mut body = Map::new();
+    body.insert("status".to_owned(), if healthy { "ok" } else { "failing" }.into());
+    body.insert("log".to_owned(), if log { "ok" } else { "unavailable" }.into());
+    body.insert("stopped_projections".to_owned(), json!(stopped));
+    if !building.is_empty() {
+        body.insert("building_projections".to_owned(), json!(building));
+    }
+    if !troubles.is_empty() {
+        body.insert("troubles".to_owned(), troubles.into());
+    }
+    (status, Json(Value::Object(body)))
+}
+
+fn named(found: &Trouble, projection: &str, of: &str) -> Value {
+    let mut body = Map::from_iter([("projection".to_owned(), projection.into()), ("while".to_owned(), of.into())]);
+    body.extend(trouble(found));
+    Value::Object(body)
 }

@@ -43,6 +43,10 @@ impl EventLog for MemoryLog {
         Ok(appended)
     }
 
+    async fn streams(&self, prefix: &str) -> Result<Vec<StreamName>, LogError> {
+        Ok(lock(&self.kept).streams.keys().filter(|name| name.as_str().starts_with(prefix)).cloned().collect())
+    }
+
     fn follow(&self, after: Position) -> BoxStream<'static, Result<Followed, LogError>> {
         let follower = Follower { kept: self.kept.clone(), head: self.head.subscribe(), last: after, told: false, ended: false };
         stream::unfold(follower, |mut follower| async move {

@@ -127,6 +127,11 @@ impl EventLog for SqliteLog {
         outcome.await.map_err(|lost| AppendError::Indeterminate(Box::new(lost)))?
     }
 
+    async fn streams(&self, prefix: &str) -> Result<Vec<StreamName>, LogError> {
+        let prefix = prefix.to_owned();
+        self.shared.readers.with(move |reader| reader.streams(&prefix)).await
+    }
+
     fn follow(&self, after: Position) -> BoxStream<'static, Result<Followed, LogError>> {
         follow::follow(self.shared.clone(), after)
     }

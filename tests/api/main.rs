@@ -19,6 +19,7 @@ mod history;
 mod leaks;
 mod look_alikes;
 mod manage;
+mod projections;
 mod register;
 mod registration_tokens;
 mod share;

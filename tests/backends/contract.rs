@@ -28,6 +28,7 @@ macro_rules! contract {
             every_byte_is_kept,
             a_large_append_is_one_append,
             many_streams_do_not_mix,
+            streams_are_found_by_how_their_names_begin,
             following_begins_after_any_position_and_says_when_it_has_caught_up,
             a_follower_at_the_head_hears_of_what_is_appended,
             followers_lose_and_repeat_nothing_while_many_write,
@@ -256,6 +257,18 @@ pub async fn a_large_append_is_one_append(place: &dyn Place) {
         }
     }
     assert_eq!(seen, large);
+}
+
+pub async fn streams_are_found_by_how_their_names_begin(place: &dyn Place) {
+    let log = place.open().await;
+    let named = |name: &str| gatebook_events::envelope::StreamName(Arc::from(name));
+    for name in ["kind-1", "kind-2", "kin-1", "kinder-1", "Kind-3", "other-kind-1"] {
+        write(&*log, &named(name), events(2)).await;
+    }
+    let mut found = log.streams("kind-").await.unwrap();
+    found.sort();
+    assert_eq!(found, [named("kind-1"), named("kind-2")]);
+    assert!(log.streams("kind-3").await.unwrap().is_empty());
 }
 
 pub async fn many_streams_do_not_mix(place: &dyn Place) {

@@ -149,3 +149,15 @@ fn a_key_that_others_can_read_is_refused() {
     let told = refusal(run(&["serve", "--listen", "127.0.0.1:0", "--data", flag(&data)]));
     assert!(told.contains("chmod 600") && told.contains(flag(&key)), "{told}");
 }
+
+#[tokio::test]
+async fn figures_are_shown_where_they_are_asked_for_and_nowhere_else() {
+    let (_folder, data) = place();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let instance = Instance::start_with(&data, &["--metrics-listen", &free]);
+    let page = reqwest::get(format!("http://{free}/metrics")).await.unwrap().text().await.unwrap();
+    assert!(page.contains("\ngatebook_log_head 1\n"), "{page}");
+    assert_eq!(reqwest::get(format!("{}/metrics", instance.url)).await.unwrap().status(), 404);
+    let (said, _) = instance.stop();
+    assert!(said.contains(&format!("metrics      http://{free}/metrics")), "{said}");
+}

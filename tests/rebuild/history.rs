@@ -14,10 +14,11 @@ use gatebook::log::{EventLog, Followed};
 use gatebook::secrets::InitialAccessToken;
 use gatebook_events::client::{ClientCommand, ClientEvent};
 use gatebook_events::codec::Stored;
-use gatebook_events::envelope::{Actor, ActorKind, Envelope, Position};
+use gatebook_events::envelope::{Actor, ActorKind, Envelope, EventId, Position};
 use gatebook_events::identity::{ClientKey, InitialAccessTokenId, ResourceServerId, TenantId};
 use gatebook_events::initial_access_token::{Clamps, InitialAccessTokenCommand, InitialAccessTokenEvent};
 use gatebook_events::metadata::{self, GrantType, Parsed};
+use gatebook_events::projection::{EventSkipped, ProjectionEvent, ProjectionName};
 use gatebook_events::redirect::WebUri;
 use gatebook_events::registration::{RegistrationCommand, RegistrationEvent};
 use gatebook_events::reservation::ReservationEvent;
@@ -108,6 +109,8 @@ pub enum Step {
     },
     /// The read models are brought so many events further.
     Show(usize),
+    /// An operator has a projection leave out an event that nobody here has.
+    Skip,
     /// The read models are closed and opened again.
     Reopen,
     /// The read models are built anew beside the ones that serve, while more happens.
@@ -157,6 +160,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => some().prop_map(|token| Step::EndToken { token }),
         4 => (0..100_000_i64).prop_map(|seconds| Step::Wait { seconds }),
         10 => (1..12_usize).prop_map(Step::Show),
+        1 => Just(Step::Skip),
         1 => Just(Step::Reopen),
         1 => Just(Step::Rebuild),
     ]
@@ -191,6 +195,7 @@ pub fn every_name() -> Vec<&'static str> {
         ResourceServerEvent::SHAPES,
         InitialAccessTokenEvent::SHAPES,
         ReservationEvent::SHAPES,
+        ProjectionEvent::SHAPES,
     ]
     .concat();
     shapes.into_iter().map(|(name, _)| name).collect()
@@ -335,6 +340,17 @@ impl House {
             }
             Step::Issue { .. } | Step::RegisterWith { .. } | Step::EndToken { .. } => self.carry_out_with_token(step, known).await,
             Step::Wait { seconds } => self.clock.advance(TimeDelta::seconds(*seconds)),
+            Step::Skip => {
+                let skip = EventSkipped {
+                    projection_version: 1,
+                    event_id: EventId(Uuid::now_v7()),
+                    event_name: "client.exploded".into(),
+                    position: "1".into(),
+                    reason: "for the test".into(),
+                };
+                let name = ProjectionName::parse("directory").unwrap();
+                commands.skip_event(&admin(&TenantId::default_tenant()), name, skip).await.unwrap();
+            }
             Step::Show(_) | Step::Reopen | Step::Rebuild => panic!("the read models are not the house's"),
         }
     }

@@ -1,6 +1,7 @@
 //! Rebuilt equals live: whatever happened, and however it reached the read models, their rows follow from the events alone.
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that cannot go on has failed")]
 
+mod beside;
 mod history;
 mod models;
 

@@ -53,7 +53,7 @@ fn given(history: impl IntoIterator<Item = Event>) -> Scene<Registration> {
 
 fn staged(number: u32, (added, removed): (RedirectUris, RedirectUris), result: RedirectUris, serves_at: Option<DateTime<Utc>>) -> Event {
     let (change_id, origin, manifest) = (change(number.into()), "manifest".to_owned(), Some(version(number)));
-    Event::RedirectsStaged(RedirectsStaged { change: StagedChange { change_id, added, removed, result, origin, manifest, serves_at } })
+    Event::RedirectsStaged(StagedChange { change_id, added, removed, result, origin, manifest, serves_at }.into())
 }
 
 fn by_policy(number: u128) -> Event {
@@ -190,6 +190,24 @@ fn an_administrator_goes_back_and_the_document_is_not_heard_until_it_differs() {
         .then([staged(3, (uris([C]), uris([])), uris([A, B, C]), None)])
         .state();
     assert_eq!(after.redirect_uris, uris([A, B]));
+}
+
+/// What was overridden is a wish like any other once another one was heard: otherwise that one would go on waiting, and its
+/// approval would let serve what the document no longer claims.
+#[test]
+fn a_document_that_returns_to_what_was_overridden_is_heard_and_supersedes_what_came_between() {
+    given(serving())
+        .when(&hear(2, Heard::Staged, [A, B, C]))
+        .then([staged(2, (uris([C]), uris([])), uris([A, B, C]), None)])
+        .when(&back(1, uris([A, B]), uris([A, B, C])))
+        .then([rolled_back(1, uris([A, B]), uris([A, B, C]))])
+        .when(&hear(3, Heard::Staged, [C]))
+        .then([narrowed([A, B]), staged(3, (uris([C]), uris([A, B])), uris([C]), None)])
+        .when(&hear(4, Heard::Staged, [A, B, C]))
+        .then([
+            Event::RedirectsSuperseded(RedirectsSuperseded { change_id: change(3), by: Some(change(4)) }),
+            staged(4, (uris([A, B, C]), uris([])), uris([A, B, C]), None),
+        ]);
 }
 
 #[test]

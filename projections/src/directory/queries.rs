@@ -19,14 +19,6 @@ const SERVER: &str =
     "SELECT id, tenant, name, resource, life, modes, suspended_modes, policy, created_at, updated_at FROM resource_servers";
 
 impl Reader<Directory> {
-    /// Every resource server of the instance, whatever became of it.
-    pub fn resource_server_ids(&self) -> Result<Vec<ResourceServerId>, QueryError> {
-        self.with(|connection| {
-            let mut statement = connection.prepare_cached("SELECT id FROM resource_servers ORDER BY created_position")?;
-            Ok(statement.query_map([], server_id)?.collect::<Result<Vec<_>, _>>()?)
-        })
-    }
-
     /// A tenant's resource servers, retired ones too, in the order in which they were created.
     pub fn resource_servers(&self, tenant: &TenantId) -> Result<Vec<ResourceServerRow>, QueryError> {
         self.with(|connection| {
@@ -97,6 +89,18 @@ impl Reader<Directory> {
             let rows =
                 statement.query_map((after, limit), |row| Ok((ClientKey(row.get::<_, Id>(0)?.0), row.get::<_, Word<ClientId>>(1)?.0)))?;
             Ok(rows.collect::<Result<_, _>>()?)
+        })
+    }
+
+    /// How many clients there are whose document is good, out of reach and taken away, in that order.
+    pub fn documents_by_health(&self) -> Result<[(&'static str, u64); 3], QueryError> {
+        const SELECT: &str = "SELECT count(CASE WHEN life = 'registered' AND unreachable_since IS NULL THEN 1 END), \
+            count(CASE WHEN life = 'registered' AND unreachable_since IS NOT NULL THEN 1 END), count(CASE WHEN life = 'withdrawn' THEN 1 END) \
+            FROM clients INDEXED BY clients_with_documents WHERE manifest_version IS NOT NULL";
+        self.with(|connection| {
+            let counts = |row: &Row<'_>| Ok([row.get::<_, i64>(0)?, row.get(1)?, row.get(2)?]);
+            let [good, unreachable, withdrawn] = connection.prepare_cached(SELECT)?.query_row([], counts)?.map(i64::unsigned_abs);
+            Ok([("good", good), ("unreachable", unreachable), ("withdrawn", withdrawn)])
         })
     }
 
@@ -174,7 +178,7 @@ fn reason(server: &ResourceServerRow, client: client::Life, registration: Status
         registration,
         resource_server: server.life,
         mode_suspended: server.suspended_modes.contains(&kind),
-        on_withdrawal: server.policy.manifest_withdrawal,
+        on_withdrawal: server.policy.manifests.on_withdrawal,
     })
 }
 

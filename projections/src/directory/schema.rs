@@ -24,8 +24,6 @@ CREATE TABLE resource_servers (
     created_position INTEGER NOT NULL,
     updated_at INTEGER NOT NULL
 ) STRICT;
-CREATE INDEX resource_servers_of_tenant ON resource_servers (tenant, created_position);
-CREATE INDEX active_resources ON resource_servers (resource, created_position) WHERE life = 'active';
 
 CREATE TABLE clients (
     key BLOB PRIMARY KEY NOT NULL,
@@ -49,7 +47,6 @@ CREATE TABLE clients (
     named_at INTEGER NOT NULL
 ) STRICT;
 
-CREATE INDEX clients_with_documents ON clients (key) WHERE manifest_version IS NOT NULL;
 CREATE TABLE registrations (
     client_key BLOB NOT NULL,
     resource_server BLOB NOT NULL,
@@ -75,9 +72,6 @@ CREATE TABLE registrations (
     borne_since INTEGER,
     PRIMARY KEY (client_key, resource_server)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX registrations_by_time ON registrations
-    (resource_server, client_life, status, registration_type, requested_at, client_key);
-CREATE INDEX registrations_by_name ON registrations (resource_server, name_key, client_key);
 CREATE INDEX bearers ON registrations (tenant, folded, origin, borne_since, client_key, resource_server) WHERE borne_since IS NOT NULL;
 
 CREATE TABLE names (
@@ -89,7 +83,6 @@ CREATE TABLE names (
     resource_server BLOB NOT NULL,
     PRIMARY KEY (tenant, folded, origin)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX names_by_time ON names (tenant, folded, since, client_key, resource_server);
 
 CREATE TABLE initial_access_tokens (
     id BLOB NOT NULL,
@@ -105,7 +98,6 @@ CREATE TABLE initial_access_tokens (
     revoked_because TEXT,
     PRIMARY KEY (resource_server, id)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX initial_access_tokens_by_time ON initial_access_tokens (resource_server, issued_at, id);
 
 CREATE TABLE initial_access_token_uses (
     resource_server BLOB NOT NULL,
@@ -156,4 +148,16 @@ WHEN old.borne_since IS NOT new.borne_since OR old.folded <> new.folded OR old.o
         ON CONFLICT DO UPDATE SET since = excluded.since, client_key = excluded.client_key, resource_server = excluded.resource_server
         WHERE (excluded.since, excluded.client_key, excluded.resource_server) < (since, client_key, resource_server);
 END;
+";
+
+/// What only queries look along.
+pub(super) const INDEXES: &str = "
+CREATE INDEX resource_servers_of_tenant ON resource_servers (tenant, created_position);
+CREATE INDEX active_resources ON resource_servers (resource, created_position) WHERE life = 'active';
+CREATE INDEX clients_with_documents ON clients (key) WHERE manifest_version IS NOT NULL;
+CREATE INDEX registrations_by_time ON registrations
+    (resource_server, client_life, status, registration_type, requested_at, client_key);
+CREATE INDEX registrations_by_name ON registrations (resource_server, name_key, client_key);
+CREATE INDEX names_by_time ON names (tenant, folded, since, client_key, resource_server);
+CREATE INDEX initial_access_tokens_by_time ON initial_access_tokens (resource_server, issued_at, id);
 ";

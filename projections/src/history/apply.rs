@@ -8,6 +8,7 @@ use gatebook_events::codec::{self, AnyEvent};
 use gatebook_events::envelope::{Envelope, Meta};
 use gatebook_events::identity::{ClientId, ClientKey, ResourceServerId, Stream, TenantId};
 use gatebook_events::initial_access_token::InitialAccessTokenEvent;
+use gatebook_events::projection::ProjectionEvent;
 use gatebook_events::registration::RegistrationEvent;
 use gatebook_events::reservation::ReservationEvent;
 use gatebook_events::resource_server::{RegistrationType, ResourceServerEvent};
@@ -100,7 +101,7 @@ impl<'a> About<'a> {
             AnyEvent::Registration(event) => Self::of_registration(event),
             AnyEvent::ResourceServer(event) => Self::of_resource_server(event),
             AnyEvent::InitialAccessToken(event) => Self::of_initial_access_token(event),
-            AnyEvent::Reservation(ReservationEvent::Taken(_)) => Self::default(),
+            AnyEvent::Reservation(ReservationEvent::Taken(_)) | AnyEvent::Projection(ProjectionEvent::EventSkipped(_)) => Self::default(),
         }
     }
 
@@ -170,6 +171,7 @@ fn subjects(stream: Stream, event: &AnyEvent) -> (Option<ResourceServerId>, Opti
         Stream::Client(key) => (None, Some(key)),
         Stream::Registration(server, key) => (Some(server), Some(key)),
         Stream::ResourceServer(id) | Stream::InitialAccessToken(id, _) | Stream::Reservation(id, _) => (Some(id), None),
+        Stream::Projection(_) => (None, None),
     }
 }
 

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use gatebook_events::codec::CodecError;
 use gatebook_events::envelope::{EventId, Position};
 
@@ -73,9 +74,11 @@ pub enum ProjectionError {
         event_id: EventId,
         /// Its stored name.
         event_name: Arc<str>,
+        /// Since when it waits.
+        recorded_at: DateTime<Utc>,
         /// Why.
         #[source]
-        source: ApplyError,
+        source: Box<ApplyError>,
     },
     /// Because its file cannot be written. The tables are as they were.
     #[error("the projection {projection} could not write its tables")]

@@ -14,27 +14,44 @@ use super::{Kind, OpenError, Projection};
 /// How many prepared statements each connection keeps.
 const STATEMENTS: usize = 128;
 
-pub(super) fn path<P: Projection>(dir: &Path, kind: Kind) -> PathBuf {
+/// A database with what it holds.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub connection: Connection,
+    /// Its checkpoint.
+    pub position: Position,
+    /// Whether it has the indexes that only queries need.
+    pub indexed: bool,
+}
+
+pub(super) fn path<P: Projection>(dir: &Path, version: u32, kind: Kind) -> PathBuf {
     let ending = match kind {
         Kind::Serving => "db",
         Kind::Building => "building.db",
     };
-    dir.join(format!("{}@{}.{ending}", P::NAME, P::VERSION))
+    dir.join(format!("{}@{}.{ending}", P::NAME, version))
 }
 
 /// Opens a file that holds what it should, or a new one in its place.
-pub(super) fn open<P: Projection>(path: &Path, kind: Kind) -> Result<(Connection, Position), OpenError> {
-    if path.exists() {
-        match open_existing::<P>(path, kind) {
-            Ok(Some(opened)) => return Ok(opened),
-            Ok(None) => {}
-            Err(rusqlite::Error::SqliteFailure(failure, _)) if is_damage(failure.code) => {}
-            Err(source) => return Err(OpenError::sqlite(path, source)),
-        }
+pub(super) fn open<P: Projection>(path: &Path, kind: Kind) -> Result<Opened, OpenError> {
+    if let Some(opened) = reopen::<P>(path, kind)? {
+        return Ok(opened);
     }
     remove(path)?;
     create_private(path).map_err(|source| OpenError::file(path, source))?;
     create::<P>(path, kind).map_err(|source| OpenError::sqlite(path, source))
+}
+
+/// Opens a file that holds what it should; none if it is absent, damaged or of another schema.
+pub(super) fn reopen<P: Projection>(path: &Path, kind: Kind) -> Result<Option<Opened>, OpenError> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    match open_existing::<P>(path, kind) {
+        Ok(opened) => Ok(opened),
+        Err(rusqlite::Error::SqliteFailure(failure, _)) if is_damage(failure.code) => Ok(None),
+        Err(source) => Err(OpenError::sqlite(path, source)),
+    }
 }
 
 /// Only damage is a reason to throw a file away: one that is locked or unreadable for now is for a person to look at.
@@ -42,30 +59,46 @@ fn is_damage(code: rusqlite::ErrorCode) -> bool {
     matches!(code, rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase)
 }
 
-fn open_existing<P: Projection>(path: &Path, kind: Kind) -> rusqlite::Result<Option<(Connection, Position)>> {
+fn open_existing<P: Projection>(path: &Path, kind: Kind) -> rusqlite::Result<Option<Opened>> {
     let connection = Connection::open(path)?;
     tune(&connection, kind)?;
-    let expected = Connection::open_in_memory()?;
+    let mut expected = Connection::open_in_memory()?;
     create_tables::<P>(&expected)?;
-    if schema(&connection)? != schema(&expected)? {
+    let found = schema(&connection)?;
+    let without_indexes = schema(&expected)? == found;
+    create_indexes::<P>(&mut expected)?;
+    let indexed = schema(&expected)? == found;
+    let fits = indexed || (without_indexes && kind == Kind::Building);
+    if !fits {
         return Ok(None);
     }
     let position = connection.query_row("SELECT max(position) FROM checkpoint", [], |row| row.get::<_, Option<i64>>(0))?;
-    Ok(position.map(|position| (connection, Position::from_backend(position.cast_unsigned()))))
+    Ok(position.map(|position| Opened { connection, position: Position::from_backend(position.cast_unsigned()), indexed }))
 }
 
-fn create<P: Projection>(path: &Path, kind: Kind) -> rusqlite::Result<(Connection, Position)> {
+fn create<P: Projection>(path: &Path, kind: Kind) -> rusqlite::Result<Opened> {
     let mut connection = Connection::open(path)?;
     tune(&connection, kind)?;
     let tx = connection.transaction()?;
     create_tables::<P>(&tx)?;
     tx.commit()?;
-    Ok((connection, Position::START))
+    let indexed = kind == Kind::Serving;
+    if indexed {
+        create_indexes::<P>(&mut connection)?;
+    }
+    Ok(Opened { connection, position: Position::START, indexed })
 }
 
 fn create_tables<P: Projection>(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(P::SCHEMA)?;
     connection.execute_batch("CREATE TABLE checkpoint (position INTEGER NOT NULL) STRICT; INSERT INTO checkpoint VALUES (0);")
+}
+
+/// All of them or none.
+pub(super) fn create_indexes<P: Projection>(connection: &mut Connection) -> rusqlite::Result<()> {
+    let tx = connection.transaction()?;
+    tx.execute_batch(P::INDEXES)?;
+    tx.commit()
 }
 
 /// The statements that made the tables, so that a changed schema is noticed even if its version was forgotten.
@@ -82,16 +115,21 @@ fn tune(connection: &Connection, kind: Kind) -> rusqlite::Result<()> {
         // A long log between checkpoints lets pages that change again and again be copied into the file once.
         Kind::Serving => {
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 8192; \
-             PRAGMA journal_size_limit = 67108864;"
+             PRAGMA journal_size_limit = 67108864; PRAGMA temp_store = MEMORY;"
         }
-        // Worth nothing until it is finished, and synced then.
-        Kind::Building => "PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF;",
+        // A build that is killed goes on from its checkpoint, so it is at every moment as whole as one that serves. Nobody reads
+        // it meanwhile, and an even longer log lets even more changes of one page be one.
+        // Indexes of many millions of rows are sorted in files, so that the memory stays what it is.
+        Kind::Building => {
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 32768; \
+             PRAGMA journal_size_limit = 268435456; PRAGMA temp_store = FILE;"
+        }
     };
     connection.busy_timeout(Duration::from_secs(5))?;
     // Before the first table; rows of events are long, and two of them to a page split more pages than they fill.
     connection.execute_batch("PRAGMA page_size = 8192;")?;
     connection.execute_batch(durability)?;
-    connection.execute_batch("PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY; PRAGMA foreign_keys = OFF;")
+    connection.execute_batch("PRAGMA cache_size = -65536; PRAGMA foreign_keys = OFF;")
 }
 
 /// Statements are prepared once. Without the guarantee SQLite prepares most of them anew for each event's values, which costs
@@ -123,7 +161,7 @@ pub(super) fn remove(path: &Path) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// Renames a finished database over the serving one.
+/// Renames a finished database over the serving one. At every moment a crash leaves one of the two whole.
 pub(super) fn put_in_place(building: &Path, serving: &Path) -> Result<(), OpenError> {
     let sync = |path: &Path| fs::File::open(path).and_then(|file| file.sync_all()).map_err(|source| OpenError::file(path, source));
     sync(building)?;
@@ -148,9 +186,9 @@ fn fold_log_in(path: &Path) -> rusqlite::Result<()> {
         return Ok(());
     }
     let connection = Connection::open(path)?;
-    // A query that is under way would hold the swap up; then the old file goes instead.
+    // A query at an older moment would hold the swap up; then the old file goes instead.
     connection.busy_timeout(Duration::ZERO)?;
-    let busy = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0))?;
+    let busy = connection.query_row("PRAGMA wal_checkpoint(FULL)", [], |row| row.get::<_, i64>(0))?;
     if busy == 0 { Ok(()) } else { Err(rusqlite::Error::QueryReturnedNoRows) }
 }
 

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
 
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags};
@@ -23,7 +23,8 @@ pub struct Reader<P> {
 
 #[derive(Debug)]
 struct Pool {
-    path: PathBuf,
+    /// The file. Held while a connection is opened, so that a swap finds nobody half way in.
+    path: RwLock<PathBuf>,
     /// Counts how often the file was swapped: a connection to an older file is not used again.
     generation: AtomicU64,
     idle: Mutex<Vec<Connection>>,
@@ -37,28 +38,19 @@ impl<P> Clone for Reader<P> {
 
 impl<P> std::fmt::Debug for Reader<P> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Reader").field("path", &self.pool.path).finish_non_exhaustive()
+        f.debug_struct("Reader").field("path", &*self.pool.path.read().unwrap_or_else(PoisonError::into_inner)).finish_non_exhaustive()
     }
 }
 
 impl<P> Reader<P> {
     pub(super) fn new(path: PathBuf) -> Self {
-        let pool = Pool { path, generation: AtomicU64::new(0), idle: Mutex::default() };
+        let pool = Pool { path: RwLock::new(path), generation: AtomicU64::new(0), idle: Mutex::default() };
         Self { pool: Arc::new(pool), projection: PhantomData }
-    }
-
-    pub(super) fn path(&self) -> &Path {
-        &self.pool.path
     }
 
     /// Asks something. All statements of one call see the tables as they were at one moment. Blocks on the disk.
     pub fn with<T>(&self, ask: impl FnOnce(&Connection) -> Result<T, QueryError>) -> Result<T, QueryError> {
-        let generation = self.pool.generation.load(Ordering::Acquire);
-        let idle = self.pool.idle().pop();
-        let connection = match idle {
-            Some(connection) => connection,
-            None => self.pool.connect()?,
-        };
+        let (connection, generation) = self.pool.take()?;
         let moment = connection.unchecked_transaction()?;
         let answer = ask(&moment);
         let ended = moment.finish();
@@ -75,8 +67,22 @@ impl<P> Reader<P> {
         self.with(dump)
     }
 
-    /// Makes later queries open the file again.
-    pub(super) fn forget_connections(&self) {
+    /// Nobody begins a query until the gate is dropped; those that are under way go on.
+    pub(super) fn close_gate(&self) -> Gate<'_> {
+        Gate { pool: &self.pool, path: self.pool.path.write().unwrap_or_else(PoisonError::into_inner) }
+    }
+}
+
+/// The way to the file, while nobody takes it.
+pub(super) struct Gate<'a> {
+    pool: &'a Pool,
+    path: RwLockWriteGuard<'a, PathBuf>,
+}
+
+impl Gate<'_> {
+    /// Makes later queries open this file, also where it is another one of the same name.
+    pub fn lead_to(&mut self, path: PathBuf) {
+        *self.path = path;
         let mut idle = self.pool.idle();
         self.pool.generation.fetch_add(1, Ordering::AcqRel);
         idle.clear();
@@ -89,13 +95,27 @@ impl Pool {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn connect(&self) -> Result<Connection, QueryError> {
-        let connection = Connection::open_with_flags(&self.path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-        files::keep_statements(&connection)?;
-        connection.busy_timeout(std::time::Duration::from_secs(5))?;
-        connection.execute_batch("PRAGMA cache_size = -8192; PRAGMA mmap_size = 268435456; PRAGMA temp_store = MEMORY;")?;
-        Ok(connection)
+    /// A connection to the file that serves now, and which one that is.
+    fn take(&self) -> Result<(Connection, u64), QueryError> {
+        let path = self.path.read().unwrap_or_else(PoisonError::into_inner);
+        let generation = self.generation.load(Ordering::Acquire);
+        let idle = self.idle().pop();
+        let connection = match idle {
+            Some(connection) => connection,
+            None => connect(&path)?,
+        };
+        Ok((connection, generation))
     }
+}
+
+fn connect(path: &Path) -> Result<Connection, QueryError> {
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    files::keep_statements(&connection)?;
+    connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    connection.execute_batch("PRAGMA cache_size = -8192; PRAGMA mmap_size = 268435456; PRAGMA temp_store = MEMORY;")?;
+    // SQLite opens the companions of a file when it first reads it; later they might be another file's.
+    connection.query_row("PRAGMA schema_version", [], |_| Ok(()))?;
+    Ok(connection)
 }
 
 pub(super) fn dump(connection: &Connection) -> Result<Vec<String>, QueryError> {

@@ -129,18 +129,118 @@ fn what_was_built_beside_takes_the_place_of_what_serves() {
 }
 
 #[test]
-fn an_abandoned_build_is_begun_again_and_a_finished_one_serves() {
+fn an_interrupted_build_goes_on_from_its_checkpoint_and_may_be_begun_again() {
     let folder = Folder::new();
     drop(folder.given::<Directory>(&one_client()[..1]));
-    let mut abandoned = ReadModel::<Directory>::open_building(folder.path()).unwrap();
-    abandoned.apply(&one_client()).unwrap();
-    drop(abandoned);
+    assert!(!ReadModel::<Directory>::has_unfinished_build(folder.path()));
+    let mut interrupted = ReadModel::<Directory>::open_building(folder.path()).unwrap();
+    interrupted.apply(&one_client()[..2]).unwrap();
+    drop(interrupted);
+    assert!(ReadModel::<Directory>::has_unfinished_build(folder.path()));
     let mut built = ReadModel::<Directory>::open_building(folder.path()).unwrap();
-    assert_eq!(built.position(), Position::START);
-    built.apply(&one_client()[..3]).unwrap();
+    assert_eq!(built.position(), position(2));
+    built.index().unwrap();
+    drop(built);
+    let mut built = ReadModel::<Directory>::open_building(folder.path()).unwrap();
+    assert_eq!(built.position(), position(2), "one that has its indexes already is as good");
+    built.apply(&one_client()).unwrap();
     built.finish().unwrap();
     assert_eq!(folder.files(), [serving()]);
-    assert_eq!(ReadModel::<Directory>::open(folder.path()).unwrap().position(), position(3));
+    let live = ReadModel::<Directory>::open(folder.path()).unwrap();
+    assert_eq!(live.position(), position(4));
+    assert_eq!(live.dump().unwrap(), Folder::new().given::<Directory>(&one_client()).dump().unwrap());
+
+    ReadModel::<Directory>::open_building(folder.path()).unwrap().apply(&one_client()).unwrap();
+    assert_eq!(ReadModel::<Directory>::begin_building(folder.path()).unwrap().position(), Position::START);
+}
+
+#[test]
+fn an_event_that_is_left_out_moves_the_checkpoint_and_nothing_else() {
+    let folder = Folder::new();
+    let mut model = ReadModel::<Directory>::open(folder.path()).unwrap();
+    let mut log = one_client();
+    let poison = stored(5, 5, of_registration(1), ("registration.blessed", 1, "{}"));
+    model.leave_out([poison.event.id]);
+    log.push(poison);
+    log.push(at(6, of_client(2), &registered(2, "Later")));
+    assert_eq!(model.apply(&log).unwrap(), position(6));
+    let mut without = log.clone();
+    without.remove(4);
+    assert_eq!(model.dump().unwrap(), Folder::new().given::<Directory>(&without).dump().unwrap());
+}
+
+#[test]
+fn what_readers_ask_is_answered_through_every_swap() {
+    let folder = Folder::new();
+    let mut live = folder.given::<Directory>(&one_client());
+    let expected = live.dump().unwrap();
+    let reader = live.reader();
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let asking: Vec<_> = (0..3)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut answers = 0;
+                    while !done.load(std::sync::atomic::Ordering::Acquire) || answers == 0 {
+                        assert_eq!(reader.dump().unwrap(), expected);
+                        answers += 1;
+                    }
+                })
+            })
+            .collect();
+        for _ in 0..40 {
+            let mut built = ReadModel::<Directory>::begin_building(folder.path()).unwrap();
+            built.apply(&one_client()).unwrap();
+            live.replace_with(built).unwrap();
+        }
+        done.store(true, std::sync::atomic::Ordering::Release);
+        for asker in asking {
+            asker.join().unwrap();
+        }
+    });
+}
+
+/// One projection in three versions: the second has the first one's schema, the third does not.
+struct Tally<const VERSION: u32>;
+
+impl<const VERSION: u32> Projection for Tally<VERSION> {
+    const NAME: &'static str = "tally";
+    const VERSION: u32 = VERSION;
+    const SCHEMA: &'static str =
+        if VERSION < 3 { "CREATE TABLE seen (position INTEGER, by INTEGER) STRICT;" } else { "CREATE TABLE seen (by INTEGER) STRICT;" };
+    const SERVED_BY: &'static [u32] = if VERSION == 1 { &[] } else { &[2, 1] };
+
+    fn handles(_event_name: &str) -> bool {
+        true
+    }
+
+    fn apply(tx: &Transaction<'_>, _envelope: &Envelope) -> Result<(), ApplyError> {
+        let columns = if VERSION < 3 { "(NULL, ?1)" } else { "(?1)" };
+        tx.execute(&format!("INSERT INTO seen VALUES {columns}"), [VERSION])?;
+        Ok(())
+    }
+}
+
+#[test]
+fn an_older_version_of_the_same_schema_serves_until_this_one_is_built() {
+    let folder = Folder::new();
+    drop(folder.given::<Tally<1>>(&one_client()));
+    let (mut live, found) = ReadModel::<Tally<2>>::open_to_serve(folder.path()).unwrap();
+    assert_eq!((found, live.position()), (Found::Older(1), position(4)));
+    let reader = live.reader();
+    let mut built = ReadModel::<Tally<2>>::open_building(folder.path()).unwrap();
+    built.apply(&one_client()).unwrap();
+    let expected = built.dump().unwrap();
+    assert_ne!(reader.dump().unwrap(), expected);
+    live.replace_with(built).unwrap();
+    assert_eq!((reader.dump().unwrap(), live.path().ends_with("tally@2.db")), (expected, true));
+    drop((live, reader));
+    let files: Vec<String> = folder.files().into_iter().filter(|name| !name.contains(".db-")).collect();
+    assert_eq!(files, ["tally@1.db", "tally@2.db"], "it goes when it is told to");
+    // A version that goes back finds its own.
+    assert_eq!(ReadModel::<Tally<1>>::open_to_serve(folder.path()).unwrap().1, Found::Current);
+    let (live, found) = ReadModel::<Tally<3>>::open_to_serve(folder.path()).unwrap();
+    assert_eq!((found, live.position()), (Found::Nothing, Position::START), "what has another schema cannot answer");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use gatebook_events::client::{Client, differences};
 use gatebook_events::identity::{ResourceServerId, Stream};
-use gatebook_events::manifest::ManifestUrl;
+use gatebook_events::manifest::{ManifestUrl, Trouble};
 use gatebook_events::registration::{RegistrationCommand, Status};
 use gatebook_events::resource_server::RegistrationType;
 use serde::Deserialize;
@@ -56,7 +56,9 @@ pub async fn enter(
         return Err(caller.problem(crate::command::CommandError::from(closed)));
     }
     let seen = app.documents().meet(&url, Urgency::Trusted).await.map_err(|error| caller.problem(error))?;
-    let done = doors::enter_document(&app, &caller.cause, id, &seen.client, true).await.map_err(|failure| caller.problem(failure))?;
+    let done = doors::enter_document(&app, &caller.cause, id, &seen.client, true).await;
+    app.metrics().registered(RegistrationType::Cimd, done.as_ref().err());
+    let done = done.map_err(|failure| caller.problem(failure))?;
     let key = url.client_id().key();
     if done.state.status == Status::Pending {
         let approve = RegistrationCommand::Approve { reason: None };
@@ -136,7 +138,7 @@ pub async fn refresh(
     Ok(shown.map(|mut body| {
         let mut refresh = Map::new();
         refresh.insert("changed".to_owned(), polled.changed.into());
-        wire::put(&mut refresh, "trouble", polled.trouble.map(|trouble| trouble.as_str()));
+        wire::put(&mut refresh, "trouble", polled.trouble.map(Trouble::as_str));
         body.insert("refresh".to_owned(), refresh.into());
         Json(Value::Object(body))
     }))

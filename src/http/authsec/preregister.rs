@@ -9,6 +9,7 @@ use gatebook_events::client::{Client, Life, Profile};
 use gatebook_events::identity::{ClientKey, ResourceServerId, Stream};
 use gatebook_events::metadata::{self, Parsed};
 use gatebook_events::registration::Registration;
+use gatebook_events::resource_server::RegistrationType;
 use serde_json::{Map, Value};
 
 use super::server_id;
@@ -45,6 +46,7 @@ pub async fn preregister(
     let hashes = DrawnHashes { secret: Some(hash), registration_token: None };
 
     let entered = enter(&app, &caller, (id, key), parsed.clone(), hashes).await;
+    app.metrics().registered(RegistrationType::Prereg, entered.as_ref().err());
     let (profile, registration, position) = match entered {
         Ok(entered) => (entered.profile, entered.registration.unwrap_or_default(), entered.position),
         Err(Failure::Command(CommandError::Rejected(Rejection::AlreadyExists))) => {

@@ -1,33 +1,161 @@
-//! `GET /authsec/projections`: how far each projection has come, and whether it goes on.
+//! Read models, as operators handle them: how far each has come, building one anew, trying again, and going on without an event
+//! that cannot be read.
 
 use axum::Json;
+use axum::body::Body;
 use axum::extract::State;
-use serde_json::{Value, json};
+use axum::http::{HeaderMap, StatusCode};
+use chrono::{DateTime, Utc};
+use gatebook_events::envelope::{EventId, Position};
+use gatebook_events::identity::{Stream, TenantId};
+use gatebook_events::projection::{EventSkipped, ProjectionName, Upkeep};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
 
 use crate::app::App;
-use crate::http::caller::Administrator;
-use crate::http::error::Problem;
+use crate::http::caller::{Administrator, Path};
+use crate::http::error::{Failure, Problem};
+use crate::http::fresh::Written;
+use crate::http::json::members;
+use crate::http::wire;
+use crate::projector::{Follower, Trouble};
+
+/// Which event, and why it may be missing.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Members {
+    event_id: Option<Uuid>,
+    reason: Option<String>,
+}
 
 /// `GET /authsec/projections`
 pub async fn list(State(app): State<App>, caller: Administrator) -> Result<Json<Value>, Problem> {
     caller.must_audit()?;
     let head = app.log().head().await.map_err(|error| caller.problem(error))?;
-    let show = |follower: &&dyn crate::projector::Follower| {
-        let (name, version) = follower.identity();
-        let progress = follower.progress();
-        let state = match (&progress.stopped, progress.position >= head) {
-            (Some(_), _) => "stopped",
-            (None, true) => "live",
-            (None, false) => "catching_up",
-        };
-        let body = json!({ "name": name, "version": version, "position": progress.position.to_string(), "head": head.to_string(), "state": state });
-        match (body, progress.stopped) {
-            (Value::Object(mut body), Some(cause)) => {
-                body.insert("cause".to_owned(), (*cause).into());
-                Value::Object(body)
-            }
-            (body, _) => body,
-        }
+    let now = app.commands().clock().now();
+    let shown: Vec<Value> = app.followers().iter().map(|follower| show(*follower, head, now)).collect();
+    Ok(Json(json!({ "projections": shown })))
+}
+
+/// `POST /authsec/projections/{name}/rebuild`: builds the tables anew beside those that serve. The second time, nothing happens
+/// while the first is under way.
+pub async fn rebuild(
+    State(app): State<App>,
+    caller: Administrator,
+    Path(name): Path<String>,
+) -> Result<(StatusCode, Json<Value>), Problem> {
+    let follower = operated(&app, &caller, &name)?;
+    let begun = follower.rebuild().await;
+    accepted(&app, &caller, follower, begun).await
+}
+
+/// `POST /authsec/projections/{name}/retry`: goes on where it stands still, and with a build that failed.
+pub async fn retry(State(app): State<App>, caller: Administrator, Path(name): Path<String>) -> Result<(StatusCode, Json<Value>), Problem> {
+    let follower = operated(&app, &caller, &name)?;
+    let begun = follower.retry().await;
+    accepted(&app, &caller, follower, begun).await
+}
+
+/// `POST /authsec/projections/{name}/skip`: goes on without the event that it stands before.
+pub async fn skip(
+    State(app): State<App>,
+    caller: Administrator,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Written<(StatusCode, Json<Value>)>, Problem> {
+    let follower = operated(&app, &caller, &name)?;
+    let asked: Members = members(&headers, body).await.map_err(|failure| caller.problem(failure))?;
+    let refuse = |status, code, detail: &str| caller.problem(Failure::request(status, code, detail));
+    let Some(event_id) = asked.event_id.map(EventId) else {
+        return Err(refuse(StatusCode::BAD_REQUEST, "invalid-request", "event_id is missing"));
     };
-    Ok(Json(json!({ "projections": app.followers().iter().map(show).collect::<Vec<_>>() })))
+    let reason = asked.reason.unwrap_or_default();
+    if reason.chars().count() > 1024 {
+        return Err(refuse(StatusCode::BAD_REQUEST, "invalid-request", "reason is longer than 1024 characters"));
+    }
+    let name = ProjectionName::parse(&name).map_err(|_| caller.problem(Failure::not_found("projection")))?;
+    let upkeep: Upkeep = app.commands().load(Stream::Projection(name)).await.map_err(|error| caller.problem(error))?;
+    let (version, progress) = (follower.identity().1, follower.progress());
+    let troubles = [&progress.stopped, &progress.build_failed];
+    let poison = troubles.into_iter().flatten().filter_map(|trouble| trouble.poison.as_ref()).find(|poison| poison.event_id == event_id);
+    let position = match poison {
+        Some(poison) => {
+            let skip = EventSkipped {
+                projection_version: version,
+                event_id,
+                event_name: (*poison.event_name).into(),
+                position: poison.position.to_string().into(),
+                reason: reason.into(),
+            };
+            app.commands().skip_event(&caller.cause, name, skip).await.map_err(|error| caller.problem(error))?.position
+        }
+        None if upkeep.left_out(version).any(|left_out| left_out == event_id) => None,
+        None => return Err(refuse(StatusCode::CONFLICT, "not-at-this-event", "the projection does not stand still before this event")),
+    };
+    let begun = follower.retry().await;
+    Ok(Written(accepted(&app, &caller, follower, begun).await?, position))
+}
+
+/// What concerns all tenants is for the administrators of the tenant that every instance has.
+fn operated<'a>(app: &'a App, caller: &Administrator, name: &str) -> Result<&'a dyn Follower, Problem> {
+    caller.must_change()?;
+    if *caller.tenant() != TenantId::default_tenant() {
+        let detail = "only administrators of the tenant default may do this";
+        return Err(caller.problem(Failure::request(StatusCode::FORBIDDEN, "not-operator", detail)));
+    }
+    let named = app.followers().into_iter().find(|follower| follower.identity().0 == name);
+    named.ok_or_else(|| caller.problem(Failure::not_found("projection")))
+}
+
+async fn accepted(app: &App, caller: &Administrator, follower: &dyn Follower, begun: bool) -> Result<(StatusCode, Json<Value>), Problem> {
+    if !begun {
+        return Err(caller.problem(Failure::Internal("the projection has ended")));
+    }
+    let head = app.log().head().await.map_err(|error| caller.problem(error))?;
+    Ok((StatusCode::ACCEPTED, Json(show(follower, head, app.commands().clock().now()))))
+}
+
+fn show(follower: &dyn Follower, head: Position, now: DateTime<Utc>) -> Value {
+    let ((name, version), progress) = (follower.identity(), follower.progress());
+    let mut body = Map::new();
+    body.insert("name".to_owned(), name.into());
+    body.insert("version".to_owned(), version.into());
+    wire::put(&mut body, "serving_version", Some(progress.version).filter(|serving| *serving != version));
+    body.insert("state".to_owned(), progress.state(head).into());
+    body.insert("position".to_owned(), progress.position.to_string().into());
+    body.insert("head".to_owned(), head.to_string().into());
+    body.insert("lag_events".to_owned(), progress.lag_events(head).into());
+    body.insert("lag_seconds".to_owned(), rounded(progress.lag_seconds(head, now)));
+    body.insert("events_per_second".to_owned(), rounded(progress.pace.events_per_second()));
+    wire::put(&mut body, "stopped", progress.stopped.as_deref().map(trouble).map(Value::Object));
+    let build = progress.building.map(|building| {
+        let mut build = Map::new();
+        build.insert("position".to_owned(), building.position.to_string().into());
+        build.insert("percent".to_owned(), building.percent(head).into());
+        build.insert("events_per_second".to_owned(), rounded(building.events_per_second()));
+        wire::put(&mut build, "seconds_left", building.seconds_left(head));
+        Value::Object(build)
+    });
+    wire::put(&mut body, "build", build);
+    wire::put(&mut body, "build_failed", progress.build_failed.as_deref().map(trouble).map(Value::Object));
+    Value::Object(body)
+}
+
+/// To a tenth, as nobody reads more of it.
+fn rounded(number: f64) -> Value {
+    json!((number * 10.0).round() / 10.0)
+}
+
+/// Why something stands still, and before which event.
+pub fn trouble(trouble: &Trouble) -> Map<String, Value> {
+    let mut body = Map::from_iter([("cause".to_owned(), Value::from(trouble.cause.as_str()))]);
+    if let Some(poison) = &trouble.poison {
+        body.insert("event_id".to_owned(), poison.event_id.0.to_string().into());
+        body.insert("event".to_owned(), (*poison.event_name).into());
+        body.insert("position".to_owned(), poison.position.to_string().into());
+        wire::put(&mut body, "needs_version", poison.needs_version);
+    }
+    body
 }

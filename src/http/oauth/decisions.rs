@@ -90,7 +90,9 @@ async fn ask(
     let resource = resource.filter(|resource| !resource.is_empty());
     let unknown = || Failure::request(StatusCode::BAD_REQUEST, "invalid_target", "resource names no resource server of this tenant");
     let server = doors::resource_server(app, &caller.tenant, resource).await?.ok_or_else(unknown)?;
-    Ok(doors::ask(app, server, client_id, question).await?)
+    let answer = doors::ask(app, server, client_id, question).await;
+    app.metrics().decided(answer.as_ref().map_or("failed", |answer| answer.verdict.reason.decision().as_str()));
+    Ok(answer?)
 }
 
 fn render(answer: &Answer) -> Map<String, Value> {

@@ -8,6 +8,7 @@ use gatebook_events::client::Life;
 use gatebook_events::envelope::ActorKind;
 use gatebook_events::identity::ResourceServerId;
 use gatebook_events::metadata::{self, Parsed, Vouched};
+use gatebook_events::resource_server::RegistrationType;
 use gatebook_events::secret::{SecretHash, TokenHash};
 use serde_json::{Map, Value};
 
@@ -51,6 +52,7 @@ pub async fn register_at(
     respond(&app, &caller, Some(id), query.as_deref(), &headers, body).await
 }
 
+/// Answers, and counts how it ended.
 async fn respond(
     app: &App,
     caller: &Anyone,
@@ -59,11 +61,27 @@ async fn respond(
     headers: &HeaderMap,
     body: Body,
 ) -> Result<Answer, OauthError> {
+    let mut kind = RegistrationType::Dcr;
+    let answer = answer(app, caller, in_path, query, headers, body, &mut kind).await;
+    app.metrics().registered(kind, answer.as_ref().err().map(|error| &error.0));
+    answer
+}
+
+async fn answer(
+    app: &App,
+    caller: &Anyone,
+    in_path: Option<ResourceServerId>,
+    query: Option<&str>,
+    headers: &HeaderMap,
+    body: Body,
+    kind: &mut RegistrationType,
+) -> Result<Answer, OauthError> {
     let of_source = app.ceilings().admit(caller.address).map_err(Failure::TooMany)?;
     let mut request = json::object(headers, body, "invalid_client_metadata").await?;
     let resource = resource(&mut request, query)?;
     // The server picks the identifier (RFC 7591 §3.2.1); one that is sent means nothing here.
     if let Some(url) = by_document::named(app, &request) {
+        *kind = RegistrationType::Cimd;
         let server = app.bind(resource.as_deref(), in_path).await?;
         let at_server = below_ceiling(app, server).await?;
         let allowances: Vec<Allowance> = of_source.into_iter().chain(at_server).collect();

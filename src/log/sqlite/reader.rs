@@ -85,6 +85,16 @@ impl Reader {
         Ok(StreamEvents { events, revision })
     }
 
+    /// The names that begin with this; a range of the index that keeps names unique.
+    pub fn streams(&mut self, prefix: &str) -> Result<Vec<StreamName>, LogError> {
+        let mut query = self
+            .connection
+            .prepare_cached("SELECT name FROM streams WHERE name >= ?1 AND name < ?1 || char(1114111)")
+            .map_err(unavailable)?;
+        let names = query.query_map([prefix], |row| row.get::<_, String>(0)).map_err(unavailable)?;
+        names.map(|name| name.map(|name| StreamName(Arc::from(name))).map_err(unavailable)).collect()
+    }
+
     /// The events after `after` up to `head`, about `limit` of them. `hash` is what `after` leaves, if that is known.
     ///
     /// A stretch ends where an append ends, so that nobody who works by stretches acts on half of one.

@@ -1,0 +1,29 @@
+//! What operators can have done about a projection.
+
+use serde::{Deserialize, Serialize};
+
+use crate::codec::stored;
+use crate::envelope::EventId;
+
+stored! {
+    /// What operators can have done about a projection.
+    ProjectionEvent {
+        "projection.event_skipped" 1 => EventSkipped,
+    }
+}
+
+/// A version of the projection goes on without an event that it cannot read or apply.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
+pub struct EventSkipped {
+    /// Which version of the projection.
+    pub projection_version: u32,
+    /// The event that is left out.
+    pub event_id: EventId,
+    /// Its stored name.
+    pub event_name: Box<str>,
+    /// Where it stands, as it is printed.
+    pub position: Box<str>,
+    /// What the operator said.
+    pub reason: Box<str>,
+}

@@ -1,0 +1,13 @@
+//! What operators decide about projections.
+
+use gatebook_events::identity::Stream;
+use gatebook_events::projection::{EventSkipped, ProjectionName, Upkeep, UpkeepCommand};
+
+use super::{Cause, CommandError, Commands, Done};
+
+impl Commands {
+    /// Has a projection go on without an event, for good. The projector reads of it when it is told to try again.
+    pub async fn skip_event(&self, cause: &Cause, name: ProjectionName, skip: EventSkipped) -> Result<Done<Upkeep>, CommandError> {
+        self.transact(Stream::Projection(name), cause, &UpkeepCommand::Skip(skip)).await
+    }
+}

@@ -1,0 +1,13 @@
+//! `GET /metrics`, on the listener of its own.
+
+use axum::extract::State;
+use axum::http::header;
+use axum::response::IntoResponse;
+
+use crate::app::App;
+use crate::metrics::{CONTENT_TYPE, scrape};
+
+/// `GET /metrics`
+pub async fn metrics(State(app): State<App>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, CONTENT_TYPE)], scrape(&app).await)
+}

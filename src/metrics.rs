@@ -1,0 +1,108 @@
+//! What a monitoring system asks for: counts that are kept where things happen, and figures that are taken when it asks. Every
+//! label is one of a few words; none says which client or which host.
+
+use std::sync::atomic::AtomicU64;
+
+use chrono::TimeDelta;
+use gatebook_events::resource_server::RegistrationType;
+use prometheus_client::encoding::text;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+use crate::app::App;
+use crate::http::error::Failure;
+
+/// What the answer to a scrape is.
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Counts by so many labels.
+pub type Counts<const N: usize> = Family<[(&'static str, &'static str); N], Counter>;
+type Figures = Family<[(&'static str, &'static str); 1], Gauge<u64, AtomicU64>>;
+
+/// A document that is due for longer than this is overdue: the poller does not keep up.
+const OVERDUE: TimeDelta = TimeDelta::minutes(1);
+
+/// What is counted at the service's doors. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Metrics {
+    registrations: Counts<2>,
+    decisions: Counts<1>,
+}
+
+impl Metrics {
+    /// Counts a request to register, by how it ended.
+    pub fn registered(&self, kind: RegistrationType, failure: Option<&Failure>) {
+        let outcome = match failure.map(Failure::status) {
+            None => "registered",
+            Some(status) if status.is_server_error() => "failed",
+            Some(axum::http::StatusCode::TOO_MANY_REQUESTS) => "throttled",
+            Some(_) => "refused",
+        };
+        self.registrations.get_or_create(&[("type", kind.as_str()), ("outcome", outcome)]).inc();
+    }
+
+    /// Counts an answer at a door.
+    pub fn decided(&self, outcome: &'static str) {
+        self.decisions.get_or_create(&[("outcome", outcome)]).inc();
+    }
+}
+
+/// Everything, as Prometheus reads it (`OpenMetrics` text, the format that it asks for first).
+pub async fn scrape(app: &App) -> String {
+    let mut registry = Registry::with_prefix("gatebook");
+    let metrics = app.metrics();
+    registry.register("registrations", "Requests to register, by type and outcome", metrics.registrations.clone());
+    registry.register("decisions", "Answers to authorization servers, by outcome", metrics.decisions.clone());
+    registry.register("appends", "Appends to the event log that stand", app.commands().appends().clone());
+    let outcomes = app.documents().manifests().outcomes().clone();
+    registry.register("document_fetches", "Fetches of clients' documents, by outcome", outcomes);
+    positions(app, &mut registry).await;
+    documents(app, &mut registry).await;
+    let mut page = String::new();
+    // Writing to a text cannot fail.
+    let _always = text::encode(&mut page, &registry);
+    page
+}
+
+/// How far the log goes, and how far each projection has come. Where the log does not answer, its figures are absent.
+async fn positions(app: &App, registry: &mut Registry) {
+    let (positions, lags, states) = (Figures::default(), Figures::default(), Figures::default());
+    let head = app.log().head().await.ok();
+    for follower in app.followers() {
+        let (label, progress) = ([("projection", follower.identity().0)], follower.progress());
+        positions.get_or_create(&label).set(progress.position.to_backend());
+        states.get_or_create(&label).set(u64::from(progress.stopped.is_none()));
+        if let Some(head) = head {
+            lags.get_or_create(&label).set(head.to_backend().saturating_sub(progress.position.to_backend()));
+        }
+    }
+    registry.register("projection_position", "The last event that the projection shows", positions);
+    registry.register("projection_lag", "Events in the log that the projection does not show yet", lags);
+    registry.register("projection_up", "1 while the projection follows the log, 0 once it stopped", states);
+    if let Some(head) = head {
+        registry.register("log_head", "The position of the last event in the log", figure(head.to_backend()));
+    }
+}
+
+async fn documents(app: &App, registry: &mut Registry) {
+    let directory = app.directory().reader().clone();
+    if let Ok(Ok(healths)) = tokio::task::spawn_blocking(move || directory.documents_by_health()).await {
+        let family = Figures::default();
+        for (health, number) in healths {
+            family.get_or_create(&[("health", health)]).set(number);
+        }
+        registry.register("documents", "Clients with a document of their own, by its health", family);
+    }
+    if let Some((due, overdue)) = app.documents().waiting(OVERDUE).await {
+        registry.register("polls_due", "Documents whose time to be read again has come", figure(due));
+        registry.register("polls_overdue", "Documents whose time came more than a minute ago", figure(overdue));
+    }
+}
+
+fn figure(number: u64) -> Gauge<u64, AtomicU64> {
+    let gauge = Gauge::default();
+    gauge.set(number);
+    gauge
+}

@@ -1,0 +1,149 @@
+//! Builds a projection's tables from the log, beside whatever serves: one thread reads and verifies, another applies in large
+//! transactions, and the indexes that only queries need come last.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use gatebook_events::envelope::{Envelope, EventId, Position};
+use gatebook_events::identity::Stream;
+use gatebook_events::projection::{ProjectionName, Upkeep};
+use gatebook_projections::read_model::{Projection, ProjectionError, ReadModel};
+use tokio::sync::mpsc;
+
+pub use super::progress::Stop;
+use crate::log::{EventLog, Followed};
+
+/// Who brought in as many events at once is behind the log's head.
+pub(super) const BEHIND: usize = 1024;
+/// How many events are written in one transaction.
+const LOAD: usize = 16 * 1024;
+/// How many batches are read ahead of the thread that writes: enough for the next transaction, and a bound for the memory.
+const AHEAD: usize = 16;
+
+/// Where a build begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begin {
+    /// At the first event, whatever is left of an earlier build.
+    Anew,
+    /// Where an interrupted one came to; at the first event where there is none.
+    WhereItWas,
+}
+
+/// A build that came to nothing, with what there is of it.
+pub struct Failed<P> {
+    /// The tables as far as they were filled; none where they could not be opened.
+    pub model: Option<Box<ReadModel<P>>>,
+    /// Why.
+    pub stop: Stop,
+}
+
+impl<P> From<Stop> for Failed<P> {
+    fn from(stop: Stop) -> Self {
+        Self { model: None, stop }
+    }
+}
+
+/// Builds until the tables have caught up with the log or are moments behind it. `told` hears now and then how far they are.
+pub async fn build<P: Projection>(
+    log: &Arc<dyn EventLog>,
+    folder: &Path,
+    begin: Begin,
+    told: impl Fn(Position) + Clone + Send + 'static,
+) -> Result<ReadModel<P>, Failed<P>> {
+    let left_out = left_out::<P>(log).await?;
+    let folder = folder.to_owned();
+    let opened = blocking(move || match begin {
+        Begin::Anew => ReadModel::<P>::begin_building(&folder),
+        Begin::WhereItWas => ReadModel::<P>::open_building(&folder),
+    });
+    let mut model = opened.await?.map_err(Stop::from)?;
+    model.leave_out(left_out);
+    told(model.position());
+    let model = load(log, model, told.clone()).await?;
+    let (model, indexed) = blocking(move || {
+        let mut model = model;
+        let indexed = model.index();
+        (model, indexed)
+    })
+    .await?;
+    if let Err(error) = indexed {
+        return Err(Failed { model: Some(Box::new(model)), stop: error.into() });
+    }
+    // Indexes of many rows take their time, and events came in meanwhile.
+    load(log, model, told).await
+}
+
+/// What operators decided that this version of a projection leaves out.
+pub(super) async fn left_out<P: Projection>(log: &Arc<dyn EventLog>) -> Result<Vec<EventId>, Stop> {
+    let Ok(name) = ProjectionName::parse(P::NAME) else { return Ok(Vec::new()) };
+    let stream = Stream::Projection(name);
+    let upkeep: Upkeep = crate::command::fold(&**log, stream).await.map_err(Stop::Upkeep)?.0;
+    Ok(upkeep.left_out(P::VERSION).collect())
+}
+
+/// Work that blocks on the disk.
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Stop> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| Stop::Thread)
+}
+
+/// Fills the tables until there is little that they do not have.
+async fn load<P: Projection>(
+    log: &Arc<dyn EventLog>,
+    model: ReadModel<P>,
+    told: impl Fn(Position) + Send + 'static,
+) -> Result<ReadModel<P>, Failed<P>> {
+    let mut following = log.follow(model.position());
+    let (batches, queue) = mpsc::channel(AHEAD);
+    let mut filling = tokio::task::spawn_blocking(move || fill(model, queue, told));
+    let reading = async move {
+        while let Some(followed) = following.next().await {
+            let batch = match followed? {
+                Followed::Events(events) => events,
+                // Nothing more to come is the shortest batch.
+                Followed::CaughtUp(_) => Vec::new(),
+            };
+            if batches.send(batch).await.is_err() {
+                break;
+            }
+        }
+        Ok::<(), Stop>(())
+    };
+    // Reading never ends by itself unless the log does; then its end of the queue is closed, and so ends the filling.
+    let (filled, read) = tokio::select! {
+        filled = &mut filling => (filled, Ok(())),
+        read = reading => (filling.await, read),
+    };
+    let (model, filled) = filled.map_err(|_| Stop::Thread)?;
+    match (filled, read) {
+        (Ok(true), _) => Ok(model),
+        (Err(error), _) => Err(Failed { model: Some(Box::new(model)), stop: error.into() }),
+        (Ok(false), Err(stop)) => Err(Failed { model: Some(Box::new(model)), stop }),
+        (Ok(false), Ok(())) => Err(Failed { model: Some(Box::new(model)), stop: Stop::Thread }),
+    }
+}
+
+/// True once a batch was short, false where no more batches come.
+fn fill<P: Projection>(
+    mut model: ReadModel<P>,
+    mut queue: mpsc::Receiver<Vec<Envelope>>,
+    told: impl Fn(Position),
+) -> (ReadModel<P>, Result<bool, ProjectionError>) {
+    while let Some(mut events) = queue.blocking_recv() {
+        let mut near = events.len() < BEHIND;
+        while !near && events.len() < LOAD {
+            // What is there already, and no waiting: a transaction may be a short one.
+            let Ok(more) = queue.try_recv() else { break };
+            near = more.len() < BEHIND;
+            events.extend(more);
+        }
+        let applied = model.apply(&events);
+        told(model.position());
+        match applied {
+            Ok(_) if near => return (model, Ok(true)),
+            Ok(_) => {}
+            Err(error) => return (model, Err(error)),
+        }
+    }
+    (model, Ok(false))
+}
