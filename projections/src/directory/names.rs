@@ -9,7 +9,7 @@ use super::Directory;
 use crate::column::{Id, Json, Word};
 use crate::read_model::{QueryError, Reader};
 
-/// The most leaps through the names for one question, a few milliseconds. Only thousands of names that begin alike need more;
+/// The most leaps through the names for one question. Only thousands of names that begin alike need more;
 /// the rest of them is then not looked at. A name that is the same to the eye is always found.
 const MAX_LEAPS: usize = 2000;
 
