@@ -138,7 +138,7 @@ async fn first_sight(
     client_id: &ClientId,
     client: &Client,
 ) -> Result<Option<(Client, Registration, Option<Position>)>, FirstSight> {
-    let admits = |kind| if server.modes.contains(&kind) { Ok(()) } else { Err(FirstSight::No(Reason::ModeNotAdmitted)) };
+    let admits = |kind| server.open_to(kind).map_err(|closed| FirstSight::from(Failure::from(CommandError::from(closed))));
     let (client, seen_at) = match client.life {
         Life::Unregistered => {
             let Ok(url) = app.documents().manifests().url(client_id.as_str()) else { return Ok(None) };

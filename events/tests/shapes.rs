@@ -1,4 +1,5 @@
 //! What was ever stored stays readable: one golden file per stored shape, for ever.
+//! Why this file is long: it holds a sample of every shape.
 //!
 //! A golden file holds the bytes that are stored, and a line feed. It is named `<name>@<version>.json`, or
 //! `<name>@<version>.<variant>.json` where one file does not show it all: `minimal` lacks every optional member.

@@ -1,4 +1,5 @@
 //! Random histories: what anyone, holders and administrators of two tenants might do, in any order, sensible or not.
+//! Why this file is long: every command of every aggregate has its part in the histories.
 
 use std::cell::RefCell;
 use std::num::NonZeroU32;
