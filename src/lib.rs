@@ -17,6 +17,7 @@ pub mod log;
 mod look_alikes;
 pub mod manifest;
 pub mod metrics;
+pub mod nats;
 pub mod projector;
 pub mod secrets;
 pub mod statements;

@@ -12,7 +12,9 @@ use futures_util::stream::BoxStream;
 use gatebook_events::envelope::{CommitId, Envelope, Position, Revision, StoredEvent, StreamName};
 
 mod chain;
+pub mod jetstream;
 pub mod memory;
+pub mod shared;
 pub mod sqlite;
 
 pub use chain::{BrokenChain, ChainHash, Wrong};
