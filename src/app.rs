@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use crate::admin::{AdminKeyError, AdminVerifier};
+use crate::authentication::Authentication;
 use crate::ceiling::Ceilings;
 use crate::census::Census;
 use crate::clock::Clock;
@@ -26,10 +27,11 @@ use crate::config::{Config, LogBackend};
 use crate::documents::{self, Documents, Schedule, ScheduleError};
 use crate::fetch::SourceError;
 use crate::http::error::Failure;
+use crate::key_sets::KeySets;
 use crate::keys::KeyError;
 use crate::log::EventLog;
 use crate::log::sqlite::SqliteLog;
-use crate::manifest::{Manifests, SetUpError};
+use crate::manifest::{Manifests, SetUpError, Urgency};
 use crate::projector::{Follower, Projector};
 use crate::secrets::{InstanceKey, SecretHasher};
 use crate::statements::Statements;
@@ -58,6 +60,7 @@ struct Parts {
     documents: Documents,
     poller: AbortHandle,
     statements: Statements,
+    authentication: Authentication,
 }
 
 /// Why the service does not start.
@@ -90,6 +93,9 @@ pub enum StartError {
     /// The default resource server cannot be made.
     #[error("failed to set up the default resource server")]
     FirstServer(#[from] CommandError),
+    /// The system has no random numbers to give.
+    #[error("failed to prepare for the check of secrets")]
+    Secrets(#[from] crate::secrets::SecretError),
     /// The folder of the read models cannot be made.
     #[error("failed to make the folder of the read models")]
     Folder(#[from] std::io::Error),
@@ -141,7 +147,8 @@ impl App {
         let sqlite = open_log(&config)?;
         let log: Arc<dyn EventLog> = sqlite.clone();
         let commands = Commands::new(log.clone(), clock.clone());
-        let statements = Statements::new(&config, &public_url, clock);
+        let statements = Statements::new(KeySets::new(manifests.clone(), Urgency::Trusted, clock.clone()), &public_url, clock.clone());
+        let authentication = Authentication::try_new(KeySets::new(manifests.clone(), Urgency::Anonymous, clock))?;
         set_up(&commands).await?;
         let folder = places::read_models(&config.data);
         std::fs::create_dir_all(&folder)?;
@@ -168,6 +175,7 @@ impl App {
             documents,
             poller,
             statements,
+            authentication,
         })))
     }
 
@@ -249,6 +257,11 @@ impl App {
     /// Who vouches for clients that register themselves.
     pub fn statements(&self) -> &Statements {
         &self.0.statements
+    }
+
+    /// What is remembered of clients that proved who they are, and of those that failed to.
+    pub(crate) fn authentication(&self) -> &Authentication {
+        &self.0.authentication
     }
 
     /// `registration_client_uri` (RFC 7592 §3).

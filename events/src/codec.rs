@@ -7,6 +7,7 @@ use crate::initial_access_token::InitialAccessTokenEvent;
 use crate::registration::RegistrationEvent;
 use crate::reservation::ReservationEvent;
 use crate::resource_server::ResourceServerEvent;
+use crate::service_token::ServiceTokenEvent;
 use crate::upcast;
 
 /// An event that can be stored and read back.
@@ -38,6 +39,8 @@ pub enum AnyEvent {
     InitialAccessToken(InitialAccessTokenEvent),
     /// Of a reservation.
     Reservation(ReservationEvent),
+    /// Of a service token.
+    ServiceToken(ServiceTokenEvent),
 }
 
 /// Reads what an envelope holds.
@@ -50,6 +53,7 @@ pub fn decode(envelope: &Envelope) -> Result<(Stream, AnyEvent), CodecError> {
         Stream::ResourceServer(_) => AnyEvent::ResourceServer(ResourceServerEvent::decode(name, version, data)?),
         Stream::InitialAccessToken(..) => AnyEvent::InitialAccessToken(InitialAccessTokenEvent::decode(name, version, data)?),
         Stream::Reservation(..) => AnyEvent::Reservation(ReservationEvent::decode(name, version, data)?),
+        Stream::ServiceToken(_) => AnyEvent::ServiceToken(ServiceTokenEvent::decode(name, version, data)?),
     };
     Ok((stream, event))
 }

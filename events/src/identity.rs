@@ -146,6 +146,25 @@ impl FromStr for InitialAccessTokenId {
     }
 }
 
+/// Identifies one service token. It is no secret; lists and events name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ServiceTokenId(pub Uuid);
+
+impl fmt::Display for ServiceTokenId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for ServiceTokenId {
+    type Err = InvalidName;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        canonical(text).map(Self).ok_or(InvalidName("the id of a service token is a UUID"))
+    }
+}
+
 /// Identifies one staged change of redirect URIs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -178,6 +197,8 @@ pub enum Stream {
     InitialAccessToken(ResourceServerId, InitialAccessTokenId),
     /// `reservation-<resource server id>-<fingerprint>`
     Reservation(ResourceServerId, Fingerprint),
+    /// `service_token-<id>`
+    ServiceToken(ServiceTokenId),
 }
 
 impl Stream {
@@ -197,6 +218,7 @@ impl Stream {
             "initial_access_token" => {
                 pair(id).map(|(server, token)| Self::InitialAccessToken(ResourceServerId(server), InitialAccessTokenId(token)))
             }
+            "service_token" => canonical(id).map(|id| Self::ServiceToken(ServiceTokenId(id))),
             "reservation" => id.split_at_checked(36).and_then(|(server, rest)| {
                 let fingerprint = Fingerprint::parse(rest.strip_prefix('-')?)?;
                 Some(Self::Reservation(ResourceServerId(canonical(server)?), fingerprint))
@@ -215,6 +237,7 @@ impl fmt::Display for Stream {
             Self::ResourceServer(id) => write!(f, "resource_server-{id}"),
             Self::InitialAccessToken(server, id) => write!(f, "initial_access_token-{server}-{id}"),
             Self::Reservation(server, fingerprint) => write!(f, "reservation-{server}-{fingerprint}"),
+            Self::ServiceToken(id) => write!(f, "service_token-{id}"),
         }
     }
 }
@@ -270,6 +293,7 @@ mod tests {
             Stream::ResourceServer(server),
             Stream::InitialAccessToken(server, token),
             Stream::Reservation(server, shared),
+            Stream::ServiceToken(ServiceTokenId(Uuid::from_u128(6))),
         ] {
             assert_eq!(Stream::parse(&stream.name()), Ok(stream));
         }

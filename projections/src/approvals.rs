@@ -78,6 +78,8 @@ impl Projection for Approvals {
                 | "initial_access_token.issued"
                 | "initial_access_token.used"
                 | "initial_access_token.revoked"
+                | "service_token.created"
+                | "service_token.revoked"
                 | "resource_server.cap_neared"
                 | "resource_server.cap_eased"
                 | "reservation.taken"
@@ -96,12 +98,14 @@ impl Projection for Approvals {
                 | Stream::Registration(..)
                 | Stream::ResourceServer(_)
                 | Stream::InitialAccessToken(..)
-                | Stream::Reservation(..),
+                | Stream::Reservation(..)
+                | Stream::ServiceToken(_),
                 AnyEvent::Client(_)
                 | AnyEvent::Registration(_)
                 | AnyEvent::ResourceServer(_)
                 | AnyEvent::InitialAccessToken(_)
-                | AnyEvent::Reservation(_),
+                | AnyEvent::Reservation(_)
+                | AnyEvent::ServiceToken(_),
             ) => {}
         }
         Ok(())

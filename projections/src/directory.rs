@@ -1,4 +1,4 @@
-//! The directory: resource servers, clients, registrations and initial access tokens as they are now. What every GET and list
+//! The directory: resource servers, clients, registrations and tokens as they are now. What every GET and list
 //! of them shows.
 
 use std::collections::BTreeMap;
@@ -23,9 +23,11 @@ mod apply;
 mod list;
 mod queries;
 mod schema;
+mod service_tokens;
 mod text;
 mod tokens;
 
+pub use service_tokens::{ServiceTokenPage, ServiceTokenRow};
 pub use tokens::{TokenPage, TokenRow, UsePage, UseRow};
 
 /// Resource servers, clients and registrations as they are now. Ask through `Reader<Directory>`.
@@ -34,7 +36,7 @@ pub struct Directory;
 
 impl Projection for Directory {
     const NAME: &'static str = "directory";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const SCHEMA: &'static str = schema::SCHEMA;
 
     fn handles(_event_name: &str) -> bool {
@@ -49,6 +51,7 @@ impl Projection for Directory {
             (Stream::InitialAccessToken(server, id), AnyEvent::InitialAccessToken(event)) => {
                 tokens::apply(tx, (server, id), envelope, &event)?;
             }
+            (Stream::ServiceToken(id), AnyEvent::ServiceToken(event)) => service_tokens::apply(tx, id, envelope, &event)?,
             // A token that is used leaves a client, and a client that was named for all instances shows once it is registered. The
             // codec reads an event by the kind of its stream, so no other pair comes out of it.
             (
@@ -56,12 +59,14 @@ impl Projection for Directory {
                 | Stream::Registration(..)
                 | Stream::ResourceServer(_)
                 | Stream::InitialAccessToken(..)
-                | Stream::Reservation(..),
+                | Stream::Reservation(..)
+                | Stream::ServiceToken(_),
                 AnyEvent::Client(_)
                 | AnyEvent::Registration(_)
                 | AnyEvent::ResourceServer(_)
                 | AnyEvent::InitialAccessToken(_)
-                | AnyEvent::Reservation(_),
+                | AnyEvent::Reservation(_)
+                | AnyEvent::ServiceToken(_),
             ) => {}
         }
         Ok(())

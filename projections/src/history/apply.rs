@@ -11,6 +11,7 @@ use gatebook_events::initial_access_token::InitialAccessTokenEvent;
 use gatebook_events::registration::RegistrationEvent;
 use gatebook_events::reservation::ReservationEvent;
 use gatebook_events::resource_server::{RegistrationType, ResourceServerEvent};
+use gatebook_events::service_token::ServiceTokenEvent;
 use rusqlite::{Transaction, params};
 use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
@@ -101,6 +102,10 @@ impl<'a> About<'a> {
             AnyEvent::ResourceServer(event) => Self::of_resource_server(event),
             AnyEvent::InitialAccessToken(event) => Self::of_initial_access_token(event),
             AnyEvent::Reservation(ReservationEvent::Taken(_)) => Self::default(),
+            AnyEvent::ServiceToken(ServiceTokenEvent::Created(created)) => {
+                Self { tenant: Some(&created.tenant), has_secrets: true, ..Self::default() }
+            }
+            AnyEvent::ServiceToken(ServiceTokenEvent::Revoked(_)) => Self::default(),
         }
     }
 
@@ -168,6 +173,7 @@ fn subjects(stream: Stream, event: &AnyEvent) -> (Option<ResourceServerId>, Opti
     }
     match stream {
         Stream::Client(key) => (None, Some(key)),
+        Stream::ServiceToken(_) => (None, None),
         Stream::Registration(server, key) => (Some(server), Some(key)),
         Stream::ResourceServer(id) | Stream::InitialAccessToken(id, _) | Stream::Reservation(id, _) => (Some(id), None),
     }
