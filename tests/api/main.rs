@@ -12,6 +12,7 @@ mod answer;
 mod house;
 
 mod administration;
+mod authenticate;
 mod bad_input;
 mod decisions;
 mod doors;
