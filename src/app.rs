@@ -295,7 +295,7 @@ impl App {
             client,
             registration: registration.status,
             resource_server: server.life,
-            on_withdrawal: server.policy.manifest_withdrawal,
+            on_withdrawal: server.policy.manifests.on_withdrawal,
             mode_suspended: registration.registration_type.is_some_and(|kind| server.suspended.contains(&kind)),
         }))
     }

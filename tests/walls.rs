@@ -130,7 +130,9 @@ const WALLS: &[Wall] = &[
 ];
 
 /// Wall 1 and 2 are Cargo's: what a crate may depend on.
-const EVENTS_MAY_NEED: &[&str] = &["chrono", "serde", "serde_json", "sha2", "thiserror", "uuid"];
+///
+/// `schemars` describes types and does nothing else; it is built for the tests of the schemas only.
+const EVENTS_MAY_NEED: &[&str] = &["chrono", "schemars", "serde", "serde_json", "sha2", "thiserror", "uuid"];
 const PROJECTIONS_MAY_NEED: &[&str] = &["gatebook-events", "chrono", "rusqlite", "serde", "serde_json", "thiserror", "uuid"];
 
 #[test]

@@ -23,6 +23,10 @@ pub trait Stored: Sized {
 
     /// Reads any version ever stored.
     fn decode(name: &str, version: u16, data: &str) -> Result<Self, CodecError>;
+
+    /// The JSON Schemas of the newest versions, in the order of [`Self::SHAPES`].
+    #[cfg(feature = "schemas")]
+    fn schemas(generator: &mut schemars::SchemaGenerator) -> Vec<schemars::Schema>;
 }
 
 /// An event of any aggregate, with the stream it stands in.
@@ -151,6 +155,11 @@ macro_rules! stored {
                     $($name => $crate::codec::read(name, version, $version, data).map(Self::$payload),)+
                     _ => Err($crate::codec::CodecError::UnknownName(name.to_owned())),
                 }
+            }
+
+            #[cfg(feature = "schemas")]
+            fn schemas(generator: &mut schemars::SchemaGenerator) -> Vec<schemars::Schema> {
+                vec![$(generator.root_schema_for::<$payload>()),+]
             }
         }
     };

@@ -45,6 +45,7 @@ pub struct StoredEvent {
 
 /// Who caused an event, in answer to what, and from where.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Meta {
     /// The tenant whose history the event belongs to; none for a client that is described by its own document.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -64,6 +65,7 @@ pub struct Meta {
 
 /// Who caused an event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Actor {
     /// The kind of party.
     pub kind: ActorKind,
@@ -77,6 +79,7 @@ pub struct Actor {
 
 /// The kinds of party that can cause an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum ActorKind {
     /// A person or program with an admin JWT.
@@ -103,6 +106,7 @@ impl ActorKind {
 
 /// Identifies one event for ever.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct EventId(pub Uuid);
 

@@ -16,6 +16,7 @@ const CLIENT_NAMESPACE: Uuid = Uuid::from_u128(0x6f0a_31c5_54a8_4d0e_9f7e_2a3b_6
 
 /// Who owns resource servers and registrations. Nothing crosses from one tenant to another.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct TenantId(#[serde(deserialize_with = "shared")] Arc<str>);
 
@@ -48,6 +49,7 @@ impl fmt::Display for TenantId {
 
 /// The public identifier of a client (RFC 6749 §2.2): one that Gatebook drew, or the URL of the client's own document.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct ClientId(#[serde(deserialize_with = "shared")] Arc<str>);
 
@@ -94,6 +96,7 @@ impl fmt::Display for ClientId {
 
 /// What a client is known by inside: short, of fixed form, safe in a stream name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct ClientKey(pub Uuid);
 
@@ -129,6 +132,7 @@ impl FromStr for ResourceServerId {
 
 /// Identifies one initial access token (RFC 7591 §1.2) of a resource server. It is no secret; lists and events name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct InitialAccessTokenId(pub Uuid);
 
@@ -167,6 +171,7 @@ impl FromStr for ServiceTokenId {
 
 /// Identifies one staged change of redirect URIs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct ChangeId(pub Uuid);
 

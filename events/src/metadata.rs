@@ -23,6 +23,7 @@ pub use words::{ApplicationType, AuthMethod, GrantType, ResponseType};
 ///
 /// This is the stored shape. What is sent to callers is rendered from it, so that both can change apart.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct ClientMetadata {
     /// Where answers may be sent. Empty only for a client without a redirect-based grant.
     pub redirect_uris: RedirectUris,

@@ -15,8 +15,8 @@ mod event;
 
 pub use command::RegistrationCommand;
 pub use event::{
-    Approved, Denied, RedirectsApproved, RedirectsNarrowed, RedirectsRejected, RedirectsStaged, RedirectsSuperseded, RegistrationEvent,
-    Reinstated, Requested, Restored, Revoked, RolledBack, Suspended,
+    Approved, ChangeSource, Denied, RedirectsApproved, RedirectsChange, RedirectsNarrowed, RedirectsRejected, RedirectsStaged,
+    RedirectsSuperseded, RegistrationEvent, Reinstated, Requested, Restored, Revoked, RolledBack, Suspended,
 };
 
 /// The state of a registration.
@@ -80,7 +80,8 @@ impl Status {
     }
 }
 
-/// A change of redirect URIs that waits for an administrator while the approved set serves.
+/// A change of redirect URIs that waits for an administrator while the approved set serves. As it is shown; [`RedirectsStaged`]
+/// is how it is stored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StagedChange {
     /// Names this very change.
@@ -103,6 +104,7 @@ pub struct StagedChange {
 
 /// A version of the document that a client hosts, and the one that served when it came.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct ManifestRef {
     /// The version.
     pub version: u32,
@@ -186,7 +188,7 @@ impl Aggregate for Registration {
             }
             RegistrationEvent::Restored(_) if self.status != Status::Revoked => {}
             RegistrationEvent::Restored(_) => self.status = self.before_revocation.unwrap_or(Status::Pending),
-            RegistrationEvent::RedirectsStaged(staged) => self.staged = Some(staged.change.clone()),
+            RegistrationEvent::RedirectsStaged(staged) => self.staged = Some(staged.clone().into()),
             RegistrationEvent::RedirectsApproved(approved) => {
                 if let Some(change) = self.staged.take_if(|staged| staged.change_id == approved.change_id) {
                     self.redirect_uris = change.result;

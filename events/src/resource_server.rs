@@ -23,12 +23,13 @@ mod statements;
 pub use cap::{CapOf, Fill, takes_room};
 pub use command::ResourceServerCommand;
 pub use event::{CapEased, CapNeared, Created, EffectOnExisting, ModesChanged, PolicyChanged, Renamed, ResourceServerEvent, Retired};
-pub use policy::{Admission, Admissions, Heard, Instances, Lane, OutsideRules, Policy, RedirectRule, WithdrawalRule};
+pub use policy::{Admission, Admissions, Heard, Instances, Lane, ManifestRules, OutsideRules, Policy, RedirectRule, WithdrawalRule};
 pub use presets::{Preset, presets};
 pub use statements::StatementIssuer;
 
 /// How a client came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub enum RegistrationType {
     /// It registered itself (RFC 7591).
     #[serde(rename = "dcr")]

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// One scope or more, each once, in the order in which they were sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct Scope(Box<str>);
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A client secret as an argon2id PHC string, which names the cost that it was made with.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct SecretHash(Box<str>);
 
@@ -43,6 +44,17 @@ impl fmt::Debug for TokenHash {
     }
 }
 
+#[cfg(feature = "schemas")]
+impl schemars::JsonSchema for TokenHash {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "TokenHash".into()
+    }
+
+    fn json_schema(_generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string", "pattern": "^[0-9a-f]{64}$" })
+    }
+}
+
 impl Serialize for TokenHash {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&to_hexadecimal(&self.0))
@@ -72,6 +84,7 @@ impl<'de> Deserialize<'de> for TokenHash {
 
 /// A client secret as the log keeps it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct KeptSecret {
     /// The hash.
     pub hash: SecretHash,

@@ -15,9 +15,8 @@ use gatebook_events::initial_access_token::{Clamps, InitialAccessToken, InitialA
 use gatebook_events::metadata::{ClientMetadata, GrantType, ResponseType};
 use gatebook_events::redirect::RedirectUris;
 use gatebook_events::registration::{
-    Approved, Denied, ManifestRef, RedirectsApproved, RedirectsNarrowed, RedirectsRejected, RedirectsStaged, RedirectsSuperseded,
-    Registration, RegistrationCommand, RegistrationEvent, Reinstated, Requested, Restored, Revoked, RolledBack, StagedChange, Status,
-    Suspended,
+    Approved, Denied, ManifestRef, RedirectsApproved, RedirectsNarrowed, RedirectsRejected, RedirectsSuperseded, Registration,
+    RegistrationCommand, RegistrationEvent, Reinstated, Requested, Restored, Revoked, RolledBack, StagedChange, Status, Suspended,
 };
 use gatebook_events::resource_server::{
     self, Admission, Admissions, CapOf, EffectOnExisting, Fill, Heard, Modes, OutsideRules, Policy, RedirectRule, RegistrationType,
@@ -156,9 +155,7 @@ fn any_registration_event() -> impl Strategy<Value = RegistrationEvent> {
         reasons().prop_map(|reason| Event::Revoked(Revoked { reason })),
         reasons().prop_map(|reason| Event::Restored(Restored { reason })),
         (id(), uri_sets(), uri_sets(), uri_sets()).prop_map(|(change_id, added, removed, result)| Event::RedirectsStaged(
-            RedirectsStaged {
-                change: StagedChange { change_id, added, removed, result, origin: "rfc7592".to_owned(), manifest: None, serves_at: None }
-            }
+            StagedChange { change_id, added, removed, result, origin: "rfc7592".to_owned(), manifest: None, serves_at: None }.into()
         )),
         (uri_sets(), uri_sets(), reasons()).prop_map(|(redirect_uris, overridden, reason)| Event::RolledBack(RolledBack {
             version: 1,

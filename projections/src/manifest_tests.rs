@@ -7,8 +7,8 @@ use gatebook_events::client::{Registered, Withdrawal};
 use gatebook_events::envelope::Envelope;
 use gatebook_events::identity::{ClientId, Stream};
 use gatebook_events::initial_access_token::Clamps;
-use gatebook_events::registration::{ManifestRef, RedirectsStaged, RegistrationEvent, Requested, RolledBack, StagedChange};
-use gatebook_events::resource_server::{Policy, PolicyChanged, RegistrationType, ResourceServerEvent, WithdrawalRule};
+use gatebook_events::registration::{ManifestRef, RegistrationEvent, Requested, RolledBack, StagedChange};
+use gatebook_events::resource_server::{ManifestRules, Policy, PolicyChanged, RegistrationType, ResourceServerEvent, WithdrawalRule};
 use gatebook_events::standing::Reason;
 
 use crate::approvals::{Approvals, Wish};
@@ -86,17 +86,16 @@ fn one_document() -> Vec<Envelope> {
 }
 
 fn staged(serves_at: Option<i64>) -> RegistrationEvent {
-    RegistrationEvent::RedirectsStaged(RedirectsStaged {
-        change: StagedChange {
-            change_id: change(7),
-            added: uris(&[THERE]),
-            removed: uris(&[]),
-            result: uris(&[HERE, THERE]),
-            origin: "manifest".to_owned(),
-            manifest: Some(ManifestRef { version: 2, content_hash: hash(), base: Some(1) }),
-            serves_at: serves_at.map(second),
-        },
-    })
+    let change = StagedChange {
+        change_id: change(7),
+        added: uris(&[THERE]),
+        removed: uris(&[]),
+        result: uris(&[HERE, THERE]),
+        origin: "manifest".to_owned(),
+        manifest: Some(ManifestRef { version: 2, content_hash: hash(), base: Some(1) }),
+        serves_at: serves_at.map(second),
+    };
+    RegistrationEvent::RedirectsStaged(change.into())
 }
 
 #[test]
@@ -126,7 +125,7 @@ fn a_document_that_was_taken_away_suspends_where_the_policy_says_so_and_counts_s
     let reason = || reader.client(&tenant("acme"), server(1), &url()).unwrap().unwrap().reason;
     let suspended = || reader.resource_server(&tenant("acme"), server(1)).unwrap().unwrap().counts.by_status.get("suspended").copied();
     assert_eq!((reason(), suspended()), (Reason::ManifestWithdrawn, Some(1)));
-    let keep = Policy { manifest_withdrawal: WithdrawalRule::Keep, ..Policy::default() };
+    let keep = Policy { manifests: ManifestRules { on_withdrawal: WithdrawalRule::Keep, ..ManifestRules::default() }, ..Policy::default() };
     model.apply(&[at(7, of_server(1), &ResourceServerEvent::PolicyChanged(PolicyChanged { policy: keep }))]).unwrap();
     assert_eq!((reason(), suspended()), (Reason::Approved, None));
     let back = [Policy::default()].map(|policy| at(8, of_server(1), &ResourceServerEvent::PolicyChanged(PolicyChanged { policy })));

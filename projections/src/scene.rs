@@ -12,7 +12,7 @@ use gatebook_events::identity::{ChangeId, ClientId, ClientKey, InitialAccessToke
 use gatebook_events::initial_access_token::{Clamps, InitialAccessTokenEvent, Issued, Used};
 use gatebook_events::metadata::{ApplicationType, AuthMethod, ClientMetadata, GrantType, ResponseType};
 use gatebook_events::redirect::{RedirectUris, WebUri};
-use gatebook_events::registration::{Approved, RedirectsStaged, RegistrationEvent, Requested, StagedChange};
+use gatebook_events::registration::{Approved, RegistrationEvent, Requested, StagedChange};
 use gatebook_events::resource_server::{Created, Policy, RegistrationType, ResourceServerEvent};
 use gatebook_events::secret::TokenHash;
 use uuid::Uuid;
@@ -155,17 +155,16 @@ pub(crate) fn approved() -> RegistrationEvent {
 }
 
 pub(crate) fn staged(number: u128, added: &[&str], result: &[&str]) -> RegistrationEvent {
-    RegistrationEvent::RedirectsStaged(RedirectsStaged {
-        change: StagedChange {
-            change_id: change(number),
-            added: uris(added),
-            removed: uris(&[]),
-            result: uris(result),
-            origin: "rfc7592".to_owned(),
-            manifest: None,
-            serves_at: None,
-        },
-    })
+    let change = StagedChange {
+        change_id: change(number),
+        added: uris(added),
+        removed: uris(&[]),
+        result: uris(result),
+        origin: "rfc7592".to_owned(),
+        manifest: None,
+        serves_at: None,
+    };
+    RegistrationEvent::RedirectsStaged(change.into())
 }
 
 pub(crate) fn created(owner: &str, resource: Option<&str>) -> ResourceServerEvent {

@@ -64,6 +64,10 @@ async fn a_policy_is_merged_member_by_member() {
     let edited = house.edit_default(json!({ "policy": { "scope_ceiling": null } })).await;
     assert!(edited["policy"].get("scope_ceiling").is_none());
     assert_eq!(edited["policy"]["admission"]["dcr"], "review");
+    house.edit_default(json!({ "policy": { "manifests": { "lane": "soak", "soak_hours": 48 } } })).await;
+    let edited = house.edit_default(json!({ "policy": { "manifests": { "soak_hours": null }, "admission": null } })).await;
+    assert_eq!(edited["policy"]["manifests"], json!({ "lane": "soak", "soak_hours": 24, "on_withdrawal": "suspend" }));
+    assert_eq!(edited["policy"]["admission"], json!({ "dcr": "auto", "cimd": "auto", "prereg": "auto" }));
 }
 
 #[tokio::test]
@@ -75,6 +79,10 @@ async fn what_makes_no_sense_is_refused_and_changes_nothing() {
     for policy in [
         json!({ "admision": { "dcr": "review" } }),
         json!({ "admission": { "dcr": "maybe" } }),
+        json!({ "admission": { "dcrr": "review" } }),
+        json!({ "manifests": { "soak_hours": 0 } }),
+        json!({ "manifests": { "withdrawal": "keep" } }),
+        json!({ "manifest_lane": "live" }),
         json!({ "redirect_rules": [{ "kind": "host", "host": "App.example" }] }),
         json!({ "redirect_rules": [{ "kind": "host", "host": "app.example", "path_prefix": "oauth" }] }),
         json!({ "redirect_rules": [{ "kind": "exact", "uri": "http://evil.com/cb" }] }),

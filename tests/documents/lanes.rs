@@ -57,7 +57,7 @@ async fn a_newer_document_supersedes_and_a_reverted_one_withdraws() {
 #[tokio::test]
 async fn live_a_widening_serves_at_once_unless_the_rules_want_a_review() {
     let (house, author) = with_a_client().await;
-    rules(&house, json!({ "manifest_lane": "live" })).await;
+    rules(&house, json!({ "manifests": { "lane": "live" } })).await;
     author.claims(&[HERE, THERE]);
     refresh(&house, &author).await;
     assert!(serves(&house, &author, THERE).await);
@@ -70,7 +70,7 @@ async fn live_a_widening_serves_at_once_unless_the_rules_want_a_review() {
 #[tokio::test]
 async fn what_the_rules_refuse_is_left_out_of_a_documents_wish() {
     let (house, author) = with_a_client().await;
-    rules(&house, json!({ "manifest_lane": "live", "redirect_rules": [{ "kind": "host", "host": "app.example" }] })).await;
+    rules(&house, json!({ "manifests": { "lane": "live" }, "redirect_rules": [{ "kind": "host", "host": "app.example" }] })).await;
     author.claims(&[HERE, THERE, "https://app.example/second"]);
     refresh(&house, &author).await;
     assert_eq!(shown(&house, &author).await["redirect_uris"], json!([HERE, "https://app.example/second"]));
@@ -79,7 +79,7 @@ async fn what_the_rules_refuse_is_left_out_of_a_documents_wish() {
 #[tokio::test]
 async fn soaking_a_widening_serves_after_its_hours_unless_somebody_objects() {
     let (house, author) = with_a_client().await;
-    rules(&house, json!({ "manifest_lane": "soak", "soak_hours": 48 })).await;
+    rules(&house, json!({ "manifests": { "lane": "soak", "soak_hours": 48 } })).await;
     author.claims(&[HERE, THERE]);
     refresh(&house, &author).await;
     let waiting = admin(&house).get("/authsec/approvals").await.is(200);
@@ -105,7 +105,7 @@ async fn soaking_a_widening_serves_after_its_hours_unless_somebody_objects() {
 #[tokio::test]
 async fn pinned_nothing_changes_until_an_administrator_says_so() {
     let (house, author) = with_a_client().await;
-    rules(&house, json!({ "manifest_lane": "pinned" })).await;
+    rules(&house, json!({ "manifests": { "lane": "pinned" } })).await;
     author.claims(&[THERE]);
     refresh(&house, &author).await;
     assert!(serves(&house, &author, HERE).await && !serves(&house, &author, THERE).await);

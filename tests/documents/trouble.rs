@@ -71,7 +71,7 @@ async fn a_document_that_is_gone_or_broken_suspends_its_client_until_it_is_back(
 #[tokio::test]
 async fn a_policy_may_keep_those_whose_document_is_gone() {
     let (house, author) = with_a_client().await;
-    rules(&house, json!({ "manifest_withdrawal": "keep" })).await;
+    rules(&house, json!({ "manifests": { "on_withdrawal": "keep" } })).await;
     author.answers(404);
     refresh(&house, &author).await;
     assert!(serves(&house, &author, HERE).await);

@@ -31,6 +31,7 @@ stored! {
 
 /// It was entered.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Registered {
     /// Its public identifier.
     pub client_id: ClientId,
@@ -62,6 +63,7 @@ pub struct Registered {
 
 /// What it says about itself was replaced.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct MetadataUpdated {
     /// All of it.
     pub metadata: ClientMetadata,
@@ -75,6 +77,7 @@ pub struct MetadataUpdated {
 
 /// It has a new secret.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct SecretRotated {
     /// The new one.
     pub secret: KeptSecret,
@@ -85,10 +88,12 @@ pub struct SecretRotated {
 
 /// Its old secret ended before its time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct SecretRevoked {}
 
 /// It has a new registration access token; the old one is void.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct RegistrationTokenRotated {
     /// The new one.
     pub registration_token: TokenHash,
@@ -96,6 +101,7 @@ pub struct RegistrationTokenRotated {
 
 /// Its document was seen for the first time, or differs from the version before.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct ManifestVersioned {
     /// Counted from 1.
     pub number: u32,
@@ -118,6 +124,7 @@ pub struct ManifestVersioned {
 
 /// Its document cannot be reached any more; the last one that was read serves for a time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct ManifestUnreachable {
     /// Since when nobody has read it.
     pub since: DateTime<Utc>,
@@ -127,10 +134,12 @@ pub struct ManifestUnreachable {
 
 /// Its document is there again, as it was.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct ManifestRecovered {}
 
 /// Its document was taken away.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct ManifestWithdrawn {
     /// Why it counts as taken away.
     pub cause: Withdrawal,
@@ -140,6 +149,7 @@ pub struct ManifestWithdrawn {
 
 /// It ended: identifier, secret and tokens are void.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Deleted {
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -12,6 +12,7 @@ use crate::secret::to_hexadecimal;
 
 /// The SHA-256 of a document's bytes as hexadecimal text: two documents are the same if, and only if, their bytes are.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct ContentHash(Box<str>);
 
@@ -82,6 +83,7 @@ pub struct Version {
 
 /// In what a document differs from the version before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Difference {
     /// It claims redirect URIs that it did not claim.
@@ -122,6 +124,7 @@ pub fn differences(old: &ClientMetadata, new: &ClientMetadata) -> BTreeSet<Diffe
 
 /// Why a document counts as taken away. A closed list; the names are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Withdrawal {
     /// Its host says that it is not there: 404 or 410.

@@ -10,6 +10,7 @@ use crate::scope::Scope;
 
 /// What a client may be at most, beside what the resource server's rules say. What is absent or empty clamps nothing.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Clamps {
     /// The most scope.

@@ -19,6 +19,7 @@ stored! {
 
 /// It was issued for the resource server that its stream names.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Issued {
     /// Whose resource server that is.
     pub tenant: TenantId,
@@ -39,6 +40,7 @@ pub struct Issued {
 
 /// One of its uses was set aside for a client, which is registered next. A crash in between costs a use and grants none.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Used {
     /// The client's identifier.
     pub client_id: ClientId,
@@ -48,6 +50,7 @@ pub struct Used {
 
 /// It works no longer. Clients that came by it stay.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Revoked {
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]

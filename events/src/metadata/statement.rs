@@ -28,6 +28,7 @@ const MEMBERS: [&str; 16] = [
 
 /// A software statement that was believed when it was registered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct SoftwareStatement {
     /// As it was sent (RFC 7591 §3.2.1: returned unmodified).
     pub statement: Box<str>,

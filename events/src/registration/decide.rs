@@ -1,8 +1,8 @@
 //! When a registration may change.
 
 use super::event::{
-    Approved, Denied, RedirectsApproved, RedirectsNarrowed, RedirectsRejected, RedirectsStaged, RedirectsSuperseded, Reinstated, Requested,
-    Restored, Revoked, RolledBack, Suspended,
+    Approved, Denied, RedirectsApproved, RedirectsNarrowed, RedirectsRejected, RedirectsSuperseded, Reinstated, Requested, Restored,
+    Revoked, RolledBack, Suspended,
 };
 use super::{ChangeOutcome, ManifestRef, Registration, RegistrationCommand as Command, RegistrationEvent as Event, StagedChange, Status};
 use chrono::{DateTime, Utc};
@@ -173,7 +173,7 @@ fn claim(registration: &Registration, wish: &Wish<'_>) -> Vec<Event> {
         manifest: wish.manifest.cloned(),
         serves_at: if let Heard::Soak(serves_at) = wish.heard { Some(serves_at) } else { None },
     };
-    events.push(Event::RedirectsStaged(RedirectsStaged { change }));
+    events.push(Event::RedirectsStaged(change.into()));
     if wish.heard == Heard::Live {
         events.push(Event::RedirectsApproved(RedirectsApproved { change_id: wish.change_id, by_policy: true }));
     }

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::StagedChange;
+use super::{ManifestRef, StagedChange};
 use crate::codec::stored;
 use crate::identity::{ChangeId, ClientId, TenantId};
 use crate::redirect::RedirectUris;
@@ -19,7 +19,7 @@ stored! {
         "registration.reinstated" 1 => Reinstated,
         "registration.revoked" 1 => Revoked,
         "registration.restored" 1 => Restored,
-        "registration.redirects_staged" 1 => RedirectsStaged,
+        "registration.redirects_staged" 2 => RedirectsStaged,
         "registration.redirects_approved" 1 => RedirectsApproved,
         "registration.redirects_rejected" 1 => RedirectsRejected,
         "registration.redirects_superseded" 1 => RedirectsSuperseded,
@@ -30,6 +30,7 @@ stored! {
 
 /// A client asked to be let in, or asked differently while it waits.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Requested {
     /// Whose resource server it is.
     pub tenant: TenantId,
@@ -45,6 +46,7 @@ macro_rules! with_reason {
     ($($(#[$about:meta])* $name:ident,)+) => {
         $($(#[$about])*
         #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+        #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
         pub struct $name {
             /// Why.
             #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -68,6 +70,7 @@ with_reason! {
 
 /// The client was kept out.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Denied {
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -79,14 +82,59 @@ pub struct Denied {
 
 /// A change waits.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct RedirectsStaged {
-    /// The change.
-    #[serde(flatten)]
-    pub change: StagedChange,
+    /// What would change.
+    pub change: RedirectsChange,
+    /// Who wishes it.
+    pub source: ChangeSource,
+    /// When it serves if nobody objects; never, if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serves_at: Option<DateTime<Utc>>,
+}
+
+/// A change of redirect URIs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
+pub struct RedirectsChange {
+    /// Names this very change.
+    pub id: ChangeId,
+    /// What would be added.
+    pub added: RedirectUris,
+    /// What the same wish takes away, at once in every lane but `pinned`.
+    pub removed: RedirectUris,
+    /// What serves once it is approved.
+    pub result: RedirectUris,
+}
+
+/// Where a wish for other redirect URIs came from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
+pub struct ChangeSource {
+    /// The door, such as `rfc7592` or `manifest`.
+    pub origin: String,
+    /// The version of the client's document that wishes it, if it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manifest: Option<ManifestRef>,
+}
+
+impl From<StagedChange> for RedirectsStaged {
+    fn from(staged: StagedChange) -> Self {
+        let StagedChange { change_id, added, removed, result, origin, manifest, serves_at } = staged;
+        Self { change: RedirectsChange { id: change_id, added, removed, result }, source: ChangeSource { origin, manifest }, serves_at }
+    }
+}
+
+impl From<RedirectsStaged> for StagedChange {
+    fn from(event: RedirectsStaged) -> Self {
+        let RedirectsStaged { change: RedirectsChange { id, added, removed, result }, source, serves_at } = event;
+        Self { change_id: id, added, removed, result, origin: source.origin, manifest: source.manifest, serves_at }
+    }
 }
 
 /// The change serves.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct RedirectsApproved {
     /// Which change.
     pub change_id: ChangeId,
@@ -97,6 +145,7 @@ pub struct RedirectsApproved {
 
 /// The change never served.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct RedirectsRejected {
     /// Which change.
     pub change_id: ChangeId,
@@ -107,6 +156,7 @@ pub struct RedirectsRejected {
 
 /// The change no longer waits: a newer wish replaced it, or the client took it back.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct RedirectsSuperseded {
     /// Which change.
     pub change_id: ChangeId,
@@ -117,6 +167,7 @@ pub struct RedirectsSuperseded {
 
 /// The client withdrew redirect URIs; they no longer serve.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct RedirectsNarrowed {
     /// Which ones.
     pub removed: RedirectUris,
@@ -125,6 +176,7 @@ pub struct RedirectsNarrowed {
 /// An administrator let the redirect URIs of an earlier version of the client's document serve again. A change that waited
 /// waits no longer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct RolledBack {
     /// That version.
     pub version: u32,

@@ -53,7 +53,7 @@ fn given(history: impl IntoIterator<Item = Event>) -> Scene<Registration> {
 
 fn staged(number: u32, (added, removed): (RedirectUris, RedirectUris), result: RedirectUris, serves_at: Option<DateTime<Utc>>) -> Event {
     let (change_id, origin, manifest) = (change(number.into()), "manifest".to_owned(), Some(version(number)));
-    Event::RedirectsStaged(RedirectsStaged { change: StagedChange { change_id, added, removed, result, origin, manifest, serves_at } })
+    Event::RedirectsStaged(StagedChange { change_id, added, removed, result, origin, manifest, serves_at }.into())
 }
 
 fn by_policy(number: u128) -> Event {

@@ -136,7 +136,7 @@ fn restored() -> Event {
 fn staged(id: u128, added: RedirectUris, removed: RedirectUris, result: RedirectUris) -> Event {
     let change =
         StagedChange { change_id: change(id), added, removed, result, origin: "manifest".to_owned(), manifest: None, serves_at: None };
-    Event::RedirectsStaged(RedirectsStaged { change })
+    Event::RedirectsStaged(change.into())
 }
 
 fn change_approved(id: u128) -> Event {

@@ -14,6 +14,7 @@ stored! {
 
 /// A client was named for all identical registrations.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Taken {
     /// The client.
     pub client_key: ClientKey,

@@ -14,6 +14,7 @@ const EASED: u64 = 70;
 
 /// Whose clients are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum CapOf {
     /// Those of one resource server.

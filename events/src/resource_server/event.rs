@@ -12,10 +12,10 @@ use crate::redirect::WebUri;
 stored! {
     /// What can have happened to a resource server.
     ResourceServerEvent {
-        "resource_server.created" 1 => Created,
+        "resource_server.created" 2 => Created,
         "resource_server.renamed" 1 => Renamed,
         "resource_server.modes_changed" 1 => ModesChanged,
-        "resource_server.policy_changed" 1 => PolicyChanged,
+        "resource_server.policy_changed" 2 => PolicyChanged,
         "resource_server.retired" 1 => Retired,
         "resource_server.cap_neared" 1 => CapNeared,
         "resource_server.cap_eased" 1 => CapEased,
@@ -24,6 +24,7 @@ stored! {
 
 /// It was entered.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Created {
     /// Whose it is.
     pub tenant: TenantId,
@@ -40,6 +41,7 @@ pub struct Created {
 
 /// Its name or its resource identifier changed. Both are given as they are now.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Renamed {
     /// The name.
     pub name: String,
@@ -50,6 +52,7 @@ pub struct Renamed {
 
 /// Other types may register from now on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct ModesChanged {
     /// Which types could.
     pub old: Modes,
@@ -61,6 +64,7 @@ pub struct ModesChanged {
 
 /// What becomes of registrations whose type is no longer admitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum EffectOnExisting {
     /// They go on.
@@ -72,6 +76,7 @@ pub enum EffectOnExisting {
 
 /// The rules changed. Given as they are now.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct PolicyChanged {
     /// The rules.
     pub policy: Policy,
@@ -79,6 +84,7 @@ pub struct PolicyChanged {
 
 /// It ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Retired {
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -87,6 +93,7 @@ pub struct Retired {
 
 /// At least 80 % of a cap on clients are taken: a warning, once until the count has fallen or the cap is another.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct CapNeared {
     /// Whose clients are counted. A tenant's warning stands in the history of one of its resource servers.
     pub of: CapOf,
@@ -98,6 +105,7 @@ pub struct CapNeared {
 
 /// Fewer than 70 % of a cap whose nearness was told are taken; the next warning may come.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct CapEased {
     /// Whose clients are counted.
     pub of: CapOf,

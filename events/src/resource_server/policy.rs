@@ -13,8 +13,10 @@ use crate::redirect::{RedirectUri, RedirectUris};
 use crate::scope::Scope;
 
 /// The rules by which a resource server admits clients. A change applies to what comes, never to what is there.
+///
+/// Every rule is stored, the defaults too: what was decided once does not change with the defaults of a later build.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Policy {
     /// Per type: approved at once, or after an administrator looked.
     pub admission: Admissions,
@@ -27,50 +29,27 @@ pub struct Policy {
     /// Private-use schemes without a period that are welcome nevertheless (RFC 8252 §7.1 asks for one).
     pub private_use_schemes: Vec<String>,
     /// The most scope that a client is registered with; a client that asks for none gets all of it.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope_ceiling: Option<Scope>,
-    /// What becomes of a change of redirect URIs in a document that a client hosts.
-    #[serde(skip_serializing_if = "is_default")]
-    pub manifest_lane: Lane,
-    /// In the lane `soak`: after how many hours a change serves to which nobody objected.
-    #[serde(skip_serializing_if = "is_a_day")]
-    pub soak_hours: u16,
-    /// What becomes of a registration whose client's document was taken away.
-    #[serde(skip_serializing_if = "is_default")]
-    pub manifest_withdrawal: WithdrawalRule,
+    /// The rules for clients that host their own document.
+    pub manifests: ManifestRules,
     /// The grants that a client which nobody vouches for may have. Without `client_credentials` by default: a client that
     /// registers itself would otherwise be let in without any user having agreed.
     pub self_registered_grants: Vec<GrantType>,
     /// Whether a client registers itself with an initial access token only (RFC 7591 §3).
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub require_initial_access_token: bool,
     /// Whose software statements are believed (RFC 7591 §2.3). While there is none, statements are ignored.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub software_statement_issuers: Vec<StatementIssuer>,
     /// Whether a client registers itself with a software statement only.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub require_software_statement: bool,
     /// How many self-registrations there may be in a minute, from all sources together; no ceiling, if absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registrations_per_minute: Option<NonZeroU32>,
     /// How many registrations that are not revoked, denied or deleted there may be; no cap, if absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_clients: Option<NonZeroU32>,
     /// Whether identical public clients that register themselves are one client.
-    #[serde(skip_serializing_if = "Instances::are_separate")]
     pub instances: Instances,
-}
-
-/// In hours.
-const A_DAY: u16 = 24;
-
-/// A member that came after the first stored policies is written only where it says something that they did not mean.
-fn is_default<T: Default + PartialEq>(member: &T) -> bool {
-    *member == T::default()
-}
-
-fn is_a_day(hours: &u16) -> bool {
-    *hours == A_DAY
 }
 
 impl Default for Policy {
@@ -82,9 +61,7 @@ impl Default for Policy {
             outside_rules: OutsideRules::default(),
             private_use_schemes: vec!["cursor".to_owned()],
             scope_ceiling: None,
-            manifest_lane: Lane::default(),
-            soak_hours: A_DAY,
-            manifest_withdrawal: WithdrawalRule::default(),
+            manifests: ManifestRules::default(),
             self_registered_grants: vec![GrantType::AuthorizationCode, GrantType::RefreshToken, GrantType::DeviceCode],
             require_initial_access_token: false,
             software_statement_issuers: Vec::new(),
@@ -105,8 +82,8 @@ impl Policy {
         if !self.private_use_schemes.iter().all(|scheme| is_scheme(scheme)) {
             return Err("policy has a private_use_schemes entry that is not a scheme in lower case");
         }
-        if self.soak_hours == 0 || self.soak_hours > 24 * 90 {
-            return Err("policy has soak_hours that are not between 1 and 2160; the lane without a wait is live");
+        if self.manifests.soak_hours == 0 || self.manifests.soak_hours > 24 * 90 {
+            return Err("policy has manifests.soak_hours that are not between 1 and 2160; the lane without a wait is live");
         }
         if self.self_registered_grants.is_empty() {
             return Err("policy leaves no self_registered_grants; take dcr and cimd out of registration_modes instead");
@@ -175,12 +152,12 @@ impl Policy {
     pub fn hear(&self, claimed: &RedirectUris, at: DateTime<Utc>) -> (RedirectUris, Heard) {
         let welcome = claimed.filter(|uri| self.judge_one(uri).is_ok());
         let review = welcome.iter().any(|uri| self.judge_one(uri) == Ok(Admission::Review));
-        let heard = match self.manifest_lane {
+        let heard = match self.manifests.lane {
             Lane::Pinned => Heard::Pinned,
             Lane::Live | Lane::Soak if review => Heard::Staged,
             Lane::Staged => Heard::Staged,
             Lane::Live => Heard::Live,
-            Lane::Soak => Heard::Soak(at + Duration::hours(self.soak_hours.into())),
+            Lane::Soak => Heard::Soak(at + Duration::hours(self.manifests.soak_hours.into())),
         };
         (welcome, heard)
     }
@@ -215,7 +192,7 @@ impl Policy {
 
 /// Per type: approved at once, or after an administrator looked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Admissions {
     /// Clients that register themselves.
     pub dcr: Admission,
@@ -238,6 +215,7 @@ impl Admissions {
 
 /// Approved at once, or after an administrator looked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Admission {
     /// Approved at once.
@@ -247,9 +225,28 @@ pub enum Admission {
     Review,
 }
 
+/// The rules for clients that host their own document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
+pub struct ManifestRules {
+    /// What becomes of a change of redirect URIs in a document.
+    pub lane: Lane,
+    /// In the lane `soak`: after how many hours a change serves to which nobody objected.
+    pub soak_hours: u16,
+    /// What becomes of a registration whose client's document was taken away.
+    pub on_withdrawal: WithdrawalRule,
+}
+
+impl Default for ManifestRules {
+    fn default() -> Self {
+        Self { lane: Lane::default(), soak_hours: 24, on_withdrawal: WithdrawalRule::default() }
+    }
+}
+
 /// What becomes of a change of redirect URIs in a document that a client hosts. What a document no longer claims stops serving
 /// at once in every lane but `pinned`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Lane {
     /// It waits for an administrator.
@@ -287,6 +284,7 @@ impl From<Admission> for Heard {
 
 /// What becomes of a registration whose client's document was taken away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum WithdrawalRule {
     /// It stands suspended until the document is back.
@@ -298,6 +296,7 @@ pub enum WithdrawalRule {
 
 /// Whether identical public clients that register themselves are one client (RFC 7591 §5 allows it for instances of one).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Instances {
     /// Every registration is a client of its own.
@@ -307,15 +306,9 @@ pub enum Instances {
     Share,
 }
 
-impl Instances {
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
-    fn are_separate(&self) -> bool {
-        *self == Self::Separate
-    }
-}
-
 /// What becomes of a registration with a redirect URI that no rule expects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum OutsideRules {
     /// It is refused.
@@ -327,6 +320,7 @@ pub enum OutsideRules {
 
 /// A redirect URI that is expected.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum RedirectRule {
     /// This very URI.

@@ -12,6 +12,7 @@ const LONGEST: usize = 2048;
 
 /// An issuer of software statements, and where its keys are.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct StatementIssuer {
     /// The `iss` of its statements, compared as it is written (RFC 7519 §4.1.1).
     pub issuer: String,

@@ -297,8 +297,8 @@ fn the_scope_is_cut_to_the_ceiling() {
 #[test]
 fn issuers_of_software_statements_are_named_once_each_with_one_way_to_their_keys() {
     let check = |issuers: Value| {
-        let policy: Policy = serde_json::from_value(json!({ "software_statement_issuers": issuers })).unwrap();
-        policy.check()
+        let software_statement_issuers = serde_json::from_value(issuers).unwrap();
+        Policy { software_statement_issuers, ..Policy::default() }.check()
     };
     let key = json!({ "kty": "OKP", "crv": "Ed25519", "x": "AA" });
     check(json!([{ "issuer": "a", "jwks_uri": "https://a.example/jwks" }, { "issuer": "b", "jwks": { "keys": [key] } }])).unwrap();

@@ -174,7 +174,7 @@ fn reason(server: &ResourceServerRow, client: client::Life, registration: Status
         registration,
         resource_server: server.life,
         mode_suspended: server.suspended_modes.contains(&kind),
-        on_withdrawal: server.policy.manifest_withdrawal,
+        on_withdrawal: server.policy.manifests.on_withdrawal,
     })
 }
 

@@ -168,7 +168,7 @@ fn checked_resource(resource: Option<&str>) -> Result<Option<Option<WebUri>>, Fa
 }
 
 pub(super) fn merged(policy: &Policy, patch: Option<Map<String, Value>>) -> Result<Policy, Failure> {
-    const KNOWN: [&str; 16] = [
+    const KNOWN: [&str; 14] = [
         "admission",
         "redirect_changes",
         "redirect_rules",
@@ -176,9 +176,7 @@ pub(super) fn merged(policy: &Policy, patch: Option<Map<String, Value>>) -> Resu
         "private_use_schemes",
         "scope_ceiling",
         "self_registered_grants",
-        "manifest_lane",
-        "soak_hours",
-        "manifest_withdrawal",
+        "manifests",
         "require_initial_access_token",
         "software_statement_issuers",
         "require_software_statement",
@@ -187,22 +185,33 @@ pub(super) fn merged(policy: &Policy, patch: Option<Map<String, Value>>) -> Resu
         "instances",
     ];
     let Some(patch) = patch else { return Ok(policy.clone()) };
-    let mut value = json!(policy);
-    for (name, member) in patch {
-        if !KNOWN.contains(&name.as_str()) {
-            return Err(invalid("policy has a member that is not known"));
-        }
-        let Value::Object(members) = &mut value else { break };
-        match (members.get_mut(&name), member) {
-            // What is taken away falls back to its default.
-            (_, Value::Null) => drop(members.remove(&name)),
-            (Some(Value::Object(old)), Value::Object(new)) => old.extend(new),
-            (_, member) => drop(members.insert(name, member)),
-        }
+    if !patch.keys().all(|name| KNOWN.contains(&name.as_str())) {
+        return Err(invalid("policy has a member that is not known"));
     }
+    let (mut value, defaults) = (json!(policy), json!(Policy::default()));
+    merge(&mut value, patch, &defaults)?;
     let policy: Policy = serde_json::from_value(value).map_err(|_| invalid("policy has a member of the wrong form"))?;
     policy.check().map_err(invalid)?;
     Ok(policy)
+}
+
+/// RFC 7396, where what is taken away falls back to its default.
+fn merge(value: &mut Value, patch: Map<String, Value>, defaults: &Value) -> Result<(), Failure> {
+    let Value::Object(members) = value else { return Ok(()) };
+    for (name, member) in patch {
+        match (members.get_mut(&name), member, defaults.get(&name)) {
+            (_, Value::Null, None) => drop(members.remove(&name)),
+            (_, Value::Null, Some(default)) => drop(members.insert(name, default.clone())),
+            (Some(old @ Value::Object(_)), Value::Object(patch), Some(defaults)) => {
+                if !patch.keys().all(|name| defaults.get(name).is_some()) {
+                    return Err(invalid("policy has a member that is not known"));
+                }
+                merge(old, patch, defaults)?;
+            }
+            (_, member, _) => drop(members.insert(name, member)),
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn invalid(detail: &str) -> Failure {

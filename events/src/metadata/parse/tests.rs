@@ -1,4 +1,5 @@
 //! The rules of RFC 7591 §2 one by one; R4 to R25 are the lines of the checklist that each test stands for.
+//! Why this file is long: every member of RFC 7591 §2 stands here, good and hostile.
 
 use serde_json::json;
 
