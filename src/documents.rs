@@ -172,7 +172,7 @@ impl Documents {
             match self.0.commands.follow_document(&cause(), *server, client).await {
                 Ok(done) => position = position.max(done.position),
                 Err(CommandError::Rejected(rejection)) => {
-                    tracing::debug!(%server, %rejection, "a registration does not follow its document")
+                    tracing::debug!(%server, %rejection, "a registration does not follow its document");
                 }
                 Err(error) => failed = Some(error),
             }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use gatebook_events::metadata::{SoftwareStatement, Vouched};
+use gatebook_events::metadata::{Jwks, SoftwareStatement, Vouched};
 use gatebook_events::resource_server::{Policy, StatementIssuer};
 use jsonwebtoken::Algorithm;
 use serde::Deserialize;
@@ -87,7 +87,7 @@ impl Statements {
             let set = self.0.sets.at(uri.as_str()).ok_or(StatementRefusal::Unavailable)?;
             return set.find(id, algorithm).await.map_err(refusal);
         }
-        let set = issuer.jwks.as_ref().map(|jwks| jwks.as_value());
+        let set = issuer.jwks.as_ref().map(Jwks::as_value);
         key_sets::fitting(set, id, algorithm).map_err(refusal)
     }
 

@@ -108,6 +108,7 @@ impl fmt::Display for ClientKey {
 
 /// Identifies a resource server within the instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct ResourceServerId(pub Uuid);
 

@@ -47,6 +47,7 @@ pub enum Life {
 
 /// What may be done with a service token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub enum ServiceScope {
     /// Ask whether clients may come in, and look them up.
     #[serde(rename = "gatebook:decide")]

@@ -36,7 +36,7 @@ pub struct Directory;
 
 impl Projection for Directory {
     const NAME: &'static str = "directory";
-    const VERSION: u32 = 3;
+    const VERSION: u32 = 4;
     const SCHEMA: &'static str = schema::SCHEMA;
 
     fn handles(_event_name: &str) -> bool {

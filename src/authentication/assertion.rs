@@ -7,6 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use gatebook_events::client::Profile;
 use gatebook_events::decision::Refusal;
 use gatebook_events::identity::ClientKey;
+use gatebook_events::metadata::Jwks;
 use jsonwebtoken::Algorithm;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
@@ -43,7 +44,7 @@ pub(super) async fn check(
     let (metadata, id) = (&profile.metadata, header.kid.as_deref());
     let keys = match &metadata.jwks_uri {
         Some(uri) => sets.at(uri.as_str()).ok_or(Refusal::KeysUnavailable)?.find(id, algorithm).await,
-        None => key_sets::fitting(metadata.jwks.as_ref().map(|jwks| jwks.as_value()), id, algorithm),
+        None => key_sets::fitting(metadata.jwks.as_ref().map(Jwks::as_value), id, algorithm),
     };
     let claims = open(text, algorithm, &keys.map_err(refusal)?).map_err(refusal)?;
     let own = |name: &str| claims.get(name).and_then(Value::as_str) == Some(profile.client_id.as_str());

@@ -227,7 +227,7 @@ mod tests {
         }
         let schedule = Schedule::open(&path).unwrap();
         let kept = Due { client_id: url.clone(), last_read: at(0), failures: 0, validators: known };
-        assert_eq!(schedule.due(at(60), 10).await, [kept.clone()]);
+        assert_eq!(schedule.due(at(60), 10).await, std::slice::from_ref(&kept));
         // What is in it already is not entered anew.
         schedule.add(vec![url.clone()], at(5)).await;
         assert_eq!(schedule.of(url.key()).await, Some(kept));

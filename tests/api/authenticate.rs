@@ -131,6 +131,7 @@ async fn a_source_that_guesses_is_held_back_and_the_client_elsewhere_comes_in() 
 }
 
 /// Claims of a good assertion, with some changed and those that are null taken out.
+#[expect(clippy::needless_pass_by_value, reason = "every caller makes one on the spot")]
 fn claims(id: &str, jti: &str, changes: Value) -> Value {
     let mut claims = json!({ "iss": id, "sub": id, "aud": PUBLIC, "exp": NOW + 60, "iat": NOW, "jti": jti });
     for (name, value) in changes.as_object().unwrap() {

@@ -58,6 +58,7 @@ impl Author {
     }
 
     /// From now on the document is this.
+    #[expect(clippy::needless_pass_by_value, reason = "every caller makes one on the spot")]
     pub fn says(&self, document: Value) {
         self.host(|host| host.document = document.to_string());
     }

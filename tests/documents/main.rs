@@ -1,11 +1,5 @@
 //! Clients that host their own document, from outside: met at a door, followed in four lanes, lost and found again.
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test that cannot go on has failed"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that cannot go on has failed")]
 
 #[allow(dead_code, reason = "the house of the API's own tests; not every part of it is needed here")]
 #[path = "../api/answer.rs"]

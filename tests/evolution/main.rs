@@ -32,6 +32,7 @@ use gatebook_events::initial_access_token::InitialAccessTokenEvent;
 use gatebook_events::registration::RegistrationEvent;
 use gatebook_events::reservation::ReservationEvent;
 use gatebook_events::resource_server::ResourceServerEvent;
+use gatebook_events::service_token::ServiceTokenEvent;
 use tempfile::TempDir;
 
 /// The folders of `tests/fixtures`, each with a log that an earlier build wrote.
@@ -81,6 +82,7 @@ fn shapes() -> BTreeSet<(&'static str, u16)> {
         ResourceServerEvent::SHAPES,
         InitialAccessTokenEvent::SHAPES,
         ReservationEvent::SHAPES,
+        ServiceTokenEvent::SHAPES,
     ];
     events.into_iter().flatten().copied().collect()
 }

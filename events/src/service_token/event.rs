@@ -18,6 +18,7 @@ stored! {
 
 /// An administrator created it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Created {
     /// Whose clients it asks about.
     pub tenant: TenantId,
@@ -37,6 +38,7 @@ pub struct Created {
 
 /// It works no longer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct Revoked {
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -35,7 +35,7 @@ impl Projection for Registrations {
         const COUNT: &str = "INSERT INTO registrations VALUES (?1, ?2, 1) ON CONFLICT DO UPDATE SET number = number + 1";
         if let (_, AnyEvent::Client(ClientEvent::Registered(client))) = codec::decode(envelope)? {
             let day = envelope.event.recorded_at.date_naive().to_string();
-            let hosts: BTreeSet<&str> = client.metadata.redirect_uris.iter().map(|uri| uri.host()).collect();
+            let hosts: BTreeSet<&str> = client.metadata.redirect_uris.iter().map(gatebook_events::redirect::RedirectUri::host).collect();
             for host in hosts {
                 tx.prepare_cached(COUNT)?.execute((&day, host))?;
             }

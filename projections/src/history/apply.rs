@@ -101,11 +101,10 @@ impl<'a> About<'a> {
             AnyEvent::Registration(event) => Self::of_registration(event),
             AnyEvent::ResourceServer(event) => Self::of_resource_server(event),
             AnyEvent::InitialAccessToken(event) => Self::of_initial_access_token(event),
-            AnyEvent::Reservation(ReservationEvent::Taken(_)) => Self::default(),
             AnyEvent::ServiceToken(ServiceTokenEvent::Created(created)) => {
                 Self { tenant: Some(&created.tenant), has_secrets: true, ..Self::default() }
             }
-            AnyEvent::ServiceToken(ServiceTokenEvent::Revoked(_)) => Self::default(),
+            AnyEvent::Reservation(ReservationEvent::Taken(_)) | AnyEvent::ServiceToken(ServiceTokenEvent::Revoked(_)) => Self::default(),
         }
     }
 

@@ -127,7 +127,7 @@ pub async fn refresh(
     Ok(shown.map(|mut body| {
         let mut refresh = Map::new();
         refresh.insert("changed".to_owned(), polled.changed.into());
-        wire::put(&mut refresh, "trouble", polled.trouble.map(|trouble| trouble.as_str()));
+        wire::put(&mut refresh, "trouble", polled.trouble.map(gatebook_events::manifest::Trouble::as_str));
         body.insert("refresh".to_owned(), refresh.into());
         Json(Value::Object(body))
     }))
