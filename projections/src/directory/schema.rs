@@ -108,6 +108,19 @@ CREATE TABLE initial_access_token_uses (
     PRIMARY KEY (resource_server, token, number)
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE service_tokens (
+    id BLOB NOT NULL PRIMARY KEY,
+    tenant TEXT NOT NULL,
+    label TEXT NOT NULL,
+    scopes TEXT NOT NULL,
+    resource_servers TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER,
+    revoked_at INTEGER,
+    revoked_because TEXT
+) STRICT, WITHOUT ROWID;
+CREATE INDEX service_tokens_by_time ON service_tokens (tenant, created_at, id);
+
 CREATE TABLE counts (
     resource_server BLOB NOT NULL,
     client_life TEXT NOT NULL,
