@@ -77,6 +77,8 @@ async fn by_secret(app: &App, profile: &Profile, secret: &ClientSecret, source: 
     }
     if pause > Duration::ZERO {
         tokio::time::sleep(pause).await;
+        // Whoever sent many at once has had some of them answered meanwhile.
+        known.guesses.may_try(key, source, now).map_err(Failure::TooManyGuesses)?;
     }
     for stored in usable(profile, now) {
         let matches = app.secrets().verify(secret, stored.as_phc()).await.map_err(|error| match error {
