@@ -130,7 +130,14 @@ fn effective(server: &ResourceServer, profile: &Profile, registration: &Registra
 }
 
 fn nobody(reason: Reason) -> Answer {
-    Answer { verdict: Verdict { reason, redirect_uri: None }, warnings: Vec::new(), resembles: None, client: None, version: None, position: None }
+    Answer {
+        verdict: Verdict { reason, redirect_uri: None },
+        warnings: Vec::new(),
+        resembles: None,
+        client: None,
+        version: None,
+        position: None,
+    }
 }
 
 /// A client was registered just now; where that stands, unless somebody else was faster.
@@ -180,7 +187,7 @@ async fn first_sight(
     client_id: &ClientId,
     client: &Client,
 ) -> Result<Option<Met>, FirstSight> {
-    let admits = |kind| if server.modes.contains(&kind) { Ok(()) } else { Err(FirstSight::No(Reason::ModeNotAdmitted)) };
+    let admits = |kind| server.open_to(kind).map_err(|closed| FirstSight::from(Failure::from(CommandError::from(closed))));
     let (client, seen_at) = match client.life {
         Life::Unregistered => {
             let Ok(url) = app.documents().manifests().url(client_id.as_str()) else { return Ok(None) };

@@ -101,13 +101,16 @@ impl ResourceServer {
     /// What a registration of this type with this metadata would be: the metadata as it will be registered, and whether it
     /// is approved at once. The one place where a resource server's rules meet a client.
     pub fn admit(&self, kind: RegistrationType, metadata: ClientMetadata) -> Result<(ClientMetadata, Admission), Rejection> {
+        self.open_to(kind)?;
+        self.policy.admit(kind, metadata)
+    }
+
+    /// Whether clients may come this way at all. Asked before anything is fetched for one that may not.
+    pub fn open_to(&self, kind: RegistrationType) -> Result<(), Rejection> {
         if self.life != Life::Active {
             return Err(Rejection::NoSuchResourceServer);
         }
-        if !self.modes.contains(&kind) {
-            return Err(Rejection::ModeNotAdmitted(kind));
-        }
-        self.policy.admit(kind, metadata)
+        if self.modes.contains(&kind) { Ok(()) } else { Err(Rejection::ModeNotAdmitted(kind)) }
     }
 
     /// The same for a client that registers itself, with what its initial access token allows if it presented one. Whether the

@@ -6,7 +6,7 @@ use gatebook_events::client::{Client, ClientCommand, ClientEvent, Document, Mani
 use gatebook_events::codec::Stored;
 use gatebook_events::envelope::{Actor, ActorKind};
 use gatebook_events::identity::{ChangeId, ClientId, ClientKey, ResourceServerId, Stream, TenantId};
-use gatebook_events::registration::{ManifestRef, Registration, RegistrationCommand};
+use gatebook_events::registration::{ManifestRef, Registration, RegistrationCommand, Status};
 use gatebook_events::resource_server::{Admission, ResourceServer};
 use gatebook_events::{Aggregate, Rejection};
 use uuid::Uuid;
@@ -75,7 +75,12 @@ impl Commands {
             at: self.clock.now(),
         };
         let cause = cause.within(Some(tenant));
-        let done = self.transact::<Registration>(Stream::Registration(server, profile.client_id.key()), &cause, &request).await?;
+        let stream = Stream::Registration(server, profile.client_id.key());
+        let mut done = self.transact::<Registration>(stream, &cause, &request).await?;
+        if vouched && done.state.status == Status::Pending {
+            // It had asked before and was waiting: to vouch for it is to approve it.
+            done = self.transact::<Registration>(stream, &cause, &RegistrationCommand::Approve { reason: None }).await?;
+        }
         self.hear_what_came_since(&cause, server, client, done).await
     }
 

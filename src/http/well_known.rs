@@ -16,8 +16,10 @@ use crate::upstream::NoMetadata;
 
 /// For the instance: its registration endpoint is there while any resource server admits clients that register themselves.
 pub async fn instance(State(app): State<App>) -> Result<Response, OauthError> {
-    let admitted = app.known_servers().await?.active().any(|server| server.modes.contains(&RegistrationType::Dcr));
-    answer(&app, app.public_url(), admitted, None).await
+    let known = app.known_servers().await?;
+    let open_to = |kind| known.active().any(|server| server.open_to(kind).is_ok());
+    let open = Open { to_themselves: open_to(RegistrationType::Dcr), to_documents: open_to(RegistrationType::Cimd) };
+    answer(&app, app.public_url(), open, None).await
 }
 
 /// For one resource server, under an issuer of its own.
@@ -30,31 +32,41 @@ pub async fn resource_server(State(app): State<App>, Path(id): Path<String>) -> 
     }
     let scopes = server.policy.scope_ceiling.as_ref().map(|scope| scope.tokens().map(Value::from).collect());
     let issuer = format!("{}/rs/{id}", app.public_url());
-    answer(&app, &issuer, server.modes.contains(&RegistrationType::Dcr), scopes).await
+    let open_to = |kind| server.open_to(kind).is_ok();
+    let open = Open { to_themselves: open_to(RegistrationType::Dcr), to_documents: open_to(RegistrationType::Cimd) };
+    answer(&app, &issuer, open, scopes).await
 }
 
-async fn answer(app: &App, issuer: &str, admitted: bool, scopes: Option<Vec<Value>>) -> Result<Response, OauthError> {
+/// Which ways in are admitted.
+#[derive(Clone, Copy)]
+struct Open {
+    /// Clients that register themselves.
+    to_themselves: bool,
+    /// Clients that host their own document.
+    to_documents: bool,
+}
+
+async fn answer(app: &App, issuer: &str, open: Open, scopes: Option<Vec<Value>>) -> Result<Response, OauthError> {
     let upstream = app.authorization_server().metadata().await.map_err(|reason| {
         let status = if reason == NoMetadata::NotConfigured { StatusCode::NOT_FOUND } else { StatusCode::SERVICE_UNAVAILABLE };
         Failure::request(status, "temporarily_unavailable", reason.to_string())
     })?;
-    let registration_endpoint = admitted.then(|| format!("{issuer}/oauth/register"));
-    let document = merge(upstream, issuer, registration_endpoint, scopes);
+    let document = merge(upstream, issuer, open, scopes);
     Ok(([(header::CACHE_CONTROL, "public, max-age=60")], Json(document)).into_response())
 }
 
 /// RFC 8414 §2. What the authorization server says of itself stays; what a client could do there that is registered here is
 /// the part that both know; empty lists are left out (§3.2).
-fn merge(
-    mut document: Map<String, Value>,
-    issuer: &str,
-    registration_endpoint: Option<String>,
-    scopes: Option<Vec<Value>>,
-) -> Map<String, Value> {
+fn merge(mut document: Map<String, Value>, issuer: &str, open: Open, scopes: Option<Vec<Value>>) -> Map<String, Value> {
     document.insert("issuer".to_owned(), issuer.into());
     document.remove("registration_endpoint");
-    if let Some(endpoint) = registration_endpoint {
-        document.insert("registration_endpoint".to_owned(), endpoint.into());
+    if open.to_themselves {
+        document.insert("registration_endpoint".to_owned(), format!("{issuer}/oauth/register").into());
+    }
+    // CIMD §5. The register reads the documents, whatever the authorization server would do with them.
+    document.remove("client_id_metadata_document_supported");
+    if open.to_documents {
+        document.insert("client_id_metadata_document_supported".to_owned(), true.into());
     }
     if let Some(scopes) = scopes {
         document.insert("scopes_supported".to_owned(), scopes.into());
@@ -63,8 +75,6 @@ fn merge(
     document.remove("signed_metadata");
     // The `iss` of its answers names the authorization server itself and not this issuer, which RFC 9207 §2.4 would compare.
     document.remove("authorization_response_iss_parameter_supported");
-    // Documents that clients host are not read here, whatever the authorization server would do with them.
-    document.remove("client_id_metadata_document_supported");
     document.entry("response_types_supported").or_insert_with(|| json!(["code"]));
     document.entry("grant_types_supported").or_insert_with(|| json!(["authorization_code", "refresh_token", "client_credentials"]));
     document.entry("code_challenge_methods_supported").or_insert_with(|| json!(["S256"]));
@@ -112,12 +122,12 @@ mod tests {
             "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_jwt", "private_key_jwt"],
             "token_endpoint_auth_signing_alg_values_supported": ["ES256"], "client_id_metadata_document_supported": true,
             "service_documentation": null, "authorization_response_iss_parameter_supported": true }));
-        let merged = merge(upstream, "https://gate.example/rs/1", Some("https://gate.example/rs/1/oauth/register".to_owned()), None);
+        let merged = merge(upstream, "https://gate.example/rs/1", Open { to_themselves: true, to_documents: true }, None);
         assert_eq!(
             Value::Object(merged),
             json!({
                 "issuer": "https://gate.example/rs/1", "authorization_endpoint": "https://as.example/authorize", "token_endpoint": "https://as.example/token",
-                "registration_endpoint": "https://gate.example/rs/1/oauth/register", "jwks_uri": "https://as.example/jwks",
+                "registration_endpoint": "https://gate.example/rs/1/oauth/register", "client_id_metadata_document_supported": true, "jwks_uri": "https://as.example/jwks",
                 "token_endpoint_auth_methods_supported": ["client_secret_basic", "private_key_jwt", "none"],
                 "token_endpoint_auth_signing_alg_values_supported": ["ES256"],
                 "response_types_supported": ["code"], "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
@@ -127,9 +137,11 @@ mod tests {
 
     #[test]
     fn d2_no_registration_endpoint_where_nobody_may_register_itself() {
-        let upstream = object(json!({ "registration_endpoint": "https://as.example/register" }));
-        let merged = merge(upstream, "https://gate.example", None, Some(vec!["mcp:read".into()]));
-        assert!(!merged.contains_key("registration_endpoint"));
+        let upstream =
+            object(json!({ "registration_endpoint": "https://as.example/register", "client_id_metadata_document_supported": true }));
+        let closed = Open { to_themselves: false, to_documents: false };
+        let merged = merge(upstream, "https://gate.example", closed, Some(vec!["mcp:read".into()]));
+        assert!(!merged.contains_key("registration_endpoint") && !merged.contains_key("client_id_metadata_document_supported"));
         assert_eq!(merged.get("scopes_supported"), Some(&json!(["mcp:read"])));
     }
 }

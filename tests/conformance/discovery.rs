@@ -63,14 +63,22 @@ async fn d02_the_registration_endpoint_is_there_while_it_is_open() {
     }
 }
 
-/// MUST · CIMD §5 · Where documents that clients host are not admitted, nobody is told that they are, whatever the authorization
-/// server would do with them.
+/// MUST · CIMD §5 · `client_id_metadata_document_supported` is true while documents that clients host are admitted, and absent
+/// while they are not, whatever the authorization server says of itself.
 #[tokio::test]
-async fn d03_nobody_is_sent_to_a_door_for_documents_that_is_closed() {
-    let house = before(json!({ "client_id_metadata_document_supported": true })).await;
-    house.edit_default(json!({ "registration_modes": ["dcr", "prereg"] })).await;
-    for path in [WELL_KNOWN, &format!("{WELL_KNOWN}/rs/{DEFAULT}")] {
-        assert_ne!(find(&house, path).await.is(200)["client_id_metadata_document_supported"], true);
+async fn d03_the_door_for_documents_is_announced_while_it_is_open_and_only_then() {
+    const FLAG: &str = "client_id_metadata_document_supported";
+    for said in [json!({}), json!({ FLAG: false }), json!({ FLAG: true })] {
+        let house = before(said).await;
+        for path in [WELL_KNOWN, &format!("{WELL_KNOWN}/rs/{DEFAULT}")] {
+            let open = find(&house, path).await.is(200);
+            assert_eq!(open[FLAG], true);
+            assert!(open["token_endpoint_auth_methods_supported"].as_array().unwrap().contains(&json!("none")));
+        }
+        house.edit_default(json!({ "registration_modes": ["dcr", "prereg"] })).await;
+        for path in [WELL_KNOWN, &format!("{WELL_KNOWN}/rs/{DEFAULT}")] {
+            assert!(find(&house, path).await.is(200).body.get(FLAG).is_none());
+        }
     }
 }
 

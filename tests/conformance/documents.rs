@@ -143,7 +143,7 @@ pub const DOCUMENTS: &[Elsewhere] = &[
         asserted: "A redirect URI is matched exactly, but for the port of a loopback host; what could not be is not registered",
         tests: &[
             ("events/src/manifest/tests.rs", "c16_every_redirect_uri_is_one_that_may_be_registered"),
-            ("events/src/redirect.rs", "matching_follows_the_vectors"),
+            ("events/src/redirect/tests.rs", "matching_follows_the_vectors"),
         ],
         reason: "",
     },

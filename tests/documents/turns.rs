@@ -119,6 +119,7 @@ struct Scene {
     /// Every change that anybody saw waiting.
     seen: Mutex<Vec<ChangeId>>,
     /// What was asked, by the request id that its events carry, and whether it was refused.
+    #[expect(clippy::type_complexity, reason = "read in one place")]
     asked: Mutex<Vec<(String, Step, Option<ChangeId>, bool)>>,
 }
 

@@ -1,4 +1,5 @@
 //! Random histories: what anyone, holders and administrators of two tenants might do, in any order, sensible or not.
+//! Why this file is long: every command of every aggregate has its part in the histories.
 
 use std::cell::RefCell;
 use std::num::NonZeroU32;
@@ -12,10 +13,10 @@ use gatebook::command::{Cause, Commands};
 use gatebook::log::memory::MemoryLog;
 use gatebook::log::{EventLog, Followed};
 use gatebook::secrets::InitialAccessToken;
-use gatebook_events::client::{ClientCommand, ClientEvent};
+use gatebook_events::client::{ClientCommand, ClientEvent, ContentHash, Document, Withdrawal};
 use gatebook_events::codec::Stored;
 use gatebook_events::envelope::{Actor, ActorKind, Envelope, EventId, Position};
-use gatebook_events::identity::{ClientKey, InitialAccessTokenId, ResourceServerId, ServiceTokenId, TenantId};
+use gatebook_events::identity::{ClientId, ClientKey, InitialAccessTokenId, ResourceServerId, ServiceTokenId, TenantId};
 use gatebook_events::initial_access_token::{Clamps, InitialAccessTokenCommand, InitialAccessTokenEvent};
 use gatebook_events::metadata::{self, GrantType, Parsed};
 use gatebook_events::projection::{EventSkipped, ProjectionEvent, ProjectionName};
@@ -105,6 +106,22 @@ pub enum Step {
     EndToken {
         token: usize,
     },
+    /// The document of a client is read, its client comes to a resource server, and every registration hears it.
+    Read {
+        document: usize,
+        server: usize,
+        says: Says,
+    },
+    /// The document of a client is out of reach, or was taken away.
+    Miss {
+        document: usize,
+        gone: bool,
+    },
+    /// An administrator goes back to an earlier version of a document.
+    Back {
+        document: usize,
+        version: u32,
+    },
     Wait {
         seconds: i64,
     },
@@ -159,6 +176,9 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (some(), proptest::option::of(1..4_u32)).prop_map(|(server, max_uses)| Step::Issue { server, max_uses }),
         4 => (some(), says()).prop_map(|(token, says)| Step::RegisterWith { token, says }),
         1 => some().prop_map(|token| Step::EndToken { token }),
+        6 => (0..3_usize, some(), says()).prop_map(|(document, server, says)| Step::Read { document, server, says }),
+        2 => (0..3_usize, any::<bool>()).prop_map(|(document, gone)| Step::Miss { document, gone }),
+        2 => (0..3_usize, 1..4_u32).prop_map(|(document, version)| Step::Back { document, version }),
         4 => (0..100_000_i64).prop_map(|seconds| Step::Wait { seconds }),
         10 => (1..12_usize).prop_map(Step::Show),
         1 => Just(Step::Skip),
@@ -217,6 +237,8 @@ struct Known {
     servers: Vec<(TenantId, ResourceServerId)>,
     clients: Vec<(ClientKey, Option<(TenantId, ResourceServerId)>)>,
     rotated: Option<(ClientKey, (TenantId, ResourceServerId))>,
+    /// Where the clients of documents are registered.
+    hosted: Vec<(ClientId, TenantId, ResourceServerId)>,
     tokens: Vec<(TenantId, ResourceServerId, InitialAccessTokenId, InitialAccessToken)>,
     services: Vec<(TenantId, ServiceTokenId)>,
 }
@@ -251,6 +273,7 @@ impl House {
         self.runtime.block_on(self.carry_out(step, &mut known));
     }
 
+    #[expect(clippy::too_many_lines, reason = "one step an arm")]
     async fn carry_out(&self, step: &Step, known: &mut Known) {
         let commands = &self.commands;
         let admin = |tenant: &TenantId| cause(ActorKind::Admin, Some("ada"), Some(tenant.clone()));
@@ -342,6 +365,7 @@ impl House {
                 let _refused = commands.decide_client(&admin(&tenant), &tenant, (id, key), rotate).await;
             }
             Step::Issue { .. } | Step::RegisterWith { .. } | Step::EndToken { .. } => self.carry_out_with_token(step, known).await,
+            Step::Read { .. } | Step::Miss { .. } | Step::Back { .. } => self.carry_out_with_document(step, known).await,
             Step::Wait { seconds } => self.clock.advance(TimeDelta::seconds(*seconds)),
             Step::Skip => {
                 let skip = EventSkipped {
@@ -355,6 +379,47 @@ impl House {
                 commands.skip_event(&admin(&TenantId::default_tenant()), name, skip).await.unwrap();
             }
             Step::Show(_) | Step::Reopen | Step::Rebuild => panic!("the read models are not the house's"),
+        }
+    }
+
+    async fn carry_out_with_document(&self, step: &Step, known: &mut Known) {
+        let commands = &self.commands;
+        match step {
+            Step::Read { document, server: pick, says } => {
+                let client_id = hosted(*document);
+                let text: Box<str> = format!("{says:?}").into();
+                let mut fingerprint = [0; 32];
+                fingerprint.iter_mut().zip(text.bytes().rev()).for_each(|(byte, of_text)| *byte = of_text);
+                let metadata = Says { method: 0, ..says.clone() }.parsed().metadata;
+                let content_hash = ContentHash::of_digest(fingerprint);
+                let read = Document { content_hash, text, metadata, warnings: vec!["query_in_client_id".into()], ignored: vec![] };
+                let system = cause(ActorKind::System, Some("documents"), None);
+                let Ok(seen) = commands.see_document(&system, &client_id, read).await else { return };
+                for (_, _, server) in known.hosted.iter().filter(|(known, ..)| *known == client_id) {
+                    let _refused = commands.follow_document(&system, *server, &seen.state).await;
+                }
+                let Some((tenant, server)) = known.servers.get(pick % known.servers.len().max(1)).cloned() else { return };
+                let here = (client_id.clone(), tenant.clone(), server);
+                if !known.hosted.contains(&here) && commands.admit_document(&system, server, &seen.state, false).await.is_ok() {
+                    known.hosted.push(here);
+                    known.clients.push((client_id.key(), Some((tenant, server))));
+                }
+            }
+            Step::Miss { document, gone } => {
+                let (system, key) = (cause(ActorKind::System, Some("documents"), None), hosted(*document).key());
+                let _refused = if *gone {
+                    commands.lose_document(&system, key, Withdrawal::Gone, "not_found").await
+                } else {
+                    commands.miss_document(&system, key, self.clock.now(), "timed_out").await
+                };
+            }
+            Step::Back { document, version } => {
+                let client_id = hosted(*document);
+                let Some((_, tenant, server)) = known.hosted.iter().find(|(known, ..)| *known == client_id).cloned() else { return };
+                let admin = cause(ActorKind::Admin, Some("ada"), Some(tenant.clone()));
+                let _refused = commands.roll_back(&admin, &tenant, (server, client_id.key()), *version, None).await;
+            }
+            _ => panic!("a step without a document"),
         }
     }
 
@@ -471,6 +536,10 @@ fn policy(review: bool, changes_serve_at_once: bool) -> Policy {
 fn cause(kind: ActorKind, id: Option<&str>, tenant: Option<TenantId>) -> Cause {
     let actor = Actor { kind, id: id.map(str::to_owned), via: Some("test".to_owned()) };
     Cause { actor, tenant, request_id: Some("call 1".to_owned()), origin: Some("192.0.2.0/24".to_owned()) }
+}
+
+fn hosted(pick: usize) -> ClientId {
+    ClientId::parse(&format!("https://app{pick}.example/client.json")).unwrap()
 }
 
 fn tenant_of(pick: usize) -> TenantId {

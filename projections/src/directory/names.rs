@@ -9,7 +9,7 @@ use super::Directory;
 use crate::column::{Id, Json, Word};
 use crate::read_model::{QueryError, Reader};
 
-/// The most leaps through the names for one question, a few milliseconds. Only thousands of names that begin alike need more;
+/// The most leaps through the names for one question. Only thousands of names that begin alike need more;
 /// the rest of them is then not looked at. A name that is the same to the eye is always found.
 const MAX_LEAPS: usize = 2000;
 
@@ -44,14 +44,14 @@ impl Reader<Directory> {
             let own = own(connection, tenant, (&face.name, &origin), client)?;
             let before = |found: &Found| own.is_none_or(|own| place(found.bearer) < place(own));
             if let Some(same) = first_from_elsewhere(connection, tenant, &face.name, &origin)?.filter(before) {
-                return Ok(shown(connection, same, Likeness::Same)?);
+                return Ok(shown(connection, &same, Likeness::Same)?);
             }
             let mut nearest: Option<Found> = None;
             for name in neighbours(connection, tenant, &face.name)? {
                 let found = first_from_elsewhere(connection, tenant, &name, &origin)?.filter(before);
                 nearest = [nearest, found].into_iter().flatten().min_by_key(|found| place(found.bearer));
             }
-            Ok(nearest.map(|near| shown(connection, near, Likeness::Near)).transpose()?.flatten())
+            Ok(nearest.map(|near| shown(connection, &near, Likeness::Near)).transpose()?.flatten())
         })
     }
 }
@@ -112,7 +112,7 @@ fn neighbours(connection: &Connection, tenant: &TenantId, name: &Folded) -> rusq
     Ok(near)
 }
 
-fn shown(connection: &Connection, found: Found, likeness: Likeness) -> rusqlite::Result<Option<LookAlike>> {
+fn shown(connection: &Connection, found: &Found, likeness: Likeness) -> rusqlite::Result<Option<LookAlike>> {
     let mut statement = connection.prepare_cached("SELECT client_id, metadata FROM clients WHERE key = ?1")?;
     let shown = statement.query_row([found.bearer.1], |row| {
         let metadata = row.get::<_, Json<ClientMetadata>>(1)?.0;

@@ -119,7 +119,6 @@ CREATE TABLE service_tokens (
     revoked_at INTEGER,
     revoked_because TEXT
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX service_tokens_by_time ON service_tokens (tenant, created_at, id);
 
 CREATE TABLE counts (
     resource_server BLOB NOT NULL,
@@ -173,4 +172,5 @@ CREATE INDEX registrations_by_time ON registrations
 CREATE INDEX registrations_by_name ON registrations (resource_server, name_key, client_key);
 CREATE INDEX names_by_time ON names (tenant, folded, since, client_key, resource_server);
 CREATE INDEX initial_access_tokens_by_time ON initial_access_tokens (resource_server, issued_at, id);
+CREATE INDEX service_tokens_by_time ON service_tokens (tenant, created_at, id);
 ";

@@ -8,13 +8,13 @@ use axum::http::{HeaderMap, StatusCode};
 use gatebook_events::client::{Client, differences};
 use gatebook_events::identity::{ResourceServerId, Stream};
 use gatebook_events::manifest::{ManifestUrl, Trouble};
-use gatebook_events::registration::{RegistrationCommand, Status};
 use gatebook_events::resource_server::RegistrationType;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{client_key, clients, server_id};
 use crate::app::App;
+use crate::command::CommandError;
 use crate::doors;
 use crate::http::caller::{Administrator, Path};
 use crate::http::error::{Failure, Problem};
@@ -51,20 +51,11 @@ pub async fn enter(
     let id = own_server(&app, &caller, &id).await?;
     let url = named(&app, &caller, &headers, body).await?;
     let server = app.commands().resource_server(id).await.map_err(|error| caller.problem(error))?;
-    if !server.modes.contains(&RegistrationType::Cimd) {
-        let closed = gatebook_events::Rejection::ModeNotAdmitted(RegistrationType::Cimd);
-        return Err(caller.problem(crate::command::CommandError::from(closed)));
-    }
+    server.open_to(RegistrationType::Cimd).map_err(|closed| caller.problem(CommandError::from(closed)))?;
     let seen = app.documents().meet(&url, Urgency::Trusted).await.map_err(|error| caller.problem(error))?;
     let done = doors::enter_document(&app, &caller.cause, id, &seen.client, true).await;
     app.metrics().registered(RegistrationType::Cimd, done.as_ref().err());
-    let done = done.map_err(|failure| caller.problem(failure))?;
-    let key = url.client_id().key();
-    if done.state.status == Status::Pending {
-        let approve = RegistrationCommand::Approve { reason: None };
-        let decided = app.commands().decide_registration(&caller.cause, caller.tenant(), (id, key), &approve).await;
-        decided.map_err(|error| caller.problem(error))?;
-    }
+    done.map_err(|failure| caller.problem(failure))?;
     let shown = clients::show(&app, &caller, &headers, &id.to_string(), url.as_str()).await?;
     Ok((StatusCode::CREATED, shown.map(|body| Json(Value::Object(body)))))
 }
@@ -130,7 +121,7 @@ pub async fn refresh(
     // Whoever does not see the client may not make anybody read its document either.
     clients::show(&app, &caller, &headers, &id, &client_id).await?;
     let key = client_key(&caller, &client_id)?.1;
-    let no_document = || caller.problem(crate::command::CommandError::from(gatebook_events::Rejection::NoDocument));
+    let no_document = || caller.problem(CommandError::from(gatebook_events::Rejection::NoDocument));
     let url = app.documents().manifests().url(&client_id).map_err(|_| no_document())?;
     let servers = app.registered_at(key).await.map_err(|failure| caller.problem(failure))?;
     let polled = app.documents().refresh(&url, &servers).await.map_err(|error| caller.problem(error))?;

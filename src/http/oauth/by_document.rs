@@ -1,7 +1,6 @@
 //! `POST /oauth/register` with nothing but the URL of the client's own document: what the document says is registered.
 
 use axum::http::StatusCode;
-use gatebook_events::Rejection;
 use gatebook_events::client::{Client, Life};
 use gatebook_events::envelope::{ActorKind, Position};
 use gatebook_events::identity::{ResourceServerId, Stream};
@@ -37,9 +36,7 @@ pub async fn register(
         || Failure::request(StatusCode::BAD_REQUEST, "invalid_target", "resource has to say where the client is to be registered");
     let id = server.ok_or_else(nowhere)?;
     let rules = app.commands().resource_server(id).await?;
-    if !rules.modes.contains(&RegistrationType::Cimd) {
-        return Err(CommandError::from(Rejection::ModeNotAdmitted(RegistrationType::Cimd)).into());
-    }
+    rules.open_to(RegistrationType::Cimd).map_err(CommandError::from)?;
     let known: Client = app.commands().load(Stream::Client(url.client_id().key())).await?;
     let (client, seen_at) = match known.life {
         Life::Registered => (known, None),
