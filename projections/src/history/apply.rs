@@ -175,10 +175,9 @@ fn subjects(stream: Stream, event: &AnyEvent) -> (Option<ResourceServerId>, Opti
     }
     match stream {
         Stream::Client(key) => (None, Some(key)),
-        Stream::ServiceToken(_) => (None, None),
         Stream::Registration(server, key) => (Some(server), Some(key)),
         Stream::ResourceServer(id) | Stream::InitialAccessToken(id, _) | Stream::Reservation(id, _) => (Some(id), None),
-        Stream::Projection(_) => (None, None),
+        Stream::ServiceToken(_) | Stream::Projection(_) => (None, None),
     }
 }
 
