@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use crate::admin::{AdminKeyError, AdminVerifier};
+use crate::authentication::Authentication;
 use crate::ceiling::Ceilings;
 use crate::census::Census;
 use crate::clock::Clock;
@@ -25,11 +26,12 @@ use crate::config::{Config, LogBackend};
 use crate::documents::{self, Documents, Schedule, ScheduleError};
 use crate::fetch::SourceError;
 use crate::http::error::Failure;
+use crate::key_sets::KeySets;
 use crate::keys::KeyError;
 use crate::log::EventLog;
 use crate::log::sqlite::SqliteLog;
 use crate::look_alikes::LookAlikes;
-use crate::manifest::{Manifests, SetUpError};
+use crate::manifest::{Manifests, SetUpError, Urgency};
 use crate::metrics::Metrics;
 use crate::projector::{Follower, Projector};
 use crate::secrets::{InstanceKey, SecretHasher};
@@ -61,6 +63,7 @@ struct Parts {
     look_alikes: LookAlikes,
     statements: Statements,
     metrics: Metrics,
+    authentication: Authentication,
 }
 
 /// Why the service does not start.
@@ -93,6 +96,9 @@ pub enum StartError {
     /// The default resource server cannot be made.
     #[error("failed to set up the default resource server")]
     FirstServer(#[from] CommandError),
+    /// The system has no random numbers to give.
+    #[error("failed to prepare for the check of secrets")]
+    Secrets(#[from] crate::secrets::SecretError),
     /// The folder of the read models cannot be made.
     #[error("failed to make the folder of the read models")]
     Folder(#[from] std::io::Error),
@@ -144,7 +150,8 @@ impl App {
         let sqlite = open_log(&config)?;
         let log: Arc<dyn EventLog> = sqlite.clone();
         let commands = Commands::new(log.clone(), clock.clone());
-        let statements = Statements::new(&config, &public_url, clock);
+        let statements = Statements::new(KeySets::new(manifests.clone(), Urgency::Trusted, clock.clone()), &public_url, clock.clone());
+        let authentication = Authentication::try_new(KeySets::new(manifests.clone(), Urgency::Anonymous, clock))?;
         set_up(&commands).await?;
         let folder = places::read_models(&config.data);
         std::fs::create_dir_all(&folder)?;
@@ -177,6 +184,7 @@ impl App {
             look_alikes: LookAlikes::default(),
             statements,
             metrics: Metrics::default(),
+            authentication,
         })))
     }
 
@@ -268,6 +276,11 @@ impl App {
     /// What is counted at the doors.
     pub fn metrics(&self) -> &Metrics {
         &self.0.metrics
+    }
+
+    /// What is remembered of clients that proved who they are, and of those that failed to.
+    pub(crate) fn authentication(&self) -> &Authentication {
+        &self.0.authentication
     }
 
     /// `registration_client_uri` (RFC 7592 §3).

@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod app;
+mod authentication;
 mod ceiling;
 mod census;
 pub mod cli;
@@ -12,6 +13,7 @@ pub mod documents;
 mod doors;
 mod fetch;
 pub mod http;
+mod key_sets;
 pub mod keys;
 pub mod log;
 mod look_alikes;

@@ -19,6 +19,7 @@ pub mod registration_tokens;
 pub mod rehearse;
 pub mod resource_servers;
 pub mod secrets;
+pub mod service_tokens;
 pub mod stream;
 
 /// The most entries of one page, and how many there are unless asked otherwise.

@@ -1,5 +1,6 @@
 //! What OAuth clients call.
 
+pub mod authenticate;
 mod by_document;
 pub mod decisions;
 pub mod manage;

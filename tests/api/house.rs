@@ -170,7 +170,7 @@ impl House {
     }
 
     fn remember(&self, method: &Method, path: &str, answer: &Answer) {
-        for member in ["client_secret", "registration_access_token", "initial_access_token"] {
+        for member in ["client_secret", "registration_access_token", "initial_access_token", "service_token"] {
             if let Some(secret) = answer.body[member].as_str() {
                 self.saw_issued(secret);
             }
@@ -191,6 +191,9 @@ impl House {
             }
             if *method == Method::POST && page.ends_with("/registration-tokens") {
                 members.remove("initial_access_token");
+            }
+            if *method == Method::POST && page.ends_with("/service-tokens") {
+                members.remove("service_token");
             }
         }
         self.heard.lock().unwrap().push((format!("{method} {path}"), shown.to_string()));

@@ -12,8 +12,10 @@ mod answer;
 mod house;
 
 mod administration;
+mod authenticate;
 mod bad_input;
 mod decisions;
+mod doors;
 mod floods;
 mod history;
 mod leaks;
@@ -22,6 +24,7 @@ mod manage;
 mod projections;
 mod register;
 mod registration_tokens;
+mod service_tokens;
 mod share;
 mod statements;
 mod walls_between_tenants;
