@@ -35,6 +35,7 @@ pub fn router(app: App) -> Router {
             "/oauth/register/{client_id}",
             get(oauth::manage::read).put(oauth::manage::replace).delete(oauth::manage::delete).fallback(error::method_not_allowed_manage),
         )
+        .layer(middleware::from_fn_with_state(app.clone(), fresh::after_named))
         .layer(middleware::map_response(never_stored))
         .merge(discovery)
         .layer(open_to_browsers());
@@ -43,6 +44,7 @@ pub fn router(app: App) -> Router {
         .route("/oauth/decisions", post(oauth::decisions::decide).fallback(error::method_not_allowed_post))
         .route("/oauth/clients/{client_id}", get(oauth::decisions::client))
         .route("/oauth/authenticate", post(oauth::authenticate::authenticate).fallback(error::method_not_allowed_post))
+        .layer(middleware::from_fn_with_state(app.clone(), fresh::after_named))
         .layer(middleware::map_response(never_stored));
 
     let clients_of_server = Router::new()
@@ -87,7 +89,9 @@ pub fn router(app: App) -> Router {
         .route("/projections/{name}/rebuild", post(authsec::projections::rebuild))
         .route("/projections/{name}/retry", post(authsec::projections::retry))
         .route("/projections/{name}/skip", post(authsec::projections::skip))
+        .route("/cluster", get(authsec::cluster::show))
         .method_not_allowed_fallback(error::method_not_allowed_admin)
+        .layer(middleware::from_fn_with_state(app.clone(), fresh::after_named_by_admin))
         .layer(middleware::map_response(never_stored));
 
     Router::new()
@@ -121,7 +125,7 @@ fn open_to_browsers() -> CorsLayer {
     CorsLayer::new()
         .allow_origin(tower_http::cors::Any)
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
-        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::ACCEPT, HeaderName::from_static("mcp-protocol-version")])
+        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::ACCEPT, HeaderName::from_static("mcp-protocol-version"), fresh::POSITION])
         .expose_headers([
             header::WWW_AUTHENTICATE,
             header::RETRY_AFTER,

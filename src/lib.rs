@@ -7,6 +7,7 @@ mod ceiling;
 mod census;
 pub mod cli;
 pub mod clock;
+pub mod cluster;
 pub mod command;
 pub mod config;
 pub mod documents;

@@ -1,12 +1,14 @@
-//! Following: a consumer that nobody keeps, made anew whenever anything is out of order.
+//! Following: a consumer that nobody keeps, made anew whenever anything is out of order. Making one takes a leader of the whole
+//! cluster, so until there is one, messages are asked for one by one: any replica answers that.
 
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
 use async_nats::jetstream::Message;
+use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::{RawMessageErrorKind, Stream};
-use futures_util::StreamExt;
-use futures_util::stream::{self, BoxStream};
+use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::stream::{self, BoxStream, StreamExt};
 use gatebook_events::envelope::{Position, StreamName};
 
 use super::wire;
@@ -22,13 +24,16 @@ const EXPIRES: Duration = Duration::from_secs(20);
 /// A consumer that nobody asks any more goes by itself.
 const FORGOTTEN: Duration = Duration::from_secs(30);
 
+/// How long a consumer may take before messages are asked for one by one, and the pause where there is none yet.
+const MEANWHILE: Duration = Duration::from_millis(50);
+
 /// Messages were skipped; whoever follows anew gets them.
 #[derive(Debug, thiserror::Error)]
 #[error("messages after {0} did not arrive")]
 struct Skipped(u64);
 
 pub fn follow(stream: Stream, prefix: String, after: Position) -> BoxStream<'static, Result<Vec<Entry>, LogError>> {
-    let follower = Follower { stream, prefix, last: after.to_backend(), messages: None, failed: None, ended: false };
+    let follower = Follower { stream, prefix, last: after.to_backend(), messages: None, coming: None, failed: None, ended: false };
     stream::unfold(follower, |mut follower| async move {
         if follower.ended {
             return None;
@@ -40,12 +45,16 @@ pub fn follow(stream: Stream, prefix: String, after: Position) -> BoxStream<'sta
     .boxed()
 }
 
+type Messages = stream::ReadyChunks<pull::Stream>;
+
 struct Follower {
     stream: Stream,
     prefix: String,
     /// The last sequence that was handed on.
     last: u64,
-    messages: Option<stream::ReadyChunks<pull::Stream>>,
+    messages: Option<Messages>,
+    /// The consumer that is being made.
+    coming: Option<BoxFuture<'static, Result<Messages, LogError>>>,
     /// What went wrong after what was handed on last.
     failed: Option<LogError>,
     ended: bool,
@@ -56,16 +65,25 @@ impl Follower {
         if let Some(error) = self.failed.take() {
             return Err(error);
         }
-        let messages = match self.messages.take() {
+        let messages = match &mut self.messages {
             Some(messages) => messages,
-            None => self.consume().await?,
+            None => {
+                let coming = self.coming.get_or_insert_with(|| consume(self.stream.clone(), self.last).boxed());
+                let made = tokio::select! {
+                    biased;
+                    made = coming => made,
+                    message = one(&self.stream, self.last + 1) => return Ok(vec![self.entry(message.sequence, &message.subject, &message.payload)?]),
+                };
+                self.coming = None;
+                self.messages.insert(made?)
+            }
         };
-        let arrived = self.messages.insert(messages).next().await.unwrap_or_default();
+        let arrived = messages.next().await.unwrap_or_default();
         let mut entries = Vec::with_capacity(arrived.len());
         for message in arrived {
             match message {
-                Ok(message) => match self.entry(&message).await {
-                    Ok(entry) => entries.push(entry),
+                Ok(message) => match self.received(&message).await {
+                    Ok(entry) => entries.extend(entry),
                     Err(error) => self.failed = Some(error),
                 },
                 Err(error) => self.failed = Some(unavailable(error)),
@@ -74,43 +92,68 @@ impl Follower {
                 break;
             }
         }
-        // What came before is handed on first.
-        if entries.is_empty() { Err(self.failed.take().unwrap_or_else(|| unavailable(Skipped(self.last)))) } else { Ok(entries) }
-    }
-
-    async fn consume(&self) -> Result<stream::ReadyChunks<pull::Stream>, LogError> {
-        let config = pull::Config {
-            deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: self.last + 1 },
-            ack_policy: AckPolicy::None,
-            inactive_threshold: FORGOTTEN,
-            num_replicas: 1,
-            memory_storage: true,
-            ..pull::Config::default()
-        };
-        let consumer = self.stream.create_consumer(config).await.map_err(unavailable)?;
-        let messages = consumer.stream().max_messages_per_batch(BATCH).heartbeat(HEARTBEAT).expires(EXPIRES).messages();
-        Ok(messages.await.map_err(unavailable)?.ready_chunks(BATCH))
+        match self.failed.take() {
+            Some(error) if entries.is_empty() => Err(error),
+            // What came before is handed on first.
+            failed => {
+                self.failed = failed;
+                Ok(entries)
+            }
+        }
     }
 
     /// Sequences have no gaps, because nothing is ever deleted: one that is skipped on the way is asked for, and one that is gone
     /// is a break in the log.
-    async fn entry(&mut self, message: &Message) -> Result<Entry, LogError> {
+    ///
+    /// None for one that was handed on already, while the consumer was being made.
+    async fn received(&mut self, message: &Message) -> Result<Option<Entry>, LogError> {
         let sequence = message.info().map_err(LogError::Unavailable)?.stream_sequence;
         let wanted = self.last + 1;
-        if sequence != wanted {
+        if sequence < wanted {
+            return Ok(None);
+        }
+        if sequence > wanted {
             let gone = match self.stream.get_raw_message(wanted).await {
                 Err(error) => matches!(error.kind(), RawMessageErrorKind::NoMessageFound),
                 Ok(_) => false,
             };
             return Err(if gone { broken(wanted, None, Wrong::Missing) } else { unavailable(Skipped(self.last)) });
         }
-        let entry = wire::decode(&self.prefix, &message.subject, sequence, &message.payload).map_err(|error| {
-            tracing::error!(sequence, subject = %message.subject, %error, "a message in the event log is none of ours");
-            let stream = message.subject.strip_prefix(&self.prefix).map(|name| StreamName(name.into()));
+        self.entry(sequence, &message.subject, &message.payload).map(Some)
+    }
+
+    fn entry(&mut self, sequence: u64, subject: &str, payload: &[u8]) -> Result<Entry, LogError> {
+        let entry = wire::decode(&self.prefix, subject, sequence, payload).map_err(|error| {
+            tracing::error!(sequence, subject, %error, "a message in the event log is none of ours");
+            let stream = subject.strip_prefix(&self.prefix).map(|name| StreamName(name.into()));
             broken(sequence, stream, Wrong::Unreadable)
         })?;
         self.last = sequence;
         Ok(entry)
+    }
+}
+
+async fn consume(stream: Stream, last: u64) -> Result<Messages, LogError> {
+    let config = pull::Config {
+        deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: last + 1 },
+        ack_policy: AckPolicy::None,
+        inactive_threshold: FORGOTTEN,
+        num_replicas: 1,
+        memory_storage: true,
+        ..pull::Config::default()
+    };
+    let consumer = stream.create_consumer(config).await.map_err(unavailable)?;
+    let messages = consumer.stream().max_messages_per_batch(BATCH).heartbeat(HEARTBEAT).expires(EXPIRES).messages();
+    Ok(messages.await.map_err(unavailable)?.ready_chunks(BATCH))
+}
+
+/// A message, once some replica has it.
+async fn one(stream: &Stream, sequence: u64) -> StreamMessage {
+    loop {
+        tokio::time::sleep(MEANWHILE).await;
+        if let Ok(message) = stream.direct_get(sequence).await {
+            return message;
+        }
     }
 }
 
