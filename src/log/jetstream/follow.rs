@@ -33,7 +33,7 @@ const MEANWHILE: Duration = Duration::from_millis(50);
 struct Skipped(u64);
 
 pub fn follow(stream: Stream, prefix: String, after: Position) -> BoxStream<'static, Result<Vec<Entry>, LogError>> {
-    let follower = Follower { stream, prefix, last: after.to_backend(), messages: None, coming: None, failed: None, ended: false };
+    let follower = Follower { stream, prefix, last: after.to_backend(), messages: None, coming: None, one_by_one: false, failed: None, ended: false };
     stream::unfold(follower, |mut follower| async move {
         if follower.ended {
             return None;
@@ -55,6 +55,8 @@ struct Follower {
     messages: Option<Messages>,
     /// The consumer that is being made.
     coming: Option<BoxFuture<'static, Result<Messages, LogError>>>,
+    /// Whether the last message came by itself, and so the next one may be there.
+    one_by_one: bool,
     /// What went wrong after what was handed on last.
     failed: Option<LogError>,
     ended: bool,
@@ -72,13 +74,16 @@ impl Follower {
                 let made = tokio::select! {
                     biased;
                     made = coming => made,
-                    message = one(&self.stream, self.last + 1) => return Ok(vec![self.entry(message.sequence, &message.subject, &message.payload)?]),
+                    message = one(&self.stream, self.last + 1, self.one_by_one) => {
+                        self.one_by_one = true;
+                        return Ok(vec![self.entry(message.sequence, &message.subject, &message.payload)?]);
+                    }
                 };
-                self.coming = None;
+                (self.coming, self.one_by_one) = (None, false);
                 self.messages.insert(made?)
             }
         };
-        let arrived = messages.next().await.unwrap_or_default();
+        let Some(arrived) = messages.next().await else { return Err(unavailable(Skipped(self.last))) };
         let mut entries = Vec::with_capacity(arrived.len());
         for message in arrived {
             match message {
@@ -148,9 +153,12 @@ async fn consume(stream: Stream, last: u64) -> Result<Messages, LogError> {
 }
 
 /// A message, once some replica has it.
-async fn one(stream: &Stream, sequence: u64) -> StreamMessage {
+async fn one(stream: &Stream, sequence: u64, at_once: bool) -> StreamMessage {
+    let mut at_once = at_once;
     loop {
-        tokio::time::sleep(MEANWHILE).await;
+        if !std::mem::take(&mut at_once) {
+            tokio::time::sleep(MEANWHILE).await;
+        }
         if let Ok(message) = stream.direct_get(sequence).await {
             return message;
         }
