@@ -27,10 +27,10 @@ use crate::http::wire;
 pub async fn token(State(app): State<App>, from: Anyone, headers: HeaderMap, body: Body) -> Result<Json<Map<String, Value>>, OauthError> {
     let form = body_json::form(&headers, body, "invalid_request").await?;
     let grant_type = form.one("grant_type")?.ok_or_else(|| refuse("invalid_request", "grant_type is missing"))?;
-    let presented = credentials::presented(&headers, &form)?;
     if grant_type != GrantType::ClientCredentials.as_str() {
         return Err(refuse("unsupported_grant_type", "this endpoint gives tokens for client_credentials only").into());
     }
+    let presented = credentials::presented(&headers, &form)?;
     let scope = form.one("scope")?.map(Scope::parse).transpose();
     let scope = scope.map_err(|_| refuse("invalid_scope", "scope has a character that is not allowed"))?.flatten();
     let client: Client = app.commands().load(Stream::Client(presented.client_id.key())).await?;
