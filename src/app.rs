@@ -17,6 +17,7 @@ use gatebook_projections::read_model::{OpenError, QueryError, Reader};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
+use crate::access_tokens::{AccessTokens, KeyFileError, KeyRing};
 use crate::admin::{AdminKeyError, AdminVerifier};
 use crate::authentication::Authentication;
 use crate::ceiling::Ceilings;
@@ -77,6 +78,7 @@ struct Parts {
     statements: Statements,
     metrics: Metrics,
     authentication: Authentication,
+    access_tokens: AccessTokens,
 }
 
 /// Why the service does not start.
@@ -109,6 +111,9 @@ pub enum StartError {
     /// A key in the data folder cannot be read or made.
     #[error("failed to open the keys in the data folder")]
     Keys(#[from] KeyError),
+    /// The keys for access tokens are not usable.
+    #[error("failed to set up the keys for access tokens")]
+    TokenKeys(#[from] KeyFileError),
     /// The administrators' key is not usable.
     #[error("failed to set up the administrators' tokens")]
     Admins(#[from] AdminKeyError),
@@ -141,6 +146,8 @@ impl App {
             None => InstanceKey::open(&config.data)?,
         };
         let admins = AdminVerifier::try_new(&config.admin, clock.clone())?;
+        let ring = KeyRing::open(config.token_keys.clone(), config.token_life)?;
+        let access_tokens = AccessTokens::new(&public_url, config.token_life, ring);
         let authorization_server = AuthorizationServer::try_new(config.upstream.as_ref(), config.extra_ca_file.as_deref())?;
         let manifests = Manifests::try_new(config.manifests.clone(), config.extra_ca_file.as_deref())?;
         let schedule = Schedule::open(&places::schedule(&config.data))?;
@@ -195,6 +202,7 @@ impl App {
             statements,
             metrics: Metrics::default(),
             authentication,
+            access_tokens,
         }));
         if app.0.announcing.is_some() {
             let hearing = tokio::spawn(app.clone().hear_others(log, heard_from)).abort_handle();
@@ -296,6 +304,11 @@ impl App {
     /// What is remembered of clients that proved who they are, and of those that failed to.
     pub(crate) fn authentication(&self) -> &Authentication {
         &self.0.authentication
+    }
+
+    /// What clients that act for themselves get.
+    pub fn access_tokens(&self) -> &AccessTokens {
+        &self.0.access_tokens
     }
 
     /// `registration_client_uri` (RFC 7592 §3).

@@ -3,7 +3,7 @@
 use axum::Router;
 use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware;
-use axum::routing::{get, post, put};
+use axum::routing::{delete, get, post, put};
 use tower_http::cors::CorsLayer;
 
 use crate::app::App;
@@ -26,7 +26,9 @@ mod wire;
 pub fn router(app: App) -> Router {
     let discovery = Router::new()
         .route("/.well-known/oauth-authorization-server", get(well_known::instance))
-        .route("/.well-known/oauth-authorization-server/rs/{id}", get(well_known::resource_server));
+        .route("/.well-known/oauth-authorization-server/rs/{id}", get(well_known::resource_server))
+        .route("/.well-known/oauth-authorization-server/oauth", get(well_known::own_tokens))
+        .route("/.well-known/jwks.json", get(well_known::key_set));
 
     let clients = Router::new()
         .route("/oauth/register", post(oauth::register::register).fallback(error::method_not_allowed_post))
@@ -35,6 +37,7 @@ pub fn router(app: App) -> Router {
             "/oauth/register/{client_id}",
             get(oauth::manage::read).put(oauth::manage::replace).delete(oauth::manage::delete).fallback(error::method_not_allowed_manage),
         )
+        .route("/oauth/token", post(oauth::token::token).fallback(error::method_not_allowed_post))
         .layer(middleware::from_fn_with_state(app.clone(), fresh::after_named))
         .layer(middleware::map_response(never_stored))
         .merge(discovery)
@@ -43,6 +46,7 @@ pub fn router(app: App) -> Router {
     let doors = Router::new()
         .route("/oauth/decisions", post(oauth::decisions::decide).fallback(error::method_not_allowed_post))
         .route("/oauth/clients/{client_id}", get(oauth::decisions::client))
+        .route("/oauth/introspect", post(oauth::introspect::introspect).fallback(error::method_not_allowed_post))
         .route("/oauth/authenticate", post(oauth::authenticate::authenticate).fallback(error::method_not_allowed_post))
         .layer(middleware::from_fn_with_state(app.clone(), fresh::after_named))
         .layer(middleware::map_response(never_stored));
@@ -81,6 +85,9 @@ pub fn router(app: App) -> Router {
         )
         .route("/service-tokens", get(authsec::service_tokens::list).post(authsec::service_tokens::create))
         .route("/service-tokens/{token_id}", get(authsec::service_tokens::read).delete(authsec::service_tokens::revoke))
+        .route("/signing-keys", get(authsec::signing_keys::list))
+        .route("/signing-keys/rotate", post(authsec::signing_keys::rotate))
+        .route("/signing-keys/{key_id}", delete(authsec::signing_keys::withdraw))
         .route("/approvals", get(authsec::approvals::list))
         .route("/audit/events", get(authsec::audit::list))
         .route("/audit/events/{event_id}", get(authsec::audit::read))
@@ -125,7 +132,13 @@ fn open_to_browsers() -> CorsLayer {
     CorsLayer::new()
         .allow_origin(tower_http::cors::Any)
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
-        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::ACCEPT, HeaderName::from_static("mcp-protocol-version"), fresh::POSITION])
+        .allow_headers([
+            header::AUTHORIZATION,
+            header::CONTENT_TYPE,
+            header::ACCEPT,
+            HeaderName::from_static("mcp-protocol-version"),
+            fresh::POSITION,
+        ])
         .expose_headers([
             header::WWW_AUTHENTICATE,
             header::RETRY_AFTER,

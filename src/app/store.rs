@@ -53,6 +53,11 @@ pub mod places {
         data.join("schedule.db")
     }
 
+    /// The keys that access tokens are signed with, where no others are configured.
+    pub fn token_keys(data: &Path) -> PathBuf {
+        data.join("token-keys.json")
+    }
+
     /// Which node this is.
     pub fn node(config: &Config) -> PathBuf {
         config.data.join("node-id")
