@@ -144,7 +144,7 @@ impl App {
         crate::keys::create_data_folder(&config.data)?;
         let instance_key = InstanceKey::open(&config.data)?;
         let admins = AdminVerifier::try_new(&config.admin, clock.clone())?;
-        let authorization_server = AuthorizationServer::try_new(config.upstream.as_ref(), config.extra_ca_file.as_deref())?;
+        let authorization_server = AuthorizationServer::try_new(config.upstream.as_ref(), &public_url, config.extra_ca_file.as_deref())?;
         let manifests = Manifests::try_new(config.manifests.clone(), config.extra_ca_file.as_deref())?;
         let schedule = Schedule::open(&places::schedule(&config.data))?;
         let sqlite = open_log(&config)?;

@@ -52,8 +52,9 @@ pub enum NoMetadata {
 }
 
 impl AuthorizationServer {
-    /// Prepares; nothing is fetched before somebody asks.
-    pub fn try_new(upstream: Option<&Upstream>, extra_ca_file: Option<&Path>) -> Result<Self, SourceError> {
+    /// Prepares; nothing is fetched before somebody asks. Where a proxy gives both one issuer, which is then `public_url`, RFC 8414's
+    /// place leads back to this service, and the authorization server has the other one.
+    pub fn try_new(upstream: Option<&Upstream>, public_url: &str, extra_ca_file: Option<&Path>) -> Result<Self, SourceError> {
         let kind = match upstream {
             None => Kind::None,
             Some(Upstream::Endpoints { authorization, token }) => {
@@ -66,7 +67,8 @@ impl AuthorizationServer {
                 let first = Source::try_new(well_known(issuer), extra_ca_file)?;
                 let second = first.at(openid_configuration(issuer));
                 let issuer = issuer.as_str().trim_end_matches('/').to_owned();
-                Kind::Published { issuer, places: vec![first, second], held: Mutex::default() }
+                let places = if issuer == public_url { vec![second] } else { vec![first, second] };
+                Kind::Published { issuer, places, held: Mutex::default() }
             }
         };
         Ok(Self(kind))
