@@ -4,11 +4,17 @@ import { InvalidTokenError } from '@modelcontextprotocol/sdk/server/auth/errors.
 import { requireBearerAuth } from '@modelcontextprotocol/sdk/server/auth/middleware/bearerAuth.js';
 import { createMcpExpressApp } from '@modelcontextprotocol/sdk/server/express.js';
 import { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/streamableHttp.js';
-import { createRemoteJWKSet, jwtVerify } from 'jose';
+import { createRemoteJWKSet, decodeJwt, jwtVerify } from 'jose';
 
-const { RESOURCE = 'http://127.0.0.1:3001/mcp', ISSUER = 'http://127.0.0.1:3000', SCOPE = 'mcp:tools' } = process.env;
+const {
+  RESOURCE = 'http://127.0.0.1:3001/mcp',
+  // Users' tokens are from the authorization server, and those of clients that act for themselves from Gatebook.
+  ISSUER = 'http://127.0.0.1:3000',
+  TOKEN_ISSUER = 'http://127.0.0.1:8080/oauth',
+  SCOPE = 'mcp:tools',
+} = process.env;
 const { origin, pathname, port } = new URL(RESOURCE);
-const { LISTEN = port || '3001', JWKS = `${ISSUER}/jwks` } = process.env;
+const { LISTEN = port || '3001' } = process.env;
 
 /** RFC 9728: where a client reads whom to ask for a token. */
 const metadata = {
@@ -19,14 +25,29 @@ const metadata = {
 };
 const metadataUrl = `${origin}/.well-known/oauth-protected-resource${pathname}`;
 
-const keys = createRemoteJWKSet(new URL(JWKS));
+const keySets = new Map();
+/** The keys of an issuer, which says itself where they are (RFC 8414). */
+async function keysOf(issuer) {
+  if (!keySets.has(issuer)) {
+    const { origin, pathname } = new URL(issuer);
+    const answer = await fetch(`${origin}/.well-known/oauth-authorization-server${pathname.replace(/\/$/, '')}`);
+    const document = await answer.json();
+    if (document.issuer !== issuer) throw new Error(`the metadata of ${issuer} are those of ${document.issuer}`);
+    keySets.set(issuer, createRemoteJWKSet(new URL(document.jwks_uri)));
+  }
+  return keySets.get(issuer);
+}
+
+/** RFC 9068 §4 */
 async function verifyAccessToken(token) {
-  const options = { issuer: ISSUER, audience: RESOURCE, typ: 'at+jwt', requiredClaims: ['exp', 'client_id'] };
-  const { payload } = await jwtVerify(token, keys, options).catch((error) => {
-    if (error.code?.startsWith('ERR_J')) throw new InvalidTokenError('this is no token for this server');
-    throw error;
-  });
-  return { token, clientId: payload.client_id, scopes: (payload.scope ?? '').split(' '), expiresAt: payload.exp, extra: { subject: payload.sub } };
+  try {
+    const issuer = [ISSUER, TOKEN_ISSUER].find((trusted) => trusted === decodeJwt(token).iss);
+    if (!issuer) throw new InvalidTokenError('nobody here trusts who made this token');
+    const { payload } = await jwtVerify(token, await keysOf(issuer), { issuer, audience: RESOURCE, typ: 'at+jwt', requiredClaims: ['exp', 'client_id'] });
+    return { token, clientId: payload.client_id, scopes: (payload.scope ?? '').split(' '), expiresAt: payload.exp, extra: { subject: payload.sub } };
+  } catch (error) {
+    throw error.code?.startsWith('ERR_J') ? new InvalidTokenError('this is no token for this server') : error;
+  }
 }
 
 function server() {

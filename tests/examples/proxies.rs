@@ -123,6 +123,7 @@ async fn one_issuer(proxy: &str, start: impl FnOnce(&World, &Site) -> Command) {
         ("REGISTRATION_ENDPOINT", &format!("{issuer}/oauth/register")),
         ("SERVICE_TOKEN", token["service_token"].as_str().unwrap()),
         ("RESOURCE", &resource),
+        ("TOKEN_ISSUER", &format!("{issuer}/oauth")),
         ("BEHIND_PROXY", "1"),
     ];
     let log = |name: &str| world.examples.file(name);
@@ -139,6 +140,8 @@ async fn one_issuer(proxy: &str, start: impl FnOnce(&World, &Site) -> Command) {
     let client = outside.registers(&admin).await;
     outside.the_authorization_server_holds_to_the_register(&client, &resource).await;
     outside.reaches_nothing_else().await;
+
+    outside.a_job_calls(&admin, &resource).await;
 
     let walk = |arguments: &[&str]| {
         let output = world.node("client.js").args([&resource, "--yes"]).args(arguments).output().unwrap();
@@ -174,6 +177,8 @@ impl Outside {
         assert_eq!(document["authorization_response_iss_parameter_supported"], true, "{document}");
         let of_server: Value = self.get(&format!("/.well-known/oauth-authorization-server{}", rs())).await.json().await.unwrap();
         assert_eq!(of_server["issuer"], at(&rs()), "{of_server}");
+        let of_tokens: Value = self.get("/.well-known/oauth-authorization-server/oauth").await.json().await.unwrap();
+        assert_eq!((&of_tokens["issuer"], &of_tokens["token_endpoint"]), (&at("/oauth"), &at("/oauth/token")), "{of_tokens}");
     }
 
     /// A client registers and manages itself; what it says about where it comes from is not believed.
@@ -226,6 +231,19 @@ impl Outside {
             };
             assert!(answer.contains(expected), "{name}={value}: {answer}");
         }
+    }
+
+    /// A client that acts for itself gets a token and calls with it; the keys that it is checked with are found through the proxy.
+    async fn a_job_calls(&self, admin: &Caller, resource: &str) {
+        let job = admin.post(&format!("{DEFAULT_SERVER}/clients"), &json!({ "client_name": "nightly", "scope": "mcp:tools" })).await;
+        let request = self.http.post(format!("{}/oauth/token", self.issuer)).basic_auth(job["client_id"].as_str().unwrap(), job["client_secret"].as_str());
+        let form = url::form_urlencoded::Serializer::new(String::new()).extend_pairs([("grant_type", "client_credentials"), ("resource", resource)]).finish();
+        let request = request.header("Content-Type", "application/x-www-form-urlencoded").body(form);
+        let token: Value = request.send().await.unwrap().json().await.unwrap();
+        let call = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": { "name": "whoami", "arguments": {} } });
+        let call = self.http.post(resource).bearer_auth(token["access_token"].as_str().unwrap()).json(&call);
+        let answer = call.header("Accept", "application/json, text/event-stream").send().await.unwrap().text().await.unwrap();
+        assert!(answer.contains("allowed mcp:tools"), "{answer}");
     }
 
     /// What administrators and the authorization server itself ask is not there; each answer of Gatebook's has an `X-Request-Id`.
