@@ -127,7 +127,38 @@ fn openid_configuration(issuer: &Url) -> Url {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use axum::routing::get;
+    use axum::{Json, Router};
+    use serde_json::json;
+
     use super::*;
+
+    #[tokio::test]
+    async fn the_place_that_leads_back_here_is_not_asked() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let issuer = format!("http://{}", listener.local_addr().unwrap());
+        let (document, asked) = (json!({ "issuer": issuer }), Arc::new(AtomicUsize::new(0)));
+        let (first, second, count) = (document.clone(), document.clone(), asked.clone());
+        let pages = Router::new()
+            .route(
+                "/.well-known/oauth-authorization-server",
+                get(move || {
+                    count.fetch_add(1, Ordering::Relaxed);
+                    std::future::ready(Json(first.clone()))
+                }),
+            )
+            .route("/.well-known/openid-configuration", get(move || std::future::ready(Json(second.clone()))));
+        tokio::spawn(async move { axum::serve(listener, pages).await.unwrap() });
+        let upstream = Upstream::Issuer(Url::parse(&issuer).unwrap());
+        for (public_url, times) in [(issuer.as_str(), 0), ("https://gate.example", 1)] {
+            let server = AuthorizationServer::try_new(Some(&upstream), public_url, None).unwrap();
+            assert_eq!(Value::Object(server.metadata().await.unwrap()), document);
+            assert_eq!(asked.load(Ordering::Relaxed), times, "as {public_url}");
+        }
+    }
 
     #[test]
     fn the_well_known_part_stands_where_each_specification_puts_it() {

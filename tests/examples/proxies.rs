@@ -236,8 +236,13 @@ impl Outside {
     /// A client that acts for itself gets a token and calls with it; the keys that it is checked with are found through the proxy.
     async fn a_job_calls(&self, admin: &Caller, resource: &str) {
         let job = admin.post(&format!("{DEFAULT_SERVER}/clients"), &json!({ "client_name": "nightly", "scope": "mcp:tools" })).await;
-        let request = self.http.post(format!("{}/oauth/token", self.issuer)).basic_auth(job["client_id"].as_str().unwrap(), job["client_secret"].as_str());
-        let form = url::form_urlencoded::Serializer::new(String::new()).extend_pairs([("grant_type", "client_credentials"), ("resource", resource)]).finish();
+        let request = self
+            .http
+            .post(format!("{}/oauth/token", self.issuer))
+            .basic_auth(job["client_id"].as_str().unwrap(), job["client_secret"].as_str());
+        let form = url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs([("grant_type", "client_credentials"), ("resource", resource)])
+            .finish();
         let request = request.header("Content-Type", "application/x-www-form-urlencoded").body(form);
         let token: Value = request.send().await.unwrap().json().await.unwrap();
         let call = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": { "name": "whoami", "arguments": {} } });
