@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use rcgen::{CertificateParams, KeyPair};
-use reqwest::header::LOCATION;
+use reqwest::header::{ACCEPT, CONTENT_TYPE, LOCATION};
 use reqwest::{Certificate, Client, Method, Response, StatusCode, redirect};
 use serde_json::{Value, json};
 
@@ -224,7 +224,7 @@ impl Outside {
             let asked = good.map(|(known, usual)| (known, if known == name { value } else { usual }));
             let mut url = url::Url::parse(&format!("{}/auth", self.issuer)).unwrap();
             url.query_pairs_mut().extend_pairs(asked.into_iter().filter(|(_, value)| !value.is_empty()));
-            let response = self.http.get(url.as_str()).header("Accept", "text/html").send().await.unwrap();
+            let response = self.http.get(url.as_str()).header(ACCEPT, "text/html").send().await.unwrap();
             let answer = match response.headers().get(LOCATION) {
                 Some(place) => place.to_str().unwrap().to_owned(),
                 None => response.text().await.unwrap(),
@@ -233,22 +233,26 @@ impl Outside {
         }
     }
 
-    /// A client that acts for itself gets a token and calls with it; the keys that it is checked with are found through the proxy.
+    /// A client that acts for itself gets a token and calls with it; the keys that it is checked with are found through the proxy. One
+    /// that was made for another resource server is not good here.
     async fn a_job_calls(&self, admin: &Caller, resource: &str) {
-        let job = admin.post(&format!("{DEFAULT_SERVER}/clients"), &json!({ "client_name": "nightly", "scope": "mcp:tools" })).await;
-        let request = self
-            .http
-            .post(format!("{}/oauth/token", self.issuer))
-            .basic_auth(job["client_id"].as_str().unwrap(), job["client_secret"].as_str());
-        let form = url::form_urlencoded::Serializer::new(String::new())
-            .extend_pairs([("grant_type", "client_credentials"), ("resource", resource)])
-            .finish();
-        let request = request.header("Content-Type", "application/x-www-form-urlencoded").body(form);
-        let token: Value = request.send().await.unwrap().json().await.unwrap();
-        let call = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": { "name": "whoami", "arguments": {} } });
-        let call = self.http.post(resource).bearer_auth(token["access_token"].as_str().unwrap()).json(&call);
-        let answer = call.header("Accept", "application/json, text/event-stream").send().await.unwrap().text().await.unwrap();
-        assert!(answer.contains("allowed mcp:tools"), "{answer}");
+        const ELSEWHERE: &str = "https://elsewhere.example/mcp";
+        let other = admin.post("/authsec/resource-servers", &json!({ "name": "elsewhere", "resource": ELSEWHERE })).await;
+        let other = format!("/authsec/resource-servers/{}", other["id"].as_str().unwrap());
+        for (server, named, status) in [(DEFAULT_SERVER, resource, 200), (&other, ELSEWHERE, 401)] {
+            let job = admin.post(&format!("{server}/clients"), &json!({ "client_name": "nightly", "scope": "mcp:tools" })).await;
+            let mut form = url::form_urlencoded::Serializer::new(String::new());
+            let form = form.extend_pairs([("grant_type", "client_credentials"), ("resource", named)]).finish();
+            let request = self.http.post(format!("{}/oauth/token", self.issuer)).body(form);
+            let request = request.basic_auth(job["client_id"].as_str().unwrap(), job["client_secret"].as_str());
+            let request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+            let token: Value = request.send().await.unwrap().json().await.unwrap();
+            let call = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": { "name": "whoami", "arguments": {} } });
+            let call = self.http.post(resource).bearer_auth(token["access_token"].as_str().unwrap()).json(&call);
+            let answer = call.header(ACCEPT, "application/json, text/event-stream").send().await.unwrap();
+            assert_eq!(answer.status().as_u16(), status, "{named}");
+            assert_eq!(answer.text().await.unwrap().contains("allowed mcp:tools"), status == 200);
+        }
     }
 
     /// What administrators and the authorization server itself ask is not there; each answer of Gatebook's has an `X-Request-Id`.
