@@ -1,10 +1,12 @@
 //! The parts of a running service, put together. The only place that names a concrete event log.
 
 use std::fmt::Write;
+use std::path::Path;
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use gatebook_events::client;
-use gatebook_events::envelope::{Actor, ActorKind};
+use gatebook_events::envelope::{Actor, ActorKind, Position};
 use gatebook_events::identity::{ClientId, ClientKey, ResourceServerId, TenantId};
 use gatebook_events::registration::Registration;
 use gatebook_events::resource_server::{Life, Policy, RegistrationType, ResourceServerCommand};
@@ -27,7 +29,7 @@ use crate::fetch::SourceError;
 use crate::http::error::Failure;
 use crate::keys::KeyError;
 use crate::log::EventLog;
-use crate::log::sqlite::SqliteLog;
+use crate::log::sqlite::{Backup, BackupError, SqliteLog, Summary, Vacant};
 use crate::look_alikes::LookAlikes;
 use crate::manifest::{Manifests, SetUpError};
 use crate::metrics::Metrics;
@@ -130,6 +132,31 @@ pub fn open_log(config: &Config) -> Result<Arc<SqliteLog>, StartError> {
 /// Opens the event log in the data folder to read it as it is now; a service may be writing to it.
 pub fn open_log_read_only(config: &Config) -> Result<SqliteLog, StartError> {
     Ok(SqliteLog::open_read_only(&places::log(&config.data))?)
+}
+
+/// Copies the event log in the data folder, as it stands now, into a new file, with some small files beside it.
+pub fn back_up(
+    config: &Config,
+    to: &Path,
+    with: (DateTime<Utc>, &[(String, String)]),
+    progress: impl FnMut(Position, Position),
+) -> Result<Summary, BackupError> {
+    SqliteLog::back_up(&places::log(&config.data), to, with, progress)
+}
+
+/// What is in a backup, once every event of it was verified.
+pub fn inspect_backup(file: &Path, progress: impl FnMut(Position, Position)) -> Result<Backup, BackupError> {
+    SqliteLog::inspect_backup(file, progress)
+}
+
+/// The place of the event log in a data folder that has none.
+pub fn vacant_log(config: &Config) -> Result<Vacant, BackupError> {
+    Vacant::take(&places::log(&config.data))
+}
+
+/// Whether a service or a command writes to the event log in the data folder.
+pub fn log_in_use(config: &Config) -> bool {
+    SqliteLog::in_use(&places::log(&config.data))
 }
 
 impl App {

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use crate::draft;
+
 /// A key out of a file holds this many random bytes.
 pub const KEY_LENGTH: usize = 32;
 
@@ -49,6 +51,12 @@ pub enum KeyError {
         /// The file.
         path: PathBuf,
     },
+    /// The file holds another key than the one that should be put there.
+    #[error("{path} is another key than the one in the backup: move it away first")]
+    Another {
+        /// The file.
+        path: PathBuf,
+    },
     /// The system has no random numbers to give.
     #[error("cannot draw random bytes")]
     Randomness(#[source] getrandom::Error),
@@ -68,12 +76,11 @@ pub fn read_or_create(file: &Path) -> Result<StoredKey, KeyError> {
     if let Some(key) = read(file)? {
         return Ok(key);
     }
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    create_data_folder(folder)?;
+    create_data_folder(draft::folder(file))?;
     let mut bytes = [0; KEY_LENGTH];
     getrandom::fill(&mut bytes).map_err(KeyError::Randomness)?;
     let text = URL_SAFE_NO_PAD.encode(bytes);
-    if write_new(folder, file, &text).map_err(at(file))? {
+    if write_new(file, &text).map_err(at(file))? {
         return Ok(StoredKey { text, bytes, created: true });
     }
     // Another process was first; its key is the key.
@@ -99,24 +106,30 @@ pub fn read(file: &Path) -> Result<Option<StoredKey>, KeyError> {
     Ok(Some(StoredKey { text, bytes, created: false }))
 }
 
+/// Puts back a key that was kept elsewhere, with mode 0600. The same key may be there already; another one is not replaced.
+pub fn put_back(file: &Path, text: &str) -> Result<(), KeyError> {
+    write_new(file, text).map_err(at(file))?;
+    may_put_back(file, text)
+}
+
+/// Whether no other key than this one is there.
+pub fn may_put_back(file: &Path, text: &str) -> Result<(), KeyError> {
+    match read(file)? {
+        Some(key) if key.text != text => Err(KeyError::Another { path: file.to_owned() }),
+        _ => Ok(()),
+    }
+}
+
 /// Puts `text` into `file` whole or not at all; false when the file is there already.
-fn write_new(folder: &Path, file: &Path, text: &str) -> io::Result<bool> {
+fn write_new(file: &Path, text: &str) -> io::Result<bool> {
+    let folder = draft::folder(file);
     let draft = folder.join(format!(".{}.new", uuid::Uuid::new_v4()));
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut opened = options.open(&draft)?;
-    let written = writeln!(opened, "{text}").and_then(|()| opened.sync_all()).and_then(|()| {
-        // A link refuses to replace a file, as a rename would not.
-        match fs::hard_link(&draft, file) {
-            Ok(()) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-            // Some file systems have no links; a rename is as whole, and only its race is lost.
-            Err(_) if !file.exists() => fs::rename(&draft, file).map(|()| true),
-            Err(error) => Err(error),
-        }
-    });
+    let written = writeln!(opened, "{text}").and_then(|()| opened.sync_all()).and_then(|()| draft::put_in_place(&draft, file));
     // After a rename there is no draft left to remove.
     let _ = fs::remove_file(&draft);
     let created = written?;

@@ -10,6 +10,7 @@ pub mod command;
 pub mod config;
 pub mod documents;
 mod doors;
+pub mod draft;
 mod fetch;
 pub mod http;
 pub mod keys;

@@ -39,6 +39,7 @@ impl Projection for Directory {
     const VERSION: u32 = 3;
     const SCHEMA: &'static str = schema::SCHEMA;
     const INDEXES: &'static str = schema::INDEXES;
+    const SUMMED: &'static [&'static str] = &["counts", "names"];
 
     fn handles(_event_name: &str) -> bool {
         true

@@ -5,6 +5,7 @@
 #[path = "../instance/mod.rs"]
 mod instance;
 
+mod backup;
 mod demo;
 mod poll;
 mod rebuild;
