@@ -120,6 +120,9 @@ pub mod places {
     }
 }
 
+/// The newest format of the event log that this build knows.
+pub use crate::log::sqlite::FORMAT as LOG_FORMAT;
+
 /// Opens the event log in the data folder, of which this process is then the only writer.
 pub fn open_log(config: &Config) -> Result<Arc<SqliteLog>, StartError> {
     match &config.log {

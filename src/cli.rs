@@ -8,6 +8,7 @@ use crate::config::{Config, Settings};
 
 mod backup;
 pub mod demo;
+mod doctor;
 mod poll;
 mod rebuild;
 mod restore;
@@ -38,6 +39,8 @@ enum Command {
     Backup(Box<backup::BackupArgs>),
     /// Make the event log and the read models of a data folder that has none out of a backup
     Restore(Box<restore::RestoreArgs>),
+    /// Check the data folder, beside a service that runs or without one, and say what to do
+    Doctor(Box<doctor::DoctorArgs>),
     /// Have a running instance read its clients' documents again now
     Poll(Box<poll::PollArgs>),
     /// Fill a running, fresh instance with what a real deployment looks like
@@ -71,6 +74,7 @@ pub async fn run() -> Result<(), Failed> {
         Command::Verify(settings) => verify::run(&checked(*settings)?),
         Command::Backup(args) => backup::run(*args),
         Command::Restore(args) => restore::run(*args).await,
+        Command::Doctor(args) => doctor::run(*args).await,
         Command::Poll(args) => poll::run(*args).await,
         Command::Demo(args) => demo::run(*args).await,
     }
@@ -87,4 +91,9 @@ fn progress(bar: &ProgressBar) -> impl Fn(Position, Position) {
         bar.set_length(all.to_backend());
         bar.set_position(done.to_backend());
     }
+}
+
+/// An error with what it came from, in one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {}", chain(source)))
 }

@@ -138,13 +138,15 @@ fn write_new(file: &Path, text: &str) -> io::Result<bool> {
     Ok(created)
 }
 
+/// Who may do what with a file.
 #[cfg(unix)]
-fn permission_bits(metadata: &fs::Metadata) -> u32 {
+pub fn permission_bits(metadata: &fs::Metadata) -> u32 {
     std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o7777
 }
 
+/// Who may do what with a file cannot be told.
 #[cfg(not(unix))]
-fn permission_bits(_: &fs::Metadata) -> u32 {
+pub fn permission_bits(_: &fs::Metadata) -> u32 {
     0o600
 }
 

@@ -20,6 +20,7 @@ use crate::read_model::{ApplyError, Projection};
 use crate::registration;
 
 mod apply;
+mod check;
 mod list;
 mod names;
 mod queries;

@@ -7,6 +7,8 @@ mod instance;
 
 mod backup;
 mod demo;
+mod doctor;
+mod faults;
 mod poll;
 mod rebuild;
 mod settings;

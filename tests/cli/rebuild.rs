@@ -220,7 +220,7 @@ fn part_of(data: &Path, after: i64) -> i64 {
     }
 }
 
-async fn anyone_waits_for(admin: &Caller, state: &str) {
+pub async fn anyone_waits_for(admin: &Caller, state: &str) {
     let started = Instant::now();
     loop {
         let shown = admin.get("/authsec/projections").await;

@@ -70,6 +70,11 @@ impl<P: Projection> Checked<P> {
         self.position
     }
 
+    /// The tables, at that moment.
+    pub(crate) fn tables(&self) -> &Connection {
+        &self.tables
+    }
+
     /// What `SQLite` finds wrong with the file, or that its tables are not those of this build. Takes its time.
     pub fn damage(&self) -> rusqlite::Result<Vec<String>> {
         let mut check = self.tables.prepare("PRAGMA integrity_check(8)")?;

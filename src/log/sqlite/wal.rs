@@ -20,7 +20,7 @@ const MAGIC: u32 = 0x377f_0682;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{} is damaged at byte {at}, and {commits} commits behind that would be lost: restore a backup, or, to go on without them, keep copies of \
-     both files and cut the damaged one off there (truncate -s {at} {})", .path.display(), .path.display()
+     both files, cut the damaged one off there (truncate -s {at} {}) and run `gatebook rebuild`", .path.display(), .path.display()
 )]
 pub struct DamagedWal {
     /// The write-ahead log's file.
