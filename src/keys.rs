@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::draft;
+use crate::draft::{folder as folder_of, put_in_place};
 
 /// A key out of a file holds this many random bytes.
 pub const KEY_LENGTH: usize = 32;
 
 /// Longer than any key file; what is longer is something else.
-const LONGEST_FILE: u64 = 4096;
+const LONGEST_FILE: u64 = 256 * 1024;
 
 /// A key out of the data folder.
 pub struct StoredKey {
@@ -51,7 +51,7 @@ pub enum KeyError {
         /// The file.
         path: PathBuf,
     },
-    /// The file holds another key than the one that should be put there.
+    /// The file holds something else than what should be put there.
     #[error("{path} is another key than the one in the backup: move it away first")]
     Another {
         /// The file.
@@ -76,11 +76,12 @@ pub fn read_or_create(file: &Path) -> Result<StoredKey, KeyError> {
     if let Some(key) = read(file)? {
         return Ok(key);
     }
-    create_data_folder(draft::folder(file))?;
+    let folder = folder_of(file);
+    create_data_folder(folder)?;
     let mut bytes = [0; KEY_LENGTH];
     getrandom::fill(&mut bytes).map_err(KeyError::Randomness)?;
     let text = URL_SAFE_NO_PAD.encode(bytes);
-    if write_new(file, &text).map_err(at(file))? {
+    if write_new(folder, file, &text).map_err(at(file))? {
         return Ok(StoredKey { text, bytes, created: true });
     }
     // Another process was first; its key is the key.
@@ -89,6 +90,15 @@ pub fn read_or_create(file: &Path) -> Result<StoredKey, KeyError> {
 
 /// The key in `file`; none when there is no such file.
 pub fn read(file: &Path) -> Result<Option<StoredKey>, KeyError> {
+    let Some(content) = read_private(file)? else { return Ok(None) };
+    let text = content.trim_end().to_owned();
+    let malformed = || KeyError::Malformed { path: file.to_owned() };
+    let bytes = URL_SAFE_NO_PAD.decode(&text).ok().and_then(|bytes| bytes.try_into().ok()).ok_or_else(malformed)?;
+    Ok(Some(StoredKey { text, bytes, created: false }))
+}
+
+/// A file that nobody but its owner may use; none when there is no such file.
+pub fn read_private(file: &Path) -> Result<Option<String>, KeyError> {
     let opened = match File::open(file) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         other => other.map_err(at(file))?,
@@ -98,44 +108,70 @@ pub fn read(file: &Path) -> Result<Option<StoredKey>, KeyError> {
     if mode & 0o077 != 0 {
         return Err(KeyError::Exposed { path: file.to_owned(), mode });
     }
-    let malformed = || KeyError::Malformed { path: file.to_owned() };
     let mut content = Vec::new();
     opened.take(LONGEST_FILE).read_to_end(&mut content).map_err(at(file))?;
-    let text = String::from_utf8(content).map_err(|_| malformed())?.trim_end().to_owned();
-    let bytes = URL_SAFE_NO_PAD.decode(&text).ok().and_then(|bytes| bytes.try_into().ok()).ok_or_else(malformed)?;
-    Ok(Some(StoredKey { text, bytes, created: false }))
+    String::from_utf8(content).map(Some).map_err(|_| KeyError::Malformed { path: file.to_owned() })
 }
 
-/// Puts back a key that was kept elsewhere, with mode 0600. The same key may be there already; another one is not replaced.
+/// Puts `text` into `file`, for its owner only, in place of whatever is there. Whoever reads it sees the one or the other, whole.
+pub fn replace(file: &Path, text: &str) -> Result<(), KeyError> {
+    let folder = folder_of(file);
+    create_data_folder(folder)?;
+    let draft = draft(folder, text).map_err(at(file))?;
+    let replaced = fs::rename(&draft, file).and_then(|()| settle(folder));
+    if replaced.is_err() {
+        // A draft that stays would be a key that nobody looks after.
+        let _ = fs::remove_file(&draft);
+    }
+    replaced.map_err(at(file))
+}
+
+/// Puts back what was kept elsewhere of a key file, with mode 0600. The same may be there already; anything else is not replaced.
 pub fn put_back(file: &Path, text: &str) -> Result<(), KeyError> {
-    write_new(file, text).map_err(at(file))?;
+    write_new(folder_of(file), file, text).map_err(at(file))?;
     may_put_back(file, text)
 }
 
-/// Whether no other key than this one is there.
+/// Whether nothing else than this is in `file`.
 pub fn may_put_back(file: &Path, text: &str) -> Result<(), KeyError> {
-    match read(file)? {
-        Some(key) if key.text != text => Err(KeyError::Another { path: file.to_owned() }),
+    match read_private(file)? {
+        Some(content) if content.trim_end() != text => Err(KeyError::Another { path: file.to_owned() }),
         _ => Ok(()),
     }
 }
 
 /// Puts `text` into `file` whole or not at all; false when the file is there already.
-fn write_new(file: &Path, text: &str) -> io::Result<bool> {
-    let folder = draft::folder(file);
+fn write_new(folder: &Path, file: &Path, text: &str) -> io::Result<bool> {
+    let draft = draft(folder, text)?;
+    let written = put_in_place(&draft, file);
+    // After a rename there is no draft left to remove.
+    let _ = fs::remove_file(&draft);
+    let created = written?;
+    settle(folder)?;
+    Ok(created)
+}
+
+/// A new file beside, with mode 0600, on the disk.
+fn draft(folder: &Path, text: &str) -> io::Result<PathBuf> {
     let draft = folder.join(format!(".{}.new", uuid::Uuid::new_v4()));
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut opened = options.open(&draft)?;
-    let written = writeln!(opened, "{text}").and_then(|()| opened.sync_all()).and_then(|()| draft::put_in_place(&draft, file));
-    // After a rename there is no draft left to remove.
-    let _ = fs::remove_file(&draft);
-    let created = written?;
+    let written = writeln!(opened, "{text}").and_then(|()| opened.sync_all());
+    if let Err(error) = written {
+        let _ = fs::remove_file(&draft);
+        return Err(error);
+    }
+    Ok(draft)
+}
+
+/// What a folder holds is on the disk, too.
+fn settle(folder: &Path) -> io::Result<()> {
     #[cfg(unix)]
     File::open(folder)?.sync_all()?;
-    Ok(created)
+    Ok(())
 }
 
 /// Who may do what with a file.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{Failed, checked, progress};
+use crate::access_tokens::KeySource;
 use crate::app::{back_up, places};
 use crate::clock::Clock;
 use crate::config::{AdminKeySource, AdminSettings, Config, Settings};
@@ -17,7 +18,7 @@ pub struct BackupArgs {
     /// The file to write; it must not exist
     pub file: PathBuf,
 
-    /// Keep the keys of the data folder in it too; whoever has the file can then act as an administrator
+    /// Keep the keys of the data folder in it too; whoever has it can then act as an administrator
     #[arg(long)]
     pub with_keys: bool,
 
@@ -36,10 +37,10 @@ pub fn run(args: BackupArgs) -> Result<(), Failed> {
     }
     let mut kept = Vec::new();
     let mut elsewhere = Vec::new();
-    for name in key_files(&config) {
+    for KeyFile { name, .. } in key_files(&config) {
         let file = config.data.join(name);
-        match keys::read(&file).map_err(|error| Failed::because("failed to read a key", error))? {
-            Some(key) if args.with_keys => kept.push((name.to_owned(), key.text)),
+        match keys::read_private(&file).map_err(|error| Failed::because("failed to read a key", error))? {
+            Some(content) if args.with_keys => kept.push((name.to_owned(), content.trim_end().to_owned())),
             Some(_) => elsewhere.push(file.display().to_string()),
             None => {}
         }
@@ -54,13 +55,32 @@ pub fn run(args: BackupArgs) -> Result<(), Failed> {
         println!("with {name}: keep the file as secret as the key");
     }
     if !elsewhere.is_empty() {
-        println!("without {}: keep that in another safe place, nothing can make it again", elsewhere.join(" and "));
+        println!("without {}: keep copies of those in another safe place, nothing can make them again", elsewhere.join(", "));
     }
     Ok(())
 }
 
-/// The keys that are in the data folder and nowhere else.
-pub(super) fn key_files(config: &Config) -> Vec<&'static str> {
-    let own = matches!(config.admin.key, AdminKeySource::SelfMade { .. }).then_some(AdminSettings::KEY_FILE);
-    [InstanceKey::FILE].into_iter().chain(own).collect()
+/// A file of keys that are in the data folder and nowhere else.
+pub(super) struct KeyFile {
+    pub name: &'static str,
+    /// Whether every instance that was ever started has it.
+    pub always: bool,
+    /// Whether it holds one key, as `keys` writes it.
+    pub plain: bool,
+}
+
+impl KeyFile {
+    const INSTANCE: Self = Self { name: InstanceKey::FILE, always: true, plain: true };
+    const ADMIN: Self = Self { name: AdminSettings::KEY_FILE, always: false, plain: true };
+    const TOKENS: Self = Self { name: places::TOKEN_KEYS, always: false, plain: false };
+
+    /// Every one that any settings lead to.
+    pub const ALL: [Self; 3] = [Self::INSTANCE, Self::ADMIN, Self::TOKENS];
+}
+
+/// Those that these settings lead to.
+pub(super) fn key_files(config: &Config) -> Vec<KeyFile> {
+    let admin = matches!(config.admin.key, AdminKeySource::SelfMade { .. }).then_some(KeyFile::ADMIN);
+    let tokens = matches!(config.token_keys, KeySource::SelfMade { .. }).then_some(KeyFile::TOKENS);
+    [KeyFile::INSTANCE].into_iter().chain(admin).chain(tokens).collect()
 }

@@ -6,11 +6,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::backup::KeyFile;
 use super::{Failed, backup, checked, progress, rebuild};
 use crate::app::{inspect_backup, places, vacant_log};
-use crate::config::{AdminSettings, Settings};
+use crate::config::Settings;
 use crate::keys;
-use crate::secrets::InstanceKey;
 
 /// Make the event log and the read models of a data folder that has none out of a backup
 #[derive(Debug, Args)]
@@ -40,7 +40,7 @@ pub async fn run(args: RestoreArgs) -> Result<(), Failed> {
     let bar = rebuild::bar("verifying");
     let backup = inspect_backup(file, progress(&bar)).map_err(|error| Failed::because(failed(), error))?;
     bar.finish_and_clear();
-    if let Some((name, _)) = backup.files.iter().find(|(name, _)| ![InstanceKey::FILE, AdminSettings::KEY_FILE].contains(&&**name)) {
+    if let Some((name, _)) = backup.files.iter().find(|(name, _)| !KeyFile::ALL.iter().any(|known| known.name == name)) {
         return Err(Failed::new(format!("{}: this build does not know what {name:?} in the backup is for", failed())));
     }
     keys::create_data_folder(data).map_err(|error| Failed::because(failed(), error))?;
@@ -71,9 +71,13 @@ pub async fn run(args: RestoreArgs) -> Result<(), Failed> {
     }
     restored.put_in_place().map_err(|error| Failed::because(failed(), error))?;
     println!("{} restored, up to position {}", places::log(data).display(), backup.summary.head);
-    let missing: Vec<_> = backup::key_files(&config).into_iter().filter(|name| !data.join(name).exists()).collect();
+    let missing: Vec<_> = backup::key_files(&config).into_iter().map(|file| file.name).filter(|name| !data.join(name).exists()).collect();
     if !missing.is_empty() {
-        println!("put {} back into {} before the first start, or new keys are made there", missing.join(" and "), data.display());
+        println!(
+            "put {} back into {} before the first start, if you have it, or new keys are made there",
+            missing.join(", "),
+            data.display()
+        );
     }
     let rebuilt = rebuild::all(&config).await;
     rebuilt.map_err(|error| Failed::because("the log is restored; the next start has to build the read models, because this failed", error))

@@ -29,6 +29,8 @@ async fn backed_up() -> (tempfile::TempDir, PathBuf, PathBuf, serde_json::Value)
     let admin = Caller::admin(&service, &data);
     populate(&Caller::anyone(&service), &admin).await;
     let lists = admin.everything().await;
+    // Has the keys of access tokens drawn.
+    Caller::anyone(&service).get("/.well-known/jwks.json").await;
     service.stop();
     let file = folder.path().join("gatebook.backup");
     said(run(&["backup", flag(&file), "--with-keys", "--data", flag(&data)]));
@@ -86,7 +88,7 @@ async fn what_was_backed_up_under_load_is_all_there_after_a_restore() {
     assert_eq!(fs::metadata(&restored).unwrap().permissions().mode() & 0o777, 0o700);
     let head = told.lines().find(|line| line.starts_with("head ")).unwrap();
     assert!(from_there.lines().any(|line| line == head), "{from_there}");
-    assert!(from_there.contains("put instance.key and admin-jwt.key back"), "{from_there}");
+    assert!(from_there.contains("put instance.key, admin-jwt.key, token-keys.json back"), "{from_there}");
     for name in ["directory", "approvals", "history"] {
         assert!(from_there.lines().any(|line| line.starts_with(&format!("{name}@")) && line.contains("rebuilt")), "{from_there}");
     }
@@ -111,13 +113,22 @@ async fn with_its_keys_an_instance_goes_on_as_if_nothing_had_happened() {
     fs::create_dir_all(restored.join("read-models")).unwrap();
     fs::write(restored.join("read-models/directory@1.db"), "of another log").unwrap();
     let told = said(run(&["restore", flag(&file), "--data", flag(&restored)]));
-    assert!(told.contains("instance.key is as it was") && told.contains("admin-jwt.key is as it was"), "{told}");
+    for key in ["instance.key", "admin-jwt.key", "token-keys.json"] {
+        assert!(told.contains(&format!("{key} is as it was")), "{told}");
+        assert_eq!(fs::read_to_string(restored.join(key)).unwrap().trim_end(), fs::read_to_string(data.join(key)).unwrap().trim_end());
+    }
     assert!(!restored.join("read-models/directory@1.db").exists());
-    for file in ["instance.key", "admin-jwt.key", "log.db"] {
+    for file in ["instance.key", "admin-jwt.key", "token-keys.json", "log.db"] {
         assert_eq!(fs::metadata(restored.join(file)).unwrap().permissions().mode() & 0o777, 0o600, "{file}");
     }
-    assert_eq!(fs::read(restored.join("instance.key")).unwrap(), fs::read(data.join("instance.key")).unwrap());
+    let published = {
+        let service = Instance::start(&data);
+        let published = Caller::anyone(&service).get("/.well-known/jwks.json").await;
+        service.stop();
+        published
+    };
     let service = Instance::start(&restored);
+    assert_eq!(Caller::anyone(&service).get("/.well-known/jwks.json").await, published);
     // A token of the old instance is one of the new.
     let admin = Caller::anyone(&service).with(&crate::instance::token(&data, "admin", "default"));
     assert!(admin.everything().await == lists);

@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use gatebook::log::sqlite::SqliteLog;
 use gatebook::log::{Append, EventLog, Expected};
 use gatebook_events::envelope::{CommitId, EventId, StoredEvent, StreamName};
+use gatebook_projections::{Directory, Projection};
 use rusqlite::Connection;
 use serde_json::Value;
 use uuid::Uuid;
@@ -130,7 +131,12 @@ async fn each_thing_that_is_wrong_is_named_with_what_to_do_and_the_log_is_not_wr
         ("log", Box::new(|data| change(&data.join("log.db"), "DELETE FROM events WHERE position = 7")), "position 7", "gatebook restore"),
         ("log", Box::new(|data| fs::write(data.join("log.db"), "x".repeat(5000)).unwrap()), "not a database", "gatebook restore"),
         ("log", Box::new(unindexed), "every event is as it was written, but", "gatebook backup"),
-        ("directory", Box::new(|data| empty(&data.join("read-models/directory@3.building.db"))), "interrupted", "start the service"),
+        (
+            "directory",
+            Box::new(|data| empty(&data.join(format!("read-models/directory@{}.building.db", Directory::VERSION)))),
+            "interrupted",
+            "start the service",
+        ),
         (
             "directory",
             Box::new(sql("directory", "UPDATE checkpoint SET position = 1000")),

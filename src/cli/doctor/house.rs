@@ -11,7 +11,8 @@ use gatebook_projections::read_model::Projection;
 
 use super::Report;
 use crate::app::{LOG_FORMAT, log_in_use, places};
-use crate::cli::{backup, chain};
+use crate::cli::backup::{self, KeyFile};
+use crate::cli::chain;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::documents::Schedule;
@@ -82,10 +83,13 @@ fn owner(_: &Metadata) -> u32 {
 
 /// The keys that are here and nowhere else.
 pub(super) fn keys(config: &Config, report: &mut Report) {
-    for name in backup::key_files(config) {
-        match keys::read(&config.data.join(name)) {
-            Ok(Some(_)) => report.fine("keys", format!("{name} is a key")),
-            Ok(None) => {
+    for KeyFile { name, always, plain } in backup::key_files(config) {
+        let file = config.data.join(name);
+        let found = if plain { keys::read(&file).map(|key| key.is_some()) } else { keys::read_private(&file).map(|keys| keys.is_some()) };
+        match found {
+            Ok(true) => report.fine("keys", format!("{name} is there")),
+            Ok(false) if !always => report.fine("keys", format!("{name} is made when it is needed")),
+            Ok(false) => {
                 report.finding("keys", format!("{name} is missing"), "put its copy back before the next start, which makes another one")
             }
             // Who may read it was said already.
