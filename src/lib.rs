@@ -12,6 +12,7 @@ pub mod command;
 pub mod config;
 pub mod documents;
 mod doors;
+pub mod draft;
 mod fetch;
 pub mod http;
 mod key_sets;
