@@ -20,6 +20,7 @@ use crate::read_model::{ApplyError, Projection};
 use crate::registration;
 
 mod apply;
+mod idle;
 mod list;
 mod names;
 mod queries;
@@ -28,6 +29,7 @@ mod service_tokens;
 mod text;
 mod tokens;
 
+pub use idle::{Approved, Place};
 pub use names::LookAlike;
 pub use service_tokens::{ServiceTokenPage, ServiceTokenRow};
 pub use tokens::{TokenPage, TokenRow, UsePage, UseRow};
