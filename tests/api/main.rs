@@ -16,6 +16,7 @@ mod authenticate;
 mod bad_input;
 mod decisions;
 mod doors;
+mod doors_agree;
 mod dormancy;
 mod floods;
 mod history;
