@@ -11,6 +11,7 @@ use gatebook_events::look_alike::document_host;
 use gatebook_events::metadata::ClientMetadata;
 use gatebook_events::registration::{Registration, Status};
 use gatebook_events::resource_server::{RegistrationType, ResourceServer};
+use gatebook_events::standing::Decision;
 use gatebook_projections::directory::LookAlike;
 
 use crate::app::App;
@@ -55,9 +56,44 @@ pub struct Subject<'a> {
     pub since: Option<AnswerVersion>,
 }
 
-/// Answers a question about a client at a resource server. One that is met for the first time by the URL of its document is
-/// read, entered and registered by the resource server's rules first; another question never changes anything.
+/// Answers a question about a client at a resource server, and takes note that it was asked.
 pub async fn ask(app: &App, server_id: ResourceServerId, subject: &Subject<'_>, question: &Question<'_>) -> Result<Answer, Failure> {
+    let answer = look(app, server_id, subject, question).await?;
+    take_note(app, server_id, subject, question, answer).await
+}
+
+/// Takes note of an answer that a client goes on from: that it is used, if it may act. One that is dormant is revived first, or
+/// waits for an administrator from now on, as the resource server's rules have it; the answer is then how it stands after that.
+pub async fn take_note(
+    app: &App,
+    server_id: ResourceServerId,
+    subject: &Subject<'_>,
+    question: &Question<'_>,
+    mut answer: Answer,
+) -> Result<Answer, Failure> {
+    let key = subject.client_id.key();
+    let dormant = answer.client.as_ref().map(|client| client.registration.status).filter(|status| status.is_dormant());
+    if let Some(status) = dormant.filter(|_| answer.verdict.reason.decision() != Decision::Deny) {
+        let used = app.commands().use_dormant(server_id, key).await?;
+        if used.position.is_some() {
+            app.metrics().dormancy(if used.state.status == Status::Approved { "revived" } else { "queued" });
+        }
+        if used.state.status != status {
+            let position = answer.position.max(used.position);
+            answer = look(app, server_id, subject, question).await?;
+            answer.position = answer.position.max(position);
+        }
+    }
+    if answer.verdict.reason.decision() == Decision::Allow {
+        app.usage().seen(server_id, key, app.commands().clock().now());
+    }
+    Ok(answer)
+}
+
+/// Answers a question without taking note of it; what a dormant client is allowed is what it will be once it is used. A client
+/// that is met for the first time by the URL of its document is read, entered and registered by the resource server's rules
+/// first; another look never changes anything.
+pub async fn look(app: &App, server_id: ResourceServerId, subject: &Subject<'_>, question: &Question<'_>) -> Result<Answer, Failure> {
     let commands = app.commands();
     let server = commands.resource_server(server_id).await?;
     let client_id = subject.client_id;
@@ -81,7 +117,7 @@ pub async fn ask(app: &App, server_id: ResourceServerId, subject: &Subject<'_>, 
         }
     }
     let (client, registration) = (clients.now(), registrations.now());
-    let standing = app.standing(server_id, client.life, registration).await?;
+    let standing = app.standing(server_id, client.life, registration).await?.once_used(server.policy.revive);
     let Some(profile) = client.registered().cloned() else { return Ok(nobody(Reason::Standing(standing))) };
     let metadata = effective(&server, &profile, registration);
     let now = Side { registration, metadata: &metadata };
