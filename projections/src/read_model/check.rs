@@ -195,7 +195,8 @@ fn printed(value: &Value) -> String {
         Value::Real(number) => number.to_string(),
         Value::Text(text) => text.clone(),
         Value::Blob(bytes) => {
-            uuid::Uuid::from_slice(bytes).map_or_else(|_| bytes.iter().map(|byte| format!("{byte:02x}")).collect(), |id| id.to_string())
+            let digits = || bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+            uuid::Uuid::from_slice(bytes).map_or_else(|_| digits(), |id| id.to_string())
         }
     }
 }
