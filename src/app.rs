@@ -26,7 +26,8 @@ use crate::census::Census;
 use crate::clock::Clock;
 use crate::command::{Cause, CommandError, Commands, Snapshot};
 use crate::config::{Config, LogBackend};
-use crate::documents::{self, Documents, Schedule, ScheduleError};
+use crate::documents::{self, Documents, Schedule};
+use crate::dormancy::Dormancy;
 use crate::fetch::SourceError;
 use crate::http::error::Failure;
 use crate::key_sets::KeySets;
@@ -38,8 +39,10 @@ use crate::manifest::{Manifests, SetUpError, Urgency};
 use crate::metrics::Metrics;
 use crate::projector::{Follower, Projector};
 use crate::secrets::{InstanceKey, SecretHasher};
+use crate::side_table;
 use crate::statements::Statements;
 use crate::upstream::AuthorizationServer;
+use crate::usage::Usage;
 
 /// The parts of a running service. Cheap to clone.
 #[derive(Clone)]
@@ -62,7 +65,10 @@ struct Parts {
     stopping: watch::Sender<bool>,
     authorization_server: AuthorizationServer,
     documents: Documents,
-    poller: AbortHandle,
+    usage: Usage,
+    dormancy: Dormancy,
+    /// What runs beside the calls.
+    tasks: [AbortHandle; 3],
     look_alikes: LookAlikes,
     statements: Statements,
     metrics: Metrics,
@@ -97,9 +103,9 @@ pub enum StartError {
     /// Nothing can be fetched from clients' hosts.
     #[error("failed to set up the fetching of clients' documents")]
     Manifests(#[from] SetUpError),
-    /// The schedule of clients' documents cannot be kept.
-    #[error("failed to open the schedule of clients' documents")]
-    Schedule(#[from] ScheduleError),
+    /// The schedule of clients' documents or the table of uses cannot be kept.
+    #[error("failed to open a table beside the log")]
+    SideTable(#[from] side_table::OpenError),
     /// The default resource server cannot be made.
     #[error("failed to set up the default resource server")]
     FirstServer(#[from] CommandError),
@@ -136,6 +142,11 @@ pub mod places {
     /// When clients' documents are read again.
     pub fn schedule(data: &Path) -> PathBuf {
         data.join("schedule.db")
+    }
+
+    /// When registrations were used.
+    pub fn usage(data: &Path) -> PathBuf {
+        data.join("usage.db")
     }
 }
 
@@ -189,9 +200,10 @@ impl App {
         let admins = AdminVerifier::try_new(&config.admin, clock.clone())?;
         let ring = KeyRing::open(config.token_keys.clone(), config.token_life)?;
         let access_tokens = AccessTokens::new(&public_url, config.token_life, ring);
-        let authorization_server = AuthorizationServer::try_new(config.upstream.as_ref(), config.extra_ca_file.as_deref())?;
+        let authorization_server = AuthorizationServer::try_new(config.upstream.as_ref(), &public_url, config.extra_ca_file.as_deref())?;
         let manifests = Manifests::try_new(config.manifests.clone(), config.extra_ca_file.as_deref())?;
         let schedule = Schedule::open(&places::schedule(&config.data))?;
+        let usage = Usage::open(&places::usage(&config.data), clock.now())?;
         let sqlite = open_log(&config)?;
         let log: Arc<dyn EventLog> = sqlite.clone();
         let commands = Commands::new(log.clone(), clock.clone());
@@ -204,10 +216,12 @@ impl App {
         let directory: Projector<Directory> = Projector::start(log.clone(), &folder, others)?;
         let approvals: Projector<Approvals> = Projector::start(log.clone(), &folder, others)?;
         let history = Projector::start(log.clone(), &folder, others)?;
+        let metrics = Metrics::default();
+        let dormancy = Dormancy::new(commands.clone(), directory.reader().clone(), usage.clone(), metrics.clone());
         let documents = Documents::new(manifests, commands.clone(), schedule, config.rhythm.clone());
-        let (complete, readers) = (directory.clone(), (directory.reader().clone(), approvals.reader().clone()));
-        let complete = async move { drop(complete.until(|progress| progress.serves).await) };
-        let poller = documents::start(documents.clone(), readers.0, readers.1, complete);
+        let readers = (directory.reader().clone(), approvals.reader().clone());
+        let poller = documents::start(documents.clone(), readers.0, readers.1, complete(&directory));
+        let tasks = [poller, usage.start(), dormancy.start(complete(&directory))];
         Ok(Self(Arc::new(Parts {
             directory,
             approvals,
@@ -225,10 +239,12 @@ impl App {
             stopping: watch::Sender::new(false),
             authorization_server,
             documents,
-            poller,
+            usage,
+            dormancy,
+            tasks,
             look_alikes: LookAlikes::default(),
             statements,
-            metrics: Metrics::default(),
+            metrics,
             authentication,
             access_tokens,
         })))
@@ -314,6 +330,16 @@ impl App {
         &self.0.documents
     }
 
+    /// When clients were used.
+    pub fn usage(&self) -> &Usage {
+        &self.0.usage
+    }
+
+    /// What makes clients dormant that nobody uses.
+    pub fn dormancy(&self) -> &Dormancy {
+        &self.0.dormancy
+    }
+
     /// Who vouches for clients that register themselves.
     pub fn statements(&self) -> &Statements {
         &self.0.statements
@@ -390,7 +416,8 @@ impl App {
 
     /// Ends the projections, and the log's writer once everything that was accepted is answered.
     pub async fn close(&self) {
-        self.0.poller.abort();
+        self.0.tasks.iter().for_each(AbortHandle::abort);
+        self.0.usage.flush().await;
         for follower in self.followers() {
             follower.end();
         }
@@ -414,6 +441,12 @@ impl App {
         let none = axum::http::HeaderMap::new();
         crate::http::fresh::read(self, &self.0.directory, &none, query).await?.unless_stale()
     }
+}
+
+/// Waits until the directory can be asked.
+fn complete(directory: &Projector<Directory>) -> impl Future<Output = ()> + Send + 'static {
+    let directory = directory.clone();
+    async move { drop(directory.until(|progress| progress.serves).await) }
 }
 
 /// A fresh instance has one tenant with one resource server, so that a first registration needs no set-up.

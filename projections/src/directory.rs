@@ -21,6 +21,7 @@ use crate::registration;
 
 mod apply;
 mod check;
+mod idle;
 mod list;
 mod names;
 mod queries;
@@ -29,6 +30,7 @@ mod service_tokens;
 mod text;
 mod tokens;
 
+pub use idle::{Approved, Place};
 pub use names::LookAlike;
 pub use service_tokens::{ServiceTokenPage, ServiceTokenRow};
 pub use tokens::{TokenPage, TokenRow, UsePage, UseRow};

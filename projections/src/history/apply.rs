@@ -144,7 +144,10 @@ impl<'a> About<'a> {
             | RegistrationEvent::RedirectsRejected(_)
             | RegistrationEvent::RedirectsSuperseded(_)
             | RegistrationEvent::RedirectsNarrowed(_)
-            | RegistrationEvent::RolledBack(_) => Self::default(),
+            | RegistrationEvent::RolledBack(_)
+            | RegistrationEvent::Dormant(_)
+            | RegistrationEvent::RevivalAsked(_)
+            | RegistrationEvent::Revived(_) => Self::default(),
         }
     }
 
