@@ -90,7 +90,8 @@ pub(super) fn keys(config: &Config, report: &mut Report) {
             Ok(true) => report.fine("keys", format!("{name} is there")),
             Ok(false) if !always => report.fine("keys", format!("{name} is made when it is needed")),
             Ok(false) => {
-                report.finding("keys", format!("{name} is missing"), "put its copy back before the next start, which makes another one")
+                let advice = "put its copy back before the next start, which makes another one";
+                report.finding("keys", format!("{name} is missing"), advice);
             }
             // Who may read it was said already.
             Err(KeyError::Exposed { .. }) => {}
@@ -152,7 +153,7 @@ pub(super) fn leftovers(config: &Config, report: &mut Report) {
             .collect();
     for (path, _) in files(config) {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let draft = name.ends_with(draft::ENDING) || (name.starts_with('.') && name.ends_with(".new"));
+        let draft = name.ends_with(draft::ENDING) || (name.starts_with('.') && name.ends_with(keys::DRAFT_ENDING));
         let building = name.contains('@') && name.ends_with(".building.db") && !current.iter().any(|current| current == name);
         if draft && !log_in_use(config) {
             report.finding("leftovers", format!("{} was never finished", path.display()), format!("`rm {}`", path.display()));
