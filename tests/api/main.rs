@@ -29,5 +29,6 @@ mod registration_tokens;
 mod service_tokens;
 mod share;
 mod statements;
+mod tokens;
 mod usage;
 mod walls_between_tenants;
