@@ -1,10 +1,12 @@
 //! The parts of a running service, put together. The only place that names a concrete event log.
 
 use std::fmt::Write;
+use std::path::Path;
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use gatebook_events::client;
-use gatebook_events::envelope::{Actor, ActorKind};
+use gatebook_events::envelope::{Actor, ActorKind, Position};
 use gatebook_events::identity::{ClientId, ClientKey, ResourceServerId, TenantId};
 use gatebook_events::registration::Registration;
 use gatebook_events::resource_server::{Life, Policy, RegistrationType, ResourceServerCommand};
@@ -31,7 +33,7 @@ use crate::http::error::Failure;
 use crate::key_sets::KeySets;
 use crate::keys::KeyError;
 use crate::log::EventLog;
-use crate::log::sqlite::SqliteLog;
+use crate::log::sqlite::{Backup, BackupError, SqliteLog, Summary, Vacant};
 use crate::look_alikes::LookAlikes;
 use crate::manifest::{Manifests, SetUpError, Urgency};
 use crate::metrics::Metrics;
@@ -119,6 +121,9 @@ pub enum StartError {
 pub mod places {
     use std::path::{Path, PathBuf};
 
+    /// What the file of the keys that access tokens are signed with is called.
+    pub const TOKEN_KEYS: &str = "token-keys.json";
+
     /// The event log.
     pub fn log(data: &Path) -> PathBuf {
         data.join("log.db")
@@ -131,7 +136,7 @@ pub mod places {
 
     /// The keys that access tokens are signed with, where no others are configured.
     pub fn token_keys(data: &Path) -> PathBuf {
-        data.join("token-keys.json")
+        data.join(TOKEN_KEYS)
     }
 
     /// When clients' documents are read again.
@@ -144,6 +149,9 @@ pub mod places {
         data.join("usage.db")
     }
 }
+
+/// The newest format of the event log that this build knows.
+pub use crate::log::sqlite::FORMAT as LOG_FORMAT;
 
 /// Opens the event log in the data folder, of which this process is then the only writer.
 pub fn open_log(config: &Config) -> Result<Arc<SqliteLog>, StartError> {
@@ -159,6 +167,31 @@ pub fn open_log_read_only(config: &Config) -> Result<SqliteLog, StartError> {
     Ok(SqliteLog::open_read_only(&places::log(&config.data))?)
 }
 
+/// Copies the event log in the data folder, as it stands now, into a new file, with some small files beside it.
+pub fn back_up(
+    config: &Config,
+    to: &Path,
+    with: (DateTime<Utc>, &[(String, String)]),
+    progress: impl FnMut(Position, Position),
+) -> Result<Summary, BackupError> {
+    SqliteLog::back_up(&places::log(&config.data), to, with, progress)
+}
+
+/// What is in a backup, once every event of it was verified.
+pub fn inspect_backup(file: &Path, progress: impl FnMut(Position, Position)) -> Result<Backup, BackupError> {
+    SqliteLog::inspect_backup(file, progress)
+}
+
+/// The place of the event log in a data folder that has none.
+pub fn vacant_log(config: &Config) -> Result<Vacant, BackupError> {
+    Vacant::take(&places::log(&config.data))
+}
+
+/// Whether a service or a command writes to the event log in the data folder.
+pub fn log_in_use(config: &Config) -> bool {
+    SqliteLog::in_use(&places::log(&config.data))
+}
+
 impl App {
     /// Opens or makes everything in the data folder and starts the projections. `public_url` is what clients reach.
     pub async fn start(config: Config, public_url: String, clock: Clock) -> Result<Self, StartError> {
@@ -167,7 +200,7 @@ impl App {
         let admins = AdminVerifier::try_new(&config.admin, clock.clone())?;
         let ring = KeyRing::open(config.token_keys.clone(), config.token_life)?;
         let access_tokens = AccessTokens::new(&public_url, config.token_life, ring);
-        let authorization_server = AuthorizationServer::try_new(config.upstream.as_ref(), config.extra_ca_file.as_deref())?;
+        let authorization_server = AuthorizationServer::try_new(config.upstream.as_ref(), &public_url, config.extra_ca_file.as_deref())?;
         let manifests = Manifests::try_new(config.manifests.clone(), config.extra_ca_file.as_deref())?;
         let schedule = Schedule::open(&places::schedule(&config.data))?;
         let usage = Usage::open(&places::usage(&config.data), clock.now())?;

@@ -1,5 +1,7 @@
 //! What an authorization server or a gateway asks before it lets a client in: one answer, from the log as it is now.
 
+use std::sync::Arc;
+
 use gatebook_events::Rejection;
 use gatebook_events::client::{Client, Life, Profile};
 use gatebook_events::decision::{self, AnswerVersion, Question, Reason, Side, Surroundings, Verdict, Warning};
@@ -96,32 +98,31 @@ pub async fn look(app: &App, server_id: ResourceServerId, subject: &Subject<'_>,
     let server = commands.resource_server(server_id).await?;
     let client_id = subject.client_id;
     let key = client_id.key();
-    let mut clients: History<Client> = commands.history(Stream::Client(key)).await?;
-    let mut client = clients.now();
-    if client.profile.as_ref().is_some_and(|profile| profile.client_id != *client_id) {
+    let mut clients: Arc<History<Client>> = commands.history(Stream::Client(key)).await?;
+    if clients.now().profile.as_ref().is_some_and(|profile| profile.client_id != *client_id) {
         return Ok(nobody(Reason::Standing(gatebook_events::standing::Reason::NotRegistered)));
     }
-    let mut registrations: History<Registration> = commands.history(Stream::Registration(server_id, key)).await?;
-    let mut registration = registrations.now();
+    let mut registrations: Arc<History<Registration>> = commands.history(Stream::Registration(server_id, key)).await?;
     let mut position = None;
-    if registration.status == Status::None && server.life == gatebook_events::resource_server::Life::Active {
-        match first_sight(app, (server_id, &server), client_id, &client).await {
+    if registrations.now().status == Status::None && server.is_active() {
+        match first_sight(app, (server_id, &server), client_id, clients.now()).await {
             Ok(None) => {}
             Ok(Some(met)) => {
                 clients = commands.history(Stream::Client(key)).await?;
                 registrations = commands.history(Stream::Registration(server_id, key)).await?;
-                (client, registration, position) = (clients.now(), registrations.now(), met.0);
+                position = met.0;
             }
             Err(FirstSight::No(reason)) => return Ok(nobody(reason)),
             Err(FirstSight::Failed(failure)) => return Err(failure),
         }
     }
-    let standing = app.standing(server_id, client.life, &registration).await?.once_used(server.policy.revive);
+    let (client, registration) = (clients.now(), registrations.now());
+    let standing = app.standing(server_id, client.life, registration).await?.once_used(server.policy.revive);
     let Some(profile) = client.registered().cloned() else { return Ok(nobody(Reason::Standing(standing))) };
-    let metadata = effective(&server, &profile, &registration);
-    let now = Side { registration: &registration, metadata: &metadata };
+    let metadata = effective(&server, &profile, registration);
+    let now = Side { registration, metadata: &metadata };
     let (verdict, changed) = match subject.since {
-        None => (decision::answer(standing, &registration, &metadata, question), false),
+        None => (decision::answer(standing, registration, &metadata, question), false),
         Some(version) => {
             let then = clients.after(version.client).zip(registrations.after(version.registration));
             let then = then.and_then(|(client, registration)| {
@@ -148,11 +149,11 @@ pub async fn look(app: &App, server_id: ResourceServerId, subject: &Subject<'_>,
         unreachable_since: profile.manifest.as_ref().and_then(|manifest| manifest.unreachable_since),
         likeness: resembles.as_ref().map(|other| other.likeness),
     };
-    let mut warnings = decision::warnings(&registration, question.redirect_uri, known);
+    let mut warnings = decision::warnings(registration, question.redirect_uri, known);
     warnings.extend(changed.then_some(Warning::RegistrationChanged));
     let document = profile.manifest.as_ref().and_then(|manifest| manifest.versions.last()).map_or(0, |version| version.number);
     let version = AnswerVersion { client: clients.len(), registration: registrations.len(), document };
-    let client = Some(Effective { profile, metadata, registration });
+    let client = Some(Effective { profile, metadata, registration: registration.clone() });
     Ok(Answer { verdict, warnings, resembles, client, version: Some(version), position })
 }
 

@@ -13,6 +13,7 @@ pub mod config;
 pub mod documents;
 mod doors;
 pub mod dormancy;
+pub mod draft;
 mod fetch;
 pub mod http;
 mod key_sets;

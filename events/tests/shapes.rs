@@ -25,7 +25,7 @@ use gatebook_events::envelope::{Actor, ActorKind, EventId, Meta};
 use gatebook_events::identity::{ChangeId, ClientId, ClientKey, InitialAccessTokenId, ResourceServerId, TenantId};
 use gatebook_events::initial_access_token::{self, Clamps, InitialAccessTokenEvent, Issued, Used};
 use gatebook_events::metadata::{self, ClientMetadata, GrantType, SoftwareStatement};
-use gatebook_events::projection::{EventSkipped, ProjectionEvent};
+use gatebook_events::projection::{EventSkipped, ProjectionEvent, SkipTakenBack};
 use gatebook_events::redirect::{RedirectUris, WebUri};
 use gatebook_events::registration::{
     Approved, Denied, Dormant, ManifestRef, RedirectsApproved, RedirectsNarrowed, RedirectsRejected, RedirectsSuperseded,
@@ -660,7 +660,8 @@ fn projection_samples() -> Vec<Sample> {
         position: "4711".into(),
         reason: "written by a build that was withdrawn".into(),
     };
-    vec![sample(FULL, &ProjectionEvent::EventSkipped(skipped))]
+    let back = SkipTakenBack { projection_version: 2, event_id: EventId(uuid(4)), reason: "this build knows it".into() };
+    vec![sample(FULL, &ProjectionEvent::EventSkipped(skipped)), sample(FULL, &ProjectionEvent::SkipTakenBack(back))]
 }
 
 fn service_token_samples() -> Vec<Sample> {

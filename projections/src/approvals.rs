@@ -84,6 +84,7 @@ impl Projection for Approvals {
                 | "resource_server.cap_eased"
                 | "reservation.taken"
                 | "projection.event_skipped"
+                | "projection.skip_taken_back"
         )
     }
 

@@ -20,6 +20,7 @@ use crate::read_model::{ApplyError, Projection};
 use crate::registration;
 
 mod apply;
+mod check;
 mod idle;
 mod list;
 mod names;
@@ -43,6 +44,7 @@ impl Projection for Directory {
     const VERSION: u32 = 4;
     const SCHEMA: &'static str = schema::SCHEMA;
     const INDEXES: &'static str = schema::INDEXES;
+    const SUMMED: &'static [&'static str] = &["counts", "names"];
 
     fn handles(_event_name: &str) -> bool {
         true

@@ -13,7 +13,7 @@ use gatebook::command::Cause;
 use gatebook_events::client::{ClientCommand, Party};
 use gatebook_events::envelope::{Actor, ActorKind, EventId};
 use gatebook_events::identity::{ClientId, ResourceServerId, TenantId};
-use gatebook_events::projection::{EventSkipped, ProjectionName};
+use gatebook_events::projection::{EventSkipped, ProjectionName, SkipTakenBack};
 use gatebook_events::secret::{KeptSecret, SecretHash, TokenHash};
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
@@ -393,7 +393,9 @@ async fn upkeep(house: &House) {
         reason: "from a build that was withdrawn".into(),
     };
     let name = ProjectionName::parse("directory").unwrap();
+    let back = SkipTakenBack { projection_version: 1, event_id: skipped.event_id, reason: "it can be read now".into() };
     house.app.commands().skip_event(&cause(), name, skipped).await.unwrap();
+    house.app.commands().take_skip_back(&cause(), name, back).await.unwrap();
 }
 
 async fn rules(house: &House, policy: Value) {

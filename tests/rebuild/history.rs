@@ -19,7 +19,7 @@ use gatebook_events::envelope::{Actor, ActorKind, Envelope, EventId, Position};
 use gatebook_events::identity::{ClientId, ClientKey, InitialAccessTokenId, ResourceServerId, ServiceTokenId, Stream, TenantId};
 use gatebook_events::initial_access_token::{Clamps, InitialAccessTokenCommand, InitialAccessTokenEvent};
 use gatebook_events::metadata::{self, GrantType, Parsed};
-use gatebook_events::projection::{EventSkipped, ProjectionEvent, ProjectionName};
+use gatebook_events::projection::{EventSkipped, ProjectionEvent, ProjectionName, SkipTakenBack};
 use gatebook_events::redirect::WebUri;
 use gatebook_events::registration::{RegistrationCommand, RegistrationEvent};
 use gatebook_events::reservation::ReservationEvent;
@@ -401,7 +401,10 @@ impl House {
                     reason: "for the test".into(),
                 };
                 let name = ProjectionName::parse("directory").unwrap();
-                commands.skip_event(&admin(&TenantId::default_tenant()), name, skip).await.unwrap();
+                let back = SkipTakenBack { projection_version: 1, event_id: skip.event_id, reason: "for the test".into() };
+                let admin = admin(&TenantId::default_tenant());
+                commands.skip_event(&admin, name, skip).await.unwrap();
+                commands.take_skip_back(&admin, name, back).await.unwrap();
             }
             Step::Show(_) | Step::Reopen | Step::Rebuild => panic!("the read models are not the house's"),
         }

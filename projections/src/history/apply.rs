@@ -106,7 +106,7 @@ impl<'a> About<'a> {
                 Self { tenant: Some(&created.tenant), has_secrets: true, ..Self::default() }
             }
             AnyEvent::Reservation(ReservationEvent::Taken(_))
-            | AnyEvent::Projection(ProjectionEvent::EventSkipped(_))
+            | AnyEvent::Projection(ProjectionEvent::EventSkipped(_) | ProjectionEvent::SkipTakenBack(_))
             | AnyEvent::ServiceToken(ServiceTokenEvent::Revoked(_)) => Self::default(),
         }
     }
