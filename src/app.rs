@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use gatebook_events::Rejection;
 use gatebook_events::client;
-use gatebook_events::envelope::{Actor, ActorKind};
+use gatebook_events::envelope::{Actor, ActorKind, Position};
 use gatebook_events::identity::{ClientId, ClientKey, ResourceServerId, TenantId};
 use gatebook_events::registration::Registration;
 use gatebook_events::resource_server::{Life, Policy, RegistrationType, ResourceServerCommand};
@@ -27,7 +27,8 @@ use crate::cluster::{self, Announcing};
 use crate::command::{Cause, CommandError, Commands, Snapshot};
 use crate::config::Config;
 use crate::documents::turns::{Alone, SharedTurns, Turns};
-use crate::documents::{self, Documents, Schedule, ScheduleError};
+use crate::documents::{self, Documents, Schedule};
+use crate::dormancy::Dormancy;
 use crate::fetch::SourceError;
 use crate::http::error::Failure;
 use crate::key_sets::KeySets;
@@ -38,14 +39,16 @@ use crate::manifest::{Manifests, SetUpError, Urgency};
 use crate::metrics::Metrics;
 use crate::projector::{Follower, Projector};
 use crate::secrets::{InstanceKey, SecretHasher};
+use crate::side_table;
 use crate::statements::Statements;
 use crate::upstream::AuthorizationServer;
+use crate::usage::Usage;
 
 mod node;
 mod store;
 
 use node::Me;
-pub use store::{Store, describe, open_log_read_only, places};
+pub use store::{LOG_FORMAT, Store, back_up, describe, inspect_backup, log_in_use, may_restore, open_log_read_only, places, vacant_log};
 
 /// The parts of a running service. Cheap to clone.
 #[derive(Clone)]
@@ -61,6 +64,8 @@ struct Parts {
     announcing: Option<Announcing>,
     /// What others write is heard by it.
     hearing: OnceLock<AbortHandle>,
+    /// How far it has heard.
+    heard: watch::Sender<Position>,
     commands: Commands,
     directory: Projector<Directory>,
     approvals: Projector<Approvals>,
@@ -73,7 +78,10 @@ struct Parts {
     stopping: watch::Sender<bool>,
     authorization_server: AuthorizationServer,
     documents: Documents,
-    poller: AbortHandle,
+    usage: Usage,
+    dormancy: Dormancy,
+    /// What runs beside the calls.
+    tasks: Vec<AbortHandle>,
     look_alikes: LookAlikes,
     statements: Statements,
     metrics: Metrics,
@@ -123,9 +131,9 @@ pub enum StartError {
     /// Nothing can be fetched from clients' hosts.
     #[error("failed to set up the fetching of clients' documents")]
     Manifests(#[from] SetUpError),
-    /// The schedule of clients' documents cannot be kept.
-    #[error("failed to open the schedule of clients' documents")]
-    Schedule(#[from] ScheduleError),
+    /// The schedule of clients' documents or the table of uses cannot be kept.
+    #[error("failed to open a table beside the log")]
+    SideTable(#[from] side_table::OpenError),
     /// The default resource server cannot be made.
     #[error("failed to set up the default resource server")]
     FirstServer(#[from] CommandError),
@@ -148,9 +156,10 @@ impl App {
         let admins = AdminVerifier::try_new(&config.admin, clock.clone())?;
         let ring = KeyRing::open(config.token_keys.clone(), config.token_life)?;
         let access_tokens = AccessTokens::new(&public_url, config.token_life, ring);
-        let authorization_server = AuthorizationServer::try_new(config.upstream.as_ref(), config.extra_ca_file.as_deref())?;
+        let authorization_server = AuthorizationServer::try_new(config.upstream.as_ref(), &public_url, config.extra_ca_file.as_deref())?;
         let manifests = Manifests::try_new(config.manifests.clone(), config.extra_ca_file.as_deref())?;
         let schedule = Schedule::open(&places::schedule(&config.data))?;
+        let usage = Usage::open(&places::usage(&config.data), clock.now())?;
         let store = Store::open(&config).await?;
         let log = store.log();
         // From here on, what others write has to be heard of; what came before is read.
@@ -174,10 +183,16 @@ impl App {
                 (Some(announcing), Arc::new(SharedTurns::open(nats, id).await?))
             }
         };
+        let metrics = Metrics::default();
+        let dormancy = Dormancy::new(commands.clone(), directory.reader().clone(), usage.clone(), metrics.clone());
         let documents = Documents::among_others(manifests, commands.clone(), (schedule, turns), config.rhythm.clone());
-        let (complete, readers) = (directory.clone(), (directory.reader().clone(), approvals.reader().clone()));
-        let complete = async move { drop(complete.until(|progress| progress.serves).await) };
-        let poller = documents::start(documents.clone(), readers.0, readers.1, complete);
+        let readers = (directory.reader().clone(), approvals.reader().clone());
+        let poller = documents::start(documents.clone(), readers.0, readers.1, complete(&directory));
+        let mut tasks = vec![poller, usage.start()];
+        if announcing.is_none() {
+            // Of several nodes each knows only when it saw a client itself, and must not call one dormant that another one sees.
+            tasks.push(dormancy.start(complete(&directory)));
+        }
         let app = Self(Arc::new(Parts {
             directory,
             approvals,
@@ -191,16 +206,19 @@ impl App {
             me,
             announcing,
             hearing: OnceLock::new(),
+            heard: watch::Sender::new(heard_from),
             commands,
             admins,
             instance_key,
             stopping: watch::Sender::new(false),
             authorization_server,
             documents,
-            poller,
+            usage,
+            dormancy,
+            tasks,
             look_alikes: LookAlikes::default(),
             statements,
-            metrics: Metrics::default(),
+            metrics,
             authentication,
             access_tokens,
         }));
@@ -291,6 +309,16 @@ impl App {
         &self.0.documents
     }
 
+    /// When clients were used.
+    pub fn usage(&self) -> &Usage {
+        &self.0.usage
+    }
+
+    /// What makes clients dormant that nobody uses.
+    pub fn dormancy(&self) -> &Dormancy {
+        &self.0.dormancy
+    }
+
     /// Who vouches for clients that register themselves.
     pub fn statements(&self) -> &Statements {
         &self.0.statements
@@ -367,7 +395,8 @@ impl App {
 
     /// Ends the projections, and the log's writer once everything that was accepted is answered.
     pub async fn close(&self) {
-        self.0.poller.abort();
+        self.0.tasks.iter().for_each(AbortHandle::abort);
+        self.0.usage.flush().await;
         for follower in self.followers() {
             follower.end();
         }
@@ -394,6 +423,12 @@ impl App {
         let none = axum::http::HeaderMap::new();
         crate::http::fresh::read(self, &self.0.directory, &none, query).await?.unless_stale()
     }
+}
+
+/// Waits until the directory can be asked.
+fn complete(directory: &Projector<Directory>) -> impl Future<Output = ()> + Send + 'static {
+    let directory = directory.clone();
+    async move { drop(directory.until(|progress| progress.serves).await) }
 }
 
 /// A fresh instance has one tenant with one resource server, so that a first registration needs no set-up.

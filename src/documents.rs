@@ -24,7 +24,7 @@ mod schedule;
 pub mod turns;
 
 pub use poller::{Polled, start};
-pub use schedule::{Due, Schedule, ScheduleError};
+pub use schedule::{Due, Schedule};
 use turns::{Alone, Held, Noted, Turn, Turns, Why};
 
 /// How many registrations of one client hear its document at a time.

@@ -96,6 +96,7 @@ pub fn router(app: App) -> Router {
         .route("/projections/{name}/rebuild", post(authsec::projections::rebuild))
         .route("/projections/{name}/retry", post(authsec::projections::retry))
         .route("/projections/{name}/skip", post(authsec::projections::skip))
+        .route("/projections/{name}/unskip", post(authsec::projections::unskip))
         .route("/cluster", get(authsec::cluster::show))
         .method_not_allowed_fallback(error::method_not_allowed_admin)
         .layer(middleware::from_fn_with_state(app.clone(), fresh::after_named_by_admin))

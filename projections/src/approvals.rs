@@ -84,6 +84,7 @@ impl Projection for Approvals {
                 | "resource_server.cap_eased"
                 | "reservation.taken"
                 | "projection.event_skipped"
+                | "projection.skip_taken_back"
         )
     }
 
@@ -151,7 +152,7 @@ impl WaitingRow {
     /// The redirect URIs that serve once it is approved.
     pub fn as_approved(&self) -> RedirectUris {
         match &self.wish {
-            Wish::Registration => self.redirect_uris.clone(),
+            Wish::Registration | Wish::Revival => self.redirect_uris.clone(),
             Wish::Redirects { added, .. } => self.redirect_uris.with(added),
         }
     }
@@ -162,6 +163,8 @@ impl WaitingRow {
 pub enum Wish {
     /// A client asks to be let in.
     Registration,
+    /// A client that was dormant is used again.
+    Revival,
     /// A client that is registered asks for other redirect URIs.
     Redirects {
         /// Names this very change.
@@ -254,11 +257,12 @@ fn rows(connection: &Connection, tenant: &TenantId, after: Option<After>, limit:
 
 fn waiting_row(row: &Row<'_>) -> rusqlite::Result<WaitingRow> {
     let state = registration::state(row, 0)?;
-    let (wish, origin) = match state.staged.filter(|_| state.status != Status::Pending) {
+    let (wish, origin) = match state.staged.filter(|_| !apply::waits_to_act(state.status)) {
         Some(change) => {
             let StagedChange { change_id, added, removed, manifest, serves_at, origin, .. } = change;
             (Wish::Redirects { change_id, added, removed, manifest, serves_at }, Some(origin))
         }
+        None if state.status == Status::Returning => (Wish::Revival, row.get(10)?),
         None => (Wish::Registration, row.get(10)?),
     };
     Ok(WaitingRow {

@@ -20,6 +20,8 @@ use crate::read_model::{ApplyError, Projection};
 use crate::registration;
 
 mod apply;
+mod check;
+mod idle;
 mod list;
 mod names;
 mod queries;
@@ -28,6 +30,7 @@ mod service_tokens;
 mod text;
 mod tokens;
 
+pub use idle::{Approved, Place};
 pub use names::LookAlike;
 pub use service_tokens::{ServiceTokenPage, ServiceTokenRow};
 pub use tokens::{TokenPage, TokenRow, UsePage, UseRow};
@@ -41,6 +44,7 @@ impl Projection for Directory {
     const VERSION: u32 = 4;
     const SCHEMA: &'static str = schema::SCHEMA;
     const INDEXES: &'static str = schema::INDEXES;
+    const SUMMED: &'static [&'static str] = &["counts", "names"];
 
     fn handles(_event_name: &str) -> bool {
         true

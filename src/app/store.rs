@@ -1,14 +1,19 @@
 //! Which event log it is: opened as the settings say, and closed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use gatebook_events::envelope::Position;
 
 use crate::config::{Config, LogBackend};
 use crate::log::EventLog;
 use crate::log::jetstream::{self, JetStreamLog};
-use crate::log::sqlite::SqliteLog;
+/// The newest format of the event log that this build knows.
+pub use crate::log::sqlite::FORMAT as LOG_FORMAT;
 use crate::log::sqlite::mirror::Mirror;
+use crate::log::sqlite::{Backup, BackupError, SqliteLog, Summary, Vacant};
 use crate::nats::{self, Nats, NatsError, NatsSettings};
 
 use super::StartError;
@@ -31,6 +36,9 @@ pub mod places {
     use std::path::{Path, PathBuf};
 
     use crate::config::{Config, LogBackend};
+
+    /// What the file of the keys that access tokens are signed with is called.
+    pub const TOKEN_KEYS: &str = "token-keys.json";
 
     /// The event log, or this node's mirror of it.
     pub fn log(config: &Config) -> PathBuf {
@@ -55,7 +63,12 @@ pub mod places {
 
     /// The keys that access tokens are signed with, where no others are configured.
     pub fn token_keys(data: &Path) -> PathBuf {
-        data.join("token-keys.json")
+        data.join(TOKEN_KEYS)
+    }
+
+    /// When registrations were used.
+    pub fn usage(data: &Path) -> PathBuf {
+        data.join("usage.db")
     }
 
     /// Which node this is.
@@ -128,6 +141,40 @@ async fn connect(settings: &NatsSettings) -> Result<(Nats, JetStreamLog), StartE
 /// Opens the event log, or this node's mirror of it, to read it as it is now; a service may be writing to it.
 pub fn open_log_read_only(config: &Config) -> Result<SqliteLog, StartError> {
     Ok(SqliteLog::open_read_only(&places::log(config))?)
+}
+
+/// Copies the event log in the data folder, or this node's mirror of it, as it stands now, into a new file, with some small files
+/// beside it.
+pub fn back_up(
+    config: &Config,
+    to: &Path,
+    with: (DateTime<Utc>, &[(String, String)]),
+    progress: impl FnMut(Position, Position),
+) -> Result<Summary, BackupError> {
+    SqliteLog::back_up(&places::log(config), to, with, progress)
+}
+
+/// What is in a backup, once every event of it was verified.
+pub fn inspect_backup(file: &Path, progress: impl FnMut(Position, Position)) -> Result<Backup, BackupError> {
+    SqliteLog::inspect_backup(file, progress)
+}
+
+/// The place of the event log in a data folder that has none.
+pub fn vacant_log(config: &Config) -> Result<Vacant, BackupError> {
+    Vacant::take(&places::log(config))
+}
+
+/// Refuses to restore anything into a log that other nodes have too.
+pub fn may_restore(config: &Config) -> Result<(), BackupError> {
+    match &config.log {
+        LogBackend::Sqlite => Ok(()),
+        LogBackend::JetStream(_) | LogBackend::KurrentDb(_) => Err(BackupError::Shared),
+    }
+}
+
+/// Whether a service or a command writes to the event log in the data folder.
+pub fn log_in_use(config: &Config) -> bool {
+    SqliteLog::in_use(&places::log(config))
 }
 
 /// How the log is called where somebody looks for it.

@@ -1,8 +1,11 @@
 //! `gatebook verify`: walks the event log's hash chain from the first event to the last.
 
-use super::Failed;
+use gatebook_events::envelope::Envelope;
+
+use super::{Failed, progress};
 use crate::app::{open_log_read_only, places};
 use crate::config::Config;
+use crate::log::Tree;
 
 /// Reads only, so it may run beside a service.
 #[expect(clippy::print_stdout, reason = "this is a command for people")]
@@ -13,14 +16,13 @@ pub fn run(config: &Config) -> Result<(), Failed> {
     }
     let log = open_log_read_only(config).map_err(|error| Failed::because("failed to open the event log", error))?;
     let bar = super::rebuild::bar("verifying");
-    let progress = |done: gatebook_events::envelope::Position, all: gatebook_events::envelope::Position| {
-        bar.set_length(all.to_backend());
-        bar.set_position(done.to_backend());
-    };
-    let summary = log.verify(progress).map_err(|error| Failed::because("the event log is not what was written", error))?;
+    let mut tree = Tree::default();
+    let look = |events: &[Envelope]| events.iter().for_each(|event| tree.push(event));
+    let verified = log.verify_and_look(progress(&bar), look);
+    let summary = verified.map_err(|error| Failed::because("the event log is not what was written", error))?;
     bar.finish_and_clear();
     println!("{} events, the chain holds; its head is {}", summary.events, summary.head);
     println!("  chain  {}", summary.hash);
-    println!("  root   {} (RFC 6962)", summary.root);
+    println!("  root   {} (RFC 6962)", tree.root());
     Ok(())
 }

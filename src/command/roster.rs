@@ -118,6 +118,11 @@ impl Snapshot {
         self.only
     }
 
+    /// The resource servers that serve, each with its id.
+    pub fn serving(&self) -> impl Iterator<Item = (ResourceServerId, &Arc<ResourceServer>)> {
+        self.servers.iter().filter(|(_, known)| known.server.life == Life::Active).map(|(id, known)| (*id, &known.server))
+    }
+
     /// The resource servers that serve.
     pub fn active(&self) -> impl Iterator<Item = &ResourceServer> {
         self.servers.values().map(|known| &*known.server).filter(|server| server.life == Life::Active)

@@ -5,7 +5,10 @@
 #[path = "../instance/mod.rs"]
 mod instance;
 
+mod backup;
 mod demo;
+mod doctor;
+mod faults;
 mod poll;
 mod rebuild;
 mod settings;

@@ -13,7 +13,7 @@ use gatebook::command::Cause;
 use gatebook_events::client::{ClientCommand, Party};
 use gatebook_events::envelope::{Actor, ActorKind, EventId};
 use gatebook_events::identity::{ClientId, ResourceServerId, TenantId};
-use gatebook_events::projection::{EventSkipped, ProjectionName};
+use gatebook_events::projection::{EventSkipped, ProjectionName, SkipTakenBack};
 use gatebook_events::secret::{KeptSecret, SecretHash, TokenHash};
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
@@ -37,6 +37,7 @@ async fn a_log_with_every_shape_and_every_member_can_be_written() {
     house.clock.advance(TimeDelta::hours(26));
     decisions(&house).await;
     caps(&house).await;
+    dormancy(&house).await;
     upkeep(&house).await;
     let (ends, issued) = (house.clock.now(), house.issued());
     let folder = house.end().await;
@@ -356,6 +357,32 @@ async fn caps(house: &House) {
     house.anyone().post(&path, claude(54_000)).await.is(201);
 }
 
+/// Nobody uses a client for days; then it is asked about, and an administrator lets it back in. Another is used again and
+/// nobody notices.
+async fn dormancy(house: &House) {
+    let idle = house.server("default", json!({ "name": "Seldom used", "resource": "https://seldom.example/mcp" })).await;
+    let path = format!("/authsec/resource-servers/{idle}");
+    let rule = |revive: &str| json!({ "policy": { "dormant_after_days": 1, "revive": revive } });
+    house.admin("default").patch(&path, rule("review")).await.is(200);
+    let mut ids = Vec::new();
+    for port in 0..2 {
+        ids.push(house.anyone().post(&format!("/rs/{idle}/oauth/register"), claude(55_000 + port)).await.is(201).text("client_id"));
+    }
+    // The page waits for the directory to show them.
+    house.admin("default").get(&clients(&idle)).await.is(200);
+    for _ in 0..4 {
+        house.app.dormancy().sweep(Duration::ZERO).await.unwrap();
+        house.clock.advance(TimeDelta::hours(20));
+    }
+    for (id, decision) in [(&ids[0], "pending"), (&ids[1], "allow")] {
+        let question = json!({ "client_id": id, "resource": "https://seldom.example/mcp" });
+        assert_eq!(house.decider("default").post("/oauth/decisions", question).await.is(200)["decision"], decision);
+        house.admin("default").patch(&path, rule("at_next_use")).await.is(200);
+    }
+    let approve = format!("{}/approve", client(&idle, &ids[0]));
+    house.admin("default").post(&approve, json!({ "reason": "still needed" })).await.is(200);
+}
+
 /// An event is left out by a version that nobody runs any more.
 async fn upkeep(house: &House) {
     let skipped = EventSkipped {
@@ -366,7 +393,9 @@ async fn upkeep(house: &House) {
         reason: "from a build that was withdrawn".into(),
     };
     let name = ProjectionName::parse("directory").unwrap();
+    let back = SkipTakenBack { projection_version: 1, event_id: skipped.event_id, reason: "it can be read now".into() };
     house.app.commands().skip_event(&cause(), name, skipped).await.unwrap();
+    house.app.commands().take_skip_back(&cause(), name, back).await.unwrap();
 }
 
 async fn rules(house: &House, policy: Value) {

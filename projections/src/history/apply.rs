@@ -106,7 +106,7 @@ impl<'a> About<'a> {
                 Self { tenant: Some(&created.tenant), has_secrets: true, ..Self::default() }
             }
             AnyEvent::Reservation(ReservationEvent::Taken(_))
-            | AnyEvent::Projection(ProjectionEvent::EventSkipped(_))
+            | AnyEvent::Projection(ProjectionEvent::EventSkipped(_) | ProjectionEvent::SkipTakenBack(_))
             | AnyEvent::ServiceToken(ServiceTokenEvent::Revoked(_)) => Self::default(),
         }
     }
@@ -144,7 +144,10 @@ impl<'a> About<'a> {
             | RegistrationEvent::RedirectsRejected(_)
             | RegistrationEvent::RedirectsSuperseded(_)
             | RegistrationEvent::RedirectsNarrowed(_)
-            | RegistrationEvent::RolledBack(_) => Self::default(),
+            | RegistrationEvent::RolledBack(_)
+            | RegistrationEvent::Dormant(_)
+            | RegistrationEvent::RevivalAsked(_)
+            | RegistrationEvent::Revived(_) => Self::default(),
         }
     }
 

@@ -107,7 +107,7 @@ impl MirrorFile {
     pub fn check(&self) -> Result<Summary, LogError> {
         let path = self.log.shared.readers.path();
         let head = *self.log.shared.head.borrow();
-        let summary = verify::verify(path, head, |_, _| ())?;
+        let summary = verify::verify(path, head, |_, _| (), |_| ())?;
         let broken = |wrong| LogError::Broken(BrokenChain { position: summary.head, event: None, stream: None, wrong });
         let connection = schema::open_reader(path).map_err(|error| LogError::Unavailable(Box::new(error)))?;
         let check = || -> rusqlite::Result<Option<Wrong>> {
