@@ -63,7 +63,7 @@ fn exposed(path: &Path, metadata: &Metadata, wanted: &str, report: &mut Report) 
 
 /// Every file in the data folder and in that of the read models.
 fn files(config: &Config) -> Vec<(PathBuf, Metadata)> {
-    let folders = [config.data.clone(), places::read_models(&config.data)];
+    let folders = [config.data.clone(), places::read_models(config)];
     let entries = folders.iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten().flatten();
     let mut files: Vec<_> =
         entries.filter_map(|entry| Some((entry.path(), entry.metadata().ok()?))).filter(|(_, file)| file.is_file()).collect();
@@ -102,7 +102,7 @@ pub(super) fn keys(config: &Config, report: &mut Report) {
 
 /// A rebuild writes beside what serves.
 pub(super) fn disk(config: &Config, report: &mut Report) {
-    let of_models = files(config).into_iter().filter(|(path, _)| path.starts_with(places::read_models(&config.data)));
+    let of_models = files(config).into_iter().filter(|(path, _)| path.starts_with(places::read_models(config)));
     let needed = of_models.map(|(_, file)| file.len()).sum::<u64>().max(LEAST_ROOM);
     match room(&config.data) {
         Some(free) => room_for(needed, free, report),
