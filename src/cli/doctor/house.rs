@@ -15,9 +15,9 @@ use crate::cli::backup::{self, KeyFile};
 use crate::cli::chain;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::documents::Schedule;
 use crate::draft;
 use crate::keys::{self, KeyError};
+use crate::side_table;
 
 /// Less room than this is little for any service, in bytes.
 const LEAST_ROOM: u64 = 256 << 20;
@@ -166,9 +166,15 @@ pub(super) fn leftovers(config: &Config, report: &mut Report) {
     if report.findings() == before {
         report.fine("leftovers", "nothing was left half done");
     }
-    if let Some(damage) = Schedule::damage(&places::schedule(&config.data)) {
-        let advice = "stop the service and remove schedule.db: it is made anew, and clients' documents are read once more";
-        report.finding("schedule", format!("schedule.db is damaged: {damage}"), advice);
+    let side_tables = [
+        (places::schedule(&config.data), "it is made anew, and clients' documents are read once more"),
+        (places::usage(&config.data), "it is made anew, and when clients were used is counted from then"),
+    ];
+    for (path, loss) in side_tables {
+        if let Some(damage) = side_table::damage(&path) {
+            let advice = format!("stop the service and remove {}: {loss}", path.display());
+            report.finding("side tables", format!("{} is damaged: {damage}", path.display()), advice);
+        }
     }
 }
 
