@@ -9,7 +9,7 @@ use clap::Args;
 use super::backup::KeyFile;
 use super::{Failed, backup, checked, progress, rebuild};
 use crate::app::{inspect_backup, places, vacant_log};
-use crate::config::Settings;
+use crate::config::{LogBackend, Settings};
 use crate::keys;
 
 /// Make the event log and the read models of a data folder that has none out of a backup
