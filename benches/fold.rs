@@ -317,6 +317,7 @@ fn register(key: ClientKey, metadata: ClientMetadata) -> ClientCommand {
         ignored: vec![],
         initial_access_token: None,
         clamps: Clamps::default(),
+        imported_from: None,
         at: at(),
     }
 }

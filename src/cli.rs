@@ -5,6 +5,7 @@ use clap::{Parser, Subcommand};
 use crate::config::{Config, Settings};
 
 pub mod demo;
+mod import;
 mod poll;
 mod rebuild;
 mod running;
@@ -32,6 +33,8 @@ enum Command {
     Verify(Box<Settings>),
     /// Have a running instance read its clients' documents again now
     Poll(Box<poll::PollArgs>),
+    /// Enter clients that were registered elsewhere, from a file
+    Import(Box<import::ImportArgs>),
     /// Fill a running, fresh instance with what a real deployment looks like
     Demo(Box<demo::DemoArgs>),
 }
@@ -62,6 +65,7 @@ pub async fn run() -> Result<(), Failed> {
         Command::Rebuild(args) => rebuild::run(*args).await,
         Command::Verify(settings) => verify::run(&checked(*settings)?),
         Command::Poll(args) => poll::run(*args).await,
+        Command::Import(args) => import::run(*args).await,
         Command::Demo(args) => demo::run(*args).await,
     }
 }

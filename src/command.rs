@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::log::{Append, AppendError, Appended, EventLog, Expected, LogError};
 
 mod caps;
+pub mod import;
 pub mod initial_access_tokens;
 pub mod manage;
 pub mod manifests;

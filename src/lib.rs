@@ -12,6 +12,7 @@ pub mod documents;
 mod doors;
 mod fetch;
 pub mod http;
+pub mod import;
 pub mod keys;
 pub mod log;
 mod look_alikes;

@@ -12,6 +12,7 @@ use crate::{Aggregate, Rejection};
 mod command;
 mod decide;
 mod event;
+mod imported;
 mod manifest;
 
 pub use command::{ClientCommand, Party};
@@ -19,6 +20,7 @@ pub use event::{
     ClientEvent, Deleted, ManifestRecovered, ManifestUnreachable, ManifestVersioned, ManifestWithdrawn, MetadataUpdated, Registered,
     RegistrationTokenRotated, SecretRevoked, SecretRotated,
 };
+pub use imported::{ImportFormat, ImportedFrom};
 pub use manifest::{ContentHash, Difference, Document, Manifest, Version, Withdrawal, differences};
 
 /// The state of a client.
@@ -69,6 +71,8 @@ pub struct Profile {
     pub initial_access_token: Option<InitialAccessTokenId>,
     /// What that token allows it: whatever it registers later stays within.
     pub clamps: Clamps,
+    /// Where it was registered before, if it was imported.
+    pub imported_from: Option<ImportedFrom>,
 }
 
 impl Client {
@@ -108,6 +112,7 @@ impl Aggregate for Client {
                 manifest: (registered.registration_type == RegistrationType::Cimd).then(Manifest::default),
                 initial_access_token: registered.initial_access_token,
                 clamps: registered.clamps.clone(),
+                imported_from: registered.imported_from.clone(),
             });
             return self;
         }

@@ -6,6 +6,7 @@
 mod instance;
 
 mod demo;
+mod import;
 mod poll;
 mod rebuild;
 mod settings;
