@@ -28,8 +28,8 @@ pub use manifest::{ContentHash, Difference, Document, Manifest, Version, Withdra
 pub struct Client {
     /// Whether it exists, and whether it still does.
     pub life: Life,
-    /// Who it is, once it is registered.
-    pub profile: Option<Profile>,
+    /// Who it is, once it is registered. Apart, because a fold moves states about, and this is large.
+    pub profile: Option<Box<Profile>>,
 }
 
 /// The life of a client.
@@ -78,7 +78,7 @@ pub struct Profile {
 impl Client {
     /// The profile of a client that exists.
     pub fn registered(&self) -> Option<&Profile> {
-        self.profile.as_ref().filter(|_| self.exists())
+        self.profile.as_deref().filter(|_| self.exists())
     }
 
     fn exists(&self) -> bool {
@@ -100,7 +100,7 @@ impl Aggregate for Client {
                 return self;
             }
             self.life = Life::Registered;
-            self.profile = Some(Profile {
+            self.profile = Some(Box::new(Profile {
                 client_id: registered.client_id.clone(),
                 registration_type: registered.registration_type,
                 home: registered.home.clone(),
@@ -113,7 +113,7 @@ impl Aggregate for Client {
                 initial_access_token: registered.initial_access_token,
                 clamps: registered.clamps.clone(),
                 imported_from: registered.imported_from.clone(),
-            });
+            }));
             return self;
         }
         let exists = self.exists();

@@ -185,7 +185,7 @@ impl Commands {
                 (client?, Some(registration?))
             }
         };
-        let profile = client.state.profile.ok_or(Rejection::NoSuchClient)?;
+        let profile = *client.state.profile.ok_or(Rejection::NoSuchClient)?;
         let position = registration.as_ref().and_then(|done| done.position).max(client.position);
         Ok(Entered { profile, registration: registration.map(|done| done.state), position })
     }
