@@ -1,10 +1,12 @@
 //! The parts of a running service, put together. The only place that names a concrete event log.
 
 use std::fmt::Write;
+use std::path::Path;
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use gatebook_events::client;
-use gatebook_events::envelope::{Actor, ActorKind};
+use gatebook_events::envelope::{Actor, ActorKind, Position};
 use gatebook_events::identity::{ClientId, ClientKey, ResourceServerId, TenantId};
 use gatebook_events::registration::Registration;
 use gatebook_events::resource_server::{Life, Policy, RegistrationType, ResourceServerCommand};
@@ -16,25 +18,31 @@ use gatebook_projections::read_model::{OpenError, QueryError, Reader};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
+use crate::access_tokens::{AccessTokens, KeyFileError, KeyRing};
 use crate::admin::{AdminKeyError, AdminVerifier};
+use crate::authentication::Authentication;
 use crate::ceiling::Ceilings;
 use crate::census::Census;
 use crate::clock::Clock;
 use crate::command::{Cause, CommandError, Commands, Snapshot};
 use crate::config::{Config, LogBackend};
-use crate::documents::{self, Documents, Schedule, ScheduleError};
+use crate::documents::{self, Documents, Schedule};
+use crate::dormancy::Dormancy;
 use crate::fetch::SourceError;
 use crate::http::error::Failure;
+use crate::key_sets::KeySets;
 use crate::keys::KeyError;
 use crate::log::EventLog;
-use crate::log::sqlite::SqliteLog;
+use crate::log::sqlite::{Backup, BackupError, SqliteLog, Summary, Vacant};
 use crate::look_alikes::LookAlikes;
-use crate::manifest::{Manifests, SetUpError};
+use crate::manifest::{Manifests, SetUpError, Urgency};
 use crate::metrics::Metrics;
 use crate::projector::{Follower, Projector};
 use crate::secrets::{InstanceKey, SecretHasher};
+use crate::side_table;
 use crate::statements::Statements;
 use crate::upstream::AuthorizationServer;
+use crate::usage::Usage;
 
 /// The parts of a running service. Cheap to clone.
 #[derive(Clone)]
@@ -57,10 +65,15 @@ struct Parts {
     stopping: watch::Sender<bool>,
     authorization_server: AuthorizationServer,
     documents: Documents,
-    poller: AbortHandle,
+    usage: Usage,
+    dormancy: Dormancy,
+    /// What runs beside the calls.
+    tasks: [AbortHandle; 3],
     look_alikes: LookAlikes,
     statements: Statements,
     metrics: Metrics,
+    authentication: Authentication,
+    access_tokens: AccessTokens,
 }
 
 /// Why the service does not start.
@@ -78,6 +91,9 @@ pub enum StartError {
     /// A key in the data folder cannot be read or made.
     #[error("failed to open the keys in the data folder")]
     Keys(#[from] KeyError),
+    /// The keys for access tokens are not usable.
+    #[error("failed to set up the keys for access tokens")]
+    TokenKeys(#[from] KeyFileError),
     /// The administrators' key is not usable.
     #[error("failed to set up the administrators' tokens")]
     Admins(#[from] AdminKeyError),
@@ -87,12 +103,15 @@ pub enum StartError {
     /// Nothing can be fetched from clients' hosts.
     #[error("failed to set up the fetching of clients' documents")]
     Manifests(#[from] SetUpError),
-    /// The schedule of clients' documents cannot be kept.
-    #[error("failed to open the schedule of clients' documents")]
-    Schedule(#[from] ScheduleError),
+    /// The schedule of clients' documents or the table of uses cannot be kept.
+    #[error("failed to open a table beside the log")]
+    SideTable(#[from] side_table::OpenError),
     /// The default resource server cannot be made.
     #[error("failed to set up the default resource server")]
     FirstServer(#[from] CommandError),
+    /// The system has no random numbers to give.
+    #[error("failed to prepare for the check of secrets")]
+    Secrets(#[from] crate::secrets::SecretError),
     /// The folder of the read models cannot be made.
     #[error("failed to make the folder of the read models")]
     Folder(#[from] std::io::Error),
@@ -101,6 +120,9 @@ pub enum StartError {
 /// Where things lie in the data folder.
 pub mod places {
     use std::path::{Path, PathBuf};
+
+    /// What the file of the keys that access tokens are signed with is called.
+    pub const TOKEN_KEYS: &str = "token-keys.json";
 
     /// The event log.
     pub fn log(data: &Path) -> PathBuf {
@@ -112,11 +134,24 @@ pub mod places {
         data.join("read-models")
     }
 
+    /// The keys that access tokens are signed with, where no others are configured.
+    pub fn token_keys(data: &Path) -> PathBuf {
+        data.join(TOKEN_KEYS)
+    }
+
     /// When clients' documents are read again.
     pub fn schedule(data: &Path) -> PathBuf {
         data.join("schedule.db")
     }
+
+    /// When registrations were used.
+    pub fn usage(data: &Path) -> PathBuf {
+        data.join("usage.db")
+    }
 }
+
+/// The newest format of the event log that this build knows.
+pub use crate::log::sqlite::FORMAT as LOG_FORMAT;
 
 /// Opens the event log in the data folder, of which this process is then the only writer.
 pub fn open_log(config: &Config) -> Result<Arc<SqliteLog>, StartError> {
@@ -132,19 +167,48 @@ pub fn open_log_read_only(config: &Config) -> Result<SqliteLog, StartError> {
     Ok(SqliteLog::open_read_only(&places::log(&config.data))?)
 }
 
+/// Copies the event log in the data folder, as it stands now, into a new file, with some small files beside it.
+pub fn back_up(
+    config: &Config,
+    to: &Path,
+    with: (DateTime<Utc>, &[(String, String)]),
+    progress: impl FnMut(Position, Position),
+) -> Result<Summary, BackupError> {
+    SqliteLog::back_up(&places::log(&config.data), to, with, progress)
+}
+
+/// What is in a backup, once every event of it was verified.
+pub fn inspect_backup(file: &Path, progress: impl FnMut(Position, Position)) -> Result<Backup, BackupError> {
+    SqliteLog::inspect_backup(file, progress)
+}
+
+/// The place of the event log in a data folder that has none.
+pub fn vacant_log(config: &Config) -> Result<Vacant, BackupError> {
+    Vacant::take(&places::log(&config.data))
+}
+
+/// Whether a service or a command writes to the event log in the data folder.
+pub fn log_in_use(config: &Config) -> bool {
+    SqliteLog::in_use(&places::log(&config.data))
+}
+
 impl App {
     /// Opens or makes everything in the data folder and starts the projections. `public_url` is what clients reach.
     pub async fn start(config: Config, public_url: String, clock: Clock) -> Result<Self, StartError> {
         crate::keys::create_data_folder(&config.data)?;
         let instance_key = InstanceKey::open(&config.data)?;
         let admins = AdminVerifier::try_new(&config.admin, clock.clone())?;
-        let authorization_server = AuthorizationServer::try_new(config.upstream.as_ref(), config.extra_ca_file.as_deref())?;
+        let ring = KeyRing::open(config.token_keys.clone(), config.token_life)?;
+        let access_tokens = AccessTokens::new(&public_url, config.token_life, ring);
+        let authorization_server = AuthorizationServer::try_new(config.upstream.as_ref(), &public_url, config.extra_ca_file.as_deref())?;
         let manifests = Manifests::try_new(config.manifests.clone(), config.extra_ca_file.as_deref())?;
         let schedule = Schedule::open(&places::schedule(&config.data))?;
+        let usage = Usage::open(&places::usage(&config.data), clock.now())?;
         let sqlite = open_log(&config)?;
         let log: Arc<dyn EventLog> = sqlite.clone();
         let commands = Commands::new(log.clone(), clock.clone());
-        let statements = Statements::new(&config, &public_url, clock);
+        let statements = Statements::new(KeySets::new(manifests.clone(), Urgency::Trusted, clock.clone()), &public_url, clock.clone());
+        let authentication = Authentication::try_new(KeySets::new(manifests.clone(), Urgency::Anonymous, clock))?;
         set_up(&commands).await?;
         let folder = places::read_models(&config.data);
         std::fs::create_dir_all(&folder)?;
@@ -152,10 +216,12 @@ impl App {
         let directory: Projector<Directory> = Projector::start(log.clone(), &folder, others)?;
         let approvals: Projector<Approvals> = Projector::start(log.clone(), &folder, others)?;
         let history = Projector::start(log.clone(), &folder, others)?;
+        let metrics = Metrics::default();
+        let dormancy = Dormancy::new(commands.clone(), directory.reader().clone(), usage.clone(), metrics.clone());
         let documents = Documents::new(manifests, commands.clone(), schedule, config.rhythm.clone());
-        let (complete, readers) = (directory.clone(), (directory.reader().clone(), approvals.reader().clone()));
-        let complete = async move { drop(complete.until(|progress| progress.serves).await) };
-        let poller = documents::start(documents.clone(), readers.0, readers.1, complete);
+        let readers = (directory.reader().clone(), approvals.reader().clone());
+        let poller = documents::start(documents.clone(), readers.0, readers.1, complete(&directory));
+        let tasks = [poller, usage.start(), dormancy.start(complete(&directory))];
         Ok(Self(Arc::new(Parts {
             directory,
             approvals,
@@ -173,10 +239,14 @@ impl App {
             stopping: watch::Sender::new(false),
             authorization_server,
             documents,
-            poller,
+            usage,
+            dormancy,
+            tasks,
             look_alikes: LookAlikes::default(),
             statements,
-            metrics: Metrics::default(),
+            metrics,
+            authentication,
+            access_tokens,
         })))
     }
 
@@ -260,6 +330,16 @@ impl App {
         &self.0.documents
     }
 
+    /// When clients were used.
+    pub fn usage(&self) -> &Usage {
+        &self.0.usage
+    }
+
+    /// What makes clients dormant that nobody uses.
+    pub fn dormancy(&self) -> &Dormancy {
+        &self.0.dormancy
+    }
+
     /// Who vouches for clients that register themselves.
     pub fn statements(&self) -> &Statements {
         &self.0.statements
@@ -268,6 +348,16 @@ impl App {
     /// What is counted at the doors.
     pub fn metrics(&self) -> &Metrics {
         &self.0.metrics
+    }
+
+    /// What is remembered of clients that proved who they are, and of those that failed to.
+    pub(crate) fn authentication(&self) -> &Authentication {
+        &self.0.authentication
+    }
+
+    /// What clients that act for themselves get.
+    pub fn access_tokens(&self) -> &AccessTokens {
+        &self.0.access_tokens
     }
 
     /// `registration_client_uri` (RFC 7592 §3).
@@ -326,7 +416,8 @@ impl App {
 
     /// Ends the projections, and the log's writer once everything that was accepted is answered.
     pub async fn close(&self) {
-        self.0.poller.abort();
+        self.0.tasks.iter().for_each(AbortHandle::abort);
+        self.0.usage.flush().await;
         for follower in self.followers() {
             follower.end();
         }
@@ -350,6 +441,12 @@ impl App {
         let none = axum::http::HeaderMap::new();
         crate::http::fresh::read(self, &self.0.directory, &none, query).await?.unless_stale()
     }
+}
+
+/// Waits until the directory can be asked.
+fn complete(directory: &Projector<Directory>) -> impl Future<Output = ()> + Send + 'static {
+    let directory = directory.clone();
+    async move { drop(directory.until(|progress| progress.serves).await) }
 }
 
 /// A fresh instance has one tenant with one resource server, so that a first registration needs no set-up.

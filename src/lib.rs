@@ -1,7 +1,9 @@
 //! Gatebook carries what `events` decides and shows what `projections` keep: HTTP, the event log, keys and commands.
 
+pub mod access_tokens;
 pub mod admin;
 pub mod app;
+mod authentication;
 mod ceiling;
 mod census;
 pub mod cli;
@@ -10,9 +12,12 @@ pub mod command;
 pub mod config;
 pub mod documents;
 mod doors;
+pub mod dormancy;
+pub mod draft;
 mod fetch;
 pub mod http;
 pub mod import;
+mod key_sets;
 pub mod keys;
 pub mod log;
 mod look_alikes;
@@ -20,5 +25,7 @@ pub mod manifest;
 pub mod metrics;
 pub mod projector;
 pub mod secrets;
+pub mod side_table;
 pub mod statements;
 mod upstream;
+pub mod usage;

@@ -23,7 +23,9 @@ mod statements;
 pub use cap::{CapOf, Fill, takes_room};
 pub use command::ResourceServerCommand;
 pub use event::{CapEased, CapNeared, Created, EffectOnExisting, ModesChanged, PolicyChanged, Renamed, ResourceServerEvent, Retired};
-pub use policy::{Admission, Admissions, Heard, Instances, Lane, ManifestRules, OutsideRules, Policy, RedirectRule, WithdrawalRule};
+pub use policy::{
+    Admission, Admissions, Heard, Instances, Lane, ManifestRules, OutsideRules, Policy, RedirectRule, Revival, WithdrawalRule,
+};
 pub use presets::{Preset, presets};
 pub use statements::StatementIssuer;
 
@@ -103,6 +105,11 @@ impl ResourceServer {
     pub fn admit(&self, kind: RegistrationType, metadata: ClientMetadata) -> Result<(ClientMetadata, Admission), Rejection> {
         self.open_to(kind)?;
         self.policy.admit(kind, metadata)
+    }
+
+    /// Whether it is there and was not retired.
+    pub fn is_active(&self) -> bool {
+        self.life == Life::Active
     }
 
     /// Whether clients may come this way at all. Asked before anything is fetched for one that may not.

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::column::{At, Id, Word};
 use crate::cursor::{Cursor, InvalidCursor};
 use crate::read_model::{ApplyError, Projection, QueryError, Reader};
-use crate::registration;
+use crate::registration::{self, Step};
 
 mod apply;
 
@@ -79,10 +79,13 @@ impl Projection for Approvals {
                 | "initial_access_token.issued"
                 | "initial_access_token.used"
                 | "initial_access_token.revoked"
+                | "service_token.created"
+                | "service_token.revoked"
                 | "resource_server.cap_neared"
                 | "resource_server.cap_eased"
                 | "reservation.taken"
                 | "projection.event_skipped"
+                | "projection.skip_taken_back"
         )
     }
 
@@ -92,7 +95,7 @@ impl Projection for Approvals {
         Ok(match codec::decode(envelope)? {
             (Stream::Client(key), AnyEvent::Client(event)) => Change::Client(key, Box::new(event)),
             (Stream::Registration(server, key), AnyEvent::Registration(event)) => {
-                let asks = matches!(event, RegistrationEvent::Requested(_));
+                let asks = matches!(Step::of(&event), Step::Asked);
                 let via = if asks { serde_json::from_str::<Meta>(&envelope.event.meta).map_err(ApplyError::Meta)?.actor.via } else { None };
                 Change::Registration(server, key, Box::new((event, via)))
             }
@@ -105,13 +108,15 @@ impl Projection for Approvals {
                 | Stream::ResourceServer(_)
                 | Stream::InitialAccessToken(..)
                 | Stream::Reservation(..)
-                | Stream::Projection(_),
+                | Stream::Projection(_)
+                | Stream::ServiceToken(_),
                 AnyEvent::Client(_)
                 | AnyEvent::Registration(_)
                 | AnyEvent::ResourceServer(_)
                 | AnyEvent::InitialAccessToken(_)
                 | AnyEvent::Reservation(_)
-                | AnyEvent::Projection(_),
+                | AnyEvent::Projection(_)
+                | AnyEvent::ServiceToken(_),
             ) => Change::Nothing,
         })
     }
@@ -183,7 +188,7 @@ impl WaitingRow {
     /// The redirect URIs that serve once it is approved.
     pub fn as_approved(&self) -> RedirectUris {
         match &self.wish {
-            Wish::Registration => self.redirect_uris.clone(),
+            Wish::Registration | Wish::Revival => self.redirect_uris.clone(),
             Wish::Redirects { added, .. } => self.redirect_uris.with(added),
         }
     }
@@ -194,6 +199,8 @@ impl WaitingRow {
 pub enum Wish {
     /// A client asks to be let in.
     Registration,
+    /// A client that was dormant is used again.
+    Revival,
     /// A client that is registered asks for other redirect URIs.
     Redirects {
         /// Names this very change.
@@ -286,11 +293,12 @@ fn rows(connection: &Connection, tenant: &TenantId, after: Option<After>, limit:
 
 fn waiting_row(row: &Row<'_>) -> rusqlite::Result<WaitingRow> {
     let state = registration::state(row, 0)?;
-    let (wish, origin) = match state.staged.filter(|_| state.status != Status::Pending) {
+    let (wish, origin) = match state.staged.filter(|_| !apply::waits_to_act(state.status)) {
         Some(change) => {
             let StagedChange { change_id, added, removed, manifest, serves_at, origin, .. } = change;
             (Wish::Redirects { change_id, added, removed, manifest, serves_at }, Some(origin))
         }
+        None if state.status == Status::Returning => (Wish::Revival, row.get(10)?),
         None => (Wish::Registration, row.get(10)?),
     };
     Ok(WaitingRow {

@@ -1,4 +1,4 @@
-//! The directory: resource servers, clients, registrations and initial access tokens as they are now. What every GET and list
+//! The directory: resource servers, clients, registrations and tokens as they are now. What every GET and list
 //! of them shows.
 
 use std::collections::BTreeMap;
@@ -20,15 +20,20 @@ use crate::read_model::{ApplyError, Projection};
 
 mod apply;
 mod change;
+mod check;
+mod idle;
 mod list;
 mod names;
 mod queries;
 mod schema;
+mod service_tokens;
 mod text;
 mod tokens;
 
 pub use change::Change;
+pub use idle::{Approved, Place};
 pub use names::LookAlike;
+pub use service_tokens::{ServiceTokenPage, ServiceTokenRow};
 pub use tokens::{TokenPage, TokenRow, UsePage, UseRow};
 
 /// Resource servers, clients and registrations as they are now. Ask through `Reader<Directory>`.
@@ -37,9 +42,10 @@ pub struct Directory;
 
 impl Projection for Directory {
     const NAME: &'static str = "directory";
-    const VERSION: u32 = 3;
+    const VERSION: u32 = 4;
     const SCHEMA: &'static str = schema::SCHEMA;
     const INDEXES: &'static str = schema::INDEXES;
+    const SUMMED: &'static [&'static str] = &["counts", "names"];
 
     fn handles(_event_name: &str) -> bool {
         true
@@ -60,6 +66,7 @@ impl Projection for Directory {
             Change::Registration(server, key, event) => apply::registration(tx, *server, *key, envelope, event)?,
             Change::ResourceServer(id, event) => apply::resource_server(tx, *id, envelope, event)?,
             Change::Token(server, id, event) => tokens::apply(tx, (*server, *id), envelope, event)?,
+            Change::ServiceToken(id, event) => service_tokens::apply(tx, *id, envelope, event)?,
         }
         Ok(())
     }

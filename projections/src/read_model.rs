@@ -8,10 +8,12 @@ use std::sync::Arc;
 use gatebook_events::envelope::{Envelope, EventId, Position};
 use rusqlite::{Connection, Transaction};
 
+mod check;
 mod error;
 mod files;
 mod reader;
 
+pub use check::{Checked, Compare, Difference};
 pub use error::{ApplyError, OpenError, ProjectionError, QueryError};
 pub use reader::Reader;
 
@@ -28,6 +30,9 @@ pub trait Projection: Send + Sync + 'static {
     /// Older versions, the newest first, that have this very schema and differ only in what is written. While this version's
     /// tables are built, theirs answer, and new events are written to them as this version would.
     const SERVED_BY: &'static [u32] = &[];
+
+    /// Tables whose rows rest on the events of many streams, so that some streams alone cannot tell what is in them.
+    const SUMMED: &'static [&'static str] = &[];
 
     /// What an event says, as [`Self::apply`] needs it.
     type Change: Send + 'static;
@@ -153,6 +158,11 @@ impl<P: Projection> ReadModel<P> {
     /// Goes on with a build that was interrupted, from its checkpoint, or begins one.
     pub fn open_building(dir: &Path) -> Result<Self, OpenError> {
         Self::open_kind(dir, Kind::Building)
+    }
+
+    /// Where this version's tables are, or would be.
+    pub fn file(dir: &Path) -> PathBuf {
+        files::path::<P>(dir, P::VERSION, Kind::Serving)
     }
 
     /// Whether a build was begun and neither finished nor begun anew.

@@ -40,13 +40,13 @@ pub(crate) fn state(row: &Row<'_>, first: usize) -> rusqlite::Result<Registratio
 /// What kind of step an event is in the life of a registration.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Step<'a> {
-    /// The client asked.
+    /// The client asked, for the first time or to be back.
     Asked,
     /// Somebody or the rules decided about the registration, and perhaps said why.
     Decided(Option<&'a str>),
     /// A change of redirect URIs began to wait.
     Staged,
-    /// The redirect URIs or the change that waits are others now.
+    /// The redirect URIs or the change that waits are others now, or nobody used it.
     Changed,
 }
 
@@ -54,19 +54,21 @@ impl<'a> Step<'a> {
     pub(crate) fn of(event: &'a RegistrationEvent) -> Self {
         use RegistrationEvent as Event;
         match event {
-            Event::Requested(_) => Self::Asked,
+            Event::Requested(_) | Event::RevivalAsked(_) => Self::Asked,
             Event::Approved(approved) => Self::Decided(approved.reason.as_deref()),
             Event::Denied(denied) => Self::Decided(denied.reason.as_deref()),
             Event::Suspended(suspended) => Self::Decided(suspended.reason.as_deref()),
             Event::Reinstated(reinstated) => Self::Decided(reinstated.reason.as_deref()),
             Event::Revoked(revoked) => Self::Decided(revoked.reason.as_deref()),
             Event::Restored(restored) => Self::Decided(restored.reason.as_deref()),
+            Event::Revived(revived) => Self::Decided(revived.reason.as_deref()),
             Event::RedirectsStaged(_) => Self::Staged,
             Event::RedirectsApproved(_)
             | Event::RedirectsRejected(_)
             | Event::RedirectsSuperseded(_)
             | Event::RedirectsNarrowed(_)
-            | Event::RolledBack(_) => Self::Changed,
+            | Event::RolledBack(_)
+            | Event::Dormant(_) => Self::Changed,
         }
     }
 

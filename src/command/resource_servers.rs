@@ -5,6 +5,7 @@ use gatebook_events::identity::{ResourceServerId, Stream, TenantId};
 use gatebook_events::resource_server::{ResourceServer, ResourceServerCommand};
 
 use super::{Cause, CommandError, Commands};
+use crate::log::AppendError;
 
 impl Commands {
     /// Creates a resource server under an id that was just drawn, or that every fresh instance has.
@@ -14,10 +15,7 @@ impl Commands {
         id: ResourceServerId,
         command: &ResourceServerCommand,
     ) -> Result<ResourceServer, CommandError> {
-        let _one_at_a_time = self.edits.lock().await;
-        let done = self.transact::<ResourceServer>(Stream::ResourceServer(id), cause, command).await?;
-        self.roster.put(id, self.read_resource_server(id).await?);
-        Ok(done.state)
+        self.edit(cause, id, command).await
     }
 
     /// Edits or retires a resource server of this tenant. Another tenant's is one that does not exist.
@@ -31,9 +29,18 @@ impl Commands {
         if self.resource_server(id).await?.tenant.as_ref() != Some(tenant) {
             return Err(Rejection::NoSuchResourceServer.into());
         }
-        let _one_at_a_time = self.edits.lock().await;
-        let done = self.transact::<ResourceServer>(Stream::ResourceServer(id), cause, command).await?;
-        self.roster.put(id, self.read_resource_server(id).await?);
-        Ok(done.state)
+        self.edit(cause, id, command).await
+    }
+
+    /// Ended even if the caller hangs up: what the log took has to be in the roster.
+    async fn edit(&self, cause: &Cause, id: ResourceServerId, command: &ResourceServerCommand) -> Result<ResourceServer, CommandError> {
+        let (commands, cause, command) = (self.clone(), cause.clone(), command.clone());
+        let editing = tokio::spawn(async move {
+            let _one_at_a_time = commands.edits.lock().await;
+            let done = commands.transact::<ResourceServer>(Stream::ResourceServer(id), &cause, &command).await?;
+            commands.roster.put(id, commands.read_resource_server(id).await?);
+            Ok(done.state)
+        });
+        editing.await.map_err(|ended| AppendError::Indeterminate(Box::new(ended)))?
     }
 }

@@ -1,14 +1,15 @@
 //! When each document is read again. A side table: it survives a restart, is bounded by the number of clients, and may be
 //! thrown away; no event depends on it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
 use gatebook_events::identity::{ClientId, ClientKey};
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
 
 use crate::manifest::Validators;
+use crate::side_table::{self, OpenError};
 
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS documents (
@@ -40,28 +41,26 @@ pub struct Due {
     pub validators: Validators,
 }
 
-/// The schedule's file cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[error("failed to open {path}")]
-pub struct ScheduleError {
-    path: PathBuf,
-    source: Box<dyn std::error::Error + Send + Sync>,
-}
-
 impl Schedule {
-    /// Opens the file, or makes it.
-    pub fn open(path: &Path) -> Result<Self, ScheduleError> {
-        let open = || -> Result<Connection, Box<dyn std::error::Error + Send + Sync>> {
-            // SQLite would let everybody read it; what it puts beside the file takes over the file's mode.
-            create_private(path)?;
-            let connection = Connection::open(path)?;
-            // Losing the last seconds of it costs a poll too early, so nobody waits for the disk.
-            connection.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;")?;
-            connection.execute_batch(SCHEMA)?;
-            Ok(connection)
+    /// Opens the file, or makes it. Losing the last seconds of it costs a poll too early.
+    pub fn open(path: &Path) -> Result<Self, OpenError> {
+        Ok(Self(Arc::new(Mutex::new(side_table::open(path, SCHEMA)?))))
+    }
+
+    /// What is wrong with the file at `path`, if it is there and something is.
+    pub fn damage(path: &Path) -> Option<String> {
+        if !path.exists() {
+            return None;
+        }
+        let check = || -> rusqlite::Result<String> {
+            let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+            connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))
         };
-        let connection = open().map_err(|source| ScheduleError { path: path.to_owned(), source })?;
-        Ok(Self(Arc::new(Mutex::new(connection))))
+        match check() {
+            Ok(sound) if sound == "ok" => None,
+            Ok(damage) => Some(damage),
+            Err(error) => Some(error.to_string()),
+        }
     }
 
     /// Enters documents that are not in it yet, to be read at `next_at`.
@@ -220,14 +219,6 @@ fn due(row: &Row<'_>) -> rusqlite::Result<Due> {
         failures: row.get(2)?,
         validators: serde_json::from_str(&row.get::<_, String>(3)?).unwrap_or_default(),
     })
-}
-
-fn create_private(path: &Path) -> std::io::Result<()> {
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(false);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map(drop)
 }
 
 #[cfg(test)]

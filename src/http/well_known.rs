@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::caller::Path;
 use super::error::{Failure, OauthError};
+use crate::access_tokens::HELD;
 use crate::app::App;
 use crate::upstream::NoMetadata;
 
@@ -37,6 +38,18 @@ pub async fn resource_server(State(app): State<App>, Path(id): Path<String>) -> 
     answer(&app, &issuer, open, scopes).await
 }
 
+/// For the issuer of the access tokens that clients get here for themselves.
+pub async fn own_tokens(State(app): State<App>) -> Response {
+    ([(header::CACHE_CONTROL, "public, max-age=60")], Json(app.access_tokens().metadata())).into_response()
+}
+
+/// The keys that those are signed with (RFC 7517 §5).
+pub async fn key_set(State(app): State<App>) -> Result<Response, OauthError> {
+    let keys = app.access_tokens().ring().published(app.commands().clock().now()).await.map_err(Failure::from)?;
+    let held = format!("public, max-age={}", HELD.num_seconds());
+    Ok(([(header::CACHE_CONTROL, held), (header::CONTENT_TYPE, "application/jwk-set+json".to_owned())], keys.to_string()).into_response())
+}
+
 /// Which ways in are admitted.
 #[derive(Clone, Copy)]
 struct Open {
@@ -58,7 +71,7 @@ async fn answer(app: &App, issuer: &str, open: Open, scopes: Option<Vec<Value>>)
 /// RFC 8414 §2. What the authorization server says of itself stays; what a client could do there that is registered here is
 /// the part that both know; empty lists are left out (§3.2).
 fn merge(mut document: Map<String, Value>, issuer: &str, open: Open, scopes: Option<Vec<Value>>) -> Map<String, Value> {
-    document.insert("issuer".to_owned(), issuer.into());
+    let one_issuer = document.insert("issuer".to_owned(), issuer.into()).is_some_and(|stated| stated == issuer);
     document.remove("registration_endpoint");
     if open.to_themselves {
         document.insert("registration_endpoint".to_owned(), format!("{issuer}/oauth/register").into());
@@ -73,8 +86,10 @@ fn merge(mut document: Map<String, Value>, issuer: &str, open: Open, scopes: Opt
     }
     // Signed metadata would vouch for members that are other ones now.
     document.remove("signed_metadata");
-    // The `iss` of its answers names the authorization server itself and not this issuer, which RFC 9207 §2.4 would compare.
-    document.remove("authorization_response_iss_parameter_supported");
+    // The `iss` of its answers names the authorization server itself, which RFC 9207 §2.4 compares with this issuer.
+    if !one_issuer {
+        document.remove("authorization_response_iss_parameter_supported");
+    }
     document.entry("response_types_supported").or_insert_with(|| json!(["code"]));
     document.entry("grant_types_supported").or_insert_with(|| json!(["authorization_code", "refresh_token", "client_credentials"]));
     document.entry("code_challenge_methods_supported").or_insert_with(|| json!(["S256"]));
@@ -132,6 +147,17 @@ mod tests {
                 "token_endpoint_auth_signing_alg_values_supported": ["ES256"],
                 "response_types_supported": ["code"], "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
                 "code_challenge_methods_supported": ["S256"] })
+        );
+    }
+
+    #[test]
+    fn d8_the_iss_of_its_answers_is_claimed_where_both_have_one_issuer() {
+        let upstream = || object(json!({ "issuer": "https://as.example", "authorization_response_iss_parameter_supported": true }));
+        let open = Open { to_themselves: true, to_documents: false };
+        let claimed = |issuer| merge(upstream(), issuer, open, None).contains_key("authorization_response_iss_parameter_supported");
+        assert_eq!(
+            [claimed("https://as.example"), claimed("https://as.example/rs/1"), claimed("https://gate.example")],
+            [true, false, false]
         );
     }
 

@@ -77,7 +77,7 @@ pub async fn build<P: Projection>(
 }
 
 /// What operators decided that this version of a projection leaves out.
-pub(super) async fn left_out<P: Projection>(log: &Arc<dyn EventLog>) -> Result<Vec<EventId>, Stop> {
+pub(crate) async fn left_out<P: Projection>(log: &Arc<dyn EventLog>) -> Result<Vec<EventId>, Stop> {
     let Ok(name) = ProjectionName::parse(P::NAME) else { return Ok(Vec::new()) };
     let stream = Stream::Projection(name);
     let upkeep: Upkeep = crate::command::fold(&**log, stream).await.map_err(Stop::Upkeep)?.0;

@@ -16,7 +16,7 @@ use gatebook_events::client::{ClientCommand, ImportFormat, ImportedFrom, Party};
 use gatebook_events::envelope::{Actor, ActorKind, EventId};
 use gatebook_events::identity::{ClientId, ResourceServerId, TenantId};
 use gatebook_events::metadata;
-use gatebook_events::projection::{EventSkipped, ProjectionName};
+use gatebook_events::projection::{EventSkipped, ProjectionName, SkipTakenBack};
 use gatebook_events::secret::{KeptSecret, SecretHash, TokenHash};
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
@@ -40,6 +40,7 @@ async fn a_log_with_every_shape_and_every_member_can_be_written() {
     house.clock.advance(TimeDelta::hours(26));
     decisions(&house).await;
     caps(&house).await;
+    dormancy(&house).await;
     imported(&house).await;
     upkeep(&house).await;
     let (ends, issued) = (house.clock.now(), house.issued());
@@ -222,6 +223,12 @@ async fn tokens_statements_and_sharing(house: &House) {
     let end = format!("{path}/{}", leaked.text("id"));
     house.admin("default").call(reqwest::Method::DELETE, &end, Some(json!({ "reason": "it leaked" }))).await.is(204);
 
+    let service = json!({ "label": "Authorization server", "scopes": ["gatebook:decide", "gatebook:authenticate"],
+        "resource_servers": [DEFAULT], "expires_at": "2027-06-01T00:00:00Z" });
+    let service = house.admin("default").post("/authsec/service-tokens", service).await.is(201);
+    let end = format!("/authsec/service-tokens/{}", service.text("id"));
+    house.admin("default").call(reqwest::Method::DELETE, &end, Some(json!({ "reason": "it leaked" }))).await.is(204);
+
     let (key, jwk) = vendor();
     let issuers = json!([{ "issuer": "https://vendor.example", "jwks": { "keys": [jwk] } },
         { "issuer": "https://other.example", "jwks_uri": "https://other.example/jwks.json" }]);
@@ -366,6 +373,32 @@ async fn imported(house: &House) {
     import.entrance().enter(newcomer, verdict, hashes).await.unwrap();
 }
 
+/// Nobody uses a client for days; then it is asked about, and an administrator lets it back in. Another is used again and
+/// nobody notices.
+async fn dormancy(house: &House) {
+    let idle = house.server("default", json!({ "name": "Seldom used", "resource": "https://seldom.example/mcp" })).await;
+    let path = format!("/authsec/resource-servers/{idle}");
+    let rule = |revive: &str| json!({ "policy": { "dormant_after_days": 1, "revive": revive } });
+    house.admin("default").patch(&path, rule("review")).await.is(200);
+    let mut ids = Vec::new();
+    for port in 0..2 {
+        ids.push(house.anyone().post(&format!("/rs/{idle}/oauth/register"), claude(55_000 + port)).await.is(201).text("client_id"));
+    }
+    // The page waits for the directory to show them.
+    house.admin("default").get(&clients(&idle)).await.is(200);
+    for _ in 0..4 {
+        house.app.dormancy().sweep(Duration::ZERO).await.unwrap();
+        house.clock.advance(TimeDelta::hours(20));
+    }
+    for (id, decision) in [(&ids[0], "pending"), (&ids[1], "allow")] {
+        let question = json!({ "client_id": id, "resource": "https://seldom.example/mcp" });
+        assert_eq!(house.decider("default").post("/oauth/decisions", question).await.is(200)["decision"], decision);
+        house.admin("default").patch(&path, rule("at_next_use")).await.is(200);
+    }
+    let approve = format!("{}/approve", client(&idle, &ids[0]));
+    house.admin("default").post(&approve, json!({ "reason": "still needed" })).await.is(200);
+}
+
 /// An event is left out by a version that nobody runs any more.
 async fn upkeep(house: &House) {
     let skipped = EventSkipped {
@@ -376,7 +409,9 @@ async fn upkeep(house: &House) {
         reason: "from a build that was withdrawn".into(),
     };
     let name = ProjectionName::parse("directory").unwrap();
+    let back = SkipTakenBack { projection_version: 1, event_id: skipped.event_id, reason: "it can be read now".into() };
     house.app.commands().skip_event(&cause(), name, skipped).await.unwrap();
+    house.app.commands().take_skip_back(&cause(), name, back).await.unwrap();
 }
 
 async fn rules(house: &House, policy: Value) {

@@ -94,7 +94,7 @@ pub(super) fn registration(
 ) -> rusqlite::Result<()> {
     let at: DateTime<Utc> = envelope.event.recorded_at;
     let before = registration::load(tx, server, key)?.unwrap_or_default();
-    let waited = before.status == Status::Pending;
+    let waited = waits_to_act(before.status);
     let after = before.evolve(event);
     // Without a tenant it was never asked for.
     let Some(tenant) = &after.tenant else { return Ok(()) };
@@ -103,8 +103,8 @@ pub(super) fn registration(
     let begins = matches!(step, Step::Asked) && !waited;
     let via = via.as_deref().filter(|_| begins);
     let waits = match after.status {
-        Status::Pending => Some("registration"),
-        Status::Approved | Status::Suspended => after.staged.as_ref().map(|_| "redirects"),
+        Status::Pending | Status::Returning => Some("registration"),
+        Status::Approved | Status::Dormant | Status::Suspended => after.staged.as_ref().map(|_| "redirects"),
         Status::None | Status::Denied | Status::Revoked => None,
     };
     tx.prepare_cached(UPSERT)?.execute(named_params! {
@@ -125,6 +125,11 @@ pub(super) fn registration(
         ":waits": waits,
     })?;
     Ok(())
+}
+
+/// Whether a client that stands so cannot act before an administrator decided about it.
+pub(super) const fn waits_to_act(status: Status) -> bool {
+    matches!(status, Status::Pending | Status::Returning)
 }
 
 /// False if there is a registration already. It never waits, so it comes without a `since`.

@@ -162,7 +162,9 @@ pub(super) fn registration(
     let Some(before) = registration::load(tx, server, key)? else { return Ok(()) };
     let (old_status, old_type, old_uris) = (before.status, before.registration_type, before.redirect_uris.clone());
     let after = before.evolve(event);
-    let standing_changed = (after.status == Status::Approved) != (old_status == Status::Approved);
+    // One that is dormant may be back at its next use, so nobody gets its place meanwhile.
+    let bears = |status: Status| status == Status::Approved || status.is_dormant();
+    let standing_changed = bears(after.status) != bears(old_status);
     let (server_id, client, server, position) = (server, Id(key.0), Id(server.0), envelope.position.to_backend().cast_signed());
     if let Step::Decided(note) = Step::of(event) {
         // A decision leaves the redirect URIs alone, and nearly always changes the status.

@@ -4,12 +4,13 @@ use chrono::{DateTime, Utc};
 use gatebook_events::Aggregate;
 use gatebook_events::client::{ClientEvent, Registered};
 use gatebook_events::codec::AnyEvent;
-use gatebook_events::identity::{ClientId, ClientKey, InitialAccessTokenId, ResourceServerId, Stream, TenantId};
+use gatebook_events::identity::{ClientId, ClientKey, InitialAccessTokenId, ResourceServerId, ServiceTokenId, Stream, TenantId};
 use gatebook_events::initial_access_token::InitialAccessTokenEvent;
 use gatebook_events::look_alike::{Folded, Origin, document_host};
 use gatebook_events::registration::{Approved, Registration, RegistrationEvent, Requested, Status};
 use gatebook_events::resource_server::{RegistrationType, ResourceServerEvent};
 use gatebook_events::secret::KeptSecret;
+use gatebook_events::service_token::ServiceTokenEvent;
 
 use super::text;
 use crate::column::Written;
@@ -31,6 +32,8 @@ pub enum Change {
     ResourceServer(ResourceServerId, Box<ResourceServerEvent>),
     /// An initial access token is there, or another.
     Token(ResourceServerId, InitialAccessTokenId, Box<InitialAccessTokenEvent>),
+    /// A service token is there, or another.
+    ServiceToken(ServiceTokenId, Box<ServiceTokenEvent>),
 }
 
 /// A client as it is first entered, by the columns of its row.
@@ -75,6 +78,7 @@ impl Change {
             (Stream::Registration(server, key), AnyEvent::Registration(event)) => Self::Registration(server, key, Box::new(event)),
             (Stream::ResourceServer(id), AnyEvent::ResourceServer(event)) => Self::ResourceServer(id, Box::new(event)),
             (Stream::InitialAccessToken(server, id), AnyEvent::InitialAccessToken(event)) => Self::Token(server, id, Box::new(event)),
+            (Stream::ServiceToken(id), AnyEvent::ServiceToken(event)) => Self::ServiceToken(id, Box::new(event)),
             // A token that is used leaves a client, and a client that was named for all instances shows once it is registered. The
             // codec reads an event by the kind of its stream, so no other pair comes out of it.
             (
@@ -83,13 +87,15 @@ impl Change {
                 | Stream::ResourceServer(_)
                 | Stream::InitialAccessToken(..)
                 | Stream::Reservation(..)
-                | Stream::Projection(_),
+                | Stream::Projection(_)
+                | Stream::ServiceToken(_),
                 AnyEvent::Client(_)
                 | AnyEvent::Registration(_)
                 | AnyEvent::ResourceServer(_)
                 | AnyEvent::InitialAccessToken(_)
                 | AnyEvent::Reservation(_)
-                | AnyEvent::Projection(_),
+                | AnyEvent::Projection(_)
+                | AnyEvent::ServiceToken(_),
             ) => Self::Nothing,
         }
     }

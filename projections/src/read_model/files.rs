@@ -89,7 +89,7 @@ fn create<P: Projection>(path: &Path, kind: Kind) -> rusqlite::Result<Opened> {
     Ok(Opened { connection, position: Position::START, indexed })
 }
 
-fn create_tables<P: Projection>(connection: &Connection) -> rusqlite::Result<()> {
+pub(super) fn create_tables<P: Projection>(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(P::SCHEMA)?;
     connection.execute_batch("CREATE TABLE checkpoint (position INTEGER NOT NULL) STRICT; INSERT INTO checkpoint VALUES (0);")
 }
@@ -105,7 +105,7 @@ pub(super) fn create_indexes<P: Projection>(connection: &mut Connection) -> rusq
 }
 
 /// The statements that made the tables, so that a changed schema is noticed even if its version was forgotten.
-fn schema(connection: &Connection) -> rusqlite::Result<Vec<Option<String>>> {
+pub(super) fn schema(connection: &Connection) -> rusqlite::Result<Vec<Option<String>>> {
     let mut statement =
         connection.prepare("SELECT sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite\\_stat%' ESCAPE '\\' ORDER BY type, name")?;
     statement.query_map([], |row| row.get(0))?.collect()

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use gatebook_events::envelope::Position;
+use gatebook_events::envelope::{Envelope, Position};
 
 use super::reader::{Reader, Stretch};
 use crate::log::{ChainHash, LogError};
@@ -21,13 +21,19 @@ pub struct Summary {
     pub hash: ChainHash,
 }
 
-pub fn verify(path: &Path, head: Position, mut progress: impl FnMut(Position, Position)) -> Result<Summary, LogError> {
+pub fn verify(
+    path: &Path,
+    head: Position,
+    mut progress: impl FnMut(Position, Position),
+    mut look: impl FnMut(&[Envelope]),
+) -> Result<Summary, LogError> {
     let mut reader = Reader::open(path).map_err(|error| LogError::Unavailable(Box::new(error)))?;
     let mut summary = Summary { events: 0, head: Position::START, hash: ChainHash::START };
     while summary.head < head {
         let Stretch { events, hash } = reader.stretch((summary.head, Some(summary.hash)), head, BATCH)?;
         let Some(last) = events.last() else { break };
         summary = Summary { events: summary.events + events.len() as u64, head: last.position, hash };
+        look(&events);
         progress(summary.head, head);
     }
     match reader.miscounted()? {
