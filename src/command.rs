@@ -27,9 +27,11 @@ pub mod resource_servers;
 mod roster;
 pub mod service_tokens;
 mod share;
+mod to_the_end;
 
 use recent::Recent;
 pub use roster::{Known, Roster, Snapshot};
+use to_the_end::to_the_end;
 
 /// How often a command is decided anew because somebody else wrote first. Enough for a crowd at one stream; past it the
 /// caller is told to come back.
@@ -269,7 +271,7 @@ impl Commands {
     /// read before.
     async fn append(&self, append: Append) -> Result<Appended, AppendError> {
         let (log, recent, appends) = (self.log.clone(), self.recent.clone(), self.appends.clone());
-        let appending = tokio::spawn(async move {
+        to_the_end(async move {
             let mut retries = 0;
             loop {
                 match log.append(append.clone()).await {
@@ -281,8 +283,8 @@ impl Commands {
                     }
                 }
             }
-        });
-        appending.await.map_err(|ended| AppendError::Indeterminate(Box::new(ended)))?
+        })
+        .await
     }
 
     async fn fold<A: Aggregate>(&self, stream: Stream) -> Result<(A, Option<Revision>), CommandError> {

@@ -128,8 +128,8 @@ impl Dormancy {
     async fn idle(&self, rule: Rule, watch: &Watch, page: Vec<Approved>) -> Vec<(Approved, RegistrationCommand)> {
         let uses = self.0.usage.of(page.iter().map(|row| (rule.server, row.place.client)).collect()).await;
         let idle = |row: Approved| {
-            let used = uses.get(&(rule.server, row.place.client)).map(|uses| uses.idle_from());
-            let (since, watched) = watch.idleness(rule.server, used.map_or(row.decided_at, |used| used.max(row.decided_at)));
+            let last_use = uses.get(&(rule.server, row.place.client)).map(|uses| uses.idle_from());
+            let (since, watched) = watch.idleness(rule.server, last_use.map_or(row.decided_at, |at| at.max(row.decided_at)));
             let due = watched >= TimeDelta::days(rule.after_days.get().into());
             due.then_some((row, RegistrationCommand::NoteIdleness { since, watched, after_days: rule.after_days }))
         };

@@ -12,6 +12,9 @@ use crate::draft::{folder as folder_of, put_in_place};
 /// A key out of a file holds this many random bytes.
 pub const KEY_LENGTH: usize = 32;
 
+/// What the names of files end with that are not finished yet. One that is left over was cut off by a crash.
+pub const DRAFT_ENDING: &str = ".new";
+
 /// Longer than any key file; what is longer is something else.
 const LONGEST_FILE: u64 = 256 * 1024;
 
@@ -153,7 +156,7 @@ fn write_new(folder: &Path, file: &Path, text: &str) -> io::Result<bool> {
 
 /// A new file beside, with mode 0600, on the disk.
 fn draft(folder: &Path, text: &str) -> io::Result<PathBuf> {
-    let draft = folder.join(format!(".{}.new", uuid::Uuid::new_v4()));
+    let draft = folder.join(format!(".{}{DRAFT_ENDING}", uuid::Uuid::new_v4()));
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]

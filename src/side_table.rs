@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OpenFlags};
 
 /// The file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +24,22 @@ pub fn open(path: &Path, schema: &str) -> Result<Connection, OpenError> {
         Ok(connection)
     };
     open().map_err(|source| OpenError { path: path.to_owned(), source })
+}
+
+/// What is wrong with the file at `path`, if it is there and something is.
+pub fn damage(path: &Path) -> Option<String> {
+    if !path.exists() {
+        return None;
+    }
+    let check = || -> rusqlite::Result<String> {
+        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+        connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))
+    };
+    match check() {
+        Ok(sound) if sound == "ok" => None,
+        Ok(damage) => Some(damage),
+        Err(error) => Some(error.to_string()),
+    }
 }
 
 fn create_private(path: &Path) -> std::io::Result<()> {

@@ -76,15 +76,16 @@ impl Recent {
 mod tests {
     use chrono::{DateTime, Utc};
     use futures_util::FutureExt;
-    use gatebook_events::envelope::{Actor, ActorKind};
+    use futures_util::stream::BoxStream;
+    use gatebook_events::envelope::{Actor, ActorKind, Position};
     use gatebook_events::identity::{ResourceServerId, Stream, TenantId};
     use gatebook_events::resource_server::{Life, Policy, RegistrationType, ResourceServer, ResourceServerCommand};
 
     use super::*;
     use crate::clock::Clock;
     use crate::command::{Cause, Commands};
-    use crate::log::EventLog;
     use crate::log::memory::MemoryLog;
+    use crate::log::{Append, AppendError, Appended, EventLog, Followed, LogError, StreamEvents};
 
     const STREAM: Stream = Stream::ResourceServer(ResourceServerId::DEFAULT);
 
@@ -93,8 +94,37 @@ mod tests {
         Cause { actor, tenant: Some(TenantId::default_tenant()), request_id: None, origin: None }
     }
 
-    async fn opened() -> (Arc<MemoryLog>, Commands) {
-        let log = Arc::new(MemoryLog::default());
+    /// A log that takes a moment to answer, before it writes and after.
+    struct Slow(MemoryLog);
+
+    #[async_trait::async_trait]
+    impl EventLog for Slow {
+        async fn read(&self, stream: &StreamName) -> Result<StreamEvents, LogError> {
+            self.0.read(stream).await
+        }
+
+        async fn append(&self, append: Append) -> Result<Appended, AppendError> {
+            tokio::task::yield_now().await;
+            let appended = self.0.append(append).await;
+            tokio::task::yield_now().await;
+            appended
+        }
+
+        async fn streams(&self, prefix: &str) -> Result<Vec<StreamName>, LogError> {
+            self.0.streams(prefix).await
+        }
+
+        fn follow(&self, after: Position) -> BoxStream<'static, Result<Followed, LogError>> {
+            self.0.follow(after)
+        }
+
+        async fn head(&self) -> Result<Position, LogError> {
+            self.0.head().await
+        }
+    }
+
+    async fn opened() -> (Arc<Slow>, Commands) {
+        let log = Arc::new(Slow(MemoryLog::default()));
         let commands = Commands::new(log.clone(), Clock::standing_at(DateTime::<Utc>::UNIX_EPOCH));
         let create = ResourceServerCommand::Create {
             tenant: TenantId::default_tenant(),
@@ -123,7 +153,9 @@ mod tests {
         while log.head().await.unwrap() == before {
             tokio::task::yield_now().await;
         }
-        tokio::task::yield_now().await;
+        for _ in 0..3 {
+            tokio::task::yield_now().await;
+        }
         assert_eq!(life(&commands).await, Life::Retired);
     }
 

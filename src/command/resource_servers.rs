@@ -4,8 +4,8 @@ use gatebook_events::Rejection;
 use gatebook_events::identity::{ResourceServerId, Stream, TenantId};
 use gatebook_events::resource_server::{ResourceServer, ResourceServerCommand};
 
+use super::to_the_end::to_the_end;
 use super::{Cause, CommandError, Commands};
-use crate::log::AppendError;
 
 impl Commands {
     /// Creates a resource server under an id that was just drawn, or that every fresh instance has.
@@ -35,12 +35,12 @@ impl Commands {
     /// Ended even if the caller hangs up: what the log took has to be in the roster.
     async fn edit(&self, cause: &Cause, id: ResourceServerId, command: &ResourceServerCommand) -> Result<ResourceServer, CommandError> {
         let (commands, cause, command) = (self.clone(), cause.clone(), command.clone());
-        let editing = tokio::spawn(async move {
+        to_the_end(async move {
             let _one_at_a_time = commands.edits.lock().await;
             let done = commands.transact::<ResourceServer>(Stream::ResourceServer(id), &cause, &command).await?;
             commands.roster.put(id, commands.read_resource_server(id).await?);
             Ok(done.state)
-        });
-        editing.await.map_err(|ended| AppendError::Indeterminate(Box::new(ended)))?
+        })
+        .await
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
 use gatebook_events::identity::{ClientId, ClientKey};
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::manifest::Validators;
 use crate::side_table::{self, OpenError};
@@ -45,22 +45,6 @@ impl Schedule {
     /// Opens the file, or makes it. Losing the last seconds of it costs a poll too early.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         Ok(Self(Arc::new(Mutex::new(side_table::open(path, SCHEMA)?))))
-    }
-
-    /// What is wrong with the file at `path`, if it is there and something is.
-    pub fn damage(path: &Path) -> Option<String> {
-        if !path.exists() {
-            return None;
-        }
-        let check = || -> rusqlite::Result<String> {
-            let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-            connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))
-        };
-        match check() {
-            Ok(sound) if sound == "ok" => None,
-            Ok(damage) => Some(damage),
-            Err(error) => Some(error.to_string()),
-        }
     }
 
     /// Enters documents that are not in it yet, to be read at `next_at`.

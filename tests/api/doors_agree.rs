@@ -79,7 +79,7 @@ fn deed() -> impl Strategy<Value = Deed> {
         5 => (server.clone(), edit).prop_map(|(server, edit)| Deed::Edit { server, edit }),
         1 => Just(Deed::Retire),
         3 => Just(Deed::Rest),
-        4 => (who, server, 0..3_usize).prop_map(|(client, server, first)| Deed::Ask { client, server, first }),
+        4 => (who, server, 0..4_usize).prop_map(|(client, server, first)| Deed::Ask { client, server, first }),
     ]
 }
 
@@ -138,6 +138,27 @@ async fn the_doors_agree_wherever_a_history_may_lead() {
         assert_eq!(world.agrees(0, 0, first).await.unwrap(), reason);
         let elsewhere = if reason == "client_deleted" { reason } else { "not_registered" };
         assert_eq!(world.agrees(0, 1, first).await.unwrap(), elsewhere);
+    }
+    // One that has the grant for tokens, at each door first.
+    let job = world.clients.len();
+    world.happens(Deed::Enter { server: 0 }).await.unwrap();
+    let decide = |decision| Deed::Decide { client: job, server: 0, decision };
+    let steps = [
+        (vec![], "approved"),
+        (vec![decide("suspend")], "suspended"),
+        (vec![decide("reinstate"), idle("review"), Deed::Rest], "dormant"),
+        (vec![idle("at_next_use")], "approved"),
+        (vec![decide("revoke")], "revoked"),
+        (vec![decide("restore")], "approved"),
+    ];
+    for (deeds, reason) in steps {
+        for deed in deeds {
+            world.happens(deed).await.unwrap();
+        }
+        for first in [2, 0, 1, 3] {
+            assert_eq!(world.agrees(job, 0, first).await.unwrap(), reason);
+            assert_eq!(world.agrees(job, 1, first).await.unwrap(), "not_registered");
+        }
     }
     let document = world.clients.len();
     world.happens(Deed::Publish { document: 0, version: 0 }).await.unwrap();
@@ -269,10 +290,11 @@ impl World {
     async fn agrees(&self, number: usize, server: usize, first: usize) -> Result<String, TestCaseError> {
         let who = &self.clients[number];
         let mut said: Vec<(String, String)> = Vec::new();
-        for door in 0..3 {
-            match (first + door) % 3 {
+        for door in 0..4 {
+            match (first + door) % 4 {
                 0 => said.push(self.decision(who, server).await),
                 1 => said.extend(self.proof(who, server).await),
+                2 => said.extend(self.token(who, server).await),
                 _ => said.extend(self.look_up(who, server).await),
             }
         }
@@ -282,12 +304,7 @@ impl World {
             prop_assert!(*other == decision || (why == "-" && decision != "allow"), "{} at {}: {:?}", who.id, server, said);
             prop_assert!(*why == reason || why == "-", "{} at {}: {:?}", who.id, server, said);
         }
-        let expected = match reason.as_str() {
-            "approved" => "allow",
-            "approval_pending" | "dormant" => "pending",
-            _ => "deny",
-        };
-        prop_assert_eq!(&decision, expected, "{}", &reason);
+        prop_assert_eq!(&decision, meant(&reason), "{}", &reason);
         self.pages_agree(who, server, &decision, &reason).await?;
         Ok(reason)
     }
@@ -316,6 +333,34 @@ impl World {
         assert_eq!(answer["authenticated"], decision == "allow" && who.secret.is_some(), "{}", answer.text);
         assert_eq!(answer.body.get("cure").is_some(), reason == "dormant", "{}", answer.text);
         Some((decision, if reason == "public_client" { "approved".to_owned() } else { reason }))
+    }
+
+    /// What a client is told that asks for a token. One that may act and may not have a token is told that it lacks the grant.
+    async fn token(&self, who: &Who, server: usize) -> Option<(String, String)> {
+        let secret = who.secret.as_ref()?;
+        let form = url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs([("grant_type", "client_credentials"), ("client_id", &who.id), ("client_secret", secret)])
+            .append_pair("resource", RESOURCES[server])
+            .finish();
+        let kind = Some("application/x-www-form-urlencoded");
+        let answer = self.house.anyone().send(reqwest::Method::POST, "/oauth/token", kind, form.into_bytes()).await;
+        let refused = || answer.text("error_description").strip_prefix("the client gets no token there: ").unwrap().to_owned();
+        let reason = match (answer.status, answer.body["error"].as_str()) {
+            (200, None) => "approved".to_owned(),
+            (401, Some("invalid_client")) => return Some(("deny".to_owned(), "-".to_owned())),
+            (400, Some("invalid_target")) => {
+                // This door binds nobody, and speaks of nobody who is not registered there.
+                let page = self.house.admin("default").get(&self.path(server, &who.id)).await;
+                assert!(page.status == 404 || page["reason"] == "resource_server_retired", "{}", page.text);
+                return None;
+            }
+            (400, Some("unauthorized_client")) => refused(),
+            other => panic!("{other:?}: {}", answer.text),
+        };
+        let (reason, cure) = reason.split_once("; ").map_or((reason.as_str(), None), |(reason, cure)| (reason, Some(cure)));
+        assert_eq!(cure.is_some(), reason == "dormant", "{}", answer.text);
+        let reason = if reason == "grant_type_not_registered" { "approved" } else { reason };
+        Some((meant(reason).to_owned(), reason.to_owned()))
     }
 
     async fn look_up(&self, who: &Who, server: usize) -> Option<(String, String)> {
@@ -368,6 +413,15 @@ impl World {
             }
         }
         Ok(())
+    }
+}
+
+/// The decision that goes with a reason.
+fn meant(reason: &str) -> &'static str {
+    match reason {
+        "approved" => "allow",
+        "approval_pending" | "dormant" => "pending",
+        _ => "deny",
     }
 }
 

@@ -201,7 +201,7 @@ async fn what_is_not_what_was_written_is_neither_backed_up_nor_restored() {
     let to = folder.path().join("of-a-spoilt-log");
     let nowhere = folder.path().join("nowhere");
     for (change, place) in [
-        ("UPDATE events SET data = replace(data, 'Claude', 'Clause') WHERE position = 5", "position 5"),
+        ("UPDATE events SET data = data || ' ' WHERE position = 5", "position 5"),
         ("UPDATE events SET hash = zeroblob(32) WHERE position = 5", "position 5"),
         ("DELETE FROM events WHERE position = 5", "position 5"),
         ("DELETE FROM events WHERE position = (SELECT max(position) FROM events)", "not as many events as were written"),

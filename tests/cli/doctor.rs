@@ -122,6 +122,7 @@ async fn each_thing_that_is_wrong_is_named_with_what_to_do_and_the_log_is_not_wr
             "not a database",
             "remove schedule.db",
         ),
+        ("usage", Box::new(|data| fs::write(data.join("usage.db"), "x".repeat(5000)).unwrap()), "not a database", "remove usage.db"),
         (
             "log",
             Box::new(|data| change(&data.join("log.db"), "UPDATE events SET version = 9 WHERE position = 7")),

@@ -9,7 +9,7 @@ use gatebook_events::envelope::{Envelope, EventId, Position};
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, OpenFlags, params_from_iter};
 
-use super::{Kind, OpenError, Projection, ProjectionError, files, stopped};
+use super::{Kind, OpenError, Projection, ProjectionError, files, reader, stopped};
 
 /// Tables as they are at one moment, and beside them what a fresh fold makes.
 #[derive(Debug)]
@@ -192,15 +192,14 @@ fn owned(value: ValueRef<'_>) -> Value {
 
 /// A part of a key for people: UUIDs as they are written.
 fn printed(value: &Value) -> String {
-    match value {
-        Value::Null => "null".to_owned(),
-        Value::Integer(number) => number.to_string(),
-        Value::Real(number) => number.to_string(),
-        Value::Text(text) => text.clone(),
-        Value::Blob(bytes) => {
-            uuid::Uuid::from_slice(bytes).map_or_else(|_| bytes.iter().map(|byte| format!("{byte:02x}")).collect(), |id| id.to_string())
-        }
+    if let Value::Blob(bytes) = value
+        && let Ok(id) = uuid::Uuid::from_slice(bytes)
+    {
+        return id.to_string();
     }
+    let mut text = String::new();
+    reader::write_value(&mut text, ValueRef::from(value));
+    text
 }
 
 #[cfg(test)]

@@ -15,9 +15,9 @@ use crate::cli::backup::{self, KeyFile};
 use crate::cli::chain;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::documents::Schedule;
 use crate::draft;
 use crate::keys::{self, KeyError};
+use crate::side_table;
 
 /// Less room than this is little for any service, in bytes.
 const LEAST_ROOM: u64 = 256 << 20;
@@ -90,7 +90,8 @@ pub(super) fn keys(config: &Config, report: &mut Report) {
             Ok(true) => report.fine("keys", format!("{name} is there")),
             Ok(false) if !always => report.fine("keys", format!("{name} is made when it is needed")),
             Ok(false) => {
-                report.finding("keys", format!("{name} is missing"), "put its copy back before the next start, which makes another one")
+                let advice = "put its copy back before the next start, which makes another one";
+                report.finding("keys", format!("{name} is missing"), advice);
             }
             // Who may read it was said already.
             Err(KeyError::Exposed { .. }) => {}
@@ -152,7 +153,7 @@ pub(super) fn leftovers(config: &Config, report: &mut Report) {
             .collect();
     for (path, _) in files(config) {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let draft = name.ends_with(draft::ENDING) || (name.starts_with('.') && name.ends_with(".new"));
+        let draft = name.ends_with(draft::ENDING) || (name.starts_with('.') && name.ends_with(keys::DRAFT_ENDING));
         let building = name.contains('@') && name.ends_with(".building.db") && !current.iter().any(|current| current == name);
         if draft && !log_in_use(config) {
             report.finding("leftovers", format!("{} was never finished", path.display()), format!("`rm {}`", path.display()));
@@ -165,9 +166,13 @@ pub(super) fn leftovers(config: &Config, report: &mut Report) {
     if report.findings() == before {
         report.fine("leftovers", "nothing was left half done");
     }
-    if let Some(damage) = Schedule::damage(&places::schedule(&config.data)) {
+    if let Some(damage) = side_table::damage(&places::schedule(&config.data)) {
         let advice = "stop the service and remove schedule.db: it is made anew, and clients' documents are read once more";
         report.finding("schedule", format!("schedule.db is damaged: {damage}"), advice);
+    }
+    if let Some(damage) = side_table::damage(&places::usage(&config.data)) {
+        let advice = "stop the service and remove usage.db: it is made anew, and nobody becomes dormant before it is old enough";
+        report.finding("usage", format!("usage.db is damaged: {damage}"), advice);
     }
 }
 

@@ -134,7 +134,7 @@ fn noted(row: &Row<'_>) -> rusqlite::Result<Option<(DateTime<Utc>, Summary)>> {
 #[derive(Debug)]
 pub struct Vacant {
     path: PathBuf,
-    _lock: File,
+    lock: File,
 }
 
 /// A log that has everything and not yet its name.
@@ -149,14 +149,14 @@ impl Vacant {
     pub fn take(path: &Path) -> Result<Self, BackupError> {
         let lock = schema::lock(path)?;
         vacant(path).map_err(BackupError::Taken)?;
-        Ok(Self { path: path.to_owned(), _lock: lock })
+        Ok(Self { path: path.to_owned(), lock })
     }
 
     /// Copies a backup's events next to their place, verified once more.
     pub fn restore(self, backup: &Path, progress: impl FnMut(Position, Position)) -> Result<Restored, BackupError> {
         let draft = Draft::begin(&self.path)?;
         copy(backup, draft.path(), progress, |_, _| Ok(()))?;
-        Ok(Restored { draft, _lock: self._lock })
+        Ok(Restored { draft, _lock: self.lock })
     }
 }
 

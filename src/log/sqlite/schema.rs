@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
@@ -12,6 +12,9 @@ use crate::draft::{folder, with_ending};
 
 /// The format that this build writes and the newest that it reads; kept in the file's `user_version`.
 pub const FORMAT: i64 = 1;
+
+/// How long a lock may be held by somebody who only asks whether anybody holds it.
+const PATIENCE: Duration = Duration::from_millis(50);
 
 /// What the name of the lock ends with.
 const LOCK: &str = ".lock";
@@ -79,17 +82,21 @@ pub enum OpenError {
 
 /// Whether a process has the log open to write to it.
 pub fn in_use(path: &Path) -> bool {
-    // Let go of at once. A service that starts in this very moment finds it held, which no supervisor minds.
+    // Let go of at once; whoever wants to write waits for so long.
     File::open(with_ending(path, LOCK)).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
 /// Takes the lock beside the log, held for as long as the file that is returned.
 pub fn lock(path: &Path) -> Result<File, OpenError> {
     let file = private().open(with_ending(path, LOCK))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(OpenError::InUse(path.to_owned())),
-        Err(TryLockError::Error(error)) => Err(error.into()),
+    let given_up = Instant::now() + PATIENCE;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if Instant::now() < given_up => std::thread::sleep(PATIENCE / 10),
+            Err(TryLockError::WouldBlock) => return Err(OpenError::InUse(path.to_owned())),
+            Err(TryLockError::Error(error)) => return Err(error.into()),
+        }
     }
 }
 

@@ -166,7 +166,7 @@ async fn a_byte_changed_anywhere_in_the_write_ahead_log_costs_no_more_than_the_l
             }
             (Err(OpenError::DamagedWal(read)), Err(OpenError::DamagedWal(written))) => {
                 assert_eq!(read, written);
-                assert!(read.at as usize <= place, "byte {place}: {read}");
+                assert!(read.at <= place as u64, "byte {place}: {read}");
                 assert_eq!(std::fs::read(&path).unwrap(), database, "nothing was written");
                 assert_eq!(std::fs::read(&read.path).unwrap(), changed, "nothing was written");
                 // As it says: cut off there, what came before stands.
