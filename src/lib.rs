@@ -17,6 +17,7 @@ pub mod dormancy;
 pub mod draft;
 mod fetch;
 pub mod http;
+pub mod import;
 mod key_sets;
 pub mod keys;
 pub mod log;

@@ -2,6 +2,7 @@
 
 use gatebook_events::client::{ClientEvent, Deleted, MetadataUpdated, SecretRotated};
 use gatebook_events::codec::Stored;
+use gatebook_events::identity::Stream;
 use gatebook_events::registration::{
     Denied, Dormant, RedirectsApproved, RedirectsNarrowed, RegistrationEvent, Requested, Restored, RevivalAsked, Revived, Revoked,
     Suspended,
