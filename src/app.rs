@@ -34,6 +34,7 @@ use crate::metrics::Metrics;
 use crate::projector::{Follower, Projector};
 use crate::secrets::{InstanceKey, SecretHasher};
 use crate::statements::Statements;
+use crate::ui::SignedOut;
 use crate::upstream::AuthorizationServer;
 
 /// The parts of a running service. Cheap to clone.
@@ -55,6 +56,7 @@ struct Parts {
     ceilings: Ceilings,
     census: Census,
     stopping: watch::Sender<bool>,
+    signed_out: SignedOut,
     authorization_server: AuthorizationServer,
     documents: Documents,
     poller: AbortHandle,
@@ -171,6 +173,7 @@ impl App {
             admins,
             instance_key,
             stopping: watch::Sender::new(false),
+            signed_out: SignedOut::default(),
             authorization_server,
             documents,
             poller,
@@ -238,6 +241,11 @@ impl App {
     /// What the doors were told of look-alikes.
     pub fn look_alikes(&self) -> &LookAlikes {
         &self.0.look_alikes
+    }
+
+    /// The sessions at the pages that were ended before their time.
+    pub fn signed_out(&self) -> &SignedOut {
+        &self.0.signed_out
     }
 
     /// How full each register is.

@@ -20,4 +20,5 @@ pub mod metrics;
 pub mod projector;
 pub mod secrets;
 pub mod statements;
+mod ui;
 mod upstream;

@@ -20,6 +20,8 @@ use crate::read_model::{ApplyError, Projection};
 use crate::registration;
 
 mod apply;
+mod days;
+mod families;
 mod list;
 mod names;
 mod queries;
@@ -27,6 +29,8 @@ mod schema;
 mod text;
 mod tokens;
 
+pub use days::DayCount;
+pub use families::{FamilyPage, FamilyRow};
 pub use names::LookAlike;
 pub use tokens::{TokenPage, TokenRow, UsePage, UseRow};
 
@@ -250,6 +254,8 @@ pub enum Sort {
     OldestFirst,
     /// By name in lower case; clients without one by their `client_id`.
     Name,
+    /// Those that wait for an administrator first, and then by when they asked, the last one first.
+    WaitingFirst,
 }
 
 impl Sort {
@@ -259,12 +265,13 @@ impl Sort {
             Self::NewestFirst => "newest",
             Self::OldestFirst => "oldest",
             Self::Name => "name",
+            Self::WaitingFirst => "waiting",
         }
     }
 
     /// The order with this name.
     pub fn known(text: &str) -> Option<Self> {
-        [Self::NewestFirst, Self::OldestFirst, Self::Name].into_iter().find(|sort| sort.as_str() == text)
+        [Self::NewestFirst, Self::OldestFirst, Self::Name, Self::WaitingFirst].into_iter().find(|sort| sort.as_str() == text)
     }
 }
 

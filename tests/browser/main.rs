@@ -1,0 +1,78 @@
+//! The pages in a real browser, against the real binary: what administrators do, and what must never happen to them.
+//!
+//! `tests/run` installs Chromium and says where it is in `GATEBOOK_BROWSER`, and where playwright-core and axe-core are in
+//! `GATEBOOK_BROWSER_NODE`. Each scene is a script beside this file.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test stops where it fails")]
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+#[path = "../instance/mod.rs"]
+mod instance;
+
+use instance::{Instance, token};
+
+#[test]
+fn somebody_signs_in_and_out_and_is_offered_what_their_role_may_do() {
+    play("sign_in", &[]);
+}
+
+#[test]
+fn a_client_is_entered_and_its_secret_is_shown_once() {
+    play("enter", &[]);
+}
+
+#[test]
+fn what_waits_is_decided_by_keyboard_and_shows_in_a_second_tab() {
+    play("approvals", &[]);
+}
+
+#[test]
+fn many_clients_are_suspended_and_reinstated_together() {
+    play("bulk", &[]);
+}
+
+/// Plays a scene on an instance of its own, started with these flags.
+fn play(scene: &str, flags: &[&str]) {
+    let Some((browser, node)) = browser() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let service = Instance::start_with(&data, &[&["--registrations-per-minute", "0"], flags].concat());
+    // A module finds its packages beside itself.
+    let scripts = folder.path().join("scripts");
+    fs::create_dir(&scripts).unwrap();
+    let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser");
+    for entry in fs::read_dir(here).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "mjs") {
+            fs::copy(&path, scripts.join(path.file_name().unwrap())).unwrap();
+        }
+    }
+    std::os::unix::fs::symlink(node.join("node_modules"), scripts.join("node_modules")).unwrap();
+    let mut command = Command::new("node");
+    command.arg(scripts.join(format!("{scene}.mjs"))).arg(&service.url).env("GATEBOOK_BROWSER", browser).env("HOME", folder.path());
+    for (name, role) in [("GATEBOOK_TOKEN", "admin"), ("GATEBOOK_VIEWER", "viewer"), ("GATEBOOK_DECIDER", "decider")] {
+        command.env(name, token(&data, role, "default"));
+    }
+    let output = command.output().unwrap();
+    let (said, complained) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{}\n{said}\n{complained}", output.status);
+    assert!(said.ends_with("all is well\n"), "the scene stopped early:\n{said}\n{complained}");
+    let (_, errors) = service.stop();
+    assert!(!errors.contains("panicked"), "{errors}");
+}
+
+/// The browser and the packages that drive it. If they are not there, that is said past the test harness, which keeps what a
+/// passing test prints.
+fn browser() -> Option<(PathBuf, PathBuf)> {
+    let place = |name: &str| std::env::var_os(name).filter(|place| !place.is_empty()).map(PathBuf::from);
+    let found = place("GATEBOOK_BROWSER").zip(place("GATEBOOK_BROWSER_NODE"));
+    if found.is_none() {
+        let line =
+            "not run: the pages in a browser: GATEBOOK_BROWSER and GATEBOOK_BROWSER_NODE name no place for it; tests/run installs it\n";
+        std::io::stderr().write_all(line.as_bytes()).unwrap();
+    }
+    found
+}
