@@ -22,6 +22,8 @@ const BARE: &str = "GATEBOOK_BENCH_BARE";
 /// How long each load lasts, in seconds. At most [`MOST`] requests are made in that time.
 const SECONDS: &str = "GATEBOOK_BENCH_SECONDS";
 const MOST: usize = 200_000;
+/// How many clients there are to decide about.
+const REGISTERED: usize = 10_000;
 
 fn main() {
     let threads = |builder: &mut tokio::runtime::Builder| builder.enable_all().build().unwrap();
@@ -48,7 +50,39 @@ async fn measure() {
         let (rate, cpu) = (gatebook.rate() / bare.rate(), gatebook.cpu_each() / bare.cpu_each());
         println!("{connections:>12} {:>12} {rate:>12.2} {:>10} {:>10} {cpu:>16.1}", "ratio", "", "");
     }
+    doors(&folder.path().join("doors"), seconds).await;
     flood(&folder.path().join("flood"), seconds).await;
+}
+
+/// What an authorization server waits for: a decision about one of [`REGISTERED`] public clients, beside a bare handler that
+/// takes the same JSON.
+async fn doors(data: &Path, seconds: u64) {
+    println!("\ndecisions and look-ups, {REGISTERED} clients registered");
+    println!(
+        "{:>12} {:>12} {:>12} {:>10} {:>10} {:>16} {:>12}",
+        "connections", "server", "requests/s", "p50", "p99", "CPU µs/request", "peak RSS MB"
+    );
+    for connections in [1, 64] {
+        let server = Server::gatebook(&data.join(connections.to_string()));
+        let clients = server.registered(REGISTERED).await;
+        let token = Server::decider(&data.join(connections.to_string()));
+        let ask = |number: usize| {
+            let client_id = clients.get(number % clients.len()).map_or("", String::as_str);
+            let question = json!({ "client_id": client_id, "redirect_uri": "http://localhost:4711/oauth/callback", "grant_type": "authorization_code" });
+            post("/oauth/decisions", &format!("authorization: Bearer {token}\r\n"), &question)
+        };
+        let look_up = |number: usize| {
+            let client_id = clients.get(number % clients.len()).map_or("", String::as_str);
+            format!("GET /oauth/clients/{client_id} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\n\r\n")
+        };
+        let decisions = server.load_of(connections, seconds, "200", &ask).await;
+        let look_ups = server.load_of(connections, seconds, "200", &look_up).await;
+        let bare = Server::bare().load_of(connections, seconds, "201", &|_| request("")).await;
+        println!("{connections:>12} {:>12} {decisions}", "decisions");
+        println!("{connections:>12} {:>12} {look_ups}", "look-ups");
+        println!("{connections:>12} {:>12} {bare}", "bare handler");
+        println!("{connections:>12} {:>12} {:>12.2} {:>12.2}", "ratio", decisions.rate() / bare.rate(), look_ups.rate() / bare.rate());
+    }
 }
 
 /// What callers from other sources notice of one that keeps calling although it is over its ceiling: one connection whose
@@ -170,11 +204,36 @@ impl Server {
     }
 
     async fn load(self, connections: usize, seconds: u64) -> Measured {
+        self.load_of(connections, seconds, "201", &|_| request("")).await
+    }
+
+    /// Registers so many clients; their identifiers.
+    async fn registered(&self, clients: usize) -> Vec<String> {
+        let (mut stream, request) = (self.connect().await, request(""));
+        let (mut ids, mut answer) = (Vec::new(), Vec::with_capacity(4096));
+        for _ in 0..clients {
+            stream.write_all(request.as_bytes()).await.unwrap();
+            whole_answer(&mut stream, &mut answer, "201").await;
+            let body = answer.windows(4).position(|four| four == b"\r\n\r\n").unwrap() + 4;
+            let body: Value = serde_json::from_slice(answer.get(body..).unwrap()).unwrap();
+            ids.push(body.get("client_id").and_then(Value::as_str).unwrap().to_owned());
+        }
+        ids
+    }
+
+    /// A token that asks, for the instance in this folder.
+    fn decider(data: &Path) -> String {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gatebook"));
+        let output = command.args(["token", "--role", "decider", "--tenant", "default", "--data"]).arg(data).output().unwrap();
+        String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+    }
+
+    async fn load_of(&self, connections: usize, seconds: u64, expected: &str, request: &impl Fn(usize) -> String) -> Measured {
         // Connections, caches and the first pages of every file are there before anything is counted.
-        self.requests(connections, Duration::from_millis(500)).await;
+        self.requests(connections, Duration::from_millis(500), expected, request).await;
         self.settled().await;
         let (cpu, started) = (self.cpu(), Instant::now());
-        let mut waits = self.requests(connections, Duration::from_secs(seconds)).await;
+        let mut waits = self.requests(connections, Duration::from_secs(seconds), expected, request).await;
         let took = started.elapsed();
         // What an answer leaves to be done afterwards, such as bringing the lists up to date, is part of its price.
         self.settled().await;
@@ -182,17 +241,18 @@ impl Server {
         Measured { took, waits, cpu: self.cpu().saturating_sub(cpu), peak: self.status("VmHWM:") }
     }
 
-    async fn requests(&self, connections: usize, during: Duration) -> Vec<Duration> {
+    async fn requests(&self, connections: usize, during: Duration, expected: &str, request: &impl Fn(usize) -> String) -> Vec<Duration> {
         let end = Instant::now() + during;
         let left = AtomicUsize::new(MOST);
         let one = async || {
             let mut stream = self.connect().await;
-            let request = request("");
             let (mut waits, mut answer) = (Vec::new(), Vec::with_capacity(4096));
-            while Instant::now() < end && left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok() {
+            while Instant::now() < end {
+                let Ok(number) = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)) else { break };
+                let request = request(number);
                 let asked = Instant::now();
                 stream.write_all(request.as_bytes()).await.unwrap();
-                whole_answer(&mut stream, &mut answer, "201").await;
+                whole_answer(&mut stream, &mut answer, expected).await;
                 waits.push(asked.elapsed());
             }
             waits
@@ -264,12 +324,14 @@ fn request(headers: &str) -> String {
         "software_id": "claude-code",
         "software_version": "2.0.14",
         "scope": "openid profile tools:read tools:write",
-    })
-    .to_string();
+    });
+    post("/oauth/register", headers, &body)
+}
+
+fn post(path: &str, headers: &str, body: &Value) -> String {
+    let body = body.to_string();
     let length = body.len();
-    format!(
-        "POST /oauth/register HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n{headers}content-length: {length}\r\n\r\n{body}"
-    )
+    format!("POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n{headers}content-length: {length}\r\n\r\n{body}")
 }
 
 /// The bare handler: JSON in, the same members and a few more out.

@@ -14,7 +14,7 @@ pub(crate) mod signer;
 mod verifier;
 
 pub(crate) use claims::in_time;
-pub(crate) use jwks::RemoteKeys;
+pub(crate) use jwks::{Place, RemoteKeys};
 pub use key::AdminKeyError;
 pub(crate) use key::VerifyingKey;
 pub use mint::{AdminMinter, MintError};

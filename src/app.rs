@@ -16,7 +16,9 @@ use gatebook_projections::read_model::{OpenError, QueryError, Reader};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
+use crate::access_tokens::{AccessTokens, KeyFileError, KeyRing};
 use crate::admin::{AdminKeyError, AdminVerifier};
+use crate::authentication::Authentication;
 use crate::ceiling::Ceilings;
 use crate::census::Census;
 use crate::clock::Clock;
@@ -25,11 +27,12 @@ use crate::config::{Config, LogBackend};
 use crate::documents::{self, Documents, Schedule, ScheduleError};
 use crate::fetch::SourceError;
 use crate::http::error::Failure;
+use crate::key_sets::KeySets;
 use crate::keys::KeyError;
 use crate::log::EventLog;
 use crate::log::sqlite::SqliteLog;
 use crate::look_alikes::LookAlikes;
-use crate::manifest::{Manifests, SetUpError};
+use crate::manifest::{Manifests, SetUpError, Urgency};
 use crate::metrics::Metrics;
 use crate::projector::{Follower, Projector};
 use crate::secrets::{InstanceKey, SecretHasher};
@@ -63,6 +66,8 @@ struct Parts {
     look_alikes: LookAlikes,
     statements: Statements,
     metrics: Metrics,
+    authentication: Authentication,
+    access_tokens: AccessTokens,
 }
 
 /// Why the service does not start.
@@ -80,6 +85,9 @@ pub enum StartError {
     /// A key in the data folder cannot be read or made.
     #[error("failed to open the keys in the data folder")]
     Keys(#[from] KeyError),
+    /// The keys for access tokens are not usable.
+    #[error("failed to set up the keys for access tokens")]
+    TokenKeys(#[from] KeyFileError),
     /// The administrators' key is not usable.
     #[error("failed to set up the administrators' tokens")]
     Admins(#[from] AdminKeyError),
@@ -95,6 +103,9 @@ pub enum StartError {
     /// The default resource server cannot be made.
     #[error("failed to set up the default resource server")]
     FirstServer(#[from] CommandError),
+    /// The system has no random numbers to give.
+    #[error("failed to prepare for the check of secrets")]
+    Secrets(#[from] crate::secrets::SecretError),
     /// The folder of the read models cannot be made.
     #[error("failed to make the folder of the read models")]
     Folder(#[from] std::io::Error),
@@ -112,6 +123,11 @@ pub mod places {
     /// The read models.
     pub fn read_models(data: &Path) -> PathBuf {
         data.join("read-models")
+    }
+
+    /// The keys that access tokens are signed with, where no others are configured.
+    pub fn token_keys(data: &Path) -> PathBuf {
+        data.join("token-keys.json")
     }
 
     /// When clients' documents are read again.
@@ -140,13 +156,16 @@ impl App {
         crate::keys::create_data_folder(&config.data)?;
         let instance_key = InstanceKey::open(&config.data)?;
         let admins = AdminVerifier::try_new(&config.admin, clock.clone())?;
+        let ring = KeyRing::open(config.token_keys.clone(), config.token_life)?;
+        let access_tokens = AccessTokens::new(&public_url, config.token_life, ring);
         let authorization_server = AuthorizationServer::try_new(config.upstream.as_ref(), config.extra_ca_file.as_deref())?;
         let manifests = Manifests::try_new(config.manifests.clone(), config.extra_ca_file.as_deref())?;
         let schedule = Schedule::open(&places::schedule(&config.data))?;
         let sqlite = open_log(&config)?;
         let log: Arc<dyn EventLog> = sqlite.clone();
         let commands = Commands::new(log.clone(), clock.clone());
-        let statements = Statements::new(&config, &public_url, clock);
+        let statements = Statements::new(KeySets::new(manifests.clone(), Urgency::Trusted, clock.clone()), &public_url, clock.clone());
+        let authentication = Authentication::try_new(KeySets::new(manifests.clone(), Urgency::Anonymous, clock))?;
         set_up(&commands).await?;
         let folder = places::read_models(&config.data);
         std::fs::create_dir_all(&folder)?;
@@ -180,6 +199,8 @@ impl App {
             look_alikes: LookAlikes::default(),
             statements,
             metrics: Metrics::default(),
+            authentication,
+            access_tokens,
         })))
     }
 
@@ -276,6 +297,16 @@ impl App {
     /// What is counted at the doors.
     pub fn metrics(&self) -> &Metrics {
         &self.0.metrics
+    }
+
+    /// What is remembered of clients that proved who they are, and of those that failed to.
+    pub(crate) fn authentication(&self) -> &Authentication {
+        &self.0.authentication
+    }
+
+    /// What clients that act for themselves get.
+    pub fn access_tokens(&self) -> &AccessTokens {
+        &self.0.access_tokens
     }
 
     /// `registration_client_uri` (RFC 7592 §3).

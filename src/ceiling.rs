@@ -112,7 +112,8 @@ fn left(ceiling: Ceiling, per_minute: NonZeroU32, remaining: u32) -> Allowance {
     Allowance { ceiling, per_minute, remaining, seconds: (60 * missing).div_ceil(u64::from(per_minute.get())) }
 }
 
-fn subscriber(source: IpAddr) -> IpAddr {
+/// Whom an address belongs to: itself, or the /64 that one IPv6 subscriber has.
+pub fn subscriber(source: IpAddr) -> IpAddr {
     match source {
         IpAddr::V4(_) => source,
         IpAddr::V6(v6) => {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use gatebook_events::codec::{self, CodecError, Stored};
-use gatebook_events::envelope::{Actor, CommitId, EventId, Meta, Position, Revision, StoredEvent};
+use gatebook_events::envelope::{Actor, CommitId, Envelope, EventId, Meta, Position, Revision, StoredEvent};
 use gatebook_events::identity::{ClientKey, ResourceServerId, Stream, TenantId};
 use gatebook_events::resource_server::ResourceServer;
 use gatebook_events::{Aggregate, Rejection};
@@ -22,6 +22,7 @@ pub mod register;
 pub mod registrations;
 pub mod resource_servers;
 mod roster;
+pub mod service_tokens;
 mod share;
 
 pub use roster::{Known, Roster, Snapshot};
@@ -83,6 +84,32 @@ pub enum CommandError {
     Contended,
 }
 
+/// All that happened to an aggregate, in order.
+pub struct History<A: Aggregate>(Vec<A::Event>);
+
+impl<A: Aggregate> History<A> {
+    /// As it is now.
+    pub fn now(&self) -> A {
+        self.0.iter().fold(A::default(), A::evolve)
+    }
+
+    /// As it was after so many events; none if there are not as many.
+    pub fn after(&self, events: u32) -> Option<A> {
+        let known = self.0.get(..usize::try_from(events).ok()?)?;
+        Some(known.iter().fold(A::default(), A::evolve))
+    }
+
+    /// How many events there are.
+    pub fn len(&self) -> u32 {
+        u32::try_from(self.0.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Whether nothing ever happened.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
 /// Carries commands to the log.
 #[derive(Clone)]
 pub struct Commands {
@@ -95,12 +122,15 @@ pub struct Commands {
     /// The initial access tokens that are in use.
     tokens: Arc<initial_access_tokens::InUse>,
     appends: Counter,
+    /// The service tokens that were presented last.
+    service_tokens: Arc<service_tokens::KnownTokens>,
 }
 
 impl Commands {
     /// Commands for this log.
     pub fn new(log: Arc<dyn EventLog>, clock: Clock) -> Self {
-        Self { log, clock, roster: Arc::default(), edits: Arc::default(), tokens: Arc::default(), appends: Counter::default() }
+        let (roster, edits, tokens, service_tokens) = (Arc::default(), Arc::default(), Arc::default(), Arc::default());
+        Self { log, clock, roster, edits, tokens, appends: Counter::default(), service_tokens }
     }
 
     /// The clock that commands are dated by.
@@ -116,6 +146,13 @@ impl Commands {
     /// An aggregate as its events have it now.
     pub async fn load<A: Aggregate>(&self, stream: Stream) -> Result<A, CommandError> {
         Ok(self.fold(stream).await?.0)
+    }
+
+    /// An aggregate with all that happened to it, so that it can be had as it was.
+    pub async fn history<A: Aggregate>(&self, stream: Stream) -> Result<History<A>, CommandError> {
+        let read = self.log.read(&stream.name()).await?;
+        let decode = |envelope: &Envelope| A::Event::decode(&envelope.event.name, envelope.event.version, &envelope.event.data);
+        Ok(History(read.events.iter().map(decode).collect::<Result<_, _>>()?))
     }
 
     /// A resource server as this node knows it now.

@@ -2,7 +2,7 @@
 
 use gatebook_events::Rejection;
 use gatebook_events::client::{Client, Life, Profile};
-use gatebook_events::decision::{self, Question, Reason, Surroundings, Verdict, Warning};
+use gatebook_events::decision::{self, AnswerVersion, Question, Reason, Side, Surroundings, Verdict, Warning};
 use gatebook_events::envelope::{Actor, ActorKind, Position};
 use gatebook_events::identity::{ClientId, ResourceServerId, Stream, TenantId};
 use gatebook_events::look_alike::document_host;
@@ -12,7 +12,7 @@ use gatebook_events::resource_server::{RegistrationType, ResourceServer};
 use gatebook_projections::directory::LookAlike;
 
 use crate::app::App;
-use crate::command::{Cause, CommandError, Done};
+use crate::command::{Cause, CommandError, Done, History};
 use crate::http::error::Failure;
 use crate::look_alikes::Shown;
 use crate::manifest::Urgency;
@@ -28,6 +28,8 @@ pub struct Answer {
     pub resembles: Option<LookAlike>,
     /// The client as it is effective there; none where there is none to speak of.
     pub client: Option<Effective>,
+    /// From which state of the client that was answered.
+    pub version: Option<AnswerVersion>,
     /// Where the last event stands that the question itself caused; a client that is met for the first time causes some.
     pub position: Option<Position>,
 }
@@ -43,33 +45,57 @@ pub struct Effective {
     pub registration: Registration,
 }
 
+/// What a caller refers to: the client, and the answer that the question goes on from.
+pub struct Subject<'a> {
+    /// Who.
+    pub client_id: &'a ClientId,
+    /// What an earlier answer said it was given from.
+    pub since: Option<AnswerVersion>,
+}
+
 /// Answers a question about a client at a resource server. One that is met for the first time by the URL of its document is
 /// read, entered and registered by the resource server's rules first; another question never changes anything.
-pub async fn ask(app: &App, server_id: ResourceServerId, client_id: &ClientId, question: &Question<'_>) -> Result<Answer, Failure> {
+pub async fn ask(app: &App, server_id: ResourceServerId, subject: &Subject<'_>, question: &Question<'_>) -> Result<Answer, Failure> {
     let commands = app.commands();
     let server = commands.resource_server(server_id).await?;
+    let client_id = subject.client_id;
     let key = client_id.key();
-    let mut client: Client = commands.load(Stream::Client(key)).await?;
+    let mut clients: History<Client> = commands.history(Stream::Client(key)).await?;
+    let mut client = clients.now();
     if client.profile.as_ref().is_some_and(|profile| profile.client_id != *client_id) {
         return Ok(nobody(Reason::Standing(gatebook_events::standing::Reason::NotRegistered)));
     }
-    let mut registration: Registration = commands.load(Stream::Registration(server_id, key)).await?;
+    let mut registrations: History<Registration> = commands.history(Stream::Registration(server_id, key)).await?;
+    let mut registration = registrations.now();
     let mut position = None;
     if registration.status == Status::None && server.life == gatebook_events::resource_server::Life::Active {
         match first_sight(app, (server_id, &server), client_id, &client).await {
             Ok(None) => {}
-            Ok(Some((met, entered, at))) => (client, registration, position) = (met, entered, at),
+            Ok(Some(met)) => {
+                clients = commands.history(Stream::Client(key)).await?;
+                registrations = commands.history(Stream::Registration(server_id, key)).await?;
+                (client, registration, position) = (clients.now(), registrations.now(), met.0);
+            }
             Err(FirstSight::No(reason)) => return Ok(nobody(reason)),
             Err(FirstSight::Failed(failure)) => return Err(failure),
         }
     }
     let standing = app.standing(server_id, client.life, &registration).await?;
     let Some(profile) = client.registered().cloned() else { return Ok(nobody(Reason::Standing(standing))) };
-    // What the rules no longer leave anything of was registered under others: it keeps what it had.
-    let constrained = server.policy.constrain(profile.registration_type, profile.metadata.clone());
-    let mut metadata = constrained.unwrap_or_else(|_| profile.metadata.clone());
-    metadata.redirect_uris = registration.redirect_uris.clone();
-    let verdict = decision::answer(standing, &registration, &metadata, question);
+    let metadata = effective(&server, &profile, &registration);
+    let now = Side { registration: &registration, metadata: &metadata };
+    let (verdict, changed) = match subject.since {
+        None => (decision::answer(standing, &registration, &metadata, question), false),
+        Some(version) => {
+            let then = clients.after(version.client).zip(registrations.after(version.registration));
+            let then = then.and_then(|(client, registration)| {
+                let profile = client.registered()?;
+                Some((effective(&server, profile, &registration), registration))
+            });
+            let then = then.as_ref().map(|(metadata, registration)| Side { registration, metadata });
+            (decision::answer_since(standing, now, then, question), !then.is_some_and(|then| then.same(now)))
+        }
+    };
     let shown = Shown {
         name: metadata.client_name.as_deref(),
         client_id,
@@ -86,13 +112,36 @@ pub async fn ask(app: &App, server_id: ResourceServerId, client_id: &ClientId, q
         unreachable_since: profile.manifest.as_ref().and_then(|manifest| manifest.unreachable_since),
         likeness: resembles.as_ref().map(|other| other.likeness),
     };
-    let warnings = decision::warnings(&registration, question.redirect_uri, known);
-    Ok(Answer { verdict, warnings, resembles, client: Some(Effective { profile, metadata, registration }), position })
+    let mut warnings = decision::warnings(&registration, question.redirect_uri, known);
+    warnings.extend(changed.then_some(Warning::RegistrationChanged));
+    let document = profile.manifest.as_ref().and_then(|manifest| manifest.versions.last()).map_or(0, |version| version.number);
+    let version = AnswerVersion { client: clients.len(), registration: registrations.len(), document };
+    let client = Some(Effective { profile, metadata, registration });
+    Ok(Answer { verdict, warnings, resembles, client, version: Some(version), position })
+}
+
+/// What the resource server's rules leave of what a client says, with the redirect URIs that serve.
+fn effective(server: &ResourceServer, profile: &Profile, registration: &Registration) -> ClientMetadata {
+    // What the rules no longer leave anything of was registered under others: it keeps what it had.
+    let constrained = server.policy.constrain(profile.registration_type, profile.metadata.clone());
+    let mut metadata = constrained.unwrap_or_else(|_| profile.metadata.clone());
+    metadata.redirect_uris = registration.redirect_uris.clone();
+    metadata
 }
 
 fn nobody(reason: Reason) -> Answer {
-    Answer { verdict: Verdict { reason, redirect_uri: None }, warnings: Vec::new(), resembles: None, client: None, position: None }
+    Answer {
+        verdict: Verdict { reason, redirect_uri: None },
+        warnings: Vec::new(),
+        resembles: None,
+        client: None,
+        version: None,
+        position: None,
+    }
 }
+
+/// A client was registered just now; where that stands, unless somebody else was faster.
+struct Met(Option<Position>);
 
 enum FirstSight {
     No(Reason),
@@ -137,7 +186,7 @@ async fn first_sight(
     (server_id, server): (ResourceServerId, &ResourceServer),
     client_id: &ClientId,
     client: &Client,
-) -> Result<Option<(Client, Registration, Option<Position>)>, FirstSight> {
+) -> Result<Option<Met>, FirstSight> {
     let admits = |kind| server.open_to(kind).map_err(|closed| FirstSight::from(Failure::from(CommandError::from(closed))));
     let (client, seen_at) = match client.life {
         Life::Unregistered => {
@@ -166,8 +215,7 @@ async fn first_sight(
     let done = enter_document(app, &cause, server_id, &client, false).await;
     let kind = client.registered().map_or(RegistrationType::Cimd, |profile| profile.registration_type);
     app.metrics().registered(kind, done.as_ref().err());
-    let done = done?;
-    Ok(Some((client, done.state, done.position.max(seen_at))))
+    Ok(Some(Met(done?.position.max(seen_at))))
 }
 
 /// The resource server that a caller of this tenant means: the tenant's own with this identifier, else its only one.

@@ -1,7 +1,9 @@
 //! Gatebook carries what `events` decides and shows what `projections` keep: HTTP, the event log, keys and commands.
 
+pub mod access_tokens;
 pub mod admin;
 pub mod app;
+mod authentication;
 mod ceiling;
 mod census;
 pub mod cli;
@@ -12,6 +14,7 @@ pub mod documents;
 mod doors;
 mod fetch;
 pub mod http;
+mod key_sets;
 pub mod keys;
 pub mod log;
 mod look_alikes;

@@ -9,11 +9,13 @@ mod derive;
 mod hash;
 mod initial_access;
 mod pool;
+mod service;
 
 pub use derive::InstanceKey;
 pub use hash::{Cost, hash_secret, verify_secret};
 pub use initial_access::InitialAccessToken;
 pub use pool::SecretHasher;
+pub use service::ServiceToken;
 
 /// The longest secret that is looked at, in bytes. Longer ones match nothing.
 pub const LONGEST_SECRET: usize = 1024;

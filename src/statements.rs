@@ -1,37 +1,28 @@
 //! Software statements (RFC 7591 §2.3): whether somebody whom a resource server trusts signed what a client says of itself.
 //!
-//! The keys of issuers are fetched from URLs that administrators configured, kept as those of administrators' tokens are, and
-//! fetched again when a statement names a new one. On loopback nothing is fetched unless the settings allow it.
+//! The keys of issuers are fetched from URLs that tenants' administrators named, by the fetcher that judges every address, kept
+//! as those of administrators' tokens are, and fetched again when a statement names a new one.
 
-use std::collections::HashMap;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use gatebook_events::metadata::{SoftwareStatement, Vouched};
+use gatebook_events::metadata::{Jwks, SoftwareStatement, Vouched};
 use gatebook_events::resource_server::{Policy, StatementIssuer};
 use jsonwebtoken::Algorithm;
-use reqwest::Url;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::admin::{AdminRefusal, RemoteKeys, VerifyingKey, in_time, open, read_header};
+use crate::admin::{AdminRefusal, VerifyingKey, in_time, open, read_header};
 use crate::clock::Clock;
-use crate::config::{Config, is_loopback};
-use crate::fetch::Source;
-
-/// The most key sets that are kept at once, over all resource servers.
-const MOST_SETS: usize = 256;
+use crate::key_sets::{self, KeySets};
 
 /// Checks software statements. Cheap to clone.
 #[derive(Clone)]
 pub struct Statements(Arc<Inner>);
 
 struct Inner {
-    sets: Mutex<HashMap<Box<str>, RemoteKeys>>,
-    extra_ca_file: Option<PathBuf>,
-    loopback: bool,
+    sets: KeySets,
     /// What a statement that names its audience has to name.
     audience: String,
     clock: Clock,
@@ -61,14 +52,8 @@ struct Unproved {
 
 impl Statements {
     /// Statements for an instance that clients reach as `public_url`.
-    pub fn new(config: &Config, public_url: &str, clock: Clock) -> Self {
-        Self(Arc::new(Inner {
-            sets: Mutex::default(),
-            extra_ca_file: config.extra_ca_file.clone(),
-            loopback: config.manifests.allow_loopback,
-            audience: public_url.to_owned(),
-            clock,
-        }))
+    pub fn new(sets: KeySets, public_url: &str, clock: Clock) -> Self {
+        Self(Arc::new(Inner { sets, audience: public_url.to_owned(), clock }))
     }
 
     /// The statement of a request with what it claims; none where there is none, or where the rules trust nobody's.
@@ -99,39 +84,11 @@ impl Statements {
 
     async fn keys(&self, issuer: &StatementIssuer, id: Option<&str>, algorithm: Algorithm) -> Result<Vec<VerifyingKey>, StatementRefusal> {
         if let Some(uri) = &issuer.jwks_uri {
-            return self.set(uri.as_str())?.find(id, algorithm).await.map_err(refusal);
+            let set = self.0.sets.at(uri.as_str()).ok_or(StatementRefusal::Unavailable)?;
+            return set.find(id, algorithm).await.map_err(refusal);
         }
-        let set = issuer.jwks.as_ref().and_then(|jwks| jwks.as_value().get("keys")).and_then(Value::as_array);
-        let keys = set.into_iter().flatten().filter_map(|jwk| VerifyingKey::of_jwk(jwk, None));
-        let fitting: Vec<_> = keys.filter(|key| (id.is_none() || key.id.as_deref() == id) && key.admits(algorithm)).collect();
-        if fitting.is_empty() { Err(refusal(AdminRefusal::UnknownKey)) } else { Ok(fitting) }
-    }
-
-    /// The key set at a URL, as it was fetched last.
-    fn set(&self, uri: &str) -> Result<RemoteKeys, StatementRefusal> {
-        let mut sets = self.0.sets.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = sets.get(uri) {
-            return Ok(known.clone());
-        }
-        let url = Url::parse(uri).map_err(|_| StatementRefusal::Unavailable)?;
-        if is_loopback(&url) && !self.0.loopback {
-            tracing::warn!(%url, "keys of a software statement's issuer are not fetched on loopback unless `allow-loopback-manifests` is set");
-            return Err(StatementRefusal::Unavailable);
-        }
-        let source = Source::try_new(url, self.0.extra_ca_file.as_deref()).map_err(|error| {
-            let error: &(dyn std::error::Error + 'static) = &error;
-            tracing::error!(error, "cannot prepare to fetch the keys of a software statement's issuer");
-            StatementRefusal::Unavailable
-        })?;
-        // Whichever has to go is fetched again when it is needed.
-        if sets.len() >= MOST_SETS
-            && let Some(any) = sets.keys().next().cloned()
-        {
-            sets.remove(&any);
-        }
-        let keys = RemoteKeys::new(source, None, self.0.clock.clone());
-        sets.insert(uri.into(), keys.clone());
-        Ok(keys)
+        let set = issuer.jwks.as_ref().map(Jwks::as_value);
+        key_sets::fitting(set, id, algorithm).map_err(refusal)
     }
 
     /// RFC 7519 §4.1.3: a statement that names whom it is for is for nobody else.

@@ -48,6 +48,7 @@ const WALLS: &[Wall] = &[
             "InitialAccessTokenEvent",
             "ReservationEvent",
             "ProjectionEvent",
+            "ServiceTokenEvent",
             "gatebook_events::codec",
             "client.registered",
             "registration.requested",
@@ -82,6 +83,7 @@ const WALLS: &[Wall] = &[
             "RegistrationEvent::",
             "ResourceServerEvent::",
             "InitialAccessTokenEvent::",
+            "ServiceTokenEvent::",
             "standing(Facts",
         ],
         breach: "let events = registration.decide(&command)?;",
@@ -99,7 +101,14 @@ const WALLS: &[Wall] = &[
         reason: "what has no type there cannot get into an event",
         inside: &["events/src"],
         except: &[],
-        words: &["ClientSecret {", "struct ClientSecret", "struct RegistrationToken(", "struct InitialAccessToken(", "plaintext: String"],
+        words: &[
+            "ClientSecret {",
+            "struct ClientSecret",
+            "struct RegistrationToken(",
+            "struct InitialAccessToken(",
+            "struct ServiceToken(",
+            "plaintext: String",
+        ],
         breach: "pub struct ClientSecret(String);",
     },
     Wall {
@@ -143,6 +152,35 @@ fn every_wall_sees_a_breach() {
         let place = format!("{}example.rs", wall.inside[0].trim_end_matches(".rs"));
         assert!(!breaches(wall, &place, wall.breach).is_empty(), "{} does not see {}", wall.name, wall.breach);
     }
+}
+
+#[test]
+fn every_reason_and_every_warning_of_a_decision_is_in_the_readme_and_no_other() {
+    use gatebook_events::decision::{Reason, Refusal, Warning};
+    use gatebook_events::standing::Decision;
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let rows = |heading: &str| {
+        let table = readme.split_once(heading).unwrap().1.split("\n\n").next().unwrap().to_owned();
+        let cells = table.lines().skip(2).map(|row| row.split('|').map(|cell| cell.trim().to_owned()).collect::<Vec<_>>());
+        cells
+            .flat_map(|row| row[1].split(", ").map(|name| (name.trim_matches('`').to_owned(), row[2].clone())).collect::<Vec<_>>())
+            .collect()
+    };
+    let said: Vec<(String, String)> = rows("| `reason` | decision | |");
+    let word = |reason: Reason| match reason.decision() {
+        Decision::Allow => "allow",
+        Decision::Pending => "pending",
+        Decision::Deny => "deny",
+    };
+    let known: Vec<_> = Reason::ALL.iter().map(|reason| (reason.as_str().to_owned(), word(*reason).to_owned())).collect();
+    assert!(
+        said.iter().all(|row| known.contains(row)) && said.len() == known.len(),
+        "the table of reasons says {said:?}, and there are {known:?}"
+    );
+    let said: Vec<String> = rows("| `reason` of a client that may act and is not authenticated | |").into_iter().map(|row| row.0).collect();
+    assert_eq!(said, Refusal::ALL.map(|refusal| refusal.as_str().to_owned()));
+    let said: Vec<String> = rows("| warning | |").into_iter().map(|row| row.0).collect();
+    assert_eq!(said, Warning::ALL.map(|warning| warning.as_str().to_owned()));
 }
 
 #[test]

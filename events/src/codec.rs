@@ -8,6 +8,7 @@ use crate::projection::ProjectionEvent;
 use crate::registration::RegistrationEvent;
 use crate::reservation::ReservationEvent;
 use crate::resource_server::ResourceServerEvent;
+use crate::service_token::ServiceTokenEvent;
 use crate::upcast;
 
 /// An event that can be stored and read back.
@@ -45,6 +46,8 @@ pub enum AnyEvent {
     Reservation(ReservationEvent),
     /// Of a projection.
     Projection(ProjectionEvent),
+    /// Of a service token.
+    ServiceToken(ServiceTokenEvent),
 }
 
 /// Reads what an envelope holds.
@@ -58,6 +61,7 @@ pub fn decode(envelope: &Envelope) -> Result<(Stream, AnyEvent), CodecError> {
         Stream::InitialAccessToken(..) => AnyEvent::InitialAccessToken(InitialAccessTokenEvent::decode(name, version, data)?),
         Stream::Reservation(..) => AnyEvent::Reservation(ReservationEvent::decode(name, version, data)?),
         Stream::Projection(_) => AnyEvent::Projection(ProjectionEvent::decode(name, version, data)?),
+        Stream::ServiceToken(_) => AnyEvent::ServiceToken(ServiceTokenEvent::decode(name, version, data)?),
     };
     Ok((stream, event))
 }

@@ -1,8 +1,12 @@
 //! What the doors answer: may this client do this at this resource server, and why. One function, asked by every door.
 
+use std::fmt;
+use std::str::FromStr;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::identity::InvalidName;
 use crate::look_alike::{Likeness, leaves_the_machine};
 use crate::metadata::{ClientMetadata, GrantType};
 use crate::redirect::{RedirectUri, RedirectUris};
@@ -40,9 +44,33 @@ pub enum Reason {
     GrantTypeNotRegistered,
     /// More scope than the client is registered with.
     ScopeNotRegistered,
+    /// What is asked for was not so when the answer was given that the caller refers to.
+    RegistrationChanged,
 }
 
 impl Reason {
+    /// Every reason.
+    pub const ALL: [Self; 18] = [
+        Self::Standing(standing::Reason::Approved),
+        Self::Standing(standing::Reason::ApprovalPending),
+        Self::Standing(standing::Reason::Denied),
+        Self::Standing(standing::Reason::Suspended),
+        Self::Standing(standing::Reason::Revoked),
+        Self::Standing(standing::Reason::ModeSuspended),
+        Self::Standing(standing::Reason::ManifestWithdrawn),
+        Self::Standing(standing::Reason::ClientDeleted),
+        Self::Standing(standing::Reason::ResourceServerRetired),
+        Self::Standing(standing::Reason::NotRegistered),
+        Self::ModeNotAdmitted,
+        Self::RegisterFull,
+        Self::DocumentUnusable,
+        Self::RedirectUriRequired,
+        Self::RedirectUriNotRegistered,
+        Self::GrantTypeNotRegistered,
+        Self::ScopeNotRegistered,
+        Self::RegistrationChanged,
+    ];
+
     /// What to do about it.
     pub const fn decision(self) -> Decision {
         match self {
@@ -53,7 +81,8 @@ impl Reason {
             | Self::RedirectUriRequired
             | Self::RedirectUriNotRegistered
             | Self::GrantTypeNotRegistered
-            | Self::ScopeNotRegistered => Decision::Deny,
+            | Self::ScopeNotRegistered
+            | Self::RegistrationChanged => Decision::Deny,
         }
     }
 
@@ -68,6 +97,7 @@ impl Reason {
             Self::RedirectUriNotRegistered => "redirect_uri_not_registered",
             Self::GrantTypeNotRegistered => "grant_type_not_registered",
             Self::ScopeNotRegistered => "scope_not_registered",
+            Self::RegistrationChanged => "registration_changed",
         }
     }
 }
@@ -86,6 +116,100 @@ pub enum Warning {
     StagedChangeWaiting,
     /// Its document cannot be reached now; the last good one serves.
     DocumentUnreachable,
+    /// What serves is not what served when the answer was given that the caller refers to.
+    RegistrationChanged,
+}
+
+impl Warning {
+    /// Every warning.
+    pub const ALL: [Self; 6] = [
+        Self::LoopbackOnly,
+        Self::HostDiffers,
+        Self::LookAlike,
+        Self::StagedChangeWaiting,
+        Self::DocumentUnreachable,
+        Self::RegistrationChanged,
+    ];
+
+    /// The name on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::LoopbackOnly => "loopback_only",
+            Self::HostDiffers => "host_differs",
+            Self::LookAlike => "look_alike",
+            Self::StagedChangeWaiting => "staged_change_waiting",
+            Self::DocumentUnreachable => "document_unreachable",
+            Self::RegistrationChanged => "registration_changed",
+        }
+    }
+}
+
+/// Which state of a client an answer was given from: how many events the client and its registration had, and which version of
+/// its document served. Every node counts the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AnswerVersion {
+    /// Events of the client.
+    pub client: u32,
+    /// Events of the registration.
+    pub registration: u32,
+    /// The number of the document's version; 0 for a client that hosts none.
+    pub document: u32,
+}
+
+impl fmt::Display for AnswerVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.client, self.registration, self.document)
+    }
+}
+
+impl FromStr for AnswerVersion {
+    type Err = InvalidName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
+        const UNKNOWN: InvalidName = InvalidName("registration_version is none that was given in an answer");
+        let number = |text: &str| text.parse().ok().filter(|number: &u32| number.to_string() == text).ok_or(UNKNOWN);
+        let mut parts = text.split('.').map(number);
+        let mut part = || parts.next().ok_or(UNKNOWN)?;
+        let version = Self { client: part()?, registration: part()?, document: part()? };
+        if parts.next().is_some() { Err(UNKNOWN) } else { Ok(version) }
+    }
+}
+
+/// A client at one resource server, as it stood at some moment.
+#[derive(Debug, Clone, Copy)]
+pub struct Side<'a> {
+    /// How it was registered.
+    pub registration: &'a Registration,
+    /// What the resource server's rules leave of what it said.
+    pub metadata: &'a ClientMetadata,
+}
+
+impl Side<'_> {
+    /// Whether a client that somebody consented to is still described alike.
+    pub fn same(&self, other: Side<'_>) -> bool {
+        self.registration.redirect_uris == other.registration.redirect_uris && {
+            let without = |metadata: &ClientMetadata| ClientMetadata { redirect_uris: RedirectUris::default(), ..metadata.clone() };
+            without(self.metadata) == without(other.metadata)
+        }
+    }
+
+    fn proves_itself_like(&self, other: Side<'_>) -> bool {
+        let proof = |side: Side<'_>| (side.metadata.token_endpoint_auth_method, side.metadata.jwks.clone(), side.metadata.jwks_uri.clone());
+        proof(*self) == proof(other)
+    }
+}
+
+/// Answers a question that goes on from an earlier answer, as a token request goes on from a consent. It is held against what
+/// serves now and against what served then: what came in between was not consented to.
+pub fn answer_since(standing: standing::Reason, now: Side<'_>, then: Option<Side<'_>>, question: &Question<'_>) -> Verdict {
+    let verdict = answer(standing, now.registration, now.metadata, question);
+    if verdict.reason.decision() != Decision::Allow {
+        return verdict;
+    }
+    let was_so = then.is_some_and(|then| {
+        then.proves_itself_like(now) && answer(standing::Reason::Approved, then.registration, then.metadata, question) == verdict
+    });
+    if was_so { verdict } else { Verdict { reason: Reason::RegistrationChanged, redirect_uri: None } }
 }
 
 /// The answer to a question.
@@ -157,6 +281,55 @@ pub fn warnings_of_appearance(uris: &RedirectUris, asked: Option<&RedirectUri>, 
     table.into_iter().filter_map(|(warning, holds)| holds.then_some(warning)).collect()
 }
 
+/// Why a client is not authenticated. A closed list; the names are part of the interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// It has no credentials of its own.
+    PublicClient,
+    /// It showed nothing.
+    CredentialsMissing,
+    /// It is registered to prove itself in another way.
+    MethodNotRegistered,
+    /// The secret is not, or no longer, one of its own.
+    WrongSecret,
+    /// The assertion is not one that it signed for this purpose.
+    AssertionInvalid,
+    /// The assertion is over, begins later, or lives for too long.
+    AssertionExpired,
+    /// The assertion was used before.
+    AssertionReplayed,
+    /// Its keys cannot be had.
+    KeysUnavailable,
+}
+
+impl Refusal {
+    /// Every refusal.
+    pub const ALL: [Self; 8] = [
+        Self::PublicClient,
+        Self::CredentialsMissing,
+        Self::MethodNotRegistered,
+        Self::WrongSecret,
+        Self::AssertionInvalid,
+        Self::AssertionExpired,
+        Self::AssertionReplayed,
+        Self::KeysUnavailable,
+    ];
+
+    /// The name on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::PublicClient => "public_client",
+            Self::CredentialsMissing => "credentials_missing",
+            Self::MethodNotRegistered => "method_not_registered",
+            Self::WrongSecret => "wrong_secret",
+            Self::AssertionInvalid => "assertion_invalid",
+            Self::AssertionExpired => "assertion_expired",
+            Self::AssertionReplayed => "assertion_replayed",
+            Self::KeysUnavailable => "keys_unavailable",
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -221,6 +394,48 @@ mod tests {
         let question = Question { redirect_uri: Some("https://evil.example/"), ..Question::default() };
         let verdict = answer(standing::Reason::Revoked, &serving(&["https://a.example/cb"]), &said(), &question);
         assert_eq!(verdict, Verdict { reason: Reason::Standing(standing::Reason::Revoked), redirect_uri: None });
+    }
+
+    #[test]
+    fn what_came_after_the_consent_is_not_let_in_under_it() {
+        let (one, other) = (serving(&["https://a.example/cb"]), serving(&["https://a.example/cb", "https://b.example/cb"]));
+        let said = said();
+        let side = |registration| Side { registration, metadata: &said };
+        let question = |uri| Question { redirect_uri: Some(uri), ..Question::default() };
+        let asked = |now, then, question: &Question<'_>| answer_since(APPROVED, now, then, question).reason;
+        let (a, b) = (question("https://a.example/cb"), question("https://b.example/cb"));
+        let yes = Reason::Standing(APPROVED);
+        assert_eq!(asked(side(&other), Some(side(&one)), &a), yes);
+        assert_eq!(asked(side(&other), Some(side(&one)), &b), Reason::RegistrationChanged, "it came later");
+        assert_eq!(asked(side(&one), Some(side(&other)), &b), Reason::RedirectUriNotRegistered, "what was withdrawn stays withdrawn");
+        assert_eq!(asked(side(&one), None, &a), Reason::RegistrationChanged, "no such answer was given");
+        let unnamed = Question { grant_type: Some("authorization_code"), ..Question::default() };
+        let moved = serving(&["https://c.example/cb"]);
+        assert_eq!(asked(side(&moved), Some(side(&one)), &unnamed), Reason::RegistrationChanged, "the answer would go elsewhere");
+        let keyed = ClientMetadata { token_endpoint_auth_method: metadata::AuthMethod::PrivateKeyJwt, ..said.clone() };
+        let swapped = Side { registration: &one, metadata: &keyed };
+        assert_eq!(asked(swapped, Some(side(&one)), &a), Reason::RegistrationChanged, "somebody else would prove to be it");
+        assert!(side(&one).same(side(&one)) && !side(&one).same(side(&other)) && !side(&one).same(swapped));
+    }
+
+    #[test]
+    fn a_version_reads_back_as_itself_and_nothing_else_is_one() {
+        let version = AnswerVersion { client: 4, registration: 2, document: 0 };
+        assert_eq!(version.to_string().parse(), Ok(version));
+        for other in ["", "4.2", "4.2.0.1", "04.2.0", "+4.2.0", "4.2.x", "4.2.99999999999"] {
+            assert!(other.parse::<AnswerVersion>().is_err(), "{other}");
+        }
+    }
+
+    #[test]
+    fn every_reason_and_warning_has_a_name_of_its_own() {
+        let names: std::collections::BTreeSet<_> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
+        assert_eq!(names.len(), Reason::ALL.len());
+        for warning in Warning::ALL {
+            assert_eq!(json!(warning), warning.as_str());
+        }
+        let names: std::collections::BTreeSet<_> = Refusal::ALL.iter().map(|refusal| refusal.as_str()).collect();
+        assert_eq!(names.len(), Refusal::ALL.len());
     }
 
     #[test]

@@ -109,6 +109,7 @@ impl fmt::Display for ClientKey {
 
 /// Identifies a resource server within the instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct ResourceServerId(pub Uuid);
 
@@ -151,6 +152,25 @@ impl FromStr for InitialAccessTokenId {
     }
 }
 
+/// Identifies one service token. It is no secret; lists and events name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ServiceTokenId(pub Uuid);
+
+impl fmt::Display for ServiceTokenId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for ServiceTokenId {
+    type Err = InvalidName;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        canonical(text).map(Self).ok_or(InvalidName("the id of a service token is a UUID"))
+    }
+}
+
 /// Identifies one staged change of redirect URIs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
@@ -186,6 +206,8 @@ pub enum Stream {
     Reservation(ResourceServerId, Fingerprint),
     /// `projection-<name>`
     Projection(ProjectionName),
+    /// `service_token-<id>`
+    ServiceToken(ServiceTokenId),
 }
 
 impl Stream {
@@ -205,6 +227,7 @@ impl Stream {
             "initial_access_token" => {
                 pair(id).map(|(server, token)| Self::InitialAccessToken(ResourceServerId(server), InitialAccessTokenId(token)))
             }
+            "service_token" => canonical(id).map(|id| Self::ServiceToken(ServiceTokenId(id))),
             "reservation" => id.split_at_checked(36).and_then(|(server, rest)| {
                 let fingerprint = Fingerprint::parse(rest.strip_prefix('-')?)?;
                 Some(Self::Reservation(ResourceServerId(canonical(server)?), fingerprint))
@@ -225,6 +248,7 @@ impl fmt::Display for Stream {
             Self::InitialAccessToken(server, id) => write!(f, "initial_access_token-{server}-{id}"),
             Self::Reservation(server, fingerprint) => write!(f, "reservation-{server}-{fingerprint}"),
             Self::Projection(name) => write!(f, "projection-{name}"),
+            Self::ServiceToken(id) => write!(f, "service_token-{id}"),
         }
     }
 }
@@ -281,6 +305,7 @@ mod tests {
             Stream::InitialAccessToken(server, token),
             Stream::Reservation(server, shared),
             Stream::Projection(ProjectionName::parse("directory").unwrap()),
+            Stream::ServiceToken(ServiceTokenId(Uuid::from_u128(6))),
         ] {
             assert_eq!(Stream::parse(&stream.name()), Ok(stream));
         }

@@ -1,4 +1,4 @@
-//! What can happen to a client, a registration, a resource server or an initial access token, and when it may.
+//! What can happen to a client, a registration, a resource server, an initial access token or a service token, and when it may.
 //!
 //! Pure: no async, no IO, no clock, no randomness. Time, ids and hashes arrive inside the commands.
 //! Each aggregate has a state, commands, [`Aggregate::decide`] (may this happen?) and [`Aggregate::evolve`] (what it changes).
@@ -22,6 +22,7 @@ pub mod resource_server;
 pub mod scenario;
 pub mod scope;
 pub mod secret;
+pub mod service_token;
 pub mod standing;
 mod upcast;
 

@@ -47,7 +47,9 @@ pub enum Rejection {
     NoReason,
     #[error("there is no such initial access token")]
     NoSuchInitialAccessToken,
-    #[error("the initial access token would never be usable")]
+    #[error("there is no such service token")]
+    NoSuchServiceToken,
+    #[error("the token would never be usable")]
     NeverUsable,
     #[error("the resource server wants an initial access token")]
     InitialAccessTokenRequired,

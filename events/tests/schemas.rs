@@ -18,6 +18,7 @@ use gatebook_events::projection::ProjectionEvent;
 use gatebook_events::registration::RegistrationEvent;
 use gatebook_events::reservation::ReservationEvent;
 use gatebook_events::resource_server::ResourceServerEvent;
+use gatebook_events::service_token::ServiceTokenEvent;
 use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
@@ -196,7 +197,9 @@ fn violation(place: &str, schema: &Value, value: &Value) -> Option<String> {
     if !types.is_empty() && !types.contains(&type_of(value)) || schema.get("const").is_some_and(|only| only != value) {
         return here();
     }
-    if schema["enum"].as_array().is_some_and(|choices| !choices.contains(value)) {
+    if let (Some(choices), false) = (schema["enum"].as_array(), value.is_null())
+        && !choices.contains(value)
+    {
         return here();
     }
     match value {
@@ -237,6 +240,7 @@ fn made() -> BTreeMap<(&'static str, u16), Value> {
         .chain(of::<InitialAccessTokenEvent>())
         .chain(of::<ReservationEvent>())
         .chain(of::<ProjectionEvent>())
+        .chain(of::<ServiceTokenEvent>())
         .chain(meta);
     all.map(|((name, version), mut schema)| {
         // The name of the type is the code's business.

@@ -22,7 +22,7 @@ use gatebook_events::client::{
 };
 use gatebook_events::codec::{CodecError, Stored};
 use gatebook_events::envelope::{Actor, ActorKind, EventId, Meta};
-use gatebook_events::identity::{ChangeId, ClientId, ClientKey, InitialAccessTokenId, TenantId};
+use gatebook_events::identity::{ChangeId, ClientId, ClientKey, InitialAccessTokenId, ResourceServerId, TenantId};
 use gatebook_events::initial_access_token::{self, Clamps, InitialAccessTokenEvent, Issued, Used};
 use gatebook_events::metadata::{self, ClientMetadata, GrantType, SoftwareStatement};
 use gatebook_events::projection::{EventSkipped, ProjectionEvent};
@@ -39,6 +39,7 @@ use gatebook_events::resource_server::{
 };
 use gatebook_events::scope::Scope;
 use gatebook_events::secret::{KeptSecret, SecretHash, TokenHash};
+use gatebook_events::service_token::{self, ServiceScope, ServiceTokenEvent};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -126,9 +127,10 @@ fn a_name_is_known_in_its_own_kind_of_stream_only() {
             InitialAccessTokenEvent::decode(sample.name, sample.version, &sample.encoded).map(drop),
             ReservationEvent::decode(sample.name, sample.version, &sample.encoded).map(drop),
             ProjectionEvent::decode(sample.name, sample.version, &sample.encoded).map(drop),
+            ServiceTokenEvent::decode(sample.name, sample.version, &sample.encoded).map(drop),
         ];
         assert_eq!(readers.iter().filter(|read| read.is_ok()).count(), 1, "{}", sample.name);
-        assert_eq!(readers.iter().filter(|read| matches!(read, Err(CodecError::UnknownName(_)))).count(), 5, "{}", sample.name);
+        assert_eq!(readers.iter().filter(|read| matches!(read, Err(CodecError::UnknownName(_)))).count(), 6, "{}", sample.name);
     }
     for unknown in ["", "client.exploded", "Client.Registered", "registered", "client.registered@1"] {
         assert!(matches!(ClientEvent::decode(unknown, 1, "{}"), Err(CodecError::UnknownName(name)) if name == unknown));
@@ -172,6 +174,7 @@ fn a_shape_that_lacks_what_its_version_promises_is_malformed_and_never_guessed()
         ("resource_server.retired", "not json"),
         ("initial_access_token.issued", r#"{"tenant":"acme","label":"ci","token":"gbi_plain"}"#),
         ("initial_access_token.used", r#"{"client_id":"a"}"#),
+        ("service_token.created", r#"{"tenant":"acme","label":"as","token":"gbt_plain","scopes":[]}"#),
     ];
     for (name, data) in table {
         let answer = read_and_write(name, 1, data);
@@ -197,13 +200,14 @@ fn rules_that_were_stored_before_a_rule_existed_have_its_default() {
 
 #[test]
 fn names_are_unique_and_begin_with_the_kind_of_their_stream() {
-    let kinds: [(&str, &[(&str, u16)]); 6] = [
+    let kinds: [(&str, &[(&str, u16)]); 7] = [
         ("client.", ClientEvent::SHAPES),
         ("registration.", RegistrationEvent::SHAPES),
         ("resource_server.", ResourceServerEvent::SHAPES),
         ("initial_access_token.", InitialAccessTokenEvent::SHAPES),
         ("reservation.", ReservationEvent::SHAPES),
         ("projection.", ProjectionEvent::SHAPES),
+        ("service_token.", ServiceTokenEvent::SHAPES),
     ];
     for (kind, shapes) in kinds {
         for (name, version) in shapes {
@@ -228,6 +232,7 @@ fn shapes() -> impl Iterator<Item = (&'static str, u16)> {
         InitialAccessTokenEvent::SHAPES,
         ReservationEvent::SHAPES,
         ProjectionEvent::SHAPES,
+        ServiceTokenEvent::SHAPES,
     ];
     events.into_iter().flatten().copied().chain([(META, 1)])
 }
@@ -245,6 +250,7 @@ fn read_and_write(name: &str, version: u16, data: &str) -> Result<String, CodecE
         Some("initial_access_token") => through::<InitialAccessTokenEvent>(name, version, data),
         Some("reservation") => through::<ReservationEvent>(name, version, data),
         Some("projection") => through::<ProjectionEvent>(name, version, data),
+        Some("service_token") => through::<ServiceTokenEvent>(name, version, data),
         _ => through::<ResourceServerEvent>(name, version, data),
     }
 }
@@ -316,6 +322,7 @@ fn samples() -> Vec<Sample> {
         initial_access_token_samples(),
         reservation_samples(),
         projection_samples(),
+        service_token_samples(),
         meta_samples(),
     ]
     .into_iter()
@@ -648,6 +655,30 @@ fn projection_samples() -> Vec<Sample> {
         reason: "written by a build that was withdrawn".into(),
     };
     vec![sample(FULL, &ProjectionEvent::EventSkipped(skipped))]
+}
+
+fn service_token_samples() -> Vec<Sample> {
+    use ServiceTokenEvent as Event;
+    let minimal = service_token::Created {
+        tenant: tenant(),
+        label: "Authorization server".to_owned(),
+        token: TokenHash([0x5a; 32]),
+        scopes: vec![ServiceScope::Decide],
+        resource_servers: Vec::new(),
+        expires_at: None,
+    };
+    let full = service_token::Created {
+        scopes: vec![ServiceScope::Decide, ServiceScope::Authenticate, ServiceScope::Introspect],
+        resource_servers: vec![ResourceServerId(uuid(7)), ResourceServerId(uuid(8))],
+        expires_at: Some(time("2027-01-01T00:00:00Z")),
+        ..minimal.clone()
+    };
+    vec![
+        sample(FULL, &Event::Created(full)),
+        sample(MINIMAL, &Event::Created(minimal)),
+        sample(FULL, &Event::Revoked(service_token::Revoked { reason: Some("it leaked".to_owned()) })),
+        sample(MINIMAL, &Event::Revoked(service_token::Revoked { reason: None })),
+    ]
 }
 
 fn meta_samples() -> Vec<Sample> {

@@ -78,6 +78,8 @@ impl Projection for Approvals {
                 | "initial_access_token.issued"
                 | "initial_access_token.used"
                 | "initial_access_token.revoked"
+                | "service_token.created"
+                | "service_token.revoked"
                 | "resource_server.cap_neared"
                 | "resource_server.cap_eased"
                 | "reservation.taken"
@@ -98,13 +100,15 @@ impl Projection for Approvals {
                 | Stream::ResourceServer(_)
                 | Stream::InitialAccessToken(..)
                 | Stream::Reservation(..)
-                | Stream::Projection(_),
+                | Stream::Projection(_)
+                | Stream::ServiceToken(_),
                 AnyEvent::Client(_)
                 | AnyEvent::Registration(_)
                 | AnyEvent::ResourceServer(_)
                 | AnyEvent::InitialAccessToken(_)
                 | AnyEvent::Reservation(_)
-                | AnyEvent::Projection(_),
+                | AnyEvent::Projection(_)
+                | AnyEvent::ServiceToken(_),
             ) => {}
         }
         Ok(())

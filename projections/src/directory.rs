@@ -1,4 +1,4 @@
-//! The directory: resource servers, clients, registrations and initial access tokens as they are now. What every GET and list
+//! The directory: resource servers, clients, registrations and tokens as they are now. What every GET and list
 //! of them shows.
 
 use std::collections::BTreeMap;
@@ -26,12 +26,14 @@ mod list;
 mod names;
 mod queries;
 mod schema;
+mod service_tokens;
 mod text;
 mod tokens;
 
 pub use days::DayCount;
 pub use families::{FamilyPage, FamilyRow};
 pub use names::LookAlike;
+pub use service_tokens::{ServiceTokenPage, ServiceTokenRow};
 pub use tokens::{TokenPage, TokenRow, UsePage, UseRow};
 
 /// Resource servers, clients and registrations as they are now. Ask through `Reader<Directory>`.
@@ -40,7 +42,7 @@ pub struct Directory;
 
 impl Projection for Directory {
     const NAME: &'static str = "directory";
-    const VERSION: u32 = 3;
+    const VERSION: u32 = 4;
     const SCHEMA: &'static str = schema::SCHEMA;
     const INDEXES: &'static str = schema::INDEXES;
 
@@ -56,6 +58,7 @@ impl Projection for Directory {
             (Stream::InitialAccessToken(server, id), AnyEvent::InitialAccessToken(event)) => {
                 tokens::apply(tx, (server, id), envelope, &event)?;
             }
+            (Stream::ServiceToken(id), AnyEvent::ServiceToken(event)) => service_tokens::apply(tx, id, envelope, &event)?,
             // A token that is used leaves a client, and a client that was named for all instances shows once it is registered. The
             // codec reads an event by the kind of its stream, so no other pair comes out of it.
             (
@@ -64,13 +67,15 @@ impl Projection for Directory {
                 | Stream::ResourceServer(_)
                 | Stream::InitialAccessToken(..)
                 | Stream::Reservation(..)
-                | Stream::Projection(_),
+                | Stream::Projection(_)
+                | Stream::ServiceToken(_),
                 AnyEvent::Client(_)
                 | AnyEvent::Registration(_)
                 | AnyEvent::ResourceServer(_)
                 | AnyEvent::InitialAccessToken(_)
                 | AnyEvent::Reservation(_)
-                | AnyEvent::Projection(_),
+                | AnyEvent::Projection(_)
+                | AnyEvent::ServiceToken(_),
             ) => {}
         }
         Ok(())

@@ -1,8 +1,10 @@
 //! The key set of a signer elsewhere: fetched when first needed, kept, and fetched again when a token names a new key.
 
+use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use gatebook_events::manifest::ManifestUrl;
 use jsonwebtoken::Algorithm;
 use serde::Deserialize;
 use serde_json::Value;
@@ -11,7 +13,8 @@ use tokio::sync::Mutex;
 use super::AdminRefusal;
 use super::key::VerifyingKey;
 use crate::clock::Clock;
-use crate::fetch::{FetchError, Source};
+use crate::fetch::{LARGEST_ANSWER, Source};
+use crate::manifest::{Manifests, Urgency};
 
 /// Between two fetches, whatever tokens come: an unknown key's name costs an attacker nothing.
 const PAUSE: TimeDelta = TimeDelta::seconds(10);
@@ -25,8 +28,16 @@ const MOST_KEYS: usize = 100;
 #[derive(Clone)]
 pub(crate) struct RemoteKeys(Arc<Remote>);
 
+/// Where a key set is.
+pub(crate) enum Place {
+    /// At a URL that the operator configured.
+    Operator(Source),
+    /// At a URL that somebody else named: every address is judged before it is dialled.
+    Guarded(Manifests, ManifestUrl, Urgency),
+}
+
 struct Remote {
-    source: Source,
+    place: Place,
     pinned: Option<Algorithm>,
     clock: Clock,
     held: RwLock<Option<Arc<KeySet>>>,
@@ -45,9 +56,9 @@ struct Document {
 }
 
 impl RemoteKeys {
-    /// The set at a source, for one algorithm if one is pinned.
-    pub fn new(source: Source, pinned: Option<Algorithm>, clock: Clock) -> Self {
-        Self(Arc::new(Remote { source, pinned, clock, held: RwLock::new(None), fetching: Mutex::new(None) }))
+    /// The set at a place, for one algorithm if one is pinned.
+    pub fn new(place: Place, pinned: Option<Algorithm>, clock: Clock) -> Self {
+        Self(Arc::new(Remote { place, pinned, clock, held: RwLock::new(None), fetching: Mutex::new(None) }))
     }
 
     /// The keys that a token with this key id and algorithm may be checked with; at least one.
@@ -85,14 +96,14 @@ impl RemoteKeys {
             match remote.fetch().await {
                 Ok(keys) => {
                     if keys.is_empty() {
-                        tracing::warn!(url = %remote.source.url, "the key set has no key that can be used");
+                        tracing::warn!(url = %remote.place, "the key set has no key that can be used");
                     }
                     let set = Arc::new(KeySet { keys, fetched_at: now });
                     *remote.held.write().unwrap_or_else(PoisonError::into_inner) = Some(set);
                 }
                 Err(error) => {
-                    let error: &(dyn std::error::Error + 'static) = &error;
-                    tracing::warn!(url = %remote.source.url, error, "cannot fetch the key set");
+                    let error: &(dyn std::error::Error + 'static) = &*error;
+                    tracing::warn!(url = %remote.place, error, "cannot fetch the key set");
                 }
             }
         });
@@ -101,13 +112,28 @@ impl RemoteKeys {
     }
 }
 
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Operator(source) => source.url.fmt(f),
+            Self::Guarded(_, url, _) => url.fmt(f),
+        }
+    }
+}
+
 impl Remote {
     fn held(&self) -> Option<Arc<KeySet>> {
         self.held.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    async fn fetch(&self) -> Result<Vec<VerifyingKey>, FetchError> {
-        let document: Document = self.source.get().await?;
+    async fn fetch(&self) -> Result<Vec<VerifyingKey>, Box<dyn std::error::Error + Send + Sync>> {
+        let document: Document = match &self.place {
+            Place::Operator(source) => source.get().await?,
+            Place::Guarded(manifests, url, urgency) => {
+                let object = manifests.fetch_json(url, LARGEST_ANSWER, *urgency).await?;
+                serde_json::from_value(Value::Object(object))?
+            }
+        };
         let usable = document.keys.iter().filter_map(|jwk| VerifyingKey::of_jwk(jwk, self.pinned));
         Ok(usable.take(MOST_KEYS).collect())
     }

@@ -12,7 +12,7 @@ use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
 use super::claims::{self, Expectations};
-use super::jwks::RemoteKeys;
+use super::jwks::{Place, RemoteKeys};
 use super::key::{self, AdminKeyError, VerifyingKey};
 use super::mint::{SELF_AUDIENCE, SELF_ISSUER};
 use super::{Admin, AdminRefusal};
@@ -45,6 +45,7 @@ enum Keys {
 pub(crate) struct Header {
     pub alg: String,
     pub kid: Option<String>,
+    pub typ: Option<String>,
     crit: Option<IgnoredAny>,
 }
 
@@ -71,7 +72,7 @@ impl AdminVerifier {
             AdminKeySource::PublicKeyFile(path) => Keys::One(VerifyingKey::of_public_key_file(path, settings.algorithm)?),
             AdminKeySource::Jwks(url) => {
                 let source = Source::try_new(url.clone(), settings.extra_ca_file.as_deref())?;
-                Keys::Set(RemoteKeys::new(source, settings.algorithm, clock.clone()))
+                Keys::Set(RemoteKeys::new(Place::Operator(source), settings.algorithm, clock.clone()))
             }
         };
         if expectations.audience.is_none() {

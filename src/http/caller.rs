@@ -1,12 +1,14 @@
 //! Who calls: the administrator behind a bearer token, the address that a call really came from, and what its URL says.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 
 use axum::extract::{self, ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use gatebook_events::envelope::{Actor, ActorKind};
-use gatebook_events::identity::TenantId;
+use gatebook_events::identity::{ResourceServerId, TenantId};
+use gatebook_events::service_token::{ServiceScope, ServiceToken};
 use serde::de::DeserializeOwned;
 
 use super::error::{Failure, OauthError, Problem};
@@ -15,6 +17,7 @@ use crate::admin::{Admin, AdminRefusal, Role};
 use crate::app::App;
 use crate::command::Cause;
 use crate::config::AddressDetail;
+use crate::secrets;
 
 /// An administrator, and what every event that they cause will say of the call.
 #[derive(Clone)]
@@ -41,6 +44,16 @@ impl Administrator {
     /// Refuses whoever may not read the trail of who did what.
     pub fn must_audit(&self) -> Result<(), Problem> {
         self.at_least(Role::Auditor)
+    }
+
+    /// Refuses whoever may not change what concerns all tenants: that is for administrators of the tenant that every instance has.
+    pub fn must_operate(&self) -> Result<(), Problem> {
+        self.must_change()?;
+        if self.admin.tenant == TenantId::default_tenant() {
+            return Ok(());
+        }
+        let detail = "only administrators of the tenant default may do this";
+        Err(self.problem(Failure::request(StatusCode::FORBIDDEN, "not-operator", detail)))
     }
 
     fn at_least(&self, role: Role) -> Result<(), Problem> {
@@ -83,18 +96,69 @@ pub fn looks_at_clients(admin: Admin) -> Result<Admin, AdminRefusal> {
 pub struct Decider {
     /// Whose resource servers it asks about.
     pub tenant: TenantId,
+    /// Which of them only; all, if none are named.
+    bound: Bound,
+}
+
+/// What a caller's credential is bound to.
+enum Bound {
+    Tenant,
+    Token(Arc<ServiceToken>),
+}
+
+impl Decider {
+    /// Whoever calls, if they may do this.
+    async fn authorized(parts: &Parts, app: &App, scope: ServiceScope) -> Result<Self, OauthError> {
+        let token = bearer(&parts.headers).ok_or(Failure::Admin(AdminRefusal::Missing))?;
+        if token.starts_with(secrets::ServiceToken::PREFIX) {
+            let known = app.commands().service_token(&secrets::ServiceToken::received(token)).await?;
+            let known = known.ok_or(Failure::ServiceToken)?;
+            let tenant = known.tenant.clone().ok_or(Failure::ServiceToken)?;
+            if !known.scopes.contains(&scope) {
+                return Err(Failure::Admin(AdminRefusal::NoRole).into());
+            }
+            return Ok(Self { tenant, bound: Bound::Token(known) });
+        }
+        let admin = app.admins().verify(token).await.map_err(Failure::Admin)?;
+        match admin.role {
+            Role::Decider | Role::Admin => Ok(Self { tenant: admin.tenant, bound: Bound::Tenant }),
+            Role::Viewer | Role::Auditor => Err(Failure::Admin(AdminRefusal::NoRole).into()),
+        }
+    }
+
+    /// Whether they may ask about this resource server of the tenant.
+    pub fn sees(&self, server: ResourceServerId) -> bool {
+        match &self.bound {
+            Bound::Tenant => true,
+            Bound::Token(token) => token.resource_servers.is_empty() || token.resource_servers.contains(&server),
+        }
+    }
+
+    /// The resource server that is meant where none is named, if their credential is bound to one.
+    pub fn only(&self) -> Option<ResourceServerId> {
+        match &self.bound {
+            Bound::Token(token) if token.resource_servers.len() == 1 => token.resource_servers.first().copied(),
+            Bound::Tenant | Bound::Token(_) => None,
+        }
+    }
 }
 
 impl FromRequestParts<App> for Decider {
     type Rejection = OauthError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, OauthError> {
-        let token = bearer(&parts.headers).ok_or(Failure::Admin(AdminRefusal::Missing))?;
-        let admin = app.admins().verify(token).await.map_err(Failure::Admin)?;
-        match admin.role {
-            Role::Decider | Role::Admin => Ok(Self { tenant: admin.tenant }),
-            Role::Viewer | Role::Auditor => Err(Failure::Admin(AdminRefusal::NoRole).into()),
-        }
+        Self::authorized(parts, app, ServiceScope::Decide).await
+    }
+}
+
+/// An authorization server that may have clients' credentials checked.
+pub struct Authenticator(pub Decider);
+
+impl FromRequestParts<App> for Authenticator {
+    type Rejection = OauthError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, OauthError> {
+        Decider::authorized(parts, app, ServiceScope::Authenticate).await.map(Self)
     }
 }
 

@@ -8,8 +8,9 @@ use gatebook_events::Rejection;
 use gatebook_events::manifest::Trouble;
 use gatebook_events::metadata::{MetadataError, Problem as MemberProblem};
 use gatebook_projections::read_model::QueryError;
-use serde_json::{Map, json};
+use serde_json::Map;
 
+use crate::access_tokens::{KeyFileError, TokenError};
 use crate::admin::AdminRefusal;
 use crate::ceiling::Allowance;
 use crate::command::CommandError;
@@ -52,6 +53,12 @@ pub enum Failure {
     /// The registration access token is missing, wrong, or its client is gone: all the same to the caller (RFC 7592 §2.1).
     #[error("the registration access token is not valid for this client")]
     RegistrationToken,
+    /// The client is unknown, or is not who it says; which of them is nothing for whoever asks (RFC 6749 §5.2).
+    #[error("the client is unknown here, or did not prove who it is")]
+    Client,
+    /// The service token is unknown, wrong, expired or revoked: all the same to the caller.
+    #[error("the service token is not valid")]
+    ServiceToken,
     /// The document at `client_id` is of no use. The sentence is the same for every cause.
     #[error("cannot use the document at client_id")]
     Document {
@@ -73,6 +80,15 @@ pub enum Failure {
     /// The caller came too often.
     #[error("too many registrations {}", .0.ceiling.as_words())]
     TooMany(Allowance),
+    /// The caller showed too many wrong secrets of a client; after so many seconds it may show another.
+    #[error("too many wrong secrets of this client from this source")]
+    TooManyGuesses(u64),
+    /// There is too much to do at the moment.
+    #[error("too much is under way")]
+    Busy,
+    /// No access token can be made or read.
+    #[error(transparent)]
+    Token(#[from] TokenError),
     /// Something of ours failed.
     #[error("{0}")]
     Internal(&'static str),
@@ -113,7 +129,7 @@ impl Failure {
             | Self::Log(_) => Verdict::new(StatusCode::SERVICE_UNAVAILABLE, "log-unavailable"),
             Self::Command(CommandError::History(_)) => Verdict::new(StatusCode::INTERNAL_SERVER_ERROR, "history-unreadable"),
             Self::Query(QueryError::Cursor(_)) => Verdict::new(StatusCode::BAD_REQUEST, "invalid-cursor"),
-            Self::Query(_) | Self::Internal(_) => Verdict::new(StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+            Self::Query(_) | Self::Internal(_) | Self::Token(_) => Verdict::new(StatusCode::INTERNAL_SERVER_ERROR, "internal"),
             Self::Metadata(error) => Verdict::new(StatusCode::BAD_REQUEST, metadata_code(error)),
             Self::Statement(StatementRefusal::Unapproved) => Verdict::new(StatusCode::BAD_REQUEST, "unapproved_software_statement"),
             Self::Statement(StatementRefusal::Invalid(_)) => Verdict::new(StatusCode::BAD_REQUEST, "invalid_software_statement"),
@@ -125,8 +141,10 @@ impl Failure {
             Self::Request { status, code, .. } => Verdict::new(*status, code),
             Self::Document { .. } => Verdict::new(StatusCode::BAD_REQUEST, "document-unusable"),
             Self::Building { .. } => Verdict::new(StatusCode::SERVICE_UNAVAILABLE, "read-model-building"),
-            Self::RegistrationToken => Verdict::new(StatusCode::UNAUTHORIZED, "invalid_token"),
-            Self::TooMany(_) => Verdict::new(StatusCode::TOO_MANY_REQUESTS, "temporarily_unavailable"),
+            Self::RegistrationToken | Self::ServiceToken => Verdict::new(StatusCode::UNAUTHORIZED, "invalid_token"),
+            Self::Client => Verdict::new(StatusCode::UNAUTHORIZED, "invalid_client"),
+            Self::TooMany(_) | Self::TooManyGuesses(_) => Verdict::new(StatusCode::TOO_MANY_REQUESTS, "temporarily_unavailable"),
+            Self::Busy => Verdict::new(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable"),
         }
     }
 
@@ -159,11 +177,22 @@ impl Failure {
             Self::Document { retry_after: Some(retry_after), .. } | Self::Building { retry_after, .. } => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from(*retry_after));
             }
+            Self::TooManyGuesses(seconds) => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from(*seconds));
+            }
+            // RFC 6749 §5.2, RFC 7617 §2.1
+            Self::Client => {
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"gatebook\", charset=\"UTF-8\""));
+            }
+            Self::Busy => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from(1));
+            }
             Self::TooMany(spent) => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from(spent.seconds));
                 headers.extend(super::allowance::headers(std::slice::from_ref(spent)));
             }
             Self::RegistrationToken
+            | Self::ServiceToken
             | Self::Command(CommandError::Rejected(Rejection::InitialAccessTokenUnknown | Rejection::InitialAccessTokenOver(_))) => {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"invalid_token\""));
             }
@@ -196,7 +225,8 @@ impl Verdict {
             Rejection::NoSuchClient
             | Rejection::NoSuchRegistration
             | Rejection::NoSuchResourceServer
-            | Rejection::NoSuchInitialAccessToken => Self::new(StatusCode::NOT_FOUND, "not-found"),
+            | Rejection::NoSuchInitialAccessToken
+            | Rejection::NoSuchServiceToken => Self::new(StatusCode::NOT_FOUND, "not-found"),
             Rejection::AlreadyExists => Self::new(StatusCode::CONFLICT, "already-exists"),
             Rejection::ModeNotAdmitted(_) => Self::new(StatusCode::FORBIDDEN, "mode-not-admitted"),
             Rejection::RedirectOutsideRules(_) | Rejection::SchemeNotListed(_) | Rejection::RedirectOutsideClamps(_) => {
@@ -224,6 +254,12 @@ const fn metadata_code(error: &MetadataError) -> &'static str {
     match error.problem {
         MemberProblem::Redirect(_) | MemberProblem::RedirectUri(_) => "invalid_redirect_uri",
         MemberProblem::Metadata(_) | MemberProblem::Link(_) => "invalid_client_metadata",
+    }
+}
+
+impl From<KeyFileError> for Failure {
+    fn from(error: KeyFileError) -> Self {
+        TokenError::from(error).into()
     }
 }
 
@@ -264,8 +300,13 @@ impl From<MetadataError> for OauthError {
     }
 }
 
-impl IntoResponse for OauthError {
-    fn into_response(self) -> Response {
+impl OauthError {
+    /// What is said of it, where it is one answer among several.
+    pub fn into_body(self) -> Map<String, serde_json::Value> {
+        self.told().1
+    }
+
+    fn told(&self) -> (StatusCode, Map<String, serde_json::Value>) {
         let verdict = self.0.judge();
         self.0.log(&verdict);
         let (status, code) = match &self.0 {
@@ -282,7 +323,16 @@ impl IntoResponse for OauthError {
             _ if verdict.status.is_server_error() => (verdict.status, "server_error"),
             _ => (verdict.status, verdict.code),
         };
-        let body = json!({ "error": code, "error_description": self.0.detail(&verdict) });
+        let mut body = Map::new();
+        body.insert("error".to_owned(), code.into());
+        body.insert("error_description".to_owned(), self.0.detail(&verdict).into());
+        (status, body)
+    }
+}
+
+impl IntoResponse for OauthError {
+    fn into_response(self) -> Response {
+        let (status, body) = self.told();
         (status, self.0.headers(), Json(body)).into_response()
     }
 }
@@ -349,6 +399,6 @@ pub async fn method_not_allowed_manage() -> Response {
 }
 
 fn method_not_allowed(allow: &'static str) -> Response {
-    let body = json!({ "error": "invalid_request", "error_description": "the method is not allowed here" });
+    let body = serde_json::json!({ "error": "invalid_request", "error_description": "the method is not allowed here" });
     (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, allow)], Json(body)).into_response()
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, StatusCode, header};
 use gatebook_events::json;
+use reqwest::Url;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
@@ -38,6 +39,57 @@ pub async fn members<T: DeserializeOwned>(headers: &HeaderMap, body: Body) -> Re
     typed(object)
 }
 
+/// Reads the parameters of a request: a form (RFC 6749 appendix B), or a JSON object. A parameter without a value is none, and one
+/// that is sent twice is refused (RFC 6749 §3.2).
+pub async fn fields(headers: &HeaderMap, body: Body, code: &'static str) -> Result<Map<String, Value>, Failure> {
+    if is_json(headers) {
+        return object(headers, body, code).await;
+    }
+    let mut fields = Map::new();
+    for (name, value) in form(headers, body, code).await?.0 {
+        if fields.insert(name, value.into()).is_some() {
+            return Err(sent_twice(code));
+        }
+    }
+    Ok(fields)
+}
+
+/// Reads a form (RFC 6749 appendix B).
+pub async fn form(headers: &HeaderMap, body: Body, code: &'static str) -> Result<Form, Failure> {
+    let invalid = |status, detail: &str| Failure::request(status, code, detail);
+    if !is_of_type(headers, "application/x-www-form-urlencoded") {
+        let detail = "the content type has to be application/x-www-form-urlencoded";
+        return Err(invalid(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
+    }
+    let bytes = bytes(body, code).await?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| invalid(StatusCode::BAD_REQUEST, "the body is not UTF-8"))?;
+    let mut url = Url::parse("form:").map_err(|_| Failure::Internal("a form cannot be read"))?;
+    url.set_query(Some(text));
+    let pairs = url.query_pairs().filter(|(_, value)| !value.is_empty());
+    Ok(Form(pairs.map(|(name, value)| (name.into_owned(), value.into_owned())).collect(), code))
+}
+
+/// The parameters of a form. One without a value is none (RFC 6749 §3.2).
+pub struct Form(Vec<(String, String)>, &'static str);
+
+impl Form {
+    /// A parameter that may be sent once.
+    pub fn one(&self, name: &str) -> Result<Option<&str>, Failure> {
+        let mut all = self.all(name);
+        let first = all.next();
+        if all.next().is_some() { Err(sent_twice(self.1)) } else { Ok(first) }
+    }
+
+    /// A parameter that may be sent more often.
+    pub fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+}
+
+fn sent_twice(code: &'static str) -> Failure {
+    Failure::request(StatusCode::BAD_REQUEST, code, "a parameter is sent twice")
+}
+
 /// Members as a type.
 pub fn typed<T: DeserializeOwned>(object: Map<String, Value>) -> Result<T, Failure> {
     serde_json::from_value(Value::Object(object))
@@ -55,6 +107,10 @@ fn parse(bytes: &[u8], code: &'static str) -> Result<Map<String, Value>, Failure
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
+    is_of_type(headers, "application/json")
+}
+
+fn is_of_type(headers: &HeaderMap, wanted: &str) -> bool {
     let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).and_then(|value| value.split(';').next());
-    media_type.is_some_and(|value| value.trim().eq_ignore_ascii_case("application/json"))
+    media_type.is_some_and(|value| value.trim().eq_ignore_ascii_case(wanted))
 }

@@ -7,7 +7,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use uuid::{Builder, Uuid};
 
-use super::{ClientSecret, with_prefix};
+use super::{ClientSecret, SecretError, with_prefix};
 use crate::keys::{self, KEY_LENGTH, KeyError};
 
 /// The instance's own key, `instance.key` in the data folder. Whoever has it can compute every derived secret.
@@ -31,6 +31,18 @@ impl InstanceKey {
     /// The client secret that belongs to `info`, so that a retried request is answered with the same one.
     pub fn derive_client_secret(&self, info: &[&[u8]]) -> ClientSecret {
         ClientSecret::received(with_prefix(ClientSecret::PREFIX, self.derive(b"gatebook client secret 1", info)))
+    }
+
+    /// A key that nobody else has, for as long as the process lives.
+    pub fn try_draw() -> Result<Self, SecretError> {
+        let mut bytes = [0; KEY_LENGTH];
+        getrandom::fill(&mut bytes).map_err(SecretError::Randomness)?;
+        Ok(Self(bytes))
+    }
+
+    /// By what a secret is known that was right a moment ago: nobody without the key can find it from that.
+    pub fn mark_secret(&self, info: &[&[u8]]) -> [u8; 32] {
+        self.derive(b"gatebook remembered secret 1", info)
     }
 
     /// The id that belongs to `info`: a UUID version 8 (RFC 9562 §5.8) that nobody without the key can foresee.

@@ -190,6 +190,8 @@ fn sentence(name: &str, data: &Value) -> String {
         "initial_access_token.issued" => "An initial access token was issued",
         "initial_access_token.used" => "An initial access token was used",
         "initial_access_token.revoked" => "An initial access token was revoked",
+        "service_token.created" => "A service token was made",
+        "service_token.revoked" => "A service token was revoked",
         "reservation.taken" => "One client was named for all identical instances",
         "projection.event_skipped" => "A read model goes on without an event",
         other => other,

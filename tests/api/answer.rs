@@ -66,7 +66,11 @@ impl Answer {
         let page = path.split('?').next().unwrap();
         let for_clients = page.starts_with("/oauth/") || page.starts_with("/rs/");
         let for_administrators = page.starts_with("/authsec/");
-        if (for_clients || for_administrators) && method != Method::OPTIONS {
+        let may_be_held = page.starts_with("/oauth/clients/") && self.status < 400;
+        if may_be_held {
+            assert_eq!(self.header("cache-control"), "private, max-age=0, must-revalidate", "{what}");
+            assert!(self.header("etag").starts_with('"'), "{what}");
+        } else if (for_clients || for_administrators) && method != Method::OPTIONS {
             assert_eq!(self.header("cache-control"), "no-store", "{what}");
             assert_eq!(self.header("pragma"), "no-cache", "{what}");
         }

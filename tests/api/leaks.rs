@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use gatebook::secrets::ClientSecret;
 use reqwest::Method;
 use serde_json::json;
@@ -109,10 +109,27 @@ async fn a_busy_day(house: &House) {
         admin.delete(&format!("{tokens}/{}", made.text("id"))).await.is(204);
     }
     admin.get(&tokens).await.is(200);
+    let body = json!({ "label": "as", "scopes": ["gatebook:decide", "gatebook:authenticate"] });
+    let made = admin.post("/authsec/service-tokens", body).await.is(201);
+    let service = house.holder(&made.text("service_token"));
+    service.post("/oauth/decisions", json!({ "client_id": made["service_token"] })).await.is(200);
+    service.post("/oauth/decisions", json!({ "client_id": "x", "scope": made["service_token"] })).await.is(200);
+    house.holder(&format!("{}x", made.text("service_token"))).post("/oauth/decisions", json!({})).await.is(401);
+    admin.get("/authsec/service-tokens").await.is(200);
+    admin.delete(&format!("/authsec/service-tokens/{}", made.text("id"))).await.is(204);
+    service.post("/oauth/decisions", json!({ "client_id": "x" })).await.is(401);
     let entered =
         house.admin("default").with("idempotency-key", "once").post(&clients(DEFAULT), json!({ "client_name": "ci" })).await.is(201);
     house.admin("default").with("idempotency-key", "once").post(&clients(DEFAULT), json!({ "client_name": "ci" })).await.is(201);
     let page = |verb: &str| format!("{}/{verb}", client(DEFAULT, entered["client_id"].as_str().unwrap()));
+    let login = STANDARD.encode(format!("{}:{}", entered.text("client_id"), entered.text("client_secret")));
+    let job = house.anyone().with("authorization", &format!("Basic {login}"));
+    let kind = Some("application/x-www-form-urlencoded");
+    let token = job.send(Method::POST, "/oauth/token", kind, b"grant_type=client_credentials".to_vec()).await.is(200);
+    let asked = format!("token={}", token.text("access_token")).into_bytes();
+    house.decider("default").send(Method::POST, "/oauth/introspect", kind, asked).await.is(200);
+    job.send(Method::POST, "/oauth/token", kind, format!("grant_type={}", token.text("access_token")).into_bytes()).await.is(400);
+    admin.get("/authsec/signing-keys").await.is(200);
     admin.post(&page("rotate-secret"), json!({ "overlap_seconds": 60 })).await.is(200);
     admin.post(&page("rotate-secret"), json!({})).await.is(200);
     house.admin("default").with("idempotency-key", "once").post(&clients(DEFAULT), json!({ "client_name": "ci" })).await.is(409);
@@ -149,8 +166,8 @@ fn leaks(places: &[Place], secrets: &[String]) -> Vec<String> {
         for secret in secrets {
             // Of an administrator's token the signature is what nobody else may have.
             let told = secret.strip_prefix("gbs_").or(secret.strip_prefix("gbr_")).or(secret.rsplit('.').next()).unwrap();
-            // An initial access token begins with its ids, which are no secret.
-            let told = if told.starts_with("gbi_") { &told[told.len() - 43..] } else { told };
+            // An initial access token and a service token begin with ids, which are no secret.
+            let told = if told.starts_with("gbi_") || told.starts_with("gbt_") { &told[told.len() - 43..] } else { told };
             let drawn = URL_SAFE_NO_PAD.decode(told).unwrap();
             if text.contains(told) || bytes.windows(drawn.len()).any(|window| window == drawn) {
                 found.push(format!("{name} has {secret}"));

@@ -20,29 +20,29 @@ const VENDOR: &str = "https://vendor.example";
 const NOW: i64 = 1_800_000_000;
 
 /// Somebody who signs statements with keys drawn on the spot.
-struct Vendor {
+pub struct Vendor {
     algorithm: Algorithm,
     key: EncodingKey,
 }
 
 impl Vendor {
-    fn p256() -> Self {
+    pub fn p256() -> Self {
         let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
         Self { algorithm: Algorithm::ES256, key: EncodingKey::from_ec_der(pair.to_pkcs8v1().unwrap().as_ref()) }
     }
 
-    fn ed25519() -> Self {
+    pub fn ed25519() -> Self {
         let pair = Ed25519KeyPair::generate().unwrap();
         Self { algorithm: Algorithm::EdDSA, key: EncodingKey::from_ed_der(pair.to_pkcs8v1().unwrap().as_ref()) }
     }
 
-    fn jwk(&self, id: &str) -> Value {
+    pub fn jwk(&self, id: &str) -> Value {
         let mut jwk = Jwk::from_encoding_key(&self.key, self.algorithm).unwrap();
         jwk.common.key_id = Some(id.to_owned());
         serde_json::to_value(jwk).unwrap()
     }
 
-    fn sign(&self, id: &str, claims: &Value) -> String {
+    pub fn sign(&self, id: &str, claims: &Value) -> String {
         let header = Header { kid: Some(id.to_owned()), ..Header::new(self.algorithm) };
         jsonwebtoken::encode(&header, claims, &self.key).unwrap()
     }
@@ -207,18 +207,18 @@ async fn a_client_that_is_vouched_for_is_shared_with_nobody() {
 
 /// The vendor's server on loopback, whose key set can be changed and whose calls are counted.
 #[derive(Clone, Default)]
-struct KeyServer {
-    keys: Arc<RwLock<Vec<Value>>>,
+pub struct KeyServer {
+    pub keys: Arc<RwLock<Vec<Value>>>,
     calls: Arc<AtomicUsize>,
 }
 
 impl KeyServer {
-    async fn start(keys: Vec<Value>) -> (Self, String) {
+    pub async fn start(keys: Vec<Value>) -> (Self, String) {
         let server = Self { keys: Arc::new(RwLock::new(keys)), ..Self::default() };
         let answering = server.clone();
         let answer = move || async move {
             answering.calls.fetch_add(1, Ordering::SeqCst);
-            json!({ "keys": *answering.keys.read().unwrap() }).to_string()
+            axum::Json(json!({ "keys": *answering.keys.read().unwrap() }))
         };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/jwks.json", listener.local_addr().unwrap());
@@ -227,7 +227,7 @@ impl KeyServer {
         (server, url)
     }
 
-    fn calls(&self) -> usize {
+    pub fn calls(&self) -> usize {
         self.calls.load(Ordering::SeqCst)
     }
 }

@@ -99,6 +99,8 @@ struct Theirs {
     server: String,
     clients: Vec<String>,
     token: String,
+    /// The id of their service token.
+    service: String,
 }
 
 impl Theirs {
@@ -122,7 +124,9 @@ impl Theirs {
         let made = admin.post(&tokens(&server), json!({ "label": "b", "max_uses": 9 })).await.is(201);
         let body = json!({ "client_name": "b-token", "redirect_uris": ["https://b.example/cb"] });
         ids.push(house.holder(&made.text("initial_access_token")).post("/oauth/register", body).await.is(201).text("client_id"));
-        Self { server, clients: ids, token: made.text("id") }
+        let service = json!({ "label": "b", "scopes": ["gatebook:decide"], "resource_servers": [server] });
+        let service = admin.post("/authsec/service-tokens", service).await.is(201).text("id");
+        Self { server, clients: ids, token: made.text("id"), service }
     }
 
     /// Everything that B's administrators can read, page by page.
@@ -131,6 +135,8 @@ impl Theirs {
             "/authsec/resource-servers".to_owned(),
             format!("/authsec/resource-servers/{}", self.server),
             "/authsec/approvals".to_owned(),
+            "/authsec/service-tokens".to_owned(),
+            format!("/authsec/service-tokens/{}", self.service),
             "/authsec/audit/events?limit=500".to_owned(),
             "/authsec/audit/events?order=oldest&limit=2".to_owned(),
             format!("/authsec/resource-servers/{DEFAULT}"),
@@ -232,6 +238,12 @@ impl Ours {
                 admin.patch(&format!("/authsec/resource-servers/{}", server(number)), edit).await;
             }
             Deed::Issue { server: number, max_uses } => {
+                let service = json!({ "label": "a", "scopes": ["gatebook:decide"], "resource_servers": [server(number)] });
+                let made = admin.post("/authsec/service-tokens", service).await;
+                if made.status == 201 {
+                    let question = json!({ "client_id": theirs.clients[0], "resource": "https://b.example/mcp" });
+                    house.holder(&made.text("service_token")).post("/oauth/decisions", question).await;
+                }
                 let answer = admin.post(&tokens(&server(number)), json!({ "label": "a", "max_uses": max_uses })).await;
                 if answer.status == 201 {
                     self.tokens.push((answer.text("id"), answer.text("initial_access_token")));
@@ -249,6 +261,7 @@ impl Ours {
                 }
             }
             Deed::EndToken { server: number, token } => {
+                admin.delete(&format!("/authsec/service-tokens/{}", theirs.service)).await.problem(404, "not-found");
                 let their = (theirs.token.clone(), String::new());
                 let (id, _) = self.tokens.iter().chain([&their]).cycle().nth(token).unwrap();
                 admin.delete(&format!("{}/{id}", tokens(&server(number)))).await;

@@ -33,6 +33,7 @@ use gatebook_events::projection::ProjectionEvent;
 use gatebook_events::registration::RegistrationEvent;
 use gatebook_events::reservation::ReservationEvent;
 use gatebook_events::resource_server::ResourceServerEvent;
+use gatebook_events::service_token::ServiceTokenEvent;
 use tempfile::TempDir;
 
 /// The folders of `tests/fixtures`, each with a log that an earlier build wrote.
@@ -83,6 +84,7 @@ fn shapes() -> BTreeSet<(&'static str, u16)> {
         InitialAccessTokenEvent::SHAPES,
         ReservationEvent::SHAPES,
         ProjectionEvent::SHAPES,
+        ServiceTokenEvent::SHAPES,
     ];
     events.into_iter().flatten().copied().collect()
 }

@@ -222,6 +222,12 @@ async fn tokens_statements_and_sharing(house: &House) {
     let end = format!("{path}/{}", leaked.text("id"));
     house.admin("default").call(reqwest::Method::DELETE, &end, Some(json!({ "reason": "it leaked" }))).await.is(204);
 
+    let service = json!({ "label": "Authorization server", "scopes": ["gatebook:decide", "gatebook:authenticate"],
+        "resource_servers": [DEFAULT], "expires_at": "2027-06-01T00:00:00Z" });
+    let service = house.admin("default").post("/authsec/service-tokens", service).await.is(201);
+    let end = format!("/authsec/service-tokens/{}", service.text("id"));
+    house.admin("default").call(reqwest::Method::DELETE, &end, Some(json!({ "reason": "it leaked" }))).await.is(204);
+
     let (key, jwk) = vendor();
     let issuers = json!([{ "issuer": "https://vendor.example", "jwks": { "keys": [jwk] } },
         { "issuer": "https://other.example", "jwks_uri": "https://other.example/jwks.json" }]);

@@ -16,7 +16,7 @@ use gatebook::secrets::InitialAccessToken;
 use gatebook_events::client::{ClientCommand, ClientEvent, ContentHash, Document, Withdrawal};
 use gatebook_events::codec::Stored;
 use gatebook_events::envelope::{Actor, ActorKind, Envelope, EventId, Position};
-use gatebook_events::identity::{ClientId, ClientKey, InitialAccessTokenId, ResourceServerId, TenantId};
+use gatebook_events::identity::{ClientId, ClientKey, InitialAccessTokenId, ResourceServerId, ServiceTokenId, TenantId};
 use gatebook_events::initial_access_token::{Clamps, InitialAccessTokenCommand, InitialAccessTokenEvent};
 use gatebook_events::metadata::{self, GrantType, Parsed};
 use gatebook_events::projection::{EventSkipped, ProjectionEvent, ProjectionName};
@@ -27,6 +27,7 @@ use gatebook_events::resource_server::{
     Admission, Admissions, CapOf, EffectOnExisting, Fill, Instances, Policy, RegistrationType, ResourceServerCommand, ResourceServerEvent,
 };
 use gatebook_events::secret::{KeptSecret, SecretHash, TokenHash};
+use gatebook_events::service_token::{self, ServiceScope, ServiceTokenEvent};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -92,7 +93,7 @@ pub enum Step {
     NewToken {
         client: usize,
     },
-    /// An initial access token is issued, for so many uses.
+    /// An initial access token is issued, for so many uses, and beside it a service token.
     Issue {
         server: usize,
         max_uses: Option<u32>,
@@ -216,6 +217,7 @@ pub fn every_name() -> Vec<&'static str> {
         InitialAccessTokenEvent::SHAPES,
         ReservationEvent::SHAPES,
         ProjectionEvent::SHAPES,
+        ServiceTokenEvent::SHAPES,
     ]
     .concat();
     shapes.into_iter().map(|(name, _)| name).collect()
@@ -238,6 +240,7 @@ struct Known {
     /// Where the clients of documents are registered.
     hosted: Vec<(ClientId, TenantId, ResourceServerId)>,
     tokens: Vec<(TenantId, ResourceServerId, InitialAccessTokenId, InitialAccessToken)>,
+    services: Vec<(TenantId, ServiceTokenId)>,
 }
 
 impl House {
@@ -439,8 +442,19 @@ impl House {
                     at: now,
                 };
                 if commands.issue_token(&admin(&tenant), (server, id), &tenant, &issue).await.is_ok() {
-                    known.tokens.push((tenant, server, id, token));
+                    known.tokens.push((tenant.clone(), server, id, token));
                 }
+                let id = ServiceTokenId(Uuid::now_v7());
+                let created = service_token::Created {
+                    tenant: tenant.clone(),
+                    label: "as".to_owned(),
+                    token: TokenHash([7; 32]),
+                    scopes: vec![ServiceScope::Decide],
+                    resource_servers: max_uses.map(|_| server).into_iter().collect(),
+                    expires_at: None,
+                };
+                commands.create_service_token(&admin(&tenant), id, created).await.unwrap();
+                known.services.push((tenant, id));
             }
             Step::RegisterWith { token: pick, says } => {
                 let Some((tenant, server, _, token)) = known.tokens.get(pick % known.tokens.len().max(1)).cloned() else { return };
@@ -451,6 +465,9 @@ impl House {
                 }
             }
             Step::EndToken { token: pick } => {
+                if let Some((tenant, id)) = known.services.get(pick % known.services.len().max(1)).cloned() {
+                    commands.revoke_service_token(&admin(&tenant), id, &tenant, None).await.unwrap();
+                }
                 let Some((tenant, server, id, _)) = known.tokens.get(pick % known.tokens.len().max(1)).cloned() else { return };
                 let reason = Some("no longer needed".to_owned());
                 commands.revoke_token(&admin(&tenant), (server, id), &tenant, reason).await.unwrap();

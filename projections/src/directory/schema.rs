@@ -108,6 +108,18 @@ CREATE TABLE initial_access_token_uses (
     PRIMARY KEY (resource_server, token, number)
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE service_tokens (
+    id BLOB NOT NULL PRIMARY KEY,
+    tenant TEXT NOT NULL,
+    label TEXT NOT NULL,
+    scopes TEXT NOT NULL,
+    resource_servers TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER,
+    revoked_at INTEGER,
+    revoked_because TEXT
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE counts (
     resource_server BLOB NOT NULL,
     client_life TEXT NOT NULL,
@@ -160,4 +172,5 @@ CREATE INDEX registrations_by_time ON registrations
 CREATE INDEX registrations_by_name ON registrations (resource_server, name_key, client_key);
 CREATE INDEX names_by_time ON names (tenant, folded, since, client_key, resource_server);
 CREATE INDEX initial_access_tokens_by_time ON initial_access_tokens (resource_server, issued_at, id);
+CREATE INDEX service_tokens_by_time ON service_tokens (tenant, created_at, id);
 ";

@@ -12,6 +12,7 @@ use gatebook_events::projection::ProjectionEvent;
 use gatebook_events::registration::RegistrationEvent;
 use gatebook_events::reservation::ReservationEvent;
 use gatebook_events::resource_server::{RegistrationType, ResourceServerEvent};
+use gatebook_events::service_token::ServiceTokenEvent;
 use rusqlite::{Transaction, params};
 use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
@@ -101,7 +102,12 @@ impl<'a> About<'a> {
             AnyEvent::Registration(event) => Self::of_registration(event),
             AnyEvent::ResourceServer(event) => Self::of_resource_server(event),
             AnyEvent::InitialAccessToken(event) => Self::of_initial_access_token(event),
-            AnyEvent::Reservation(ReservationEvent::Taken(_)) | AnyEvent::Projection(ProjectionEvent::EventSkipped(_)) => Self::default(),
+            AnyEvent::ServiceToken(ServiceTokenEvent::Created(created)) => {
+                Self { tenant: Some(&created.tenant), has_secrets: true, ..Self::default() }
+            }
+            AnyEvent::Reservation(ReservationEvent::Taken(_))
+            | AnyEvent::Projection(ProjectionEvent::EventSkipped(_))
+            | AnyEvent::ServiceToken(ServiceTokenEvent::Revoked(_)) => Self::default(),
         }
     }
 
@@ -171,7 +177,7 @@ fn subjects(stream: Stream, event: &AnyEvent) -> (Option<ResourceServerId>, Opti
         Stream::Client(key) => (None, Some(key)),
         Stream::Registration(server, key) => (Some(server), Some(key)),
         Stream::ResourceServer(id) | Stream::InitialAccessToken(id, _) | Stream::Reservation(id, _) => (Some(id), None),
-        Stream::Projection(_) => (None, None),
+        Stream::ServiceToken(_) | Stream::Projection(_) => (None, None),
     }
 }
 

@@ -4,8 +4,10 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
-use gatebook_events::decision::Question;
-use gatebook_events::identity::ClientId;
+use axum::response::{IntoResponse, Response};
+use futures_util::future::join_all;
+use gatebook_events::decision::{AnswerVersion, Question};
+use gatebook_events::identity::{ClientId, ResourceServerId};
 use gatebook_events::redirect::RedirectUri;
 use gatebook_events::scope::Scope;
 use gatebook_events::standing::Decision;
@@ -13,11 +15,15 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::app::App;
-use crate::doors::{self, Answer, Effective};
+use crate::doors::{self, Answer, Effective, Subject};
 use crate::http::caller::{Decider, Parameters, Path};
 use crate::http::error::{Failure, OauthError};
 use crate::http::fresh::Written;
+use crate::http::held;
 use crate::http::{json as body_json, wire};
+
+/// The most questions of one call.
+const MOST_QUESTIONS: usize = 100;
 
 /// A question, as it is sent.
 #[derive(Deserialize)]
@@ -28,6 +34,7 @@ pub struct Asked {
     redirect_uri: Option<String>,
     grant_type: Option<String>,
     scope: Option<String>,
+    registration_version: Option<String>,
 }
 
 /// Which resource server a look-up is about.
@@ -36,24 +43,50 @@ pub struct At {
     resource: Option<String>,
 }
 
-/// `POST /oauth/decisions`: always 200 where the question could be understood; the answer says allow, deny or pending.
+/// `POST /oauth/decisions`: always 200 where the question could be understood; the answer says allow, deny or pending. With
+/// `{"questions": […]}` it has as many answers in their order, and a question that could not be understood has its error there.
 pub async fn decide(
     State(app): State<App>,
     caller: Decider,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Written<Json<Map<String, Value>>>, OauthError> {
-    let asked: Asked = body_json::typed(body_json::object(&headers, body, "invalid_request").await?)?;
-    let invalid = |detail: &str| Failure::request(StatusCode::BAD_REQUEST, "invalid_request", detail);
+    let mut body = body_json::object(&headers, body, "invalid_request").await?;
+    let Some(questions) = body.remove("questions") else {
+        let answer = one(&app, &caller, body).await?;
+        return Ok(Written(Json(render(&answer)), answer.position));
+    };
+    let questions = match questions {
+        Value::Array(questions) if body.is_empty() && (1..=MOST_QUESTIONS).contains(&questions.len()) => questions,
+        _ => return Err(invalid("questions is an array of 1 to 100 questions, and nothing stands beside it").into()),
+    };
+    let answers = join_all(questions.into_iter().map(|question| async {
+        match question {
+            Value::Object(question) => one(&app, &caller, question).await,
+            _ => Err(invalid("a question is an object").into()),
+        }
+    }))
+    .await;
+    let position = answers.iter().flatten().filter_map(|answer| answer.position).max();
+    let answers: Vec<_> = answers.into_iter().map(|answer| answer.map_or_else(OauthError::into_body, |answer| render(&answer))).collect();
+    let mut body = Map::new();
+    body.insert("answers".to_owned(), json!(answers));
+    Ok(Written(Json(body), position))
+}
+
+async fn one(app: &App, caller: &Decider, question: Map<String, Value>) -> Result<Answer, OauthError> {
+    let asked: Asked =
+        serde_json::from_value(Value::Object(question)).map_err(|error| invalid(gatebook_events::json::ascii(&error.to_string())))?;
     let client_id = ClientId::parse(&asked.client_id).map_err(|_| invalid("client_id is not 1 to 2048 printable ASCII characters"))?;
     let scope = asked.scope.as_deref().map(Scope::parse).transpose().map_err(|_| invalid("scope has a character that is not allowed"))?;
+    let since = asked.registration_version.as_deref().map(str::parse::<AnswerVersion>).transpose();
+    let since = since.map_err(|problem| invalid(problem.to_string()))?;
     let question = Question {
         redirect_uri: asked.redirect_uri.as_deref(),
         grant_type: asked.grant_type.as_deref().filter(|grant| !grant.is_empty()),
         scope: scope.as_ref().and_then(Option::as_ref),
     };
-    let answer = ask(&app, &caller, asked.resource.as_deref(), &client_id, &question).await?;
-    Ok(Written(Json(render(&answer)), answer.position))
+    ask(app, caller, asked.resource.as_deref(), &Subject { client_id: &client_id, since }, &question).await
 }
 
 /// `GET /oauth/clients/{client_id}?resource=`: the effective client, as an authorization server's client store needs it;
@@ -63,36 +96,53 @@ pub async fn client(
     caller: Decider,
     Path(client_id): Path<String>,
     Parameters(at): Parameters<At>,
-) -> Result<Written<Json<Map<String, Value>>>, OauthError> {
+    headers: HeaderMap,
+) -> Result<Response, OauthError> {
     let none = || Failure::request(StatusCode::NOT_FOUND, "invalid_client", "there is no such client that may act there");
     let client_id = ClientId::parse(&client_id).map_err(|_| none())?;
-    let answer = ask(&app, &caller, at.resource.as_deref(), &client_id, &Question::default()).await?;
-    let position = answer.position;
+    let subject = Subject { client_id: &client_id, since: None };
+    let answer = ask(&app, &caller, at.resource.as_deref(), &subject, &Question::default()).await?;
     let client = answer.client.as_ref().filter(|_| answer.verdict.reason.decision() == Decision::Allow).ok_or_else(none)?;
-    let mut body = members(client);
     let mut standing = Map::new();
     standing.insert("decision".to_owned(), json!(answer.verdict.reason.decision()));
     standing.insert("reason".to_owned(), answer.verdict.reason.as_str().into());
+    standing.insert("status".to_owned(), client.registration.status.as_str().into());
     standing.insert("registration_type".to_owned(), client.profile.registration_type.as_str().into());
     standing.insert("warnings".to_owned(), json!(answer.warnings));
     wire::put(&mut standing, "resembles", answer.resembles.as_ref().map(wire::resembles));
+    wire::put(&mut standing, "registration_version", answer.version.map(|version| version.to_string()));
+    let mut body = members(client);
     body.insert("gatebook".to_owned(), standing.into());
-    Ok(Written(Json(body), position))
+    Ok(Written(held::answer(&headers, &body), answer.position).into_response())
 }
 
 async fn ask(
     app: &App,
     caller: &Decider,
     resource: Option<&str>,
-    client_id: &ClientId,
+    subject: &Subject<'_>,
     question: &Question<'_>,
 ) -> Result<Answer, OauthError> {
-    let resource = resource.filter(|resource| !resource.is_empty());
-    let unknown = || Failure::request(StatusCode::BAD_REQUEST, "invalid_target", "resource names no resource server of this tenant");
-    let server = doors::resource_server(app, &caller.tenant, resource).await?.ok_or_else(unknown)?;
-    let answer = doors::ask(app, server, client_id, question).await;
+    let server = target(app, caller, resource).await?;
+    let answer = doors::ask(app, server, subject, question).await;
     app.metrics().decided(answer.as_ref().map_or("failed", |answer| answer.verdict.reason.decision().as_str()));
     Ok(answer?)
+}
+
+/// The resource server that a caller means, among those that it may ask about.
+pub(super) async fn target(app: &App, caller: &Decider, resource: Option<&str>) -> Result<ResourceServerId, OauthError> {
+    let resource = resource.filter(|resource| !resource.is_empty());
+    let unknown = || Failure::request(StatusCode::BAD_REQUEST, "invalid_target", "resource names no resource server of this tenant");
+    let only = caller.only().filter(|_| resource.is_none());
+    let named = match only {
+        Some(server) => Some(server),
+        None => doors::resource_server(app, &caller.tenant, resource).await?,
+    };
+    Ok(named.filter(|server| caller.sees(*server)).ok_or_else(unknown)?)
+}
+
+pub(super) fn invalid(detail: impl Into<String>) -> Failure {
+    Failure::request(StatusCode::BAD_REQUEST, "invalid_request", detail)
 }
 
 fn render(answer: &Answer) -> Map<String, Value> {
@@ -104,12 +154,13 @@ fn render(answer: &Answer) -> Map<String, Value> {
     wire::put(&mut body, "redirect_host", host);
     body.insert("warnings".to_owned(), json!(answer.warnings));
     wire::put(&mut body, "resembles", answer.resembles.as_ref().map(wire::resembles));
+    wire::put(&mut body, "registration_version", answer.version.map(|version| version.to_string()));
     wire::put(&mut body, "client", answer.client.as_ref().map(members));
     body
 }
 
 /// RFC 7591 members: what serves, never what is merely claimed.
-fn members(client: &Effective) -> Map<String, Value> {
+pub(super) fn members(client: &Effective) -> Map<String, Value> {
     let mut body = client.metadata.members();
     body.insert("client_id".to_owned(), client.profile.client_id.as_str().into());
     body.insert("client_id_issued_at".to_owned(), client.profile.issued_at.timestamp().into());
