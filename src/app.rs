@@ -17,10 +17,11 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use crate::access_tokens::{AccessTokens, KeyFileError, KeyRing};
-use crate::admin::{AdminKeyError, AdminVerifier};
+use crate::admin::{AdminKeyError, AdminVerifier, Provider};
 use crate::authentication::Authentication;
 use crate::ceiling::Ceilings;
 use crate::census::Census;
+use crate::chain::Chain;
 use crate::clock::Clock;
 use crate::command::{Cause, CommandError, Commands, Snapshot};
 use crate::config::{Config, LogBackend};
@@ -54,12 +55,14 @@ struct Parts {
     approvals: Projector<Approvals>,
     history: Projector<History>,
     admins: AdminVerifier,
+    provider: Option<Provider>,
     secrets: SecretHasher,
     instance_key: InstanceKey,
     ceilings: Ceilings,
     census: Census,
     stopping: watch::Sender<bool>,
     signed_out: SignedOut,
+    chain: Chain,
     authorization_server: AuthorizationServer,
     documents: Documents,
     poller: AbortHandle,
@@ -156,6 +159,7 @@ impl App {
         crate::keys::create_data_folder(&config.data)?;
         let instance_key = InstanceKey::open(&config.data)?;
         let admins = AdminVerifier::try_new(&config.admin, clock.clone())?;
+        let provider = Provider::try_new(config.sign_in.as_ref(), &config.admin, clock.clone())?;
         let ring = KeyRing::open(config.token_keys.clone(), config.token_life)?;
         let access_tokens = AccessTokens::new(&public_url, config.token_life, ring);
         let authorization_server = AuthorizationServer::try_new(config.upstream.as_ref(), config.extra_ca_file.as_deref())?;
@@ -190,9 +194,11 @@ impl App {
             sqlite,
             commands,
             admins,
+            provider,
             instance_key,
             stopping: watch::Sender::new(false),
             signed_out: SignedOut::default(),
+            chain: Chain::default(),
             authorization_server,
             documents,
             poller,
@@ -244,6 +250,11 @@ impl App {
         &self.0.admins
     }
 
+    /// Where administrators sign in at the pages, beside with a token.
+    pub fn provider(&self) -> Option<&Provider> {
+        self.0.provider.as_ref()
+    }
+
     /// What hashes and verifies secrets.
     pub fn secrets(&self) -> &SecretHasher {
         &self.0.secrets
@@ -262,6 +273,16 @@ impl App {
     /// What the doors were told of look-alikes.
     pub fn look_alikes(&self) -> &LookAlikes {
         &self.0.look_alikes
+    }
+
+    /// How far the log's chain is known to hold.
+    pub fn chain(&self) -> &Chain {
+        &self.0.chain
+    }
+
+    /// The log's file, to walk along its chain.
+    pub(crate) fn own_log(&self) -> Arc<SqliteLog> {
+        self.0.sqlite.clone()
     }
 
     /// The sessions at the pages that were ended before their time.

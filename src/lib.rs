@@ -6,6 +6,7 @@ pub mod app;
 mod authentication;
 mod ceiling;
 mod census;
+pub mod chain;
 pub mod cli;
 pub mod clock;
 pub mod command;

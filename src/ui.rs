@@ -11,8 +11,10 @@ use crate::app::App;
 
 mod approvals;
 mod assets;
+mod audit;
 mod bulk;
 mod by_document;
+mod chart;
 mod client;
 mod clients;
 mod cookie;
@@ -23,7 +25,9 @@ mod frame;
 mod links;
 mod live;
 mod overview;
+mod provider;
 mod server;
+mod settings;
 mod show;
 mod sign_in;
 mod sorry;
@@ -37,6 +41,8 @@ pub fn router() -> Router<App> {
     Router::new()
         .route("/", get(overview::page))
         .route("/sign-in", get(sign_in::page).post(sign_in::with_token))
+        .route("/sign-in/provider", get(provider::go))
+        .route("/sign-in/back", get(provider::back))
         .route("/sign-out", post(sign_in::out))
         .route("/servers/{id}/clients", get(clients::page))
         .route("/servers/{id}/clients/preview", post(bulk::preview))
@@ -52,6 +58,15 @@ pub fn router() -> Router<App> {
         .route("/servers/{id}/enter/check", post(enter::check))
         .route("/servers/{id}/enter/document", post(by_document::submit))
         .route("/approvals", get(approvals::page))
+        .route("/servers", post(settings::create))
+        .route("/servers/new", get(settings::new))
+        .route("/servers/{id}/settings", get(settings::page).post(settings::rename))
+        .route("/servers/{id}/settings/modes", post(settings::modes))
+        .route("/servers/{id}/settings/rules", post(settings::rules))
+        .route("/servers/{id}/settings/retire", post(settings::retire))
+        .route("/audit", get(audit::page))
+        .route("/audit/export", get(audit::export))
+        .route("/audit/walk", post(audit::walk))
         .route("/live", get(live::stream))
         .route("/assets/{name}", get(assets::asset))
         .fallback(sorry::no_such_page)

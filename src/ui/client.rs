@@ -94,17 +94,17 @@ pub async fn page(
                 div #redirects .card data-live { (serving(&subject)) }
                 (said(&subject))
                 (document::card(&visitor, &subject, &versions, &fields))
+                @if let Some(events) = &events {
+                    section.card aria-labelledby="history" {
+                        h2 #history { "History" }
+                        div #events data-live { (trail::of_client(&visitor.links, events)) }
+                    }
+                }
             }
             div {
                 div #decisions .card data-live { (standing(&visitor, server, &subject, &offered)) }
                 (credentials::card(&visitor, &subject, app.instance_key()))
                 (doors::card(&visitor, &subject, &fields, asked.as_ref()))
-            }
-        }
-        @if let Some(events) = &events {
-            section.card aria-labelledby="history" {
-                h2 #history { "History" }
-                div #events data-live { (trail::of_client(&visitor.links, events)) }
             }
         }
     };
@@ -116,8 +116,8 @@ fn head(subject: &Subject) -> Markup {
     html! {
         div.head {
             h1 {
-                span.host { (show::host(row.registration_type, &row.client_id, &row.redirect_uris)) } " "
-                @match row.metadata.client_name.as_deref() { Some(name) => { (show::inert(name)) } None => span.muted { "a client without a name" } }
+                (show::host(row.registration_type, &row.client_id, &row.redirect_uris)) " "
+                @match row.metadata.client_name.as_deref() { Some(name) => span.named { (show::inert(name)) } None => span.named.muted { "a client without a name" } }
             }
             p.actions.facts-line {
                 (show::tag(row.registration_type)) span #badge data-live { (show::badge(row.reason)) }

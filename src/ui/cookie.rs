@@ -21,6 +21,8 @@ pub struct Cookie {
 pub const SESSION: Cookie = Cookie { name: "gatebook_session", purpose: "gatebook ui session 1" };
 /// Who is about to sign in: the forms before a session are bound to it.
 pub const GUEST: Cookie = Cookie { name: "gatebook_guest", purpose: "gatebook ui guest 1" };
+/// Who went to the provider to sign in.
+pub const ATTEMPT: Cookie = Cookie { name: "gatebook_attempt", purpose: "gatebook ui attempt 1" };
 /// What the page after a form says of it, once.
 pub const SAID: Cookie = Cookie { name: "gatebook_said", purpose: "gatebook ui said 1" };
 

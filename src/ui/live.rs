@@ -48,7 +48,9 @@ impl Tail {
             Session::read(&self.app, &self.headers)?;
             self.after = self.after.max(shown);
             if !found.is_empty() {
+                // A crowd of events is one word: the page asks for all of it anyway.
                 tokio::time::sleep(PAUSE).await;
+                self.after = self.after.max(self.app.history().progress().position);
                 return Some(Event::default().event("changed").id(self.after.to_string()).data("changed"));
             }
             tokio::select! {

@@ -8,7 +8,7 @@ use maud::{Markup, html};
 use super::cookie;
 use super::fields::Fields;
 use super::frame;
-use super::links::Links;
+use super::links::{Links, encoded};
 use super::sorry::{Sorry, capital};
 use super::visitor::{Posted, Session, draw, form, guard};
 use crate::admin::{Admin, AdminRefusal};
@@ -94,6 +94,11 @@ pub fn shown(app: &App, headers: &HeaderMap, next: Option<&str>, wrong: Option<&
             p.brand { (frame::logo()) span { "Gatebook" } }
             h1 { "Sign in" }
             @if let Some(wrong) = wrong { p.said.bad role="alert" { (wrong) } }
+            @if let Some(provider) = app.provider() {
+                @let query = next.map(|next| format!("?next={}", encoded(next))).unwrap_or_default();
+                p.actions { a.button.primary.provider href={ (links.to("/sign-in/provider")) (query) } { "Sign in at " (provider.host()) } }
+                p.or { "or" }
+            }
             (token_form(&links, &guard(app, &guest), next, wrong.is_some()))
         }
     };

@@ -1,7 +1,12 @@
 //! An entry of the history as people read it: what happened, who did it, and what it changed.
 
+use std::collections::HashMap;
+
 use gatebook_events::envelope::ActorKind;
+use gatebook_events::identity::{ClientKey, TenantId};
+use gatebook_projections::directory::{Directory, RegistrationRow};
 use gatebook_projections::history::HistoryRow;
+use gatebook_projections::read_model::{QueryError, Reader};
 use maud::{Markup, html};
 use serde_json::{Map, Value};
 
@@ -28,19 +33,38 @@ pub fn of_client(links: &Links, oldest_first: &[HistoryRow]) -> Markup {
             _ => Vec::new(),
         };
         known = said.or(known);
-        entries.push(entry(links, row, &data, &changes, false));
+        entries.push(entry(links, row, &data, &changes, None));
     }
     entries.reverse();
     html! { ol.trail { @for entry in entries { (entry) } } }
 }
 
-/// One event of many, with what it is about.
-pub fn of_many(links: &Links, row: &HistoryRow) -> Markup {
+/// One event of many, with the client that it is about.
+pub fn of_many(links: &Links, row: &HistoryRow, about: Option<&RegistrationRow>) -> Markup {
     let data: Value = serde_json::from_str(&row.data).unwrap_or_default();
-    entry(links, row, &data, &[], true)
+    entry(links, row, &data, &[], Some(about))
 }
 
-fn entry(links: &Links, row: &HistoryRow, data: &Value, changes: &[Change], about: bool) -> Markup {
+/// The clients that events are about, as they are registered with a tenant now.
+pub fn subjects(directory: &Reader<Directory>, tenant: &TenantId, rows: &[HistoryRow]) -> Result<Subjects, QueryError> {
+    let mut known = Subjects::new();
+    for row in rows {
+        let Some((key, client_id)) = row.client_key.zip(row.client_id.as_ref()) else { continue };
+        if known.contains_key(&key) {
+            continue;
+        }
+        let own = directory.registrations_of(key)?.into_iter().filter(|(_, of)| of == tenant).map(|(server, _)| server);
+        let server = row.resource_server.or_else(|| own.into_iter().next());
+        let found = server.map(|server| directory.client(tenant, server, client_id)).transpose()?.flatten();
+        known.insert(key, found);
+    }
+    Ok(known)
+}
+
+/// A client by its key; none where there is nothing to show of it.
+pub type Subjects = HashMap<ClientKey, Option<RegistrationRow>>;
+
+fn entry(links: &Links, row: &HistoryRow, data: &Value, changes: &[Change], about: Option<Option<&RegistrationRow>>) -> Markup {
     let id = row.id.0.to_string();
     html! {
         li id={ "e-" (row.position) } data-row {
@@ -48,12 +72,14 @@ fn entry(links: &Links, row: &HistoryRow, data: &Value, changes: &[Change], abou
             div.what {
                 p {
                     strong { (sentence(&row.name, data)) }
-                    @if about {
-                        @if let (Some(client_id), Some(server)) = (&row.client_id, row.resource_server) {
-                            " · " a.open href=(links.client(server, client_id.as_str(), "")) { code { (show::inert(client_id.as_str())) } }
-                        } @else if let Some(client_id) = &row.client_id {
-                            " · " code { (show::inert(client_id.as_str())) }
+                    @match (about, &row.client_id) {
+                        (Some(Some(client)), _) => {
+                            " " a.open href=(links.client(client.resource_server, client.client_id.as_str(), "")) {
+                                (show::client(client.registration_type, &client.client_id, client.metadata.client_name.as_deref(), &client.redirect_uris))
+                            }
                         }
+                        (Some(None), Some(client_id)) => { " " code { (show::inert(client_id.as_str())) } }
+                        _ => {},
                     }
                 }
                 @if let Some(reason) = text(data, "reason") { p { "“" (show::inert(reason)) "”" } }
@@ -64,12 +90,11 @@ fn entry(links: &Links, row: &HistoryRow, data: &Value, changes: &[Change], abou
                         dd { @for old in &change.removed { del { (show::inert(old)) } " " } @for new in &change.added { ins { (show::inert(new)) } " " } }
                     } }
                 }
-                p.by { (actor(row)) @if let Some(origin) = &row.origin { " from " (show::inert(origin)) } }
                 details id={ "d-" (row.position) } {
-                    summary.small { "Event " (row.position) }
+                    summary { (actor(row)) @if let Some(origin) = &row.origin { " from " (show::inert(origin)) } }
                     dl.facts {
                         dt { "Type" } dd { code { (row.name) } " version " (row.version) }
-                        dt { "Event" } dd { code { (id) } }
+                        dt { "Event" } dd { code { (id) } " at position " (row.position) }
                         @if let Some(request) = &row.request_id { dt { "Request" } dd { code { (show::inert(request)) } } }
                         @if let Some(cause) = row.causation_id { dt { "Follows from" } dd { code { (cause.0) } } }
                         dt { "Stream" } dd { code { (row.stream) } }

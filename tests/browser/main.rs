@@ -34,6 +34,31 @@ fn many_clients_are_suspended_and_reinstated_together() {
     play("bulk", &[]);
 }
 
+#[test]
+fn a_mode_is_switched_off_and_a_draft_of_rules_is_rehearsed() {
+    play("settings", &[]);
+}
+
+#[test]
+fn the_clients_tab_needs_no_mouse() {
+    play("keyboard", &[]);
+}
+
+#[test]
+fn five_thousand_clients_are_as_usable_as_five() {
+    play("many", &[]);
+}
+
+#[test]
+fn hostile_clients_break_nothing_and_hide_nowhere() {
+    play("hostile", &[]);
+}
+
+#[test]
+fn no_page_keeps_anybody_out() {
+    play("accessible", &[]);
+}
+
 /// Plays a scene on an instance of its own, started with these flags.
 fn play(scene: &str, flags: &[&str]) {
     let Some((browser, node)) = browser() else { return };

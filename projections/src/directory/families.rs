@@ -13,7 +13,7 @@ use super::list::{Filter, listed};
 use super::queries::{count, groups, is_listed, registration_row, server};
 use super::{Counts, Directory, ListClients, RegistrationRow, Sort};
 use crate::column::{At, ClientLife, Id, Word};
-use crate::cursor::Cursor;
+use crate::cursor::{Cursor, InvalidCursor};
 use crate::read_model::{QueryError, Reader};
 
 /// The clients of one program at a resource server.
@@ -69,6 +69,10 @@ impl Sum {
 impl Reader<Directory> {
     /// One page of a resource server's clients by family. Every registration that the filter shows is looked at.
     pub fn families(&self, list: &ListClients) -> Result<Option<FamilyPage>, QueryError> {
+        let after = list.cursor.as_ref().map(Cursor::parts::<2>).transpose()?;
+        if after.is_some_and(|[kind, _]| kind != "family") {
+            return Err(InvalidCursor.into());
+        }
         self.with(|connection| {
             let Some(server) = server(connection, list.resource_server)?.filter(|server| server.tenant == list.tenant) else {
                 return Ok(None);
@@ -125,7 +129,6 @@ impl Reader<Directory> {
                 waiting.then(order).then_with(|| one_family.cmp(other_family))
             });
             page.families = sums.len();
-            let after = list.cursor.as_ref().map(Cursor::parts::<2>).transpose()?;
             let begin = after.and_then(|[_, family]| sums.iter().position(|(known, _)| known == family)).map_or(0, |place| place + 1);
             let shown = sums.len().saturating_sub(begin).min(list.limit);
             for (family, sum) in sums.drain(..).skip(begin).take(shown) {
