@@ -42,9 +42,9 @@ impl App {
         let log = self.own_log();
         let verified = tokio::task::spawn_blocking(move || log.verify(|_, _| {})).await;
         let verified = verified.map_err(|_| Failure::Internal("the walk along the chain was stopped"))?;
-        let found = verified.map(|summary| (summary.head, summary.hash.to_string())).map_err(|error| {
-            std::error::Error::source(&error).map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
-        });
+        let found = verified
+            .map(|summary| (summary.head, summary.hash.to_string()))
+            .map_err(|error| std::error::Error::source(&error).map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}")));
         let walked = Walked { at: self.commands().clock().now(), found };
         *self.chain().last.lock().unwrap_or_else(PoisonError::into_inner) = Some(walked.clone());
         Ok(walked)

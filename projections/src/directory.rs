@@ -292,4 +292,6 @@ pub struct ClientPage {
 }
 
 #[cfg(test)]
+mod families_tests;
+#[cfg(test)]
 mod tests;

@@ -194,8 +194,7 @@ impl Provider {
         };
         let safe = |url: &Url| url.scheme() == "https" || (url.scheme() == "http" && is_loopback(url));
         let endpoint = |text: &str| Url::parse(text).ok().filter(safe);
-        let endpoints =
-            (endpoint(&document.authorization_endpoint), endpoint(&document.token_endpoint), endpoint(&document.jwks_uri));
+        let endpoints = (endpoint(&document.authorization_endpoint), endpoint(&document.token_endpoint), endpoint(&document.jwks_uri));
         let (true, (Some(authorization), Some(token), Some(keys_at))) = (document.issuer == self.0.settings.issuer, endpoints) else {
             tracing::warn!(issuer = %document.issuer, "the OpenID provider's metadata names another issuer, or an endpoint that is not https");
             return Err(SignInRefusal::Unavailable);

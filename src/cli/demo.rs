@@ -19,7 +19,7 @@ const INSTANCES: u16 = 30;
 const DOCUMENTS: [&str; 3] = [
     "https://claude.ai/oauth/claude-code-client-metadata",
     "https://vscode.dev/oauth/client-metadata.json",
-    "https://zed.dev/oauth/client-metadata.json",
+    "https://opencode.ai/oauth/opencode/client.json",
 ];
 
 /// Fill a running, fresh instance with what a real deployment looks like
@@ -138,9 +138,7 @@ pub async fn fill(url: &str, minter: &AdminMinter, mut pace: impl FnMut(usize)) 
 
 /// What other clients of today send.
 fn visitors() -> Vec<Value> {
-    let public = |name: &str, uris: &[&str]| {
-        json!({ "client_name": name, "redirect_uris": uris, "grant_types": ["authorization_code", "refresh_token"], "token_endpoint_auth_method": "none" })
-    };
+    let public = |name: &str, uris: &[&str]| json!({ "client_name": name, "redirect_uris": uris, "grant_types": ["authorization_code", "refresh_token"], "token_endpoint_auth_method": "none" });
     let mut codex = public("Codex", &["http://127.0.0.1:1455/auth/callback"]);
     codex["software_id"] = "codex-cli".into();
     codex["software_version"] = "0.61.0".into();

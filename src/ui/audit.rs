@@ -25,22 +25,61 @@ const LIMIT: usize = 50;
 
 /// The names that the filter offers, by what they are about.
 const NAMES: [(&str, &[&str]); 4] = [
-    ("Registrations", &[
-        "registration.requested", "registration.approved", "registration.denied", "registration.suspended", "registration.reinstated",
-        "registration.revoked", "registration.restored", "registration.redirects_staged", "registration.redirects_approved",
-        "registration.redirects_rejected", "registration.redirects_superseded", "registration.redirects_narrowed", "registration.rolled_back",
-    ]),
-    ("Clients", &[
-        "client.registered", "client.metadata_updated", "client.secret_rotated", "client.secret_revoked", "client.registration_token_rotated",
-        "client.manifest_versioned", "client.manifest_unreachable", "client.manifest_recovered", "client.manifest_withdrawn", "client.deleted",
-    ]),
-    ("Resource servers", &[
-        "resource_server.created", "resource_server.renamed", "resource_server.modes_changed", "resource_server.policy_changed",
-        "resource_server.retired", "resource_server.cap_neared", "resource_server.cap_eased",
-    ]),
-    ("Tokens", &[
-        "initial_access_token.issued", "initial_access_token.used", "initial_access_token.revoked", "service_token.created", "service_token.revoked",
-    ]),
+    (
+        "Registrations",
+        &[
+            "registration.requested",
+            "registration.approved",
+            "registration.denied",
+            "registration.suspended",
+            "registration.reinstated",
+            "registration.revoked",
+            "registration.restored",
+            "registration.redirects_staged",
+            "registration.redirects_approved",
+            "registration.redirects_rejected",
+            "registration.redirects_superseded",
+            "registration.redirects_narrowed",
+            "registration.rolled_back",
+        ],
+    ),
+    (
+        "Clients",
+        &[
+            "client.registered",
+            "client.metadata_updated",
+            "client.secret_rotated",
+            "client.secret_revoked",
+            "client.registration_token_rotated",
+            "client.manifest_versioned",
+            "client.manifest_unreachable",
+            "client.manifest_recovered",
+            "client.manifest_withdrawn",
+            "client.deleted",
+        ],
+    ),
+    (
+        "Resource servers",
+        &[
+            "resource_server.created",
+            "resource_server.renamed",
+            "resource_server.modes_changed",
+            "resource_server.policy_changed",
+            "resource_server.retired",
+            "resource_server.cap_neared",
+            "resource_server.cap_eased",
+        ],
+    ),
+    (
+        "Tokens",
+        &[
+            "initial_access_token.issued",
+            "initial_access_token.used",
+            "initial_access_token.revoked",
+            "service_token.created",
+            "service_token.revoked",
+        ],
+    ),
 ];
 
 /// What the parameters of the page ask for.

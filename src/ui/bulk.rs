@@ -186,9 +186,9 @@ fn outcomes_table(heading: &str, visitor: &Visitor, outcomes: &[&Outcome]) -> Ma
                     tbody {
                         @for Outcome { row, stands } in outcomes.iter().take(NAMED) {
                             tr {
-                                td.who { a.open href=(visitor.links.client(row.resource_server, row.client_id.as_str(), "")) {
+                                td.who { div { a.open href=(visitor.links.client(row.resource_server, row.client_id.as_str(), "")) {
                                     (show::client(row.registration_type, &row.client_id, row.metadata.client_name.as_deref(), &row.redirect_uris))
-                                } }
+                                } } }
                                 td { (show::tag(row.registration_type)) }
                                 td.stands {
                                     (show::badge(row.reason))

@@ -71,7 +71,8 @@ fn stack(column: &[(RegistrationType, u64); 3], tall: impl Fn(u64) -> u32, base:
 }
 
 fn told(column: &[(RegistrationType, u64); 3]) -> String {
-    let parts: Vec<String> = column.iter().filter(|(_, number)| *number > 0).map(|(kind, number)| format!("{number} by {}", kind.as_str())).collect();
+    let parts: Vec<String> =
+        column.iter().filter(|(_, number)| *number > 0).map(|(kind, number)| format!("{number} by {}", kind.as_str())).collect();
     parts.join(", ")
 }
 
@@ -79,17 +80,13 @@ fn date(day: i64) -> String {
     DateTime::from_timestamp_micros(day * MICROS_PER_DAY).map(|day| day.format("%-d %b").to_string()).unwrap_or_default()
 }
 
-/// The next of 4, 10, 20, 40, 100, 200, and so on: half of it is a whole number.
+/// The next even number with one digit before its zeros: half of it is a whole number.
 fn round_up(most: u64) -> u64 {
-    let mut top = 4;
-    for factor in [5, 2, 2].iter().cycle().take(50) {
-        if most <= top {
-            break;
-        }
-        // 4, 10, 20, 40, 100, …
-        top = if *factor == 5 { top * 5 / 2 } else { top * factor };
+    let mut scale = 1;
+    while scale < most / 10 {
+        scale *= 10;
     }
-    top
+    [4, 6, 8, 10, 20, 40, 60, 80, 100].into_iter().map(|top| top * scale).find(|top| *top >= most).unwrap_or(most * 2)
 }
 
 #[cfg(test)]
@@ -98,7 +95,9 @@ mod tests {
 
     #[test]
     fn the_scale_ends_on_a_round_number_above_the_highest_bar() {
-        for (most, top) in [(0, 4), (4, 4), (5, 10), (11, 20), (33, 40), (41, 100), (3_999, 4_000), (4_001, 10_000)] {
+        for (most, top) in
+            [(0, 4), (4, 4), (5, 6), (11, 20), (33, 40), (61, 80), (101, 200), (3_999, 4_000), (4_001, 6_000), (123_456, 200_000)]
+        {
             assert_eq!(round_up(most), top, "{most}");
         }
     }

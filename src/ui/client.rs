@@ -93,13 +93,7 @@ pub async fn page(
             div {
                 div #redirects .card data-live { (serving(&subject)) }
                 (said(&subject))
-                (document::card(&visitor, &subject, &versions, &fields))
-                @if let Some(events) = &events {
-                    section.card aria-labelledby="history" {
-                        h2 #history { "History" }
-                        div #events data-live { (trail::of_client(&visitor.links, events)) }
-                    }
-                }
+                @if versions.is_empty() { (story(&visitor, events.as_deref())) }
             }
             div {
                 div #decisions .card data-live { (standing(&visitor, server, &subject, &offered)) }
@@ -107,8 +101,24 @@ pub async fn page(
                 (doors::card(&visitor, &subject, &fields, asked.as_ref()))
             }
         }
+        @if !versions.is_empty() {
+            (document::card(&visitor, &subject, &versions, &fields))
+            (story(&visitor, events.as_deref()))
+        }
     };
     Ok(frame.page(&app, &visitor, Place::Server(server.id, Tab::Clients), &subject.name(), &content))
+}
+
+/// All that happened to it; nothing for whoever may not read it.
+fn story(visitor: &Visitor, events: Option<&[HistoryRow]>) -> Markup {
+    html! {
+        @if let Some(events) = events {
+            section.card aria-labelledby="history" {
+                h2 #history { "History" }
+                div #events data-live { (trail::of_client(&visitor.links, events)) }
+            }
+        }
+    }
 }
 
 fn head(subject: &Subject) -> Markup {

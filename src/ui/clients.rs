@@ -228,10 +228,10 @@ fn family_row(visitor: &Visitor, server: &ResourceServerRow, asked: &Asked, fami
     html! {
         tr data-row {
             @if visitor.may_change() { td.pick { (tick(pick, &label)) } }
-            td.who {
+            td.who { div {
                 a.open href=(address) { (show::client(sample.registration_type, &sample.client_id, name, &sample.redirect_uris)) }
                 @if *number > 1 { " " span.instances { (show::grouped(*number)) " instances" } }
-            }
+            } }
             td { (show::tag(sample.registration_type)) }
             td.stands {
                 @if *number == 1 { (show::badge(sample.reason)) }
@@ -256,12 +256,12 @@ fn one_by_one(visitor: &Visitor, page: &ClientPage) -> Markup {
                 @for row in &page.rows {
                     tr data-row {
                         @if visitor.may_change() { td.pick { (tick(("client", row.client_id.as_str()), &label(row))) } }
-                        td.who {
+                        td.who { div {
                             a.open href=(visitor.links.client(row.resource_server, row.client_id.as_str(), "")) {
                                 (show::client(row.registration_type, &row.client_id, row.metadata.client_name.as_deref(), &row.redirect_uris))
                             }
                             @if row.metadata.client_name.is_some() { code.id title=(row.client_id.as_str()) { (short(row.client_id.as_str())) } }
-                        }
+                        } }
                         td { (show::tag(row.registration_type)) }
                         td.stands { (show::badge(row.reason)) @if row.staged.is_some() { " " span.badge.pending { "change waits" } } }
                         td { (show::redirect_hosts(&row.redirect_uris)) }

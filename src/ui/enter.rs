@@ -179,7 +179,7 @@ fn starts() -> Vec<Start> {
             ("redirect_uris", uris.join("\n")),
             ("token_endpoint_auth_method", text("none")),
         ];
-        starts.push(Start { name: preset.preset.to_string(), about: format!("{}.", capital(&preset.about).trim_end_matches('.')), fields });
+        starts.push(Start { name: preset.preset.to_string(), about: format!("{}.", preset.about), fields });
     }
     starts
 }

@@ -46,7 +46,9 @@ pub async fn go(State(app): State<App>, RawQuery(query): RawQuery, headers: Head
             let cookie = cookie::ATTEMPT.set(&app, &Kept { state, next, until }, PATIENCE.num_seconds());
             ([(header::SET_COOKIE, cookie)], Redirect::to(address.as_str())).into_response()
         }
-        Err(_) => shown(&app, &headers, next.as_deref(), Some("The provider cannot be reached now. Its metadata or keys are not to be had.")),
+        Err(_) => {
+            shown(&app, &headers, next.as_deref(), Some("The provider cannot be reached now. Its metadata or keys are not to be had."))
+        }
     }
 }
 

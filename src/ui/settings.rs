@@ -67,7 +67,12 @@ pub async fn rules(State(app): State<App>, Path(id): Path<String>, Change(posted
         return Ok(shown(&app, &visitor, &frame, row, (&draft, Some(told))));
     }
     match resource_servers::edit(state, visitor.caller.clone(), target, headers, body).await {
-        Ok(_) => Ok(frame::go(&app, &visitor.links.server(row.id, "settings"), true, "The rules are saved. They hold for whoever comes from now on.")),
+        Ok(_) => Ok(frame::go(
+            &app,
+            &visitor.links.server(row.id, "settings"),
+            true,
+            "The rules are saved. They hold for whoever comes from now on.",
+        )),
         Err(problem) => Ok(shown(&app, &visitor, &frame, row, (&draft, Some(Err(capital(&problem.0.told().1)))))),
     }
 }
@@ -106,7 +111,8 @@ pub async fn new(State(app): State<App>, visitor: Visitor) -> Result<Response, S
 /// `POST /ui/servers`
 pub async fn create(State(app): State<App>, Change(posted): Change) -> Result<Response, Sorry> {
     let Posted { visitor, fields } = posted;
-    let (headers, body) = sent(&json!({ "name": fields.text("name").unwrap_or_default(), "resource": fields.text("resource").unwrap_or_default() }));
+    let (headers, body) =
+        sent(&json!({ "name": fields.text("name").unwrap_or_default(), "resource": fields.text("resource").unwrap_or_default() }));
     match resource_servers::create(State(app.clone()), visitor.caller.clone(), headers, body).await {
         Ok((_, Json(created))) => {
             let id = created.pointer("/id").and_then(Value::as_str).unwrap_or_default();
@@ -231,7 +237,9 @@ fn shown(app: &App, visitor: &Visitor, frame: &Frame, row: &ResourceServerRow, (
 fn switch(row: &ResourceServerRow, kind: RegistrationType) -> Markup {
     let (name, about) = match kind {
         RegistrationType::Dcr => ("Clients register themselves", "Dynamic client registration (RFC 7591): what most MCP clients do."),
-        RegistrationType::Cimd => ("Clients are described by a document", "Their client id is the URL of a document that they host (CIMD)."),
+        RegistrationType::Cimd => {
+            ("Clients are described by a document", "Their client id is the URL of a document that they host (CIMD).")
+        }
         RegistrationType::Prereg => ("Administrators enter clients", "Pre-registration, by these pages or the API."),
     };
     let count = row.counts.by_type.get(&kind).copied().unwrap_or_default();

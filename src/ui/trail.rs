@@ -74,11 +74,11 @@ fn entry(links: &Links, row: &HistoryRow, data: &Value, changes: &[Change], abou
                     strong { (sentence(&row.name, data)) }
                     @match (about, &row.client_id) {
                         (Some(Some(client)), _) => {
-                            " " a.open href=(links.client(client.resource_server, client.client_id.as_str(), "")) {
+                            span.muted { " · " } a.open href=(links.client(client.resource_server, client.client_id.as_str(), "")) {
                                 (show::client(client.registration_type, &client.client_id, client.metadata.client_name.as_deref(), &client.redirect_uris))
                             }
                         }
-                        (Some(None), Some(client_id)) => { " " code { (show::inert(client_id.as_str())) } }
+                        (Some(None), Some(client_id)) => { span.muted { " · " } code { (show::inert(client_id.as_str())) } }
                         _ => {},
                     }
                 }

@@ -45,7 +45,9 @@ await play(async (stage) => {
       assert.equal(await page.evaluate(() => globalThis.hacked), undefined, place);
       assert.equal(await page.evaluate(() => document.querySelectorAll("body script, body img, body iframe").length), 0, place);
       const [whole, seen] = await page.evaluate(() => [document.documentElement.scrollWidth, document.documentElement.clientWidth]);
-      assert.ok(whole <= seen + 1, `${place} at ${width}: ${whole} wide in ${seen}`);
+      const beyond = whole <= seen + 1 ? [] : await page.evaluate(() => [...document.querySelectorAll("*")]
+        .filter((element) => element.getBoundingClientRect().right > innerWidth + 1).map((element) => `${element.tagName}.${element.className}`));
+      assert.ok(whole <= seen + 1, `${place} at ${width}: ${whole} wide in ${seen}: ${beyond}`);
       const tall = await page.locator("td.who").evaluateAll((cells) => cells.map((cell) => cell.getBoundingClientRect().height));
       assert.ok(width < 500 || tall.every((height) => height < 60), `${place}: rows of ${tall}`);
       // Where it comes from stands first, and is in sight.

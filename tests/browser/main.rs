@@ -2,17 +2,25 @@
 //!
 //! `tests/run` installs Chromium and says where it is in `GATEBOOK_BROWSER`, and where playwright-core and axe-core are in
 //! `GATEBOOK_BROWSER_NODE`. Each scene is a script beside this file.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test stops where it fails")]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test stops where it fails")]
 
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+#[allow(dead_code, reason = "the house of the API's own tests; not every part of it is needed here")]
+#[path = "../api/answer.rs"]
+mod answer;
+#[allow(dead_code, reason = "the house of the API's own tests; not every part of it is needed here")]
+#[path = "../api/house.rs"]
+mod house;
 #[path = "../instance/mod.rs"]
 mod instance;
+mod pictures;
 
 use instance::{Instance, token};
+use tempfile::TempDir;
 
 #[test]
 fn somebody_signs_in_and_out_and_is_offered_what_their_role_may_do() {
@@ -65,19 +73,9 @@ fn play(scene: &str, flags: &[&str]) {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let service = Instance::start_with(&data, &[&["--registrations-per-minute", "0"], flags].concat());
-    // A module finds its packages beside itself.
-    let scripts = folder.path().join("scripts");
-    fs::create_dir(&scripts).unwrap();
-    let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser");
-    for entry in fs::read_dir(here).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_some_and(|extension| extension == "mjs") {
-            fs::copy(&path, scripts.join(path.file_name().unwrap())).unwrap();
-        }
-    }
-    std::os::unix::fs::symlink(node.join("node_modules"), scripts.join("node_modules")).unwrap();
+    let scripts = scripts(&node);
     let mut command = Command::new("node");
-    command.arg(scripts.join(format!("{scene}.mjs"))).arg(&service.url).env("GATEBOOK_BROWSER", browser).env("HOME", folder.path());
+    command.arg(scripts.path().join(format!("{scene}.mjs"))).arg(&service.url).env("GATEBOOK_BROWSER", browser).env("HOME", folder.path());
     for (name, role) in [("GATEBOOK_TOKEN", "admin"), ("GATEBOOK_VIEWER", "viewer"), ("GATEBOOK_DECIDER", "decider")] {
         command.env(name, token(&data, role, "default"));
     }
@@ -87,6 +85,20 @@ fn play(scene: &str, flags: &[&str]) {
     assert!(said.ends_with("all is well\n"), "the scene stopped early:\n{said}\n{complained}");
     let (_, errors) = service.stop();
     assert!(!errors.contains("panicked"), "{errors}");
+}
+
+/// The scenes beside the packages that they need: a module finds those beside itself.
+fn scripts(node: &Path) -> TempDir {
+    let scripts = tempfile::tempdir().unwrap();
+    let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser");
+    for entry in fs::read_dir(here).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "mjs") {
+            fs::copy(&path, scripts.path().join(path.file_name().unwrap())).unwrap();
+        }
+    }
+    std::os::unix::fs::symlink(node.join("node_modules"), scripts.path().join("node_modules")).unwrap();
+    scripts
 }
 
 /// The browser and the packages that drive it. If they are not there, that is said past the test harness, which keeps what a

@@ -12,8 +12,19 @@ async fn an_export_has_every_event_that_the_filter_shows_across_all_pages() {
     let formula = json!({ "client_name": "=cmd|' /C calc'!A0", "redirect_uris": ["https://app.example/cb"] });
     let client = house.anyone().post("/oauth/register", formula).await.is(201).text("client_id");
     for _ in 0..300 {
-        house.admin("default").post(&format!("/authsec/resource-servers/{}/clients/{client}/suspend", crate::house::DEFAULT), json!({ "reason": "a,\"b\"\nc" })).await.is(200);
-        house.admin("default").post(&format!("/authsec/resource-servers/{}/clients/{client}/reinstate", crate::house::DEFAULT), json!({})).await.is(200);
+        house
+            .admin("default")
+            .post(
+                &format!("/authsec/resource-servers/{}/clients/{client}/suspend", crate::house::DEFAULT),
+                json!({ "reason": "a,\"b\"\nc" }),
+            )
+            .await
+            .is(200);
+        house
+            .admin("default")
+            .post(&format!("/authsec/resource-servers/{}/clients/{client}/reinstate", crate::house::DEFAULT), json!({}))
+            .await
+            .is(200);
     }
     let mut guest = Guest::signed_in(&house, &house.token("default", Role::Auditor, "otto")).await;
     let lines = guest.get(&format!("/ui/audit/export?client={client}&order=oldest")).await;
@@ -37,7 +48,10 @@ async fn the_chain_is_walked_when_somebody_asks() {
     assert!(page.text.contains("was not walked since the service started"));
     let done = guest.post("/ui/audit/walk", &[("guard", &page.guard())]).await;
     let page = guest.get(&done.location).await.text;
-    assert!(page.contains(&format!("The chain holds, up to event {}.", house.head().await)) && page.contains("The hash chain holds"), "{page}");
+    assert!(
+        page.contains(&format!("The chain holds, up to event {}.", house.head().await)) && page.contains("The hash chain holds"),
+        "{page}"
+    );
     let mut stranger = Guest::signed_in(&house, &house.token("acme", Role::Admin, "eve")).await;
     let page = stranger.get("/ui/audit").await;
     assert_eq!(stranger.post("/ui/audit/walk", &[("guard", &page.guard())]).await.status, 403);

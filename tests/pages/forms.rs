@@ -49,8 +49,19 @@ async fn what_is_no_form_or_too_long_is_refused() {
     let long = "x".repeat(600 * 1024);
     assert_eq!(guest.post("/ui/servers", &[("guard", &guard), ("name", &long)]).await.status, 413);
     assert_eq!(guest.send(Method::POST, "/ui/servers", &[("content-type", "application/json")], None).await.status, 415);
-    assert_eq!(guest.send(Method::POST, "/ui/sign-in", &[], Some(&[("token", "x")])).await.status, 200, "a form without its cookie is shown again");
-    for path in ["/ui/approvals?cursor=zz", &format!("{CLIENTS}?sort=best"), &format!("{CLIENTS}?type=x"), &format!("{CLIENTS}?cursor=00"), "/ui/audit?since=x", "/ui/audit?cursor=x"] {
+    assert_eq!(
+        guest.send(Method::POST, "/ui/sign-in", &[], Some(&[("token", "x")])).await.status,
+        200,
+        "a form without its cookie is shown again"
+    );
+    for path in [
+        "/ui/approvals?cursor=zz",
+        &format!("{CLIENTS}?sort=best"),
+        &format!("{CLIENTS}?type=x"),
+        &format!("{CLIENTS}?cursor=00"),
+        "/ui/audit?since=x",
+        "/ui/audit?cursor=x",
+    ] {
         assert_eq!(guest.get(path).await.status, 400, "{path}");
     }
 }

@@ -64,7 +64,13 @@ impl Guest {
     }
 
     /// The same, for an answer that is read elsewhere.
-    pub fn request(&self, method: Method, path: &str, headers: &[(&str, &str)], fields: Option<&[(&str, &str)]>) -> reqwest::RequestBuilder {
+    pub fn request(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        fields: Option<&[(&str, &str)]>,
+    ) -> reqwest::RequestBuilder {
         let mut request = self.http.request(method, format!("{}{path}", self.base));
         let cookies: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
         request = request.header(header::COOKIE, cookies.join("; "));

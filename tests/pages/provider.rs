@@ -48,10 +48,19 @@ impl Provider {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let issuer = format!("http://{}/realm", listener.local_addr().unwrap());
         let metadata = json!({ "issuer": issuer, "authorization_endpoint": format!("{issuer}/authorize?prompt=login"), "token_endpoint": format!("{issuer}/token"), "jwks_uri": format!("{issuer}/keys") });
-        let shared = Shared { key: draw(), claims: json!({ "sub": "ada", "tenant": "default", "roles": ["admin"] }), asked: None, metadata, redeemed: 0 };
+        let shared = Shared {
+            key: draw(),
+            claims: json!({ "sub": "ada", "tenant": "default", "roles": ["admin"] }),
+            asked: None,
+            metadata,
+            redeemed: 0,
+        };
         let provider = Self { issuer, shared: Arc::new(Mutex::new(shared)) };
         let router = Router::new()
-            .route("/realm/.well-known/openid-configuration", get(async |State(of): State<Provider>| Json(of.shared.lock().unwrap().metadata.clone())))
+            .route(
+                "/realm/.well-known/openid-configuration",
+                get(async |State(of): State<Provider>| Json(of.shared.lock().unwrap().metadata.clone())),
+            )
             .route("/realm/keys", get(keys))
             .route("/realm/token", post(token))
             .with_state(provider.clone());
@@ -64,7 +73,10 @@ impl Provider {
         let url = reqwest::Url::parse(address).unwrap();
         assert!(address.starts_with(&format!("{}/authorize?prompt=login&", self.issuer)), "{address}");
         let asked: HashMap<String, String> = url.query_pairs().into_owned().collect();
-        assert_eq!((asked["response_type"].as_str(), asked["client_id"].as_str(), asked["code_challenge_method"].as_str()), ("code", "gatebook", "S256"));
+        assert_eq!(
+            (asked["response_type"].as_str(), asked["client_id"].as_str(), asked["code_challenge_method"].as_str()),
+            ("code", "gatebook", "S256")
+        );
         assert_eq!(asked["redirect_uri"], "https://gate.example/ui/sign-in/back");
         let state = asked["state"].clone();
         let code = format!("code-{state}");
@@ -162,7 +174,12 @@ async fn an_answer_counts_in_the_browser_that_asked_for_it_once_and_in_time() {
     let gone = late.get("/ui/sign-in/provider").await;
     let state = provider.agree(&gone.location);
     let state = state.split("state=").nth(1).unwrap();
-    assert!(late.get(&format!("/ui/sign-in/back?error=access_denied&state={state}")).await.text.contains("The provider said no: access_denied."));
+    assert!(
+        late.get(&format!("/ui/sign-in/back?error=access_denied&state={state}"))
+            .await
+            .text
+            .contains("The provider said no: access_denied.")
+    );
     let mut mixed = Guest::of(&house);
     let gone = mixed.get("/ui/sign-in/provider").await;
     let back = provider.agree(&gone.location);

@@ -18,7 +18,10 @@ async fn nobody_sees_a_page_who_is_not_signed_in_and_everybody_comes_back_to_whe
         let shown = guest.get(&format!("/ui{path}")).await;
         assert!(shown.location.starts_with("/ui/sign-in"), "{path}: {} {}", shown.status, shown.text);
     }
-    assert_eq!(guest.get(&format!("{CLIENTS}?q=a%20b")).await.location, format!("/ui/sign-in?next={}", "%2Fui%2Fservers%2F67617465-626f-4f6b-8000-000000000001%2Fclients%3Fq%3Da%2520b"));
+    assert_eq!(
+        guest.get(&format!("{CLIENTS}?q=a%20b")).await.location,
+        format!("/ui/sign-in?next={}", "%2Fui%2Fservers%2F67617465-626f-4f6b-8000-000000000001%2Fclients%3Fq%3Da%2520b")
+    );
     let token = house.token("default", Role::Admin, "ada");
     let shown = guest.sign_in(&token, "?next=%2Fui%2Fapprovals").await;
     assert_eq!((shown.status, shown.location.as_str()), (303, "/ui/approvals"));
@@ -52,7 +55,8 @@ async fn a_session_ends_with_its_token_with_signing_out_and_after_a_day_in_any_c
     // What was changed, or signed for something else, is nothing.
     let good = copy["gatebook_session"].clone();
     let (payload, signature) = good.split_once('.').unwrap();
-    for forged in [format!("{payload}x.{signature}"), format!("{payload}.{signature}x"), payload.to_owned(), String::new(), "..".to_owned()] {
+    for forged in [format!("{payload}x.{signature}"), format!("{payload}.{signature}x"), payload.to_owned(), String::new(), "..".to_owned()]
+    {
         let mut guest = Guest::of(&house);
         guest.cookies.insert("gatebook_session".to_owned(), forged.clone());
         assert_eq!(guest.get("/ui").await.status, 303, "{forged}");
@@ -87,7 +91,10 @@ async fn every_page_forbids_what_is_not_its_own_and_is_kept_by_nobody() {
         let shown = guest.get(path).await;
         let header = |name: &str| shown.headers.get(name).map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default();
         let policy = header("content-security-policy");
-        assert!(policy.starts_with("default-src 'none'; ") && !policy.contains("unsafe") && policy.contains("frame-ancestors 'none'"), "{path}: {policy}");
+        assert!(
+            policy.starts_with("default-src 'none'; ") && !policy.contains("unsafe") && policy.contains("frame-ancestors 'none'"),
+            "{path}: {policy}"
+        );
         assert_eq!((header("cache-control"), header("x-content-type-options")), ("no-store".to_owned(), "nosniff".to_owned()), "{path}");
         assert!(!shown.text.contains("<script>") && !shown.text.contains(" style=") && !shown.text.contains(" onclick="), "{path}");
     }
@@ -143,7 +150,10 @@ async fn a_role_sees_and_does_what_it_may_and_no_more() {
 async fn another_tenants_things_are_not_there() {
     let house = House::open().await;
     let theirs = house.server("acme", json!({ "name": "Secret project" })).await;
-    let client = house.anyone().post(&format!("/rs/{theirs}/oauth/register"), json!({ "client_name": "Hidden", "redirect_uris": ["https://a.example/cb"] })).await;
+    let client = house
+        .anyone()
+        .post(&format!("/rs/{theirs}/oauth/register"), json!({ "client_name": "Hidden", "redirect_uris": ["https://a.example/cb"] }))
+        .await;
     let client = client.is(201).text("client_id");
     let mut guest = Guest::signed_in(&house, &house.token("default", Role::Admin, "eve")).await;
     let own = guest.get("/ui").await;
@@ -153,7 +163,13 @@ async fn another_tenants_things_are_not_there() {
         let shown = guest.get(&format!("/ui{path}")).await;
         assert!(shown.status == 200 && !shown.text.contains("Secret project") && !shown.text.contains(&client), "{path}");
     }
-    for path in [format!("{theirs}/clients"), format!("{theirs}/settings"), format!("{theirs}/enter"), format!("{theirs}/clients/{client}"), format!("{DEFAULT}/clients/{client}")] {
+    for path in [
+        format!("{theirs}/clients"),
+        format!("{theirs}/settings"),
+        format!("{theirs}/enter"),
+        format!("{theirs}/clients/{client}"),
+        format!("{DEFAULT}/clients/{client}"),
+    ] {
         assert_eq!(guest.get(&format!("/ui/servers/{path}")).await.status, 404, "{path}");
     }
     for (path, fields) in [
@@ -169,7 +185,8 @@ async fn another_tenants_things_are_not_there() {
         let shown = guest.post(&format!("/ui/servers/{path}"), &[&[("guard", guard.as_str())], fields.as_slice()].concat()).await;
         assert_eq!(shown.status, 404, "{path}: {}", shown.text);
     }
-    let said = guest.post(&format!("/ui/servers/{theirs}/clients/decide"), &[("guard", &guard), ("action", "revoke"), ("client", &client)]).await;
+    let said =
+        guest.post(&format!("/ui/servers/{theirs}/clients/decide"), &[("guard", &guard), ("action", "revoke"), ("client", &client)]).await;
     assert_eq!(said.status, 303);
     guest.post(&format!("/ui/servers/{theirs}/settings/modes"), &[("guard", &guard)]).await;
     assert_eq!(house.head().await, before, "nothing was changed");

@@ -8,6 +8,7 @@
   // Times: in the viewer's zone, the exact moment stays in the title.
   const near = new Intl.RelativeTimeFormat(undefined, { numeric: "auto" });
   const day = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+  const thisYear = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
   const exact = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
   const minute = 60, hour = 3600;
 
@@ -19,7 +20,7 @@
     else if (seconds >= 0 && seconds < minute) time.textContent = "just now";
     else if (seconds >= 0 && seconds < hour) time.textContent = near.format(-Math.floor(seconds / minute), "minute");
     else if (seconds >= 0 && seconds < 20 * hour) time.textContent = near.format(-Math.floor(seconds / hour), "hour");
-    else time.textContent = day.format(at);
+    else time.textContent = (at.getFullYear() === new Date().getFullYear() ? thisYear : day).format(at);
   }
 
   // Copying, where the browser lets a page do it.

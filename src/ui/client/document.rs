@@ -115,6 +115,11 @@ fn side_by_side(left: Option<&KnownVersion>, right: &KnownVersion) -> Markup {
     }
 }
 
+/// A comma is what follows a line, not what it says.
+fn same(one: &str, other: &str) -> bool {
+    one.trim_end_matches(',') == other.trim_end_matches(',')
+}
+
 /// The lines that only the one has, and those that only the other has: a longest common subsequence of lines.
 fn changed(old: &[&str], new: &[&str]) -> (Vec<usize>, Vec<usize>) {
     if old.len() > MOST_LINES || new.len() > MOST_LINES {
@@ -125,7 +130,7 @@ fn changed(old: &[&str], new: &[&str]) -> (Vec<usize>, Vec<usize>) {
     let at = |longest: &[usize], row: usize, column: usize| longest.get(row * width + column).copied().unwrap_or_default();
     for (row, one) in old.iter().enumerate().rev() {
         for (column, other) in new.iter().enumerate().rev() {
-            let length = if one == other {
+            let length = if same(one, other) {
                 at(&longest, row + 1, column + 1) + 1
             } else {
                 at(&longest, row + 1, column).max(at(&longest, row, column + 1))
@@ -138,7 +143,7 @@ fn changed(old: &[&str], new: &[&str]) -> (Vec<usize>, Vec<usize>) {
     let (mut row, mut column, mut gone, mut came) = (0, 0, Vec::new(), Vec::new());
     while row < old.len() || column < new.len() {
         match (old.get(row), new.get(column)) {
-            (Some(one), Some(other)) if one == other => (row, column) = (row + 1, column + 1),
+            (Some(one), Some(other)) if same(one, other) => (row, column) = (row + 1, column + 1),
             (Some(_), other) if other.is_none() || at(&longest, row + 1, column) >= at(&longest, row, column + 1) => {
                 gone.push(row);
                 row += 1;
@@ -206,7 +211,7 @@ mod tests {
     #[test]
     fn only_lines_that_differ_are_marked() {
         assert_eq!(changed(&["a", "b", "c"], &["a", "x", "c", "d"]), (vec![1], vec![1, 3]));
-        assert_eq!(changed(&["a"], &["a"]), (vec![], vec![]));
+        assert_eq!(changed(&["a"], &["a,", "b"]), (vec![], vec![1]));
         assert_eq!(changed(&[], &["a"]), (vec![], vec![0]));
         assert_eq!(changed(&["a"], &[]), (vec![0], vec![]));
     }

@@ -72,7 +72,8 @@ impl Draft {
             text => text.parse::<u32>().map(Value::from).map_err(|_| format!("{what} is not a whole number.")),
         };
         let lines = self.text("redirect_rules").lines().map(str::trim).enumerate().filter(|(_, line)| !line.is_empty());
-        let rules = lines.map(|(index, line)| read(line).ok_or_else(|| format!("Line {} of the redirect rules is none: “{line}”.", index + 1)));
+        let rules =
+            lines.map(|(index, line)| read(line).ok_or_else(|| format!("Line {} of the redirect rules is none: “{line}”.", index + 1)));
         let schemes: Vec<&str> = self.text("private_use_schemes").split_whitespace().collect();
         let scope = self.text("scope_ceiling");
         let patch = json!({
