@@ -139,9 +139,8 @@ pub async fn fill(url: &str, minter: &AdminMinter, mut pace: impl FnMut(usize)) 
 /// What other clients of today send.
 fn visitors() -> Vec<Value> {
     let public = |name: &str, uris: &[&str]| json!({ "client_name": name, "redirect_uris": uris, "grant_types": ["authorization_code", "refresh_token"], "token_endpoint_auth_method": "none" });
-    let mut codex = public("Codex", &["http://127.0.0.1:1455/auth/callback"]);
-    codex["software_id"] = "codex-cli".into();
-    codex["software_version"] = "0.61.0".into();
+    let codex = json!({ "client_name": "Codex", "redirect_uris": ["http://127.0.0.1:1455/auth/callback"], "token_endpoint_auth_method": "none",
+        "grant_types": ["authorization_code", "refresh_token"], "software_id": "codex-cli", "software_version": "0.61.0" });
     let cursor = ["cursor://anysphere.cursor-mcp/oauth/callback", "http://localhost:8787/callback"];
     let mut visitors = vec![
         codex,

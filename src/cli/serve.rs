@@ -62,6 +62,7 @@ fn greet(address: SocketAddr, metrics: Option<SocketAddr>, data: &std::path::Pat
     writeln!(out, "listening on http://{address}")?;
     writeln!(out, "  data folder  {}", data.display())?;
     writeln!(out, "  event log    {} (sqlite)", places::log(data).display())?;
+    writeln!(out, "  pages        http://{address}/ui")?;
     writeln!(out, "  register     POST http://{address}/oauth/register")?;
     if let Some(metrics) = metrics {
         writeln!(out, "  metrics      http://{metrics}/metrics")?;

@@ -5,6 +5,8 @@ use std::sync::LazyLock;
 use axum::extract::Path;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
 /// One file.
@@ -25,7 +27,7 @@ pub static ICON: LazyLock<Asset> = LazyLock::new(|| Asset::new("icon", "svg", "i
 impl Asset {
     fn new(stem: &str, ending: &str, kind: &'static str, content: &'static str) -> Self {
         let digest = Sha256::digest(content.as_bytes());
-        let hash: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+        let hash = URL_SAFE_NO_PAD.encode(digest.get(..9).unwrap_or_default());
         Self { name: format!("{stem}.{hash}.{ending}"), kind, content }
     }
 }

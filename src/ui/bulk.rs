@@ -87,7 +87,9 @@ pub async fn decide(State(app): State<App>, Path(id): Path<String>, Change(poste
     let refused = done.iter().filter(|done| done.is_err()).count() as u64;
     let mut said = format!("{} {}.", show::number(changed, "client was", "clients were"), past(action));
     if refused > 0 {
-        said.push_str(&format!(" {} not, because it stands otherwise now.", show::number(refused, "was", "were")));
+        said.push(' ');
+        said.push_str(&show::number(refused, "was", "were"));
+        said.push_str(" not, because it stands otherwise now.");
     }
     Ok(frame::go(&app, &visitor.links.server(server, "clients"), refused == 0, said))
 }

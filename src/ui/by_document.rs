@@ -57,7 +57,7 @@ pub async fn submit(State(app): State<App>, Path(id): Path<String>, Change(poste
             dt { "Document" } dd { code.uri { (show::inert(url)) } }
             dt { "Redirect URIs" } dd { @for uri in uris { div { code { (show::inert(uri)) } } } }
         }
-        details #whole { summary { "All that would be registered" } pre { (show::inert(&serde_json::to_string_pretty(&said["metadata"]).unwrap_or_default())) } }
+        details #whole { summary { "All that would be registered" } pre { (show::inert(&serde_json::to_string_pretty(&said.get("metadata")).unwrap_or_default())) } }
         form.fields method="post" action={ (back) "/document" } {
             (visitor.guard())
             input type="hidden" name="document" value=(url);

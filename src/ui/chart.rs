@@ -52,7 +52,7 @@ pub fn registrations(days: &[DayCount], now: DateTime<Utc>) -> Markup {
                         @for (kind, y, height) in stack(column, tall, base) { rect class=(kind.as_str()) x=(x + 3) y=(y) width=(step - 6) height=(height) rx="1.5" {} }
                     }
                 }
-                @if (DAYS - 1 - index) % 7 == 0 { text x=(x + step / 2) y=(HEIGHT - 6) text-anchor="middle" { (date(*day)) } }
+                @if (DAYS - 1 - index).is_multiple_of(7) { text x=(x + step / 2) y=(HEIGHT - 6) text-anchor="middle" { (date(*day)) } }
             }
         }
         p.legend { span.dcr { "Dynamic" } span.cimd { "Manifest" } span.prereg { "Pre-registered" } span.total { (show::number(all, "registration", "registrations")) } }

@@ -76,9 +76,12 @@ pub async fn page(State(app): State<App>, visitor: Visitor, Path(id): Path<Strin
     let row = server::named(&visitor, &frame, &id)?;
     let asked = Asked::of(&visitor, row.id, Fields::parse(query.unwrap_or_default().as_bytes()), LIMIT)?;
     let (list, by_family) = (asked.list.clone(), asked.by_family);
-    let listed = visitor.read(&app, app.directory(), move |directory| match by_family {
-        true => Ok(directory.families(&list)?.map(Listed::Families)),
-        false => directory.clients(&list).map(|page| Some(Listed::OneByOne(page))),
+    let listed = visitor.read(&app, app.directory(), move |directory| {
+        if by_family {
+            Ok(directory.families(&list)?.map(Listed::Families))
+        } else {
+            directory.clients(&list).map(|page| Some(Listed::OneByOne(page)))
+        }
     });
     let Some(listed) = listed.await?.body else { return Err(visitor.sorry(Failure::not_found("resource server"))) };
     let content = html! {

@@ -45,7 +45,8 @@ pub async fn page(State(app): State<App>, visitor: Visitor, Path(id): Path<Strin
     let fields = start.as_ref().map_or_else(Fields::default, |start| Fields::of(&start.fields));
     let frame = Frame::open(&app, &visitor).await?;
     let row = server::named(&visitor, &frame, &id)?;
-    Ok(shown(&app, &visitor, &frame, row, (&fields, &Problems::new(), start.as_ref()), draw().map_err(|failure| visitor.sorry(failure))?))
+    let nonce = draw().map_err(|failure| visitor.sorry(failure))?;
+    Ok(shown(&app, &visitor, &frame, row, (&fields, &Problems::new(), start.as_ref()), &nonce))
 }
 
 /// `POST /ui/servers/{id}/enter/check`: what is wrong with it so far, for the script.
@@ -70,7 +71,7 @@ pub async fn submit(State(app): State<App>, Path(id): Path<String>, Change(poste
     let frame = Frame::open(&app, &visitor).await?;
     let row = server::named(&visitor, &frame, &id)?;
     let again = |visitor: &Visitor, problems: &Problems| {
-        let nonce = fields.text("nonce").unwrap_or_default().to_owned();
+        let nonce = fields.text("nonce").unwrap_or_default();
         shown(&app, visitor, &frame, row, (&fields, problems, None), nonce)
     };
     let parsed = match parsed(&fields) {
@@ -179,7 +180,7 @@ fn starts() -> Vec<Start> {
             ("redirect_uris", uris.join("\n")),
             ("token_endpoint_auth_method", text("none")),
         ];
-        starts.push(Start { name: preset.preset.to_string(), about: format!("{}.", preset.about), fields });
+        starts.push(Start { name: preset.preset.clone(), about: format!("{}.", preset.about), fields });
     }
     starts
 }
@@ -190,7 +191,7 @@ fn shown(
     frame: &Frame,
     row: &ResourceServerRow,
     (fields, problems, start): (&Fields, &Problems, Option<&Start>),
-    nonce: String,
+    nonce: &str,
 ) -> Response {
     let here = visitor.links.server(row.id, "enter");
     let open = row.registration_modes.contains(&RegistrationType::Prereg);

@@ -6,6 +6,7 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
+use gatebook_events::redirect::WebUri;
 use gatebook_events::resource_server::{Life, RegistrationType};
 use gatebook_projections::directory::ResourceServerRow;
 use maud::{Markup, html};
@@ -204,7 +205,7 @@ fn shown(app: &App, visitor: &Visitor, frame: &Frame, row: &ResourceServerRow, (
                 (visitor.guard())
                 fieldset.fields disabled[fixed] {
                     legend.unseen { "Name and identifier" }
-                    (names(&row.name, row.resource.as_ref().map(|uri| uri.as_str()).unwrap_or_default()))
+                    (names(&row.name, row.resource.as_ref().map(WebUri::as_str).unwrap_or_default()))
                     p.actions { button.primary type="submit" { "Save" } }
                 }
             }

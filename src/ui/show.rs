@@ -1,5 +1,7 @@
 //! How single things look: text that others wrote, made inert; times; tags; and a client, its host before its name.
 
+use std::fmt::Write;
+
 use chrono::{DateTime, SecondsFormat, Utc};
 use gatebook_events::identity::ClientId;
 use gatebook_events::look_alike::{Origin, document_host};
@@ -38,7 +40,8 @@ pub fn inert_text(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for letter in text.chars() {
         if is_odd(letter) {
-            shown.push_str(&format!("[U+{:04X}]", u32::from(letter)));
+            // Writing to a text cannot fail.
+            let _always = write!(shown, "[U+{:04X}]", u32::from(letter));
         } else {
             shown.push(letter);
         }
@@ -109,9 +112,9 @@ pub fn client(kind: RegistrationType, client_id: &ClientId, name: Option<&str>, 
 
 /// What a client calls itself, or its identifier.
 pub fn client_name(client_id: &ClientId, name: Option<&str>) -> Markup {
-    match name {
-        Some(name) => html! { span.name title=(inert_text(name)) { (inert(name)) } },
-        None => html! { span.name.nameless title=(client_id.as_str()) { (client_id.as_str()) } },
+    html! {
+        @if let Some(name) = name { span.name title=(inert_text(name)) { (inert(name)) } }
+        @else { span.name.nameless title=(inert_text(client_id.as_str())) { (inert(client_id.as_str())) } }
     }
 }
 
@@ -170,10 +173,8 @@ pub fn redirect_hosts(redirect_uris: &RedirectUris) -> Markup {
 pub fn redirect_uri(uri: &RedirectUri) -> Markup {
     let (text, host) = (uri.as_str(), uri.host());
     let at = text.find("://").map(|at| at + 3).filter(|at| text.get(*at..).is_some_and(|rest| rest.starts_with(host)));
-    match at.and_then(|at| Some((text.get(..at)?, text.get(at..at + host.len())?, text.get(at + host.len()..)?))) {
-        Some((before, host, after)) => html! { code.uri { (before) b { (host) } (after) } },
-        None => html! { code.uri { (text) } },
-    }
+    let parts = at.and_then(|at| Some((text.get(..at)?, text.get(at..at + host.len())?, text.get(at + host.len()..)?)));
+    html! { code.uri { @if let Some((before, host, after)) = parts { (before) b { (host) } (after) } @else { (text) } } }
 }
 
 /// A text that can be copied; the script makes the button work.

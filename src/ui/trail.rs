@@ -20,6 +20,16 @@ struct Change {
     added: Vec<String>,
 }
 
+/// What an entry says of the client that it is about.
+enum About<'a> {
+    /// Nothing: the page is about it.
+    ThisClient,
+    /// Its identifier, which is all that there is to show.
+    SomeClient,
+    /// Where it comes from and what it calls itself.
+    Client(&'a RegistrationRow),
+}
+
 /// The events of one client, given the oldest first, as entries with the newest first. What a client says about itself is
 /// compared with what it said before.
 pub fn of_client(links: &Links, oldest_first: &[HistoryRow]) -> Markup {
@@ -33,7 +43,7 @@ pub fn of_client(links: &Links, oldest_first: &[HistoryRow]) -> Markup {
             _ => Vec::new(),
         };
         known = said.or(known);
-        entries.push(entry(links, row, &data, &changes, None));
+        entries.push(entry(links, row, &data, &changes, About::ThisClient));
     }
     entries.reverse();
     html! { ol.trail { @for entry in entries { (entry) } } }
@@ -42,7 +52,7 @@ pub fn of_client(links: &Links, oldest_first: &[HistoryRow]) -> Markup {
 /// One event of many, with the client that it is about.
 pub fn of_many(links: &Links, row: &HistoryRow, about: Option<&RegistrationRow>) -> Markup {
     let data: Value = serde_json::from_str(&row.data).unwrap_or_default();
-    entry(links, row, &data, &[], Some(about))
+    entry(links, row, &data, &[], about.map_or(About::SomeClient, About::Client))
 }
 
 /// The clients that events are about, as they are registered with a tenant now.
@@ -64,7 +74,7 @@ pub fn subjects(directory: &Reader<Directory>, tenant: &TenantId, rows: &[Histor
 /// A client by its key; none where there is nothing to show of it.
 pub type Subjects = HashMap<ClientKey, Option<RegistrationRow>>;
 
-fn entry(links: &Links, row: &HistoryRow, data: &Value, changes: &[Change], about: Option<Option<&RegistrationRow>>) -> Markup {
+fn entry(links: &Links, row: &HistoryRow, data: &Value, changes: &[Change], about: About<'_>) -> Markup {
     let id = row.id.0.to_string();
     html! {
         li id={ "e-" (row.position) } data-row {
@@ -73,12 +83,12 @@ fn entry(links: &Links, row: &HistoryRow, data: &Value, changes: &[Change], abou
                 p {
                     strong { (sentence(&row.name, data)) }
                     @match (about, &row.client_id) {
-                        (Some(Some(client)), _) => {
+                        (About::Client(client), _) => {
                             span.muted { " · " } a.open href=(links.client(client.resource_server, client.client_id.as_str(), "")) {
                                 (show::client(client.registration_type, &client.client_id, client.metadata.client_name.as_deref(), &client.redirect_uris))
                             }
                         }
-                        (Some(None), Some(client_id)) => { span.muted { " · " } code { (show::inert(client_id.as_str())) } }
+                        (About::SomeClient, Some(client_id)) => { span.muted { " · " } code { (show::inert(client_id.as_str())) } }
                         _ => {},
                     }
                 }

@@ -84,7 +84,7 @@ impl Provider {
         format!("/ui/sign-in/back?code={code}&state={state}")
     }
 
-    fn claims(&self, change: Value) {
+    fn claims(&self, change: &Value) {
         let mut shared = self.shared.lock().unwrap();
         for (name, value) in change.as_object().unwrap() {
             shared.claims[name] = value.clone();
@@ -199,7 +199,7 @@ async fn an_id_token_is_checked_as_every_admin_token_is() {
         (json!({ "roles": ["decider"] }), "none of the roles"),
     ] {
         let (house, provider) = open().await;
-        provider.claims(change.clone());
+        provider.claims(&change);
         let mut guest = Guest::of(&house);
         let shown = sign_in(&mut guest, &provider).await;
         assert!(shown.status == 200 && shown.text.contains(sentence), "{change}: {}", shown.text);

@@ -111,7 +111,9 @@ fn waiting_first(
     let mut all = Vec::new();
     if let Some(after) = among_waiting.filter(|_| !waiting.is_empty()) {
         all = places(connection, &newest, &waiting, after.as_ref())?;
-        all.iter_mut().for_each(|place| place.waits = true);
+        for place in &mut all {
+            place.waits = true;
+        }
     }
     if all.len() <= list.limit && !rest.is_empty() {
         all.extend(places(connection, &newest, &rest, among_rest.flatten().as_ref())?);
