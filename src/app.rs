@@ -18,10 +18,11 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use crate::access_tokens::{AccessTokens, KeyFileError, KeyRing};
-use crate::admin::{AdminKeyError, AdminVerifier};
+use crate::admin::{AdminKeyError, AdminVerifier, Provider};
 use crate::authentication::Authentication;
 use crate::ceiling::Ceilings;
 use crate::census::Census;
+use crate::chain::Chain;
 use crate::clock::Clock;
 use crate::cluster::{self, Announcing};
 use crate::command::{Cause, CommandError, Commands, Snapshot};
@@ -41,6 +42,7 @@ use crate::projector::{Follower, Projector};
 use crate::secrets::{InstanceKey, SecretHasher};
 use crate::side_table;
 use crate::statements::Statements;
+use crate::ui::SignedOut;
 use crate::upstream::AuthorizationServer;
 use crate::usage::Usage;
 
@@ -69,11 +71,14 @@ struct Parts {
     approvals: Projector<Approvals>,
     history: Projector<History>,
     admins: AdminVerifier,
+    provider: Option<Provider>,
     secrets: SecretHasher,
     instance_key: InstanceKey,
     ceilings: Ceilings,
     census: Census,
     stopping: watch::Sender<bool>,
+    signed_out: SignedOut,
+    chain: Chain,
     authorization_server: AuthorizationServer,
     documents: Documents,
     usage: Usage,
@@ -152,6 +157,7 @@ impl App {
             None => InstanceKey::open(&config.data)?,
         };
         let admins = AdminVerifier::try_new(&config.admin, clock.clone())?;
+        let provider = Provider::try_new(config.sign_in.as_ref(), &config.admin, clock.clone())?;
         let ring = KeyRing::open(config.token_keys.clone(), config.token_life)?;
         let access_tokens = AccessTokens::new(&public_url, config.token_life, ring);
         let authorization_server = AuthorizationServer::try_new(config.upstream.as_ref(), &public_url, config.extra_ca_file.as_deref())?;
@@ -202,8 +208,11 @@ impl App {
             hearing: OnceLock::new(),
             commands,
             admins,
+            provider,
             instance_key,
             stopping: watch::Sender::new(false),
+            signed_out: SignedOut::default(),
+            chain: Chain::default(),
             authorization_server,
             documents,
             usage,
@@ -262,6 +271,11 @@ impl App {
         &self.0.admins
     }
 
+    /// Where administrators sign in at the pages, beside with a token.
+    pub fn provider(&self) -> Option<&Provider> {
+        self.0.provider.as_ref()
+    }
+
     /// What hashes and verifies secrets.
     pub fn secrets(&self) -> &SecretHasher {
         &self.0.secrets
@@ -280,6 +294,16 @@ impl App {
     /// What the doors were told of look-alikes.
     pub fn look_alikes(&self) -> &LookAlikes {
         &self.0.look_alikes
+    }
+
+    /// How far the log's chain is known to hold.
+    pub fn chain(&self) -> &Chain {
+        &self.0.chain
+    }
+
+    /// The sessions at the pages that were ended before their time.
+    pub fn signed_out(&self) -> &SignedOut {
+        &self.0.signed_out
     }
 
     /// How full each register is.

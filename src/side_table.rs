@@ -49,19 +49,3 @@ fn create_private(path: &Path) -> std::io::Result<()> {
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(path).map(drop)
 }
-
-/// What is wrong with the file at `path`, if it is there and something is.
-pub fn damage(path: &Path) -> Option<String> {
-    if !path.exists() {
-        return None;
-    }
-    let check = || -> rusqlite::Result<String> {
-        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-        connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))
-    };
-    match check() {
-        Ok(sound) if sound == "ok" => None,
-        Ok(damage) => Some(damage),
-        Err(error) => Some(error.to_string()),
-    }
-}

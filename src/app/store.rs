@@ -12,8 +12,8 @@ use crate::log::EventLog;
 use crate::log::jetstream::{self, JetStreamLog};
 /// The newest format of the event log that this build knows.
 pub use crate::log::sqlite::FORMAT as LOG_FORMAT;
-use crate::log::sqlite::{Backup, BackupError, Copied, SqliteLog, Vacant};
 use crate::log::sqlite::mirror::Mirror;
+use crate::log::sqlite::{Backup, BackupError, Copied, SqliteLog, Vacant};
 use crate::nats::{self, Nats, NatsError, NatsSettings};
 
 use super::StartError;

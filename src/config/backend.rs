@@ -102,7 +102,9 @@ mod tests {
 
     #[test]
     fn other_backends_are_refused_without_repeating_a_password() {
-        for text in ["", "SQLite", "nats://", "postgres://admin:changeit@db", "memory", "nats:4222", "esdb://a b", "nats://gate:changeit@a/b"] {
+        for text in
+            ["", "SQLite", "nats://", "postgres://admin:changeit@db", "memory", "nats:4222", "esdb://a b", "nats://gate:changeit@a/b"]
+        {
             let message = LogBackend::parse("log", text).unwrap_err().to_string();
             assert!(message.starts_with("setting `log` ") && !message.contains("changeit"), "{message}");
         }

@@ -32,9 +32,9 @@ use tail::Tail;
 use writer::{Request, Writer};
 
 pub use backup::{Backup, BackupError, Restored, Vacant};
+pub use copy::Copied;
 pub use copy::CopyError;
 pub use schema::{FORMAT, OpenError};
-pub use copy::Copied;
 pub use verify::Summary;
 pub use wal::DamagedWal;
 

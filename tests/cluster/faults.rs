@@ -46,7 +46,8 @@ async fn what_was_answered_stands_whatever_dies() {
         let what = strike(fault, &mut cluster, &mut nodes, &mut paused).await;
         for node in &nodes {
             let anyone = Caller::anyone(node);
-            until("every node is well", async || matches!(anyone.call(Method::GET, "/health", None).await, Ok((200, _))).then_some(())).await;
+            until("every node is well", async || matches!(anyone.call(Method::GET, "/health", None).await, Ok((200, _))).then_some(()))
+                .await;
         }
         let well = struck.elapsed();
         tokio::time::sleep(CALM).await;

@@ -150,7 +150,8 @@ fn rewrite(mirror: &Path, from: i64) {
             meta: text(row, 7),
             data: text(row, 8),
         };
-        let (position, revision) = (Position::from_backend(row.get::<_, i64>(0)?.cast_unsigned()), Revision::from_backend(row.get::<_, i64>(2)?.cast_unsigned()));
+        let (position, revision) =
+            (Position::from_backend(row.get::<_, i64>(0)?.cast_unsigned()), Revision::from_backend(row.get::<_, i64>(2)?.cast_unsigned()));
         Ok(Envelope { position, stream: StreamName(text(row, 1)), revision, event })
     });
     for event in events.unwrap().map(Result::unwrap) {

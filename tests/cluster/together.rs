@@ -62,7 +62,8 @@ async fn revocations_and_modes_are_seen_at_the_other_nodes_doors_in_time() {
         assert_eq!(decision(&admin_other, &client_id).await.1["decision"], "allow");
         let path = format!("{DEFAULT_SERVER}/clients/{client_id}/revoke");
         admin_one.post(&path, &json!({ "reason": "for the test" })).await;
-        let seen = until("the revocation is seen", async || (decision(&admin_other, &client_id).await.1["decision"] == "deny").then_some(()));
+        let seen =
+            until("the revocation is seen", async || (decision(&admin_other, &client_id).await.1["decision"] == "deny").then_some(()));
         longest.0 = longest.0.max(seen.await.1);
 
         // The door for clients that register themselves is shut at one node and opened at the other.
@@ -120,11 +121,13 @@ async fn one_idempotency_key_is_one_client_at_both_nodes_and_one_reservation_is_
     assert_eq!((left.0, right.0), (201, 201), "{} {}", left.1, right.1);
     assert_eq!((&left.1["client_id"], &left.1["client_secret"]), (&right.1["client_id"], &right.1["client_secret"]));
 
-    let (status, shared) = admin_one.call(Method::PATCH, DEFAULT_SERVER, Some(&json!({ "policy": { "instances": "share" } }))).await.unwrap();
+    let (status, shared) =
+        admin_one.call(Method::PATCH, DEFAULT_SERVER, Some(&json!({ "policy": { "instances": "share" } }))).await.unwrap();
     assert_eq!(status, 200, "{shared}");
     let head = admin_one.get("/authsec/cluster").await["nodes"][0]["position"].as_str().unwrap().to_owned();
     listed_after(&admin_other, &head).await;
-    let body = json!({ "client_name": "Claude Code", "redirect_uris": ["http://localhost/callback"], "token_endpoint_auth_method": "none" });
+    let body =
+        json!({ "client_name": "Claude Code", "redirect_uris": ["http://localhost/callback"], "token_endpoint_auth_method": "none" });
     until("the policy is known at both", async || {
         let at_other = Caller::anyone(&other).post("/oauth/register", &body).await;
         at_other["registration_access_token"].is_null().then_some(())

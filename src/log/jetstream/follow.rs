@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
 use async_nats::jetstream::Message;
+use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
 use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::{RawMessageErrorKind, Stream};
 use futures_util::future::{BoxFuture, FutureExt};
@@ -33,7 +33,8 @@ const MEANWHILE: Duration = Duration::from_millis(50);
 struct Skipped(u64);
 
 pub fn follow(stream: Stream, prefix: String, after: Position) -> BoxStream<'static, Result<Vec<Entry>, LogError>> {
-    let follower = Follower { stream, prefix, last: after.to_backend(), messages: None, coming: None, one_by_one: false, failed: None, ended: false };
+    let follower =
+        Follower { stream, prefix, last: after.to_backend(), messages: None, coming: None, one_by_one: false, failed: None, ended: false };
     stream::unfold(follower, |mut follower| async move {
         if follower.ended {
             return None;

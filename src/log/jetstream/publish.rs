@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::wire;
 use crate::log::Expected;
-use crate::log::shared::{Commit, Published, PublishError};
+use crate::log::shared::{Commit, PublishError, Published};
 use crate::nats::{ANSWER, Nats};
 
 /// The subject's last message is another one.
@@ -80,7 +80,8 @@ mod tests {
 
     #[test]
     fn both_codes_of_a_wrong_expectation_are_told_from_everything_else() {
-        let refused = |code: u64| judge(format!(r#"{{"error":{{"code":400,"err_code":{code},"description":"no"}}}}"#).as_bytes()).unwrap_err();
+        let refused =
+            |code: u64| judge(format!(r#"{{"error":{{"code":400,"err_code":{code},"description":"no"}}}}"#).as_bytes()).unwrap_err();
         assert!(matches!(refused(10071), PublishError::Conflict));
         assert!(matches!(refused(10164), PublishError::Busy));
         assert!(matches!(refused(10054), PublishError::Never(_)));

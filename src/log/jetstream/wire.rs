@@ -175,9 +175,13 @@ mod tests {
 
     #[test]
     fn every_name_has_a_subject_of_its_own() {
-        for (name, expected) in
-            [("client-1", "client-1"), ("a.b", "a=2eb"), ("a=2eb", "a=3d2eb"), ("*> ü", "=2a=3e=20=c3=bc"), ("resource_server-x", "resource_server-x")]
-        {
+        for (name, expected) in [
+            ("client-1", "client-1"),
+            ("a.b", "a=2eb"),
+            ("a=2eb", "a=3d2eb"),
+            ("*> ü", "=2a=3e=20=c3=bc"),
+            ("resource_server-x", "resource_server-x"),
+        ] {
             let given = StreamName(Arc::from(name));
             assert_eq!(subject("", &given), expected);
             assert_eq!(stream(expected), Some(given));

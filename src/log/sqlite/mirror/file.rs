@@ -302,7 +302,8 @@ pub fn put_aside(path: &Path) -> std::io::Result<PathBuf> {
         name.push(suffix);
         PathBuf::from(name)
     };
-    let aside = (1_u32..).map(|number| beside(&format!(".broken-{number}"))).find(|free| !free.exists()).unwrap_or_else(|| beside(".broken"));
+    let aside =
+        (1_u32..).map(|number| beside(&format!(".broken-{number}"))).find(|free| !free.exists()).unwrap_or_else(|| beside(".broken"));
     std::fs::rename(path, &aside)?;
     for suffix in ["-wal", "-shm"] {
         match std::fs::remove_file(beside(suffix)) {
