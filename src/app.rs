@@ -18,10 +18,11 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use crate::access_tokens::{AccessTokens, KeyFileError, KeyRing};
-use crate::admin::{AdminKeyError, AdminVerifier};
+use crate::admin::{AdminKeyError, AdminVerifier, Provider};
 use crate::authentication::Authentication;
 use crate::ceiling::Ceilings;
 use crate::census::Census;
+use crate::chain::Chain;
 use crate::clock::Clock;
 use crate::cluster::{self, Announcing};
 use crate::command::{Cause, CommandError, Commands, Snapshot};
@@ -41,6 +42,7 @@ use crate::projector::{Follower, Projector};
 use crate::secrets::{InstanceKey, SecretHasher};
 use crate::side_table;
 use crate::statements::Statements;
+use crate::ui::SignedOut;
 use crate::upstream::AuthorizationServer;
 use crate::usage::Usage;
 
@@ -48,7 +50,7 @@ mod node;
 mod store;
 
 use node::Me;
-pub use store::{LOG_FORMAT, Store, back_up, describe, inspect_backup, log_in_use, may_restore, open_log_read_only, places, vacant_log};
+pub use store::{LOG_FORMAT, Store, back_up, describe, inspect_backup, log_in_use, open_log_read_only, places, vacant_log};
 
 /// The parts of a running service. Cheap to clone.
 #[derive(Clone)]
@@ -71,11 +73,14 @@ struct Parts {
     approvals: Projector<Approvals>,
     history: Projector<History>,
     admins: AdminVerifier,
+    provider: Option<Provider>,
     secrets: SecretHasher,
     instance_key: InstanceKey,
     ceilings: Ceilings,
     census: Census,
     stopping: watch::Sender<bool>,
+    signed_out: SignedOut,
+    chain: Chain,
     authorization_server: AuthorizationServer,
     documents: Documents,
     usage: Usage,
@@ -154,6 +159,7 @@ impl App {
             None => InstanceKey::open(&config.data)?,
         };
         let admins = AdminVerifier::try_new(&config.admin, clock.clone())?;
+        let provider = Provider::try_new(config.sign_in.as_ref(), &config.admin, clock.clone())?;
         let ring = KeyRing::open(config.token_keys.clone(), config.token_life)?;
         let access_tokens = AccessTokens::new(&public_url, config.token_life, ring);
         let authorization_server = AuthorizationServer::try_new(config.upstream.as_ref(), &public_url, config.extra_ca_file.as_deref())?;
@@ -174,6 +180,8 @@ impl App {
         let directory: Projector<Directory> = Projector::start(log.clone(), &folder, others)?;
         let approvals: Projector<Approvals> = Projector::start(log.clone(), &folder, others)?;
         let history = Projector::start(log.clone(), &folder, others)?;
+        let metrics = Metrics::default();
+        let dormancy = Dormancy::new(commands.clone(), directory.reader().clone(), usage.clone(), metrics.clone());
         let id = cluster::node_id(&places::node(&config))?;
         let me = Arc::new(Me { id, url: public_url.clone(), key: instance_key.fingerprint(), store });
         let (announcing, turns): (Option<Announcing>, Arc<dyn Turns>) = match &me.store {
@@ -183,8 +191,6 @@ impl App {
                 (Some(announcing), Arc::new(SharedTurns::open(nats, id).await?))
             }
         };
-        let metrics = Metrics::default();
-        let dormancy = Dormancy::new(commands.clone(), directory.reader().clone(), usage.clone(), metrics.clone());
         let documents = Documents::among_others(manifests, commands.clone(), (schedule, turns), config.rhythm.clone());
         let readers = (directory.reader().clone(), approvals.reader().clone());
         let poller = documents::start(documents.clone(), readers.0, readers.1, complete(&directory));
@@ -209,8 +215,11 @@ impl App {
             heard: watch::Sender::new(heard_from),
             commands,
             admins,
+            provider,
             instance_key,
             stopping: watch::Sender::new(false),
+            signed_out: SignedOut::default(),
+            chain: Chain::default(),
             authorization_server,
             documents,
             usage,
@@ -269,6 +278,11 @@ impl App {
         &self.0.admins
     }
 
+    /// Where administrators sign in at the pages, beside with a token.
+    pub fn provider(&self) -> Option<&Provider> {
+        self.0.provider.as_ref()
+    }
+
     /// What hashes and verifies secrets.
     pub fn secrets(&self) -> &SecretHasher {
         &self.0.secrets
@@ -287,6 +301,16 @@ impl App {
     /// What the doors were told of look-alikes.
     pub fn look_alikes(&self) -> &LookAlikes {
         &self.0.look_alikes
+    }
+
+    /// How far the log's chain is known to hold.
+    pub fn chain(&self) -> &Chain {
+        &self.0.chain
+    }
+
+    /// The sessions at the pages that were ended before their time.
+    pub fn signed_out(&self) -> &SignedOut {
+        &self.0.signed_out
     }
 
     /// How full each register is.

@@ -9,6 +9,7 @@ use crate::config::{Config, Settings};
 mod backup;
 pub mod demo;
 mod doctor;
+mod import;
 mod poll;
 mod rebuild;
 mod restore;
@@ -43,6 +44,8 @@ enum Command {
     Doctor(Box<doctor::DoctorArgs>),
     /// Have a running instance read its clients' documents again now
     Poll(Box<poll::PollArgs>),
+    /// Enter clients that were registered elsewhere, from a file
+    Import(Box<import::ImportArgs>),
     /// Fill a running, fresh instance with what a real deployment looks like
     Demo(Box<demo::DemoArgs>),
 }
@@ -76,6 +79,7 @@ pub async fn run() -> Result<(), Failed> {
         Command::Restore(args) => restore::run(*args).await,
         Command::Doctor(args) => doctor::run(*args).await,
         Command::Poll(args) => poll::run(*args).await,
+        Command::Import(args) => import::run(*args).await,
         Command::Demo(args) => demo::run(*args).await,
     }
 }

@@ -9,18 +9,18 @@ use tower_http::cors::CorsLayer;
 use crate::app::App;
 
 mod allowance;
-mod authsec;
-mod caller;
+pub(crate) mod authsec;
+pub(crate) mod caller;
 pub(crate) mod error;
 pub(crate) mod fresh;
 mod health;
 mod held;
-mod json;
+pub(crate) mod json;
 mod metrics;
-mod oauth;
-mod request_id;
+pub(crate) mod oauth;
+pub(crate) mod request_id;
 mod well_known;
-mod wire;
+pub(crate) mod wire;
 
 /// Every door of the service.
 pub fn router(app: App) -> Router {
@@ -106,6 +106,9 @@ pub fn router(app: App) -> Router {
         .merge(clients)
         .merge(doors)
         .nest("/authsec", administrators)
+        .nest("/ui", crate::ui::router())
+        .route("/", get(crate::ui::front_door))
+        .route("/ui/", get(crate::ui::front_door))
         .route("/health", get(health::health))
         .fallback(error::no_such_page)
         .layer(middleware::from_fn(request_id::carry))

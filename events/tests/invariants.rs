@@ -547,6 +547,7 @@ fn client_command() -> impl Strategy<Value = ClientCommand> {
                 ignored: vec![],
                 initial_access_token: None,
                 clamps: Clamps::default(),
+                imported_from: None,
                 at,
             }
         ),

@@ -17,8 +17,8 @@ use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 use gatebook_events::client::{
-    ClientEvent, ContentHash, Deleted, Difference, ManifestRecovered, ManifestUnreachable, ManifestVersioned, ManifestWithdrawn,
-    MetadataUpdated, Registered, RegistrationTokenRotated, SecretRevoked, SecretRotated, Withdrawal,
+    ClientEvent, ContentHash, Deleted, Difference, ImportFormat, ImportedFrom, ManifestRecovered, ManifestUnreachable, ManifestVersioned,
+    ManifestWithdrawn, MetadataUpdated, Registered, RegistrationTokenRotated, SecretRevoked, SecretRotated, Withdrawal,
 };
 use gatebook_events::codec::{CodecError, Stored};
 use gatebook_events::envelope::{Actor, ActorKind, EventId, Meta};
@@ -412,6 +412,7 @@ fn client_samples() -> Vec<Sample> {
         ignored: vec![],
         initial_access_token: None,
         clamps: Clamps::default(),
+        imported_from: None,
     };
     let full = Registered {
         client_id: client_id(),
@@ -424,15 +425,19 @@ fn client_samples() -> Vec<Sample> {
         ignored: vec!["client_id".into(), "software_statement".into()],
         initial_access_token: None,
         clamps: Clamps::default(),
+        imported_from: None,
     };
     let by_token =
         Registered { initial_access_token: Some(InitialAccessTokenId(uuid(5))), clamps: clamps(), ..registered(minimal_metadata()) };
+    let from = ImportedFrom { format: ImportFormat::Keycloak, realm: Some("shop".into()), id: Some("billing".into()) };
+    let imported = Registered { imported_from: Some(from), ..registered(minimal_metadata()) };
     let updated = MetadataUpdated { metadata: full_metadata(), secret: Some(kept_secret(None)), ignored: vec!["x_unknown".into()] };
     vec![
         sample(FULL, &ClientEvent::Registered(full)),
         sample("jwks", &ClientEvent::Registered(registered(metadata_with_keys()))),
         sample("token", &ClientEvent::Registered(by_token)),
         sample("statement", &ClientEvent::Registered(registered(vouched_metadata()))),
+        sample("imported", &ClientEvent::Registered(imported)),
         sample(MINIMAL, &ClientEvent::Registered(registered(minimal_metadata()))),
         sample(FULL, &ClientEvent::MetadataUpdated(updated)),
         sample(MINIMAL, &ClientEvent::MetadataUpdated(MetadataUpdated { metadata: minimal_metadata(), secret: None, ignored: vec![] })),

@@ -4,11 +4,9 @@
 //! that does so is called `registrations` and has these columns.
 
 use chrono::{DateTime, Utc};
-use gatebook_events::codec::{self, AnyEvent};
-use gatebook_events::envelope::Envelope;
-use gatebook_events::identity::{ClientKey, ResourceServerId, Stream, TenantId};
+use gatebook_events::identity::{ClientKey, ResourceServerId, TenantId};
 use gatebook_events::redirect::RedirectUris;
-use gatebook_events::registration::{Approved, Registration, RegistrationEvent, Requested, StagedChange, Status};
+use gatebook_events::registration::{Registration, RegistrationEvent, StagedChange, Status};
 use gatebook_events::resource_server::RegistrationType;
 use rusqlite::{Connection, OptionalExtension, Row};
 
@@ -37,22 +35,6 @@ pub(crate) fn state(row: &Row<'_>, first: usize) -> rusqlite::Result<Registratio
         staged: staged.map(|json| json.0),
         ..Registration::default()
     })
-}
-
-/// A request that was approved at once, if that is what these events of one registration are. It is how nearly all of them
-/// begin, and one row to write instead of one to write and one to change.
-pub(crate) fn admitted_at_once(first: &Envelope, second: &Envelope) -> Option<(ResourceServerId, ClientKey, Requested, Approved)> {
-    if (&*first.event.name, &*second.event.name) != ("registration.requested", "registration.approved") {
-        return None;
-    }
-    // What cannot be read is for `apply` to report, event by event.
-    match (codec::decode(first).ok()?, codec::decode(second).ok()?) {
-        (
-            (Stream::Registration(server, key), AnyEvent::Registration(RegistrationEvent::Requested(requested))),
-            (_, AnyEvent::Registration(RegistrationEvent::Approved(approved))),
-        ) => Some((server, key, requested, approved)),
-        _ => None,
-    }
 }
 
 /// What kind of step an event is in the life of a registration.

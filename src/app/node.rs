@@ -118,6 +118,7 @@ impl App {
         let mut streams: Vec<_> = events.iter().filter_map(|one| Stream::parse(&one.stream).ok()).collect();
         streams.dedup();
         for stream in streams {
+            self.commands().heard_of(&stream.name());
             match stream {
                 Stream::ResourceServer(id) => {
                     while let Err(error) = self.commands().refresh_resource_server(id).await {

@@ -13,7 +13,7 @@ use crate::log::jetstream::{self, JetStreamLog};
 /// The newest format of the event log that this build knows.
 pub use crate::log::sqlite::FORMAT as LOG_FORMAT;
 use crate::log::sqlite::mirror::Mirror;
-use crate::log::sqlite::{Backup, BackupError, SqliteLog, Summary, Vacant};
+use crate::log::sqlite::{Backup, BackupError, Copied, SqliteLog, Vacant};
 use crate::nats::{self, Nats, NatsError, NatsSettings};
 
 use super::StartError;
@@ -37,9 +37,6 @@ pub mod places {
 
     use crate::config::{Config, LogBackend};
 
-    /// What the file of the keys that access tokens are signed with is called.
-    pub const TOKEN_KEYS: &str = "token-keys.json";
-
     /// The event log, or this node's mirror of it.
     pub fn log(config: &Config) -> PathBuf {
         match &config.log {
@@ -60,6 +57,9 @@ pub mod places {
     pub fn schedule(data: &Path) -> PathBuf {
         data.join("schedule.db")
     }
+
+    /// What the file of the keys that access tokens are signed with is called.
+    pub const TOKEN_KEYS: &str = "token-keys.json";
 
     /// The keys that access tokens are signed with, where no others are configured.
     pub fn token_keys(data: &Path) -> PathBuf {
@@ -143,14 +143,13 @@ pub fn open_log_read_only(config: &Config) -> Result<SqliteLog, StartError> {
     Ok(SqliteLog::open_read_only(&places::log(config))?)
 }
 
-/// Copies the event log in the data folder, or this node's mirror of it, as it stands now, into a new file, with some small files
-/// beside it.
+/// Copies the event log, or this node's mirror of it, as it stands now, into a new file, with some small files beside it.
 pub fn back_up(
     config: &Config,
     to: &Path,
     with: (DateTime<Utc>, &[(String, String)]),
     progress: impl FnMut(Position, Position),
-) -> Result<Summary, BackupError> {
+) -> Result<Copied, BackupError> {
     SqliteLog::back_up(&places::log(config), to, with, progress)
 }
 
@@ -162,14 +161,6 @@ pub fn inspect_backup(file: &Path, progress: impl FnMut(Position, Position)) -> 
 /// The place of the event log in a data folder that has none.
 pub fn vacant_log(config: &Config) -> Result<Vacant, BackupError> {
     Vacant::take(&places::log(config))
-}
-
-/// Refuses to restore anything into a log that other nodes have too.
-pub fn may_restore(config: &Config) -> Result<(), BackupError> {
-    match &config.log {
-        LogBackend::Sqlite => Ok(()),
-        LogBackend::JetStream(_) | LogBackend::KurrentDb(_) => Err(BackupError::Shared),
-    }
 }
 
 /// Whether a service or a command writes to the event log in the data folder.

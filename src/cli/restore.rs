@@ -8,8 +8,8 @@ use clap::Args;
 
 use super::backup::KeyFile;
 use super::{Failed, backup, checked, progress, rebuild};
-use crate::app::{inspect_backup, may_restore, places, vacant_log};
-use crate::config::Settings;
+use crate::app::{inspect_backup, places, vacant_log};
+use crate::config::{LogBackend, Settings};
 use crate::keys;
 
 /// Make the event log and the read models of a data folder that has none out of a backup
@@ -29,11 +29,14 @@ pub struct RestoreArgs {
 pub async fn run(args: RestoreArgs) -> Result<(), Failed> {
     let config = checked(args.settings)?;
     let (file, data) = (&args.file, &config.data);
+    if !matches!(config.log, LogBackend::Sqlite) {
+        // What nodes share is written by appending alone; this node's mirror is read from there.
+        return Err(Failed::new("a shared log is not restored from a file of one node; restore it as --log sqlite, and go on from there"));
+    }
     if !file.exists() {
         return Err(Failed::new(format!("there is no backup at {}", file.display())));
     }
     let failed = || format!("failed to restore {}", file.display());
-    may_restore(&config).map_err(|error| Failed::because(failed(), error))?;
     if places::log(&config).exists() {
         // Said before, and not after, a long backup was verified.
         vacant_log(&config).map_err(|error| Failed::because(failed(), error))?;

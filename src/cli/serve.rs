@@ -63,6 +63,7 @@ fn greet(address: SocketAddr, metrics: Option<SocketAddr>, (data, log): (&std::p
     writeln!(out, "listening on http://{address}")?;
     writeln!(out, "  data folder  {}", data.display())?;
     writeln!(out, "  event log    {log}")?;
+    writeln!(out, "  pages        http://{address}/ui")?;
     writeln!(out, "  register     POST http://{address}/oauth/register")?;
     if let Some(metrics) = metrics {
         writeln!(out, "  metrics      http://{metrics}/metrics")?;

@@ -128,10 +128,15 @@ impl Snapshot {
         self.servers.values().map(|known| &*known.server).filter(|server| server.life == Life::Active)
     }
 
+    /// A tenant's active resource servers.
+    pub fn of_same_tenant(&self, tenant: &TenantId) -> Vec<ResourceServerId> {
+        let of_tenant = |known: &Known| known.server.life == Life::Active && known.server.tenant.as_ref() == Some(tenant);
+        self.servers.iter().filter(|(_, known)| of_tenant(known)).map(|(id, _)| *id).collect()
+    }
+
     /// The first of a tenant's active resource servers, by id.
     pub fn first_of(&self, tenant: &TenantId) -> Option<ResourceServerId> {
-        let of_tenant = |known: &Known| known.server.life == Life::Active && known.server.tenant.as_ref() == Some(tenant);
-        self.servers.iter().filter(|(_, known)| of_tenant(known)).map(|(id, _)| *id).min()
+        self.of_same_tenant(tenant).into_iter().min()
     }
 
     /// Whether every resource server there is was entered.

@@ -37,6 +37,11 @@ impl<T> Fresh<T> {
         }
     }
 
+    /// Whether it comes from tables that could not catch up in time.
+    pub const fn is_stale(&self) -> bool {
+        self.stale
+    }
+
     /// The same freshness around something else.
     pub fn map<U>(self, render: impl FnOnce(T) -> U) -> Fresh<U> {
         Fresh { body: render(self.body), shown: self.shown, stale: self.stale }

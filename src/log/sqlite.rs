@@ -32,6 +32,7 @@ use tail::Tail;
 use writer::{Request, Writer};
 
 pub use backup::{Backup, BackupError, Restored, Vacant};
+pub use copy::Copied;
 pub use copy::CopyError;
 pub use schema::{FORMAT, OpenError};
 pub use verify::Summary;
@@ -120,7 +121,7 @@ impl SqliteLog {
         to: &Path,
         with: (DateTime<Utc>, &[(String, String)]),
         progress: impl FnMut(Position, Position),
-    ) -> Result<Summary, BackupError> {
+    ) -> Result<Copied, BackupError> {
         backup::take(log, to, with, progress)
     }
 

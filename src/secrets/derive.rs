@@ -64,6 +64,11 @@ impl InstanceKey {
         Builder::from_custom_bytes(first_half).into_uuid()
     }
 
+    /// What only this instance can put below `info`, such as the signature of a session. Each purpose has codes of its own.
+    pub fn code(&self, purpose: &'static str, info: &[&[u8]]) -> [u8; 32] {
+        self.derive(purpose.as_bytes(), info)
+    }
+
     /// HMAC-SHA256 over the purpose and each part, every one after its length: no two lists of parts read alike.
     fn derive(&self, purpose: &[u8], info: &[&[u8]]) -> [u8; 32] {
         // HMAC fills a key that is shorter than its block of 64 bytes with zeros (RFC 2104 §2).

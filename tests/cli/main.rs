@@ -9,6 +9,7 @@ mod backup;
 mod demo;
 mod doctor;
 mod faults;
+mod import;
 mod poll;
 mod rebuild;
 mod settings;

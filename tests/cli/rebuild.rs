@@ -111,6 +111,7 @@ pub async fn long_log(data: &Path, clients: u64) {
             ignored: vec![],
             initial_access_token: None,
             clamps: Clamps::default(),
+            imported_from: None,
             at: DateTime::UNIX_EPOCH,
         };
         let request = RegistrationCommand::Request {

@@ -36,7 +36,13 @@ impl<const VERSION: u32, const OF: u8> Projection for Tally<VERSION, OF> {
         true
     }
 
-    fn apply(tx: &Transaction<'_>, envelope: &Envelope) -> Result<(), ApplyError> {
+    type Change = ();
+
+    fn read(_envelope: &Envelope) -> Result<(), ApplyError> {
+        Ok(())
+    }
+
+    fn apply(tx: &Transaction<'_>, envelope: &Envelope, (): &()) -> Result<(), ApplyError> {
         if VERSION == 2 && &*envelope.event.name == "odd" && !FIXED[usize::from(OF)].load(Ordering::Acquire) {
             return Err(rusqlite::Error::QueryReturnedNoRows.into());
         }
@@ -187,7 +193,13 @@ impl Projection for Brittle {
         true
     }
 
-    fn apply(tx: &Transaction<'_>, envelope: &Envelope) -> Result<(), ApplyError> {
+    type Change = ();
+
+    fn read(_envelope: &Envelope) -> Result<(), ApplyError> {
+        Ok(())
+    }
+
+    fn apply(tx: &Transaction<'_>, envelope: &Envelope, (): &()) -> Result<(), ApplyError> {
         if &*envelope.event.name == "odd" && !*MENDED.lock().unwrap() {
             return Err(rusqlite::Error::QueryReturnedNoRows.into());
         }

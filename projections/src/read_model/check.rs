@@ -58,10 +58,12 @@ impl<P: Projection> Checked<P> {
         // What is read first fixes the moment.
         tables.execute_batch("BEGIN")?;
         let position = tables.query_row("SELECT position FROM checkpoint", [], |row| row.get::<_, i64>(0))?;
-        let fresh = Connection::open("")?;
+        let mut fresh = Connection::open("")?;
         fresh.execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -65536;")?;
         files::keep_statements(&fresh)?;
         files::create_tables::<P>(&fresh)?;
+        // With what keeps the tables that follow from others.
+        files::create_indexes::<P>(&mut fresh)?;
         Ok(Self { tables, fresh, position: Position::from_backend(position.cast_unsigned()), projection: PhantomData })
     }
 
@@ -95,7 +97,8 @@ impl<P: Projection> Checked<P> {
         let tx = self.fresh.transaction().map_err(storage)?;
         for envelope in events.iter().filter(|envelope| envelope.position <= self.position) {
             if P::handles(&envelope.event.name) && !left_out.contains(&envelope.event.id) {
-                P::apply(&tx, envelope).map_err(|source| stopped::<P>(envelope, source))?;
+                let applied = P::read(envelope).and_then(|change| P::apply(&tx, envelope, &change));
+                applied.map_err(|source| stopped::<P>(envelope, source))?;
             }
         }
         tx.commit().map_err(storage)

@@ -166,13 +166,15 @@ pub(super) fn leftovers(config: &Config, report: &mut Report) {
     if report.findings() == before {
         report.fine("leftovers", "nothing was left half done");
     }
-    if let Some(damage) = side_table::damage(&places::schedule(&config.data)) {
-        let advice = "stop the service and remove schedule.db: it is made anew, and clients' documents are read once more";
-        report.finding("schedule", format!("schedule.db is damaged: {damage}"), advice);
-    }
-    if let Some(damage) = side_table::damage(&places::usage(&config.data)) {
-        let advice = "stop the service and remove usage.db: it is made anew, and nobody becomes dormant before it is old enough";
-        report.finding("usage", format!("usage.db is damaged: {damage}"), advice);
+    let side_tables = [
+        (places::schedule(&config.data), "it is made anew, and clients' documents are read once more"),
+        (places::usage(&config.data), "it is made anew, and nobody becomes dormant before it is old enough"),
+    ];
+    for (path, loss) in side_tables {
+        if let Some(damage) = side_table::damage(&path) {
+            let advice = format!("stop the service and remove {}: {loss}", path.display());
+            report.finding("side tables", format!("{} is damaged: {damage}", path.display()), advice);
+        }
     }
 }
 
