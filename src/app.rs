@@ -23,7 +23,7 @@ use crate::census::Census;
 use crate::clock::Clock;
 use crate::command::{Cause, CommandError, Commands, Snapshot};
 use crate::config::{Config, LogBackend};
-use crate::documents::{self, Documents, Schedule, ScheduleError};
+use crate::documents::{self, Documents, Schedule};
 use crate::fetch::SourceError;
 use crate::http::error::Failure;
 use crate::key_sets::KeySets;
@@ -35,8 +35,10 @@ use crate::manifest::{Manifests, SetUpError, Urgency};
 use crate::metrics::Metrics;
 use crate::projector::{Follower, Projector};
 use crate::secrets::{InstanceKey, SecretHasher};
+use crate::side_table::SideTableError;
 use crate::statements::Statements;
 use crate::upstream::AuthorizationServer;
+use crate::webhooks::{Means, WebhookStartError, Webhooks};
 
 /// The parts of a running service. Cheap to clone.
 #[derive(Clone)]
@@ -64,6 +66,7 @@ struct Parts {
     statements: Statements,
     metrics: Metrics,
     authentication: Authentication,
+    webhooks: Webhooks,
 }
 
 /// Why the service does not start.
@@ -92,7 +95,10 @@ pub enum StartError {
     Manifests(#[from] SetUpError),
     /// The schedule of clients' documents cannot be kept.
     #[error("failed to open the schedule of clients' documents")]
-    Schedule(#[from] ScheduleError),
+    Schedule(#[from] SideTableError),
+    /// Webhooks cannot be sent anything.
+    #[error("failed to set up webhooks")]
+    Webhooks(#[from] WebhookStartError),
     /// The default resource server cannot be made.
     #[error("failed to set up the default resource server")]
     FirstServer(#[from] CommandError),
@@ -116,6 +122,11 @@ pub mod places {
     /// The read models.
     pub fn read_models(data: &Path) -> PathBuf {
         data.join("read-models")
+    }
+
+    /// What webhooks were sent.
+    pub fn webhooks(data: &Path) -> PathBuf {
+        data.join("webhooks.db")
     }
 
     /// When clients' documents are read again.
@@ -158,7 +169,16 @@ impl App {
         let others = config.other_versions;
         let directory: Projector<Directory> = Projector::start(log.clone(), &folder, others)?;
         let approvals: Projector<Approvals> = Projector::start(log.clone(), &folder, others)?;
-        let history = Projector::start(log.clone(), &folder, others)?;
+        let history: Projector<History> = Projector::start(log.clone(), &folder, others)?;
+        let webhooks = Webhooks::start(Means {
+            commands: commands.clone(),
+            history: history.clone(),
+            key: instance_key.clone(),
+            source: public_url.clone(),
+            outbox: &places::webhooks(&config.data),
+            networks: config.webhook_networks.clone(),
+            extra_ca_file: config.extra_ca_file.as_deref(),
+        })?;
         let documents = Documents::new(manifests, commands.clone(), schedule, config.rhythm.clone());
         let (complete, readers) = (directory.clone(), (directory.reader().clone(), approvals.reader().clone()));
         let complete = async move { drop(complete.until(|progress| progress.serves).await) };
@@ -185,6 +205,7 @@ impl App {
             statements,
             metrics: Metrics::default(),
             authentication,
+            webhooks,
         })))
     }
 
@@ -283,6 +304,11 @@ impl App {
         &self.0.authentication
     }
 
+    /// What webhooks are sent.
+    pub(crate) fn webhooks(&self) -> &Webhooks {
+        &self.0.webhooks
+    }
+
     /// `registration_client_uri` (RFC 7592 §3).
     pub fn registration_client_uri(&self, client_id: &ClientId) -> String {
         format!("{}/oauth/register/{}", self.0.public_url, percent_encoded(client_id.as_str()))
@@ -340,6 +366,7 @@ impl App {
     /// Ends the projections, and the log's writer once everything that was accepted is answered.
     pub async fn close(&self) {
         self.0.poller.abort();
+        self.0.webhooks.end();
         for follower in self.followers() {
             follower.end();
         }

@@ -24,6 +24,7 @@ pub mod resource_servers;
 mod roster;
 pub mod service_tokens;
 mod share;
+pub mod webhooks;
 
 pub use roster::{Known, Roster, Snapshot};
 

@@ -23,7 +23,7 @@ mod queue;
 mod schedule;
 
 pub use poller::{Polled, start};
-pub use schedule::{Due, Schedule, ScheduleError};
+pub use schedule::{Due, Schedule};
 
 /// How many registrations of one client hear its document at a time.
 const FOLLOWED_AT_ONCE: usize = 8;

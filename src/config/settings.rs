@@ -134,6 +134,11 @@ pub struct Settings {
     #[arg(long, env = "GATEBOOK_MANIFEST_POLLS_AT_ONCE", value_name = "COUNT")]
     pub manifest_polls_at_once: Option<usize>,
 
+    /// Networks with private addresses that webhooks may be in, with commas between them [default: none]
+    #[arg(long, env = "GATEBOOK_WEBHOOK_NETWORKS", value_name = "NETWORKS", value_delimiter = ',')]
+    #[serde(deserialize_with = "one_text_or_many")]
+    pub webhook_networks: Option<Vec<String>>,
+
     /// A PEM file of certificate authorities to trust beside the system's
     #[arg(long, env = "GATEBOOK_EXTRA_CA_FILE", value_name = "FILE")]
     pub extra_ca_file: Option<PathBuf>,
@@ -236,6 +241,7 @@ impl Settings {
             manifest_poll_seconds: self.manifest_poll_seconds.or(fallback.manifest_poll_seconds),
             manifest_max_age: self.manifest_max_age.or(fallback.manifest_max_age),
             manifest_polls_at_once: self.manifest_polls_at_once.or(fallback.manifest_polls_at_once),
+            webhook_networks: self.webhook_networks.or(fallback.webhook_networks),
             extra_ca_file: self.extra_ca_file.or(fallback.extra_ca_file),
             default_resource_server: self.default_resource_server.or(fallback.default_resource_server),
             address_detail: self.address_detail.or(fallback.address_detail),

@@ -1,14 +1,14 @@
 //! When each document is read again. A side table: it survives a restart, is bounded by the number of clients, and may be
 //! thrown away; no event depends on it.
 
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::Path;
 
 use chrono::{DateTime, Utc};
 use gatebook_events::identity::{ClientId, ClientKey};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::manifest::Validators;
+use crate::side_table::{SideTable, SideTableError};
 
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS documents (
@@ -25,7 +25,7 @@ CREATE INDEX IF NOT EXISTS documents_by_time ON documents (next_at);
 
 /// When each document is read again. Cheap to clone.
 #[derive(Clone)]
-pub struct Schedule(Arc<Mutex<Connection>>);
+pub struct Schedule(SideTable);
 
 /// A document that is due.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,28 +40,10 @@ pub struct Due {
     pub validators: Validators,
 }
 
-/// The schedule's file cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[error("failed to open {path}")]
-pub struct ScheduleError {
-    path: PathBuf,
-    source: Box<dyn std::error::Error + Send + Sync>,
-}
-
 impl Schedule {
-    /// Opens the file, or makes it.
-    pub fn open(path: &Path) -> Result<Self, ScheduleError> {
-        let open = || -> Result<Connection, Box<dyn std::error::Error + Send + Sync>> {
-            // SQLite would let everybody read it; what it puts beside the file takes over the file's mode.
-            create_private(path)?;
-            let connection = Connection::open(path)?;
-            // Losing the last seconds of it costs a poll too early, so nobody waits for the disk.
-            connection.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;")?;
-            connection.execute_batch(SCHEMA)?;
-            Ok(connection)
-        };
-        let connection = open().map_err(|source| ScheduleError { path: path.to_owned(), source })?;
-        Ok(Self(Arc::new(Mutex::new(connection))))
+    /// Opens the file, or makes it. What is lost of it costs a poll too early.
+    pub fn open(path: &Path) -> Result<Self, SideTableError> {
+        SideTable::open(path, "the schedule of clients' documents", SCHEMA).map(Self)
     }
 
     /// Enters documents that are not in it yet, to be read at `next_at`.
@@ -186,15 +168,13 @@ impl Schedule {
         what: &'static str,
         work: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Option<T> {
-        let connection = self.0.clone();
-        let done = tokio::task::spawn_blocking(move || work(&mut connection.lock().unwrap_or_else(PoisonError::into_inner))).await;
-        match done {
-            Ok(Ok(value)) => Some(value),
-            Ok(Err(error)) => {
-                tracing::error!(%error, what, "the schedule of clients' documents cannot be kept");
+        match self.0.with(work).await {
+            Ok(value) => Some(value),
+            Err(error) => {
+                let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+                tracing::error!(%error, cause, what, "the schedule of clients' documents cannot be kept");
                 None
             }
-            Err(_) => None,
         }
     }
 }
@@ -220,14 +200,6 @@ fn due(row: &Row<'_>) -> rusqlite::Result<Due> {
         failures: row.get(2)?,
         validators: serde_json::from_str(&row.get::<_, String>(3)?).unwrap_or_default(),
     })
-}
-
-fn create_private(path: &Path) -> std::io::Result<()> {
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(false);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map(drop)
 }
 
 #[cfg(test)]

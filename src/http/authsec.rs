@@ -11,6 +11,7 @@ use super::error::{Failure, Problem};
 pub mod approvals;
 pub mod audit;
 pub mod clients;
+pub mod dead_letters;
 pub mod decisions;
 pub mod manifests;
 pub mod preregister;
@@ -21,6 +22,7 @@ pub mod resource_servers;
 pub mod secrets;
 pub mod service_tokens;
 pub mod stream;
+pub mod webhooks;
 
 /// The most entries of one page, and how many there are unless asked otherwise.
 const PAGE: (usize, usize) = (500, 50);
