@@ -16,6 +16,7 @@ use gatebook_projections::read_model::{OpenError, QueryError, Reader};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
+use crate::access_tokens::{AccessTokens, KeyFileError, KeyRing};
 use crate::admin::{AdminKeyError, AdminVerifier};
 use crate::authentication::Authentication;
 use crate::ceiling::Ceilings;
@@ -67,6 +68,7 @@ struct Parts {
     metrics: Metrics,
     authentication: Authentication,
     webhooks: Webhooks,
+    access_tokens: AccessTokens,
 }
 
 /// Why the service does not start.
@@ -84,6 +86,9 @@ pub enum StartError {
     /// A key in the data folder cannot be read or made.
     #[error("failed to open the keys in the data folder")]
     Keys(#[from] KeyError),
+    /// The keys for access tokens are not usable.
+    #[error("failed to set up the keys for access tokens")]
+    TokenKeys(#[from] KeyFileError),
     /// The administrators' key is not usable.
     #[error("failed to set up the administrators' tokens")]
     Admins(#[from] AdminKeyError),
@@ -129,6 +134,11 @@ pub mod places {
         data.join("webhooks.db")
     }
 
+    /// The keys that access tokens are signed with, where no others are configured.
+    pub fn token_keys(data: &Path) -> PathBuf {
+        data.join("token-keys.json")
+    }
+
     /// When clients' documents are read again.
     pub fn schedule(data: &Path) -> PathBuf {
         data.join("schedule.db")
@@ -155,6 +165,8 @@ impl App {
         crate::keys::create_data_folder(&config.data)?;
         let instance_key = InstanceKey::open(&config.data)?;
         let admins = AdminVerifier::try_new(&config.admin, clock.clone())?;
+        let ring = KeyRing::open(config.token_keys.clone(), config.token_life)?;
+        let access_tokens = AccessTokens::new(&public_url, config.token_life, ring);
         let authorization_server = AuthorizationServer::try_new(config.upstream.as_ref(), config.extra_ca_file.as_deref())?;
         let manifests = Manifests::try_new(config.manifests.clone(), config.extra_ca_file.as_deref())?;
         let schedule = Schedule::open(&places::schedule(&config.data))?;
@@ -206,6 +218,7 @@ impl App {
             metrics: Metrics::default(),
             authentication,
             webhooks,
+            access_tokens,
         })))
     }
 
@@ -307,6 +320,11 @@ impl App {
     /// What webhooks are sent.
     pub(crate) fn webhooks(&self) -> &Webhooks {
         &self.0.webhooks
+    }
+
+    /// What clients that act for themselves get.
+    pub fn access_tokens(&self) -> &AccessTokens {
+        &self.0.access_tokens
     }
 
     /// `registration_client_uri` (RFC 7592 §3).

@@ -104,7 +104,8 @@ fn usable(profile: &Profile, now: DateTime<Utc>) -> impl Iterator<Item = &Secret
 async fn by_assertion(app: &App, profile: &Profile, text: &str) -> Result<Result<(), Refusal>, Failure> {
     let known = app.authentication();
     let now = app.commands().clock().now();
-    let mut audiences = vec![app.public_url().to_owned(), format!("{}/oauth/token", app.public_url())];
+    let own = app.access_tokens().issuer().to_owned();
+    let mut audiences = vec![app.public_url().to_owned(), format!("{}/oauth/token", app.public_url()), own];
     // While the authorization server cannot be reached its names are not known, and assertions for them do not pass.
     if let Ok(upstream) = app.authorization_server().metadata().await {
         let names = ["issuer", "token_endpoint"].into_iter().filter_map(|name| upstream.get(name)?.as_str());

@@ -6,11 +6,13 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use gatebook_events::identity::ResourceServerId;
 use ipnet::IpNet;
 use reqwest::Url;
 use tracing_subscriber::EnvFilter;
 
+use crate::access_tokens::KeySource;
 use crate::documents::Rhythm;
 use crate::manifest::ManifestSettings;
 use crate::projector::OtherVersions;
@@ -19,6 +21,7 @@ mod admin;
 mod backend;
 mod manifests;
 mod settings;
+mod tokens;
 mod url;
 
 pub use admin::{AdminKeySource, AdminSettings};
@@ -47,6 +50,10 @@ pub struct Config {
     pub admin: AdminSettings,
     /// The authorization server whose metadata is merged.
     pub upstream: Option<Upstream>,
+    /// How long an access token is good that a client gets for itself.
+    pub token_life: TimeDelta,
+    /// What those are signed with.
+    pub token_keys: KeySource,
     /// How many self-registrations one source may make in a minute; none: no ceiling.
     pub registrations_per_minute: Option<NonZeroU32>,
     /// How many clients one tenant may have; none: no cap.
@@ -154,6 +161,8 @@ impl Config {
         Ok(Self {
             admin: AdminSettings::try_new(&settings, &data)?,
             upstream: upstream(&settings)?,
+            token_life: tokens::life(&settings)?,
+            token_keys: tokens::keys(&settings, &data)?,
             listen: parsed("listen", settings.listen.as_deref(), "an address and port such as 127.0.0.1:8080")?
                 .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080))),
             metrics_listen: parsed("metrics-listen", settings.metrics_listen.as_deref(), "an address and port such as 127.0.0.1:9464")?,

@@ -3,7 +3,7 @@
 use axum::Router;
 use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware;
-use axum::routing::{get, post, put};
+use axum::routing::{delete, get, post, put};
 use tower_http::cors::CorsLayer;
 
 use crate::app::App;
@@ -26,7 +26,9 @@ mod wire;
 pub fn router(app: App) -> Router {
     let discovery = Router::new()
         .route("/.well-known/oauth-authorization-server", get(well_known::instance))
-        .route("/.well-known/oauth-authorization-server/rs/{id}", get(well_known::resource_server));
+        .route("/.well-known/oauth-authorization-server/rs/{id}", get(well_known::resource_server))
+        .route("/.well-known/oauth-authorization-server/oauth", get(well_known::own_tokens))
+        .route("/.well-known/jwks.json", get(well_known::key_set));
 
     let clients = Router::new()
         .route("/oauth/register", post(oauth::register::register).fallback(error::method_not_allowed_post))
@@ -35,6 +37,7 @@ pub fn router(app: App) -> Router {
             "/oauth/register/{client_id}",
             get(oauth::manage::read).put(oauth::manage::replace).delete(oauth::manage::delete).fallback(error::method_not_allowed_manage),
         )
+        .route("/oauth/token", post(oauth::token::token).fallback(error::method_not_allowed_post))
         .layer(middleware::map_response(never_stored))
         .merge(discovery)
         .layer(open_to_browsers());
@@ -42,6 +45,7 @@ pub fn router(app: App) -> Router {
     let doors = Router::new()
         .route("/oauth/decisions", post(oauth::decisions::decide).fallback(error::method_not_allowed_post))
         .route("/oauth/clients/{client_id}", get(oauth::decisions::client))
+        .route("/oauth/introspect", post(oauth::introspect::introspect).fallback(error::method_not_allowed_post))
         .route("/oauth/authenticate", post(oauth::authenticate::authenticate).fallback(error::method_not_allowed_post))
         .layer(middleware::map_response(never_stored));
 
@@ -91,6 +95,9 @@ pub fn router(app: App) -> Router {
         .route("/service-tokens", get(authsec::service_tokens::list).post(authsec::service_tokens::create))
         .route("/service-tokens/{token_id}", get(authsec::service_tokens::read).delete(authsec::service_tokens::revoke))
         .nest("/webhooks", webhooks)
+        .route("/signing-keys", get(authsec::signing_keys::list))
+        .route("/signing-keys/rotate", post(authsec::signing_keys::rotate))
+        .route("/signing-keys/{key_id}", delete(authsec::signing_keys::withdraw))
         .route("/approvals", get(authsec::approvals::list))
         .route("/audit/events", get(authsec::audit::list))
         .route("/audit/events/{event_id}", get(authsec::audit::read))

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 pub const KEY_LENGTH: usize = 32;
 
 /// Longer than any key file; what is longer is something else.
-const LONGEST_FILE: u64 = 4096;
+const LONGEST_FILE: u64 = 256 * 1024;
 
 /// A key out of the data folder.
 pub struct StoredKey {
@@ -68,7 +68,7 @@ pub fn read_or_create(file: &Path) -> Result<StoredKey, KeyError> {
     if let Some(key) = read(file)? {
         return Ok(key);
     }
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = folder_of(file);
     create_data_folder(folder)?;
     let mut bytes = [0; KEY_LENGTH];
     getrandom::fill(&mut bytes).map_err(KeyError::Randomness)?;
@@ -82,6 +82,15 @@ pub fn read_or_create(file: &Path) -> Result<StoredKey, KeyError> {
 
 /// The key in `file`; none when there is no such file.
 pub fn read(file: &Path) -> Result<Option<StoredKey>, KeyError> {
+    let Some(content) = read_private(file)? else { return Ok(None) };
+    let text = content.trim_end().to_owned();
+    let malformed = || KeyError::Malformed { path: file.to_owned() };
+    let bytes = URL_SAFE_NO_PAD.decode(&text).ok().and_then(|bytes| bytes.try_into().ok()).ok_or_else(malformed)?;
+    Ok(Some(StoredKey { text, bytes, created: false }))
+}
+
+/// A file that nobody but its owner may use; none when there is no such file.
+pub fn read_private(file: &Path) -> Result<Option<String>, KeyError> {
     let opened = match File::open(file) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         other => other.map_err(at(file))?,
@@ -91,38 +100,67 @@ pub fn read(file: &Path) -> Result<Option<StoredKey>, KeyError> {
     if mode & 0o077 != 0 {
         return Err(KeyError::Exposed { path: file.to_owned(), mode });
     }
-    let malformed = || KeyError::Malformed { path: file.to_owned() };
     let mut content = Vec::new();
     opened.take(LONGEST_FILE).read_to_end(&mut content).map_err(at(file))?;
-    let text = String::from_utf8(content).map_err(|_| malformed())?.trim_end().to_owned();
-    let bytes = URL_SAFE_NO_PAD.decode(&text).ok().and_then(|bytes| bytes.try_into().ok()).ok_or_else(malformed)?;
-    Ok(Some(StoredKey { text, bytes, created: false }))
+    String::from_utf8(content).map(Some).map_err(|_| KeyError::Malformed { path: file.to_owned() })
+}
+
+/// Puts `text` into `file`, for its owner only, in place of whatever is there. Whoever reads it sees the one or the other, whole.
+pub fn replace(file: &Path, text: &str) -> Result<(), KeyError> {
+    let folder = folder_of(file);
+    create_data_folder(folder)?;
+    let draft = draft(folder, text).map_err(at(file))?;
+    let replaced = fs::rename(&draft, file).and_then(|()| settle(folder));
+    if replaced.is_err() {
+        // A draft that stays would be a key that nobody looks after.
+        let _ = fs::remove_file(&draft);
+    }
+    replaced.map_err(at(file))
 }
 
 /// Puts `text` into `file` whole or not at all; false when the file is there already.
 fn write_new(folder: &Path, file: &Path, text: &str) -> io::Result<bool> {
+    let draft = draft(folder, text)?;
+    // A link refuses to replace a file, as a rename would not.
+    let written = match fs::hard_link(&draft, file) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        // Some file systems have no links; a rename is as whole, and only its race is lost.
+        Err(_) if !file.exists() => fs::rename(&draft, file).map(|()| true),
+        Err(error) => Err(error),
+    };
+    // After a rename there is no draft left to remove.
+    let _ = fs::remove_file(&draft);
+    let created = written?;
+    settle(folder)?;
+    Ok(created)
+}
+
+/// A new file beside, with mode 0600, on the disk.
+fn draft(folder: &Path, text: &str) -> io::Result<PathBuf> {
     let draft = folder.join(format!(".{}.new", uuid::Uuid::new_v4()));
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut opened = options.open(&draft)?;
-    let written = writeln!(opened, "{text}").and_then(|()| opened.sync_all()).and_then(|()| {
-        // A link refuses to replace a file, as a rename would not.
-        match fs::hard_link(&draft, file) {
-            Ok(()) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-            // Some file systems have no links; a rename is as whole, and only its race is lost.
-            Err(_) if !file.exists() => fs::rename(&draft, file).map(|()| true),
-            Err(error) => Err(error),
-        }
-    });
-    // After a rename there is no draft left to remove.
-    let _ = fs::remove_file(&draft);
-    let created = written?;
+    let written = writeln!(opened, "{text}").and_then(|()| opened.sync_all());
+    if let Err(error) = written {
+        let _ = fs::remove_file(&draft);
+        return Err(error);
+    }
+    Ok(draft)
+}
+
+/// What a folder holds is on the disk, too.
+fn settle(folder: &Path) -> io::Result<()> {
     #[cfg(unix)]
     File::open(folder)?.sync_all()?;
-    Ok(created)
+    Ok(())
+}
+
+fn folder_of(file: &Path) -> &Path {
+    file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 #[cfg(unix)]

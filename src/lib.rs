@@ -1,5 +1,6 @@
 //! Gatebook carries what `events` decides and shows what `projections` keep: HTTP, the event log, keys and commands.
 
+pub mod access_tokens;
 pub mod admin;
 pub mod app;
 mod authentication;

@@ -105,6 +105,11 @@ impl ResourceServer {
         self.policy.admit(kind, metadata)
     }
 
+    /// Whether it is there and was not retired.
+    pub fn is_active(&self) -> bool {
+        self.life == Life::Active
+    }
+
     /// Whether clients may come this way at all. Asked before anything is fetched for one that may not.
     pub fn open_to(&self, kind: RegistrationType) -> Result<(), Rejection> {
         if self.life != Life::Active {

@@ -44,6 +44,7 @@ enum Keys {
 pub(crate) struct Header {
     pub alg: String,
     pub kid: Option<String>,
+    pub typ: Option<String>,
     crit: Option<IgnoredAny>,
 }
 

@@ -90,6 +90,16 @@ impl Snapshot {
         self.by_resource.get(resource).copied()
     }
 
+    /// Every active resource server with this identifier, of any tenant; the first to claim it first.
+    pub fn all_with_resource(&self, resource: &str) -> Vec<ResourceServerId> {
+        let named = |known: &Known| known.server.resource.as_ref().is_some_and(|own| own.as_str() == resource);
+        let active = self.servers.iter().filter(|(_, known)| known.server.life == Life::Active);
+        let mut all: Vec<(Position, ResourceServerId)> =
+            active.filter(|(_, known)| named(known)).map(|(id, known)| (known.claimed, *id)).collect();
+        all.sort_unstable();
+        all.into_iter().map(|(_, id)| id).collect()
+    }
+
     /// The tenant's active resource server with this identifier; without one, the only one that it has.
     pub fn of_tenant(&self, tenant: &TenantId, resource: Option<&str>) -> Option<ResourceServerId> {
         let mut own =

@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 use serde::{Deserialize, Deserializer};
 
 use super::ConfigError;
+use crate::access_tokens::SigningAlgorithm;
 
 /// Everything that can be set. The comments are the help texts.
 #[derive(Clone, Default, Args, Deserialize)]
@@ -82,6 +83,23 @@ pub struct Settings {
     /// Its token endpoint, if it publishes no metadata
     #[arg(long, env = "GATEBOOK_UPSTREAM_TOKEN_ENDPOINT", value_name = "URL")]
     pub upstream_token_endpoint: Option<String>,
+
+    /// For how many seconds an access token is good that a client gets for itself [default: 600]
+    #[arg(long, env = "GATEBOOK_TOKEN_SECONDS", value_name = "SECONDS")]
+    pub token_seconds: Option<i64>,
+
+    /// What those are signed with, where the keys are made in the data folder [default: RS256]
+    #[arg(long, env = "GATEBOOK_TOKEN_ALGORITHM", value_name = "ALGORITHM")]
+    pub token_algorithm: Option<SigningAlgorithm>,
+
+    /// After how many days such a key is replaced; 0 is never [default: 90]
+    #[arg(long, env = "GATEBOOK_TOKEN_KEY_DAYS", value_name = "DAYS")]
+    pub token_key_days: Option<u16>,
+
+    /// PEM files of the private keys instead: the first signs, all are published; may be repeated
+    #[arg(long, env = "GATEBOOK_TOKEN_KEY_FILES", value_name = "FILES", value_delimiter = ',')]
+    #[serde(deserialize_with = "one_text_or_many")]
+    pub token_key_files: Option<Vec<String>>,
 
     /// How many self-registrations one source may make in a minute; 0 is no ceiling [default: 60]
     #[arg(long, env = "GATEBOOK_REGISTRATIONS_PER_MINUTE", value_name = "COUNT")]
@@ -229,6 +247,10 @@ impl Settings {
             upstream_issuer: self.upstream_issuer.or(fallback.upstream_issuer),
             upstream_authorization_endpoint: self.upstream_authorization_endpoint.or(fallback.upstream_authorization_endpoint),
             upstream_token_endpoint: self.upstream_token_endpoint.or(fallback.upstream_token_endpoint),
+            token_seconds: self.token_seconds.or(fallback.token_seconds),
+            token_algorithm: self.token_algorithm.or(fallback.token_algorithm),
+            token_key_days: self.token_key_days.or(fallback.token_key_days),
+            token_key_files: self.token_key_files.or(fallback.token_key_files),
             registrations_per_minute: self.registrations_per_minute.or(fallback.registrations_per_minute),
             max_clients_per_tenant: self.max_clients_per_tenant.or(fallback.max_clients_per_tenant),
             trusted_proxies: self.trusted_proxies.or(fallback.trusted_proxies),

@@ -21,6 +21,7 @@ pub mod rehearse;
 pub mod resource_servers;
 pub mod secrets;
 pub mod service_tokens;
+pub mod signing_keys;
 pub mod stream;
 pub mod webhooks;
 

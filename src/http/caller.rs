@@ -45,6 +45,16 @@ impl Administrator {
         self.at_least(Role::Auditor)
     }
 
+    /// Refuses whoever may not change what concerns all tenants: that is for administrators of the tenant that every instance has.
+    pub fn must_operate(&self) -> Result<(), Problem> {
+        self.must_change()?;
+        if self.admin.tenant == TenantId::default_tenant() {
+            return Ok(());
+        }
+        let detail = "only administrators of the tenant default may do this";
+        Err(self.problem(Failure::request(StatusCode::FORBIDDEN, "not-operator", detail)))
+    }
+
     fn at_least(&self, role: Role) -> Result<(), Problem> {
         if self.admin.role >= role { Ok(()) } else { Err(self.problem(AdminRefusal::NoRole)) }
     }

@@ -10,6 +10,7 @@ use gatebook_events::metadata::{MetadataError, Problem as MemberProblem};
 use gatebook_projections::read_model::QueryError;
 use serde_json::Map;
 
+use crate::access_tokens::{KeyFileError, TokenError};
 use crate::admin::AdminRefusal;
 use crate::ceiling::Allowance;
 use crate::command::CommandError;
@@ -53,6 +54,9 @@ pub enum Failure {
     /// The registration access token is missing, wrong, or its client is gone: all the same to the caller (RFC 7592 §2.1).
     #[error("the registration access token is not valid for this client")]
     RegistrationToken,
+    /// The client is unknown, or is not who it says; which of them is nothing for whoever asks (RFC 6749 §5.2).
+    #[error("the client is unknown here, or did not prove who it is")]
+    Client,
     /// The service token is unknown, wrong, expired or revoked: all the same to the caller.
     #[error("the service token is not valid")]
     ServiceToken,
@@ -86,6 +90,9 @@ pub enum Failure {
     /// There is too much to do at the moment.
     #[error("too much is under way")]
     Busy,
+    /// No access token can be made or read.
+    #[error(transparent)]
+    Token(#[from] TokenError),
     /// Something of ours failed.
     #[error("{0}")]
     Internal(&'static str),
@@ -119,7 +126,7 @@ impl Failure {
             | Self::Log(_) => Verdict::new(StatusCode::SERVICE_UNAVAILABLE, "log-unavailable"),
             Self::Command(CommandError::History(_)) => Verdict::new(StatusCode::INTERNAL_SERVER_ERROR, "history-unreadable"),
             Self::Query(QueryError::Cursor(_)) => Verdict::new(StatusCode::BAD_REQUEST, "invalid-cursor"),
-            Self::Query(_) | Self::Internal(_) | Self::NotKept(_) => Verdict::new(StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+            Self::Query(_) | Self::Internal(_) | Self::NotKept(_) | Self::Token(_) => Verdict::new(StatusCode::INTERNAL_SERVER_ERROR, "internal"),
             Self::Metadata(error) => Verdict::new(StatusCode::BAD_REQUEST, metadata_code(error)),
             Self::Statement(StatementRefusal::Unapproved) => Verdict::new(StatusCode::BAD_REQUEST, "unapproved_software_statement"),
             Self::Statement(StatementRefusal::Invalid(_)) => Verdict::new(StatusCode::BAD_REQUEST, "invalid_software_statement"),
@@ -132,6 +139,7 @@ impl Failure {
             Self::Document { .. } => Verdict::new(StatusCode::BAD_REQUEST, "document-unusable"),
             Self::Building { .. } => Verdict::new(StatusCode::SERVICE_UNAVAILABLE, "read-model-building"),
             Self::RegistrationToken | Self::ServiceToken => Verdict::new(StatusCode::UNAUTHORIZED, "invalid_token"),
+            Self::Client => Verdict::new(StatusCode::UNAUTHORIZED, "invalid_client"),
             Self::TooMany(_) | Self::TooManyGuesses(_) => Verdict::new(StatusCode::TOO_MANY_REQUESTS, "temporarily_unavailable"),
             Self::Busy => Verdict::new(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable"),
         }
@@ -168,6 +176,10 @@ impl Failure {
             }
             Self::TooManyGuesses(seconds) => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from(*seconds));
+            }
+            // RFC 6749 §5.2, RFC 7617 §2.1
+            Self::Client => {
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"gatebook\", charset=\"UTF-8\""));
             }
             Self::Busy => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from(1));
@@ -241,6 +253,12 @@ const fn metadata_code(error: &MetadataError) -> &'static str {
     match error.problem {
         MemberProblem::Redirect(_) | MemberProblem::RedirectUri(_) => "invalid_redirect_uri",
         MemberProblem::Metadata(_) | MemberProblem::Link(_) => "invalid_client_metadata",
+    }
+}
+
+impl From<KeyFileError> for Failure {
+    fn from(error: KeyFileError) -> Self {
+        TokenError::from(error).into()
     }
 }
 

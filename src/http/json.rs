@@ -45,24 +45,49 @@ pub async fn fields(headers: &HeaderMap, body: Body, code: &'static str) -> Resu
     if is_json(headers) {
         return object(headers, body, code).await;
     }
+    let mut fields = Map::new();
+    for (name, value) in form(headers, body, code).await?.0 {
+        if fields.insert(name, value.into()).is_some() {
+            return Err(sent_twice(code));
+        }
+    }
+    Ok(fields)
+}
+
+/// Reads a form (RFC 6749 appendix B).
+pub async fn form(headers: &HeaderMap, body: Body, code: &'static str) -> Result<Form, Failure> {
     let invalid = |status, detail: &str| Failure::request(status, code, detail);
     if !is_of_type(headers, "application/x-www-form-urlencoded") {
-        return Err(invalid(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "the content type has to be application/x-www-form-urlencoded or application/json",
-        ));
+        let detail = "the content type has to be application/x-www-form-urlencoded";
+        return Err(invalid(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
     }
     let bytes = bytes(body, code).await?;
     let text = std::str::from_utf8(&bytes).map_err(|_| invalid(StatusCode::BAD_REQUEST, "the body is not UTF-8"))?;
     let mut url = Url::parse("form:").map_err(|_| Failure::Internal("a form cannot be read"))?;
     url.set_query(Some(text));
-    let mut fields = Map::new();
-    for (name, value) in url.query_pairs().filter(|(_, value)| !value.is_empty()) {
-        if fields.insert(name.into_owned(), value.into_owned().into()).is_some() {
-            return Err(invalid(StatusCode::BAD_REQUEST, "a parameter is sent twice"));
-        }
+    let pairs = url.query_pairs().filter(|(_, value)| !value.is_empty());
+    Ok(Form(pairs.map(|(name, value)| (name.into_owned(), value.into_owned())).collect(), code))
+}
+
+/// The parameters of a form. One without a value is none (RFC 6749 §3.2).
+pub struct Form(Vec<(String, String)>, &'static str);
+
+impl Form {
+    /// A parameter that may be sent once.
+    pub fn one(&self, name: &str) -> Result<Option<&str>, Failure> {
+        let mut all = self.all(name);
+        let first = all.next();
+        if all.next().is_some() { Err(sent_twice(self.1)) } else { Ok(first) }
     }
-    Ok(fields)
+
+    /// A parameter that may be sent more often.
+    pub fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+}
+
+fn sent_twice(code: &'static str) -> Failure {
+    Failure::request(StatusCode::BAD_REQUEST, code, "a parameter is sent twice")
 }
 
 /// Members as a type.

@@ -2,6 +2,9 @@
 
 pub mod authenticate;
 mod by_document;
+mod credentials;
 pub mod decisions;
+pub mod introspect;
 pub mod manage;
 pub mod register;
+pub mod token;

@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::caller::Path;
 use super::error::{Failure, OauthError};
+use crate::access_tokens::HELD;
 use crate::app::App;
 use crate::upstream::NoMetadata;
 
@@ -35,6 +36,18 @@ pub async fn resource_server(State(app): State<App>, Path(id): Path<String>) -> 
     let open_to = |kind| server.open_to(kind).is_ok();
     let open = Open { to_themselves: open_to(RegistrationType::Dcr), to_documents: open_to(RegistrationType::Cimd) };
     answer(&app, &issuer, open, scopes).await
+}
+
+/// For the issuer of the access tokens that clients get here for themselves.
+pub async fn own_tokens(State(app): State<App>) -> Response {
+    ([(header::CACHE_CONTROL, "public, max-age=60")], Json(app.access_tokens().metadata())).into_response()
+}
+
+/// The keys that those are signed with (RFC 7517 §5).
+pub async fn key_set(State(app): State<App>) -> Result<Response, OauthError> {
+    let keys = app.access_tokens().ring().published(app.commands().clock().now()).await.map_err(Failure::from)?;
+    let held = format!("public, max-age={}", HELD.num_seconds());
+    Ok(([(header::CACHE_CONTROL, held), (header::CONTENT_TYPE, "application/jwk-set+json".to_owned())], keys.to_string()).into_response())
 }
 
 /// Which ways in are admitted.

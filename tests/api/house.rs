@@ -104,7 +104,7 @@ impl House {
         self.holder(&self.token(tenant, Role::Viewer, "vera"))
     }
 
-    fn token(&self, tenant: &str, role: Role, subject: &str) -> String {
+    pub fn token(&self, tenant: &str, role: Role, subject: &str) -> String {
         let admin = Admin { tenant: TenantId::parse(tenant).unwrap(), subject: subject.to_owned(), role };
         let token = self.minter.mint(&admin, TimeDelta::hours(1)).unwrap();
         self.saw_issued(&token);
@@ -170,7 +170,7 @@ impl House {
     }
 
     fn remember(&self, method: &Method, path: &str, answer: &Answer) {
-        for member in ["client_secret", "registration_access_token", "initial_access_token", "service_token", "signing_secret"] {
+        for member in ["client_secret", "registration_access_token", "initial_access_token", "service_token", "access_token", "signing_secret"] {
             if let Some(secret) = answer.body[member].as_str() {
                 self.saw_issued(secret);
             }
@@ -188,6 +188,9 @@ impl House {
             // A secret is shown by what issues it, once.
             if issues || *method == Method::PUT {
                 members.remove("client_secret");
+            }
+            if page == "/oauth/token" {
+                members.remove("access_token");
             }
             if *method == Method::POST && page.ends_with("/registration-tokens") {
                 members.remove("initial_access_token");

@@ -130,6 +130,14 @@ async fn a_busy_day(house: &House) {
         house.admin("default").with("idempotency-key", "once").post(&clients(DEFAULT), json!({ "client_name": "ci" })).await.is(201);
     house.admin("default").with("idempotency-key", "once").post(&clients(DEFAULT), json!({ "client_name": "ci" })).await.is(201);
     let page = |verb: &str| format!("{}/{verb}", client(DEFAULT, entered["client_id"].as_str().unwrap()));
+    let login = STANDARD.encode(format!("{}:{}", entered.text("client_id"), entered.text("client_secret")));
+    let job = house.anyone().with("authorization", &format!("Basic {login}"));
+    let kind = Some("application/x-www-form-urlencoded");
+    let token = job.send(Method::POST, "/oauth/token", kind, b"grant_type=client_credentials".to_vec()).await.is(200);
+    let asked = format!("token={}", token.text("access_token")).into_bytes();
+    house.decider("default").send(Method::POST, "/oauth/introspect", kind, asked).await.is(200);
+    job.send(Method::POST, "/oauth/token", kind, format!("grant_type={}", token.text("access_token")).into_bytes()).await.is(400);
+    admin.get("/authsec/signing-keys").await.is(200);
     admin.post(&page("rotate-secret"), json!({ "overlap_seconds": 60 })).await.is(200);
     admin.post(&page("rotate-secret"), json!({})).await.is(200);
     house.admin("default").with("idempotency-key", "once").post(&clients(DEFAULT), json!({ "client_name": "ci" })).await.is(409);

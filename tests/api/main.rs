@@ -27,4 +27,5 @@ mod registration_tokens;
 mod service_tokens;
 mod share;
 mod statements;
+mod tokens;
 mod walls_between_tenants;

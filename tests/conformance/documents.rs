@@ -133,8 +133,11 @@ pub const DOCUMENTS: &[Elsewhere] = &[
         level: "MUST",
         section: "CIMD §6.2",
         asserted: "A document that says `private_key_jwt` is held to it at the token endpoint",
-        tests: &[],
-        reason: "not offered: no client authentication is done here yet",
+        tests: &[
+            ("tests/api/authenticate.rs", "c15_an_assertion_is_good_once_for_this_purpose_and_with_the_clients_own_key"),
+            ("tests/api/tokens.rs", "a_client_proves_itself_in_the_header_in_the_body_or_by_its_signature_one_at_a_time"),
+        ],
+        reason: "",
     },
     Elsewhere {
         id: "C16",

@@ -99,16 +99,19 @@ const ELSEWHERE: &[Elsewhere] = &[
         level: "MUST",
         section: "OAuth 2.1 §2.4.1",
         asserted: "`client_secret_post` is supported at the token endpoint",
-        tests: &[],
-        reason: "not ours: the authorization server's token endpoint; the register registers the method",
+        tests: &[("tests/api/tokens.rs", "a_client_proves_itself_in_the_header_in_the_body_or_by_its_signature_one_at_a_time")],
+        reason: "",
     },
     Elsewhere {
         id: "A3",
         level: "MUST",
         section: "OAuth 2.1 §2.4.1",
         asserted: "Guessing secrets is held up",
-        tests: &[],
-        reason: "not ours: the authorization server's token endpoint; S9 says how much there is to guess",
+        tests: &[
+            ("tests/api/tokens.rs", "whoever_does_not_prove_itself_hears_one_answer_and_how_to_try_again"),
+            ("tests/api/authenticate.rs", "a_source_that_guesses_is_held_back_and_the_client_elsewhere_comes_in"),
+        ],
+        reason: "",
     },
     Elsewhere {
         id: "A4",

@@ -12,6 +12,7 @@ use gatebook_events::standing::Decision;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::credentials::JWT_BEARER;
 use super::decisions::{invalid, members, target};
 use crate::app::App;
 use crate::authentication::{self, Credential};
@@ -21,9 +22,6 @@ use crate::http::error::OauthError;
 use crate::http::fresh::Written;
 use crate::http::{json as body_json, wire};
 use crate::secrets::ClientSecret;
-
-/// RFC 7523 §2.2
-const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 /// What a client showed, as its authorization server passes it on.
 #[derive(Deserialize)]

@@ -1,0 +1,60 @@
+//! `POST /oauth/introspect`: whether an access token that was given out here is good now (RFC 7662).
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use gatebook_events::decision::Question;
+use gatebook_events::identity::Stream;
+use gatebook_events::metadata::GrantType;
+use gatebook_events::registration::{Registration, Status};
+use gatebook_events::standing::Decision;
+use serde_json::{Map, Value, json};
+
+use super::decisions::invalid;
+use crate::access_tokens::Grant;
+use crate::app::App;
+use crate::doors::{self, Subject};
+use crate::http::caller::Decider;
+use crate::http::error::{Failure, OauthError};
+use crate::http::json as body_json;
+
+/// Always 200 where the question could be understood. Of a token that is over, unknown, another's, or whose client may no longer
+/// act, nothing is said but that (§2.2).
+pub async fn introspect(
+    State(app): State<App>,
+    caller: Decider,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Map<String, Value>>, OauthError> {
+    let form = body_json::form(&headers, body, "invalid_request").await?;
+    let token = form.one("token")?.ok_or_else(|| invalid("token is missing"))?;
+    let read = app.access_tokens().read(token, app.commands().clock().now()).await.map_err(Failure::from)?;
+    let mut body = Map::new();
+    if let Some(read) = read
+        && stands(&app, &caller, &read.grant).await?
+    {
+        body = read.claims;
+        body.remove("gatebook_resource_server");
+        body.insert("token_type".to_owned(), "Bearer".into());
+        body.insert("active".to_owned(), json!(true));
+    } else {
+        body.insert("active".to_owned(), json!(false));
+    }
+    Ok(Json(body))
+}
+
+/// Whether its client would get such a token now, at a resource server that the caller may ask about.
+async fn stands(app: &App, caller: &Decider, grant: &Grant) -> Result<bool, Failure> {
+    let server = app.commands().resource_server(grant.resource_server).await?;
+    if server.tenant.as_ref() != Some(&caller.tenant) || !caller.sees(grant.resource_server) {
+        return Ok(false);
+    }
+    let registration: Registration = app.commands().load(Stream::Registration(grant.resource_server, grant.client_id.key())).await?;
+    if registration.status == Status::None {
+        return Ok(false);
+    }
+    let question = Question { grant_type: Some(GrantType::ClientCredentials.as_str()), scope: grant.scope.as_ref(), redirect_uri: None };
+    let answer = doors::ask(app, grant.resource_server, &Subject { client_id: &grant.client_id, since: None }, &question).await?;
+    Ok(answer.verdict.reason.decision() == Decision::Allow)
+}
