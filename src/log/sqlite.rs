@@ -4,6 +4,8 @@
 //! together, so one fsync answers many. Readers have connections of their own and never wait for it.
 
 mod follow;
+mod judge;
+pub mod mirror;
 mod reader;
 mod row;
 mod schema;
@@ -20,7 +22,7 @@ use futures_util::stream::BoxStream;
 use gatebook_events::envelope::{Position, StreamName};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::{Append, AppendError, Appended, Closed, EventLog, Followed, LogError, StreamEvents};
+use super::{Append, AppendError, Appended, ChainHash, Closed, EventLog, Followed, LogError, StreamEvents};
 use reader::{Reader, Readers};
 use tail::Tail;
 use writer::{Request, Writer};
@@ -87,6 +89,16 @@ impl SqliteLog {
     pub fn verify(&self, progress: impl FnMut(Position, Position)) -> Result<Summary, LogError> {
         let head = *self.shared.head.borrow();
         verify::verify(self.shared.readers.path(), head, progress)
+    }
+
+    /// Where the log ends, and what all of it hashes to.
+    pub async fn end(&self) -> Result<(Position, ChainHash), LogError> {
+        self.shared.readers.with(|reader| reader.head().map_err(|error| reader::unreadable(error, 0))).await
+    }
+
+    /// What the event at a position and all before it hash to.
+    pub async fn hash_at(&self, position: Position) -> Result<ChainHash, LogError> {
+        self.shared.readers.with(move |reader| reader.hash_at(position)).await
     }
 
     /// Takes no more appends, waits until those it took are answered, and leaves the file in order.
