@@ -28,6 +28,7 @@ use crate::command::{Cause, CommandError, Commands, Snapshot};
 use crate::config::Config;
 use crate::documents::turns::{Alone, SharedTurns, Turns};
 use crate::documents::{self, Documents, Schedule};
+use crate::feed::{self, Feed};
 use crate::fetch::SourceError;
 use crate::http::error::Failure;
 use crate::key_sets::KeySets;
@@ -81,6 +82,7 @@ struct Parts {
     metrics: Metrics,
     authentication: Authentication,
     webhooks: Webhooks,
+    feed: Option<Feed>,
     access_tokens: AccessTokens,
 }
 
@@ -126,9 +128,9 @@ pub enum StartError {
     /// Nothing can be fetched from clients' hosts.
     #[error("failed to set up the fetching of clients' documents")]
     Manifests(#[from] SetUpError),
-    /// The schedule of clients' documents cannot be kept.
-    #[error("failed to open the schedule of clients' documents")]
-    Schedule(#[from] SideTableError),
+    /// What is kept beside the log cannot be kept.
+    #[error(transparent)]
+    SideTable(#[from] SideTableError),
     /// Webhooks cannot be sent anything.
     #[error("failed to set up webhooks")]
     Webhooks(#[from] WebhookStartError),
@@ -182,6 +184,17 @@ impl App {
         })?;
         let id = cluster::node_id(&places::node(&config))?;
         let me = Arc::new(Me { id, url: public_url.clone(), key: instance_key.fingerprint(), store });
+        let feed = match config.feed.clone() {
+            None => None,
+            Some(to) => Some(Feed::start(feed::Means {
+                to,
+                history: history.clone(),
+                source: public_url.clone(),
+                instance: me.key.clone(),
+                node: id,
+                checkpoint: places::feed(&config),
+            })?),
+        };
         let (announcing, turns): (Option<Announcing>, Arc<dyn Turns>) = match &me.store {
             Store::File(_) => (None, Arc::new(Alone)),
             Store::Shared(_, nats) => {
@@ -218,6 +231,7 @@ impl App {
             metrics: Metrics::default(),
             authentication,
             webhooks,
+            feed,
             access_tokens,
         }));
         if app.0.announcing.is_some() {
@@ -327,6 +341,11 @@ impl App {
         &self.0.webhooks
     }
 
+    /// Who tells everybody of everything, if anybody does.
+    pub(crate) fn feed(&self) -> Option<&Feed> {
+        self.0.feed.as_ref()
+    }
+
     /// What clients that act for themselves get.
     pub fn access_tokens(&self) -> &AccessTokens {
         &self.0.access_tokens
@@ -390,6 +409,9 @@ impl App {
     pub async fn close(&self) {
         self.0.poller.abort();
         self.0.webhooks.end();
+        if let Some(feed) = &self.0.feed {
+            feed.end();
+        }
         for follower in self.followers() {
             follower.end();
         }

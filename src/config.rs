@@ -15,6 +15,7 @@ use tracing_subscriber::EnvFilter;
 use crate::access_tokens::KeySource;
 use crate::documents::Rhythm;
 use crate::manifest::ManifestSettings;
+use crate::nats::NatsSettings;
 use crate::projector::OtherVersions;
 
 mod admin;
@@ -53,6 +54,8 @@ pub struct Config {
     pub max_staleness: Duration,
     /// The key that repeatable secrets are derived from, where nodes share one; none: made in the data folder.
     pub instance_key_file: Option<PathBuf>,
+    /// Where every event is published; none: nowhere.
+    pub feed: Option<NatsSettings>,
     /// How administrators prove who they are.
     pub admin: AdminSettings,
     /// The authorization server whose metadata is merged.
@@ -176,6 +179,7 @@ impl Config {
             data,
             public_url: settings.public_url.as_deref().map(|text| BaseUrl::parse("public-url", text)).transpose()?,
             log: LogBackend::of(&settings)?,
+            feed: LogBackend::feed(&settings)?,
             max_staleness: staleness(settings.max_staleness.unwrap_or(10))?,
             instance_key_file: settings.instance_key_file.clone(),
             registrations_per_minute: NonZeroU32::new(settings.registrations_per_minute.unwrap_or(60)),

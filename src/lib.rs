@@ -14,6 +14,7 @@ pub mod command;
 pub mod config;
 pub mod documents;
 mod doors;
+mod feed;
 mod fetch;
 pub mod http;
 mod key_sets;

@@ -62,6 +62,7 @@ pub async fn scrape(app: &App) -> String {
     positions(app, &mut registry).await;
     documents(app, &mut registry).await;
     letters(app, &mut registry).await;
+    feed(app, &mut registry);
     let mut page = String::new();
     // Writing to a text cannot fail.
     let _always = text::encode(&mut page, &registry);
@@ -101,6 +102,12 @@ async fn documents(app: &App, registry: &mut Registry) {
         registry.register("polls_due", "Documents whose time to be read again has come", figure(due));
         registry.register("polls_overdue", "Documents whose time came more than a minute ago", figure(overdue));
     }
+}
+
+fn feed(app: &App, registry: &mut Registry) {
+    let Some(feed) = app.feed() else { return };
+    registry.register("feed_events", "Events that this node published to the feed", feed.published().clone());
+    registry.register("feed_position", "Every event up to here is in the feed", figure(feed.progress().position.to_backend()));
 }
 
 async fn letters(app: &App, registry: &mut Registry) {

@@ -56,6 +56,14 @@ pub mod places {
         }
     }
 
+    /// How far the feed is.
+    pub fn feed(config: &Config) -> PathBuf {
+        match &config.log {
+            LogBackend::Sqlite => config.data.join("feed.db"),
+            LogBackend::JetStream(_) | LogBackend::KurrentDb(_) => shared(config).join("feed.db"),
+        }
+    }
+
     /// The keys that access tokens are signed with, where no others are configured.
     pub fn token_keys(data: &Path) -> PathBuf {
         data.join("token-keys.json")

@@ -40,6 +40,10 @@ pub struct Settings {
     #[arg(long, env = "GATEBOOK_LOG", value_name = "BACKEND", hide_env_values = true)]
     pub log: Option<String>,
 
+    /// Where every event is published as a CloudEvent: nats:// or tls:// (NATS with JetStream); nowhere unless set
+    #[arg(long, env = "GATEBOOK_FEED", value_name = "URI", hide_env_values = true)]
+    pub feed: Option<String>,
+
     /// The credentials file (.creds) for NATS
     #[arg(long, env = "GATEBOOK_NATS_CREDENTIALS", value_name = "FILE")]
     pub nats_credentials: Option<PathBuf>,
@@ -265,6 +269,7 @@ impl Settings {
             data: self.data.or(fallback.data),
             public_url: self.public_url.or(fallback.public_url),
             log: self.log.or(fallback.log),
+            feed: self.feed.or(fallback.feed),
             nats_credentials: self.nats_credentials.or(fallback.nats_credentials),
             nats_ca_file: self.nats_ca_file.or(fallback.nats_ca_file),
             nats_certificate: self.nats_certificate.or(fallback.nats_certificate),
@@ -329,6 +334,7 @@ impl Settings {
             ("metrics-listen", &self.metrics_listen),
             ("public-url", &self.public_url),
             ("log", &self.log),
+            ("feed", &self.feed),
             ("admin-jwks-url", &self.admin_jwks_url),
             ("admin-jwt-issuer", &self.admin_jwt_issuer),
             ("admin-jwt-audience", &self.admin_jwt_audience),
