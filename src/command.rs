@@ -192,7 +192,7 @@ impl Commands {
         let known = self.read_resource_server(id).await?;
         // An id that nobody created is not kept: callers may name as many of those as they like.
         if *known.server != ResourceServer::default() {
-            self.roster.put_if_absent(id, known.clone());
+            self.roster.put(id, known.clone());
         }
         Ok(known.server)
     }
@@ -200,6 +200,12 @@ impl Commands {
     /// The resource servers that this node knows.
     pub fn roster(&self) -> &Roster {
         &self.roster
+    }
+
+    /// Reads a resource server anew, because somebody else may have edited it.
+    pub async fn refresh_resource_server(&self, id: ResourceServerId) -> Result<(), CommandError> {
+        self.roster.put(id, self.read_resource_server(id).await?);
+        Ok(())
     }
 
     /// Enters every resource server there is.
@@ -215,12 +221,12 @@ impl Commands {
 
     async fn read_resource_server(&self, id: ResourceServerId) -> Result<Known, CommandError> {
         let read = self.log.read(&Stream::ResourceServer(id).name()).await?;
-        let mut known = Known { server: Arc::default(), claimed: Position::START };
+        let mut known = Known { server: Arc::default(), claimed: Position::START, upto: Position::START };
         for envelope in &read.events {
             let event = <ResourceServer as Aggregate>::Event::decode(&envelope.event.name, envelope.event.version, &envelope.event.data)?;
             let server = (*known.server).clone().evolve(&event);
             let claimed = if server.resource == known.server.resource { known.claimed } else { envelope.position };
-            known = Known { server: Arc::new(server), claimed };
+            known = Known { server: Arc::new(server), claimed, upto: envelope.position };
         }
         Ok(known)
     }

@@ -21,6 +21,8 @@ use crate::read_model::{ApplyError, Projection};
 mod apply;
 mod change;
 mod check;
+mod days;
+mod families;
 mod idle;
 mod list;
 mod names;
@@ -31,6 +33,8 @@ mod text;
 mod tokens;
 
 pub use change::Change;
+pub use days::DayCount;
+pub use families::{FamilyPage, FamilyRow};
 pub use idle::{Approved, Place};
 pub use names::LookAlike;
 pub use service_tokens::{ServiceTokenPage, ServiceTokenRow};
@@ -252,6 +256,8 @@ pub enum Sort {
     OldestFirst,
     /// By name in lower case; clients without one by their `client_id`.
     Name,
+    /// Those that wait for an administrator first, and then by when they asked, the last one first.
+    WaitingFirst,
 }
 
 impl Sort {
@@ -261,12 +267,13 @@ impl Sort {
             Self::NewestFirst => "newest",
             Self::OldestFirst => "oldest",
             Self::Name => "name",
+            Self::WaitingFirst => "waiting",
         }
     }
 
     /// The order with this name.
     pub fn known(text: &str) -> Option<Self> {
-        [Self::NewestFirst, Self::OldestFirst, Self::Name].into_iter().find(|sort| sort.as_str() == text)
+        [Self::NewestFirst, Self::OldestFirst, Self::Name, Self::WaitingFirst].into_iter().find(|sort| sort.as_str() == text)
     }
 }
 
@@ -281,5 +288,7 @@ pub struct ClientPage {
     pub counts: Option<Counts>,
 }
 
+#[cfg(test)]
+mod families_tests;
 #[cfg(test)]
 mod tests;

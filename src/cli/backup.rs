@@ -31,7 +31,7 @@ pub struct BackupArgs {
 #[expect(clippy::print_stdout, reason = "this is a command for people")]
 pub fn run(args: BackupArgs) -> Result<(), Failed> {
     let config = checked(args.settings)?;
-    let path = places::log(&config.data);
+    let path = places::log(&config);
     if !path.exists() {
         return Err(Failed::new(format!("there is no event log at {}", path.display())));
     }

@@ -77,7 +77,7 @@ impl Report {
 /// Succeeds if there is nothing to do.
 pub async fn run(args: DoctorArgs) -> Result<(), Failed> {
     let config = checked(args.settings)?;
-    let path = places::log(&config.data);
+    let path = places::log(&config);
     if !path.exists() {
         return Err(Failed::new(format!("there is no event log at {}; `gatebook restore` makes one of a backup", path.display())));
     }

@@ -15,7 +15,7 @@ use gatebook_events::secret::SecretHash;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{Failed, checked};
-use crate::app::{open_log, open_log_read_only, places};
+use crate::app::{Store, open_log_read_only, places};
 use crate::clock::Clock;
 use crate::command::import::{Entrance, Import, Verdict};
 use crate::command::register::DrawnHashes;
@@ -55,7 +55,7 @@ pub struct ImportArgs {
 #[expect(clippy::print_stdout, reason = "this is a command for people")]
 pub async fn run(args: ImportArgs) -> Result<(), Failed> {
     let config = checked(args.settings)?;
-    let path = places::log(&config.data);
+    let path = places::log(&config);
     if !path.exists() {
         return Err(Failed::new(format!("there is no event log at {}; the first start of the service makes one", path.display())));
     }
@@ -65,10 +65,11 @@ pub async fn run(args: ImportArgs) -> Result<(), Failed> {
         let log = open_log_read_only(&config).map_err(|error| Failed::because("failed to open the event log", error))?;
         carry(Arc::new(log), &config, args.resource_server, clients, Mode::Dry).await?
     } else {
-        let log = open_log(&config)
+        let store = Store::open(&config)
+            .await
             .map_err(|error| Failed::because("failed to open the event log; a service that runs has to be stopped first", error))?;
-        let done = carry(log.clone(), &config, args.resource_server, clients, Mode::Real).await;
-        log.close().await;
+        let done = carry(store.log(), &config, args.resource_server, clients, Mode::Real).await;
+        store.close().await;
         done?
     };
     println!("{}", done.summary(args.dry_run));

@@ -9,7 +9,7 @@ use clap::Args;
 use super::backup::KeyFile;
 use super::{Failed, backup, checked, progress, rebuild};
 use crate::app::{inspect_backup, places, vacant_log};
-use crate::config::Settings;
+use crate::config::{LogBackend, Settings};
 use crate::keys;
 
 /// Make the event log and the read models of a data folder that has none out of a backup
@@ -29,11 +29,15 @@ pub struct RestoreArgs {
 pub async fn run(args: RestoreArgs) -> Result<(), Failed> {
     let config = checked(args.settings)?;
     let (file, data) = (&args.file, &config.data);
+    if !matches!(config.log, LogBackend::Sqlite) {
+        // What nodes share is written by appending alone; this node's mirror is read from there.
+        return Err(Failed::new("a shared log is not restored from a file of one node; restore it as --log sqlite, and go on from there"));
+    }
     if !file.exists() {
         return Err(Failed::new(format!("there is no backup at {}", file.display())));
     }
     let failed = || format!("failed to restore {}", file.display());
-    if places::log(data).exists() {
+    if places::log(&config).exists() {
         // Said before, and not after, a long backup was verified.
         vacant_log(&config).map_err(|error| Failed::because(failed(), error))?;
     }
@@ -63,14 +67,14 @@ pub async fn run(args: RestoreArgs) -> Result<(), Failed> {
         println!("{name} is as it was");
     }
     // They show another log.
-    let read_models = places::read_models(data);
+    let read_models = places::read_models(&config);
     match fs::remove_dir_all(&read_models) {
         Ok(()) => println!("removed {}, which showed another log", read_models.display()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(Failed::because(format!("{}: failed to remove {}", failed(), read_models.display()), error)),
     }
     restored.put_in_place().map_err(|error| Failed::because(failed(), error))?;
-    println!("{} restored, up to position {}", places::log(data).display(), backup.summary.head);
+    println!("{} restored, up to position {}", places::log(&config).display(), backup.summary.head);
     let missing: Vec<_> = backup::key_files(&config).into_iter().map(|file| file.name).filter(|name| !data.join(name).exists()).collect();
     if !missing.is_empty() {
         println!(

@@ -7,7 +7,7 @@ use crate::config::Config;
 /// Reads only, so it may run beside a service.
 #[expect(clippy::print_stdout, reason = "this is a command for people")]
 pub fn run(config: &Config) -> Result<(), Failed> {
-    let path = places::log(&config.data);
+    let path = places::log(config);
     if !path.exists() {
         return Err(Failed::new(format!("there is no event log at {}", path.display())));
     }
@@ -16,5 +16,7 @@ pub fn run(config: &Config) -> Result<(), Failed> {
     let summary = log.verify(progress(&bar)).map_err(|error| Failed::because("the event log is not what was written", error))?;
     bar.finish_and_clear();
     println!("{} events, the chain holds; its head is {}", summary.events, summary.head);
+    println!("  chain  {}", summary.hash);
+    println!("  root   {} (RFC 6962)", summary.root);
     Ok(())
 }

@@ -36,9 +36,38 @@ pub struct Settings {
     #[arg(long, env = "GATEBOOK_PUBLIC_URL", value_name = "URL")]
     pub public_url: Option<String>,
 
-    /// Where events are kept: `sqlite`, or nats://, esdb://, kurrentdb:// [default: sqlite]
+    /// Where events are kept: `sqlite`, or nats://, tls:// (NATS), esdb://, kurrentdb:// [default: sqlite]
     #[arg(long, env = "GATEBOOK_LOG", value_name = "BACKEND", hide_env_values = true)]
     pub log: Option<String>,
+
+    /// The credentials file (.creds) for NATS
+    #[arg(long, env = "GATEBOOK_NATS_CREDENTIALS", value_name = "FILE")]
+    pub nats_credentials: Option<PathBuf>,
+
+    /// A PEM file of certificate authorities to trust for NATS, beside the system's
+    #[arg(long, env = "GATEBOOK_NATS_CA_FILE", value_name = "FILE")]
+    pub nats_ca_file: Option<PathBuf>,
+
+    /// The PEM file of our own certificate for NATS
+    #[arg(long, env = "GATEBOOK_NATS_CERTIFICATE", value_name = "FILE")]
+    pub nats_certificate: Option<PathBuf>,
+
+    /// The PEM file of its key
+    #[arg(long, env = "GATEBOOK_NATS_CERTIFICATE_KEY", value_name = "FILE")]
+    pub nats_certificate_key: Option<PathBuf>,
+
+    /// Where the NATS servers tell over HTTP whether they flush what they confirm, with commas between them [default: not asked]
+    #[arg(long, env = "GATEBOOK_NATS_MONITORING", value_name = "URLS", value_delimiter = ',')]
+    #[serde(deserialize_with = "one_text_or_many")]
+    pub nats_monitoring: Option<Vec<String>>,
+
+    /// Seconds after which a node that does not hear of the log that it shares answers nothing any more [default: 10]
+    #[arg(long, env = "GATEBOOK_MAX_STALENESS", value_name = "SECONDS")]
+    pub max_staleness: Option<u64>,
+
+    /// The file of the key that repeatable secrets are derived from; nodes that share a log share it [default: made in the data folder]
+    #[arg(long, env = "GATEBOOK_INSTANCE_KEY_FILE", value_name = "FILE")]
+    pub instance_key_file: Option<PathBuf>,
 
     /// The file of the secret that admin JWTs are signed with [default: a key made in the data folder]
     #[arg(long, env = "GATEBOOK_ADMIN_JWT_SECRET_FILE", value_name = "FILE")]
@@ -71,6 +100,22 @@ pub struct Settings {
     /// The claim that lists an administrator's roles, such as `realm_access.roles` [default: roles]
     #[arg(long, env = "GATEBOOK_ADMIN_ROLES_CLAIM", value_name = "CLAIM")]
     pub admin_roles_claim: Option<String>,
+
+    /// The OpenID provider where administrators sign in at the pages, beside with a token
+    #[arg(long, env = "GATEBOOK_UI_OIDC_ISSUER", value_name = "URL")]
+    pub ui_oidc_issuer: Option<String>,
+
+    /// What that provider knows the pages as
+    #[arg(long, env = "GATEBOOK_UI_OIDC_CLIENT_ID", value_name = "ID")]
+    pub ui_oidc_client_id: Option<String>,
+
+    /// The file of the secret that goes with it
+    #[arg(long, env = "GATEBOOK_UI_OIDC_CLIENT_SECRET_FILE", value_name = "FILE")]
+    pub ui_oidc_client_secret_file: Option<PathBuf>,
+
+    /// What that provider is asked for [default: openid]
+    #[arg(long, env = "GATEBOOK_UI_OIDC_SCOPE", value_name = "SCOPE")]
+    pub ui_oidc_scope: Option<String>,
 
     /// The authorization server whose metadata is merged
     #[arg(long, env = "GATEBOOK_UPSTREAM_ISSUER", value_name = "URL")]
@@ -231,6 +276,13 @@ impl Settings {
             data: self.data.or(fallback.data),
             public_url: self.public_url.or(fallback.public_url),
             log: self.log.or(fallback.log),
+            nats_credentials: self.nats_credentials.or(fallback.nats_credentials),
+            nats_ca_file: self.nats_ca_file.or(fallback.nats_ca_file),
+            nats_certificate: self.nats_certificate.or(fallback.nats_certificate),
+            nats_certificate_key: self.nats_certificate_key.or(fallback.nats_certificate_key),
+            nats_monitoring: self.nats_monitoring.or(fallback.nats_monitoring),
+            max_staleness: self.max_staleness.or(fallback.max_staleness),
+            instance_key_file: self.instance_key_file.or(fallback.instance_key_file),
             admin_jwt_secret_file: self.admin_jwt_secret_file.or(fallback.admin_jwt_secret_file),
             admin_jwt_public_key_file: self.admin_jwt_public_key_file.or(fallback.admin_jwt_public_key_file),
             admin_jwks_url: self.admin_jwks_url.or(fallback.admin_jwks_url),
@@ -239,6 +291,10 @@ impl Settings {
             admin_jwt_algorithm: self.admin_jwt_algorithm.or(fallback.admin_jwt_algorithm),
             admin_tenant_claim: self.admin_tenant_claim.or(fallback.admin_tenant_claim),
             admin_roles_claim: self.admin_roles_claim.or(fallback.admin_roles_claim),
+            ui_oidc_issuer: self.ui_oidc_issuer.or(fallback.ui_oidc_issuer),
+            ui_oidc_client_id: self.ui_oidc_client_id.or(fallback.ui_oidc_client_id),
+            ui_oidc_client_secret_file: self.ui_oidc_client_secret_file.or(fallback.ui_oidc_client_secret_file),
+            ui_oidc_scope: self.ui_oidc_scope.or(fallback.ui_oidc_scope),
             upstream_issuer: self.upstream_issuer.or(fallback.upstream_issuer),
             upstream_authorization_endpoint: self.upstream_authorization_endpoint.or(fallback.upstream_authorization_endpoint),
             upstream_token_endpoint: self.upstream_token_endpoint.or(fallback.upstream_token_endpoint),
@@ -268,6 +324,18 @@ impl Settings {
         }
     }
 
+    /// A setting that is about NATS, if there is one.
+    pub(super) fn first_of_nats(&self) -> Option<&'static str> {
+        let given = [
+            ("nats-credentials", self.nats_credentials.is_some()),
+            ("nats-ca-file", self.nats_ca_file.is_some()),
+            ("nats-certificate", self.nats_certificate.is_some()),
+            ("nats-certificate-key", self.nats_certificate_key.is_some()),
+            ("nats-monitoring", self.nats_monitoring.is_some()),
+        ];
+        given.iter().find(|(_, given)| *given).map(|(name, _)| *name)
+    }
+
     /// Refuses a text that is there and empty: `--admin-jwt-audience "$UNSET"` must not turn a check off.
     pub(super) fn without_blanks(self) -> Result<Self, ConfigError> {
         let texts = [
@@ -281,6 +349,9 @@ impl Settings {
             ("admin-jwt-algorithm", &self.admin_jwt_algorithm),
             ("admin-tenant-claim", &self.admin_tenant_claim),
             ("admin-roles-claim", &self.admin_roles_claim),
+            ("ui-oidc-issuer", &self.ui_oidc_issuer),
+            ("ui-oidc-client-id", &self.ui_oidc_client_id),
+            ("ui-oidc-scope", &self.ui_oidc_scope),
             ("upstream-issuer", &self.upstream_issuer),
             ("upstream-authorization-endpoint", &self.upstream_authorization_endpoint),
             ("upstream-token-endpoint", &self.upstream_token_endpoint),
@@ -291,7 +362,13 @@ impl Settings {
             ("data", &self.data),
             ("admin-jwt-secret-file", &self.admin_jwt_secret_file),
             ("admin-jwt-public-key-file", &self.admin_jwt_public_key_file),
+            ("ui-oidc-client-secret-file", &self.ui_oidc_client_secret_file),
             ("extra-ca-file", &self.extra_ca_file),
+            ("nats-credentials", &self.nats_credentials),
+            ("nats-ca-file", &self.nats_ca_file),
+            ("nats-certificate", &self.nats_certificate),
+            ("nats-certificate-key", &self.nats_certificate_key),
+            ("instance-key-file", &self.instance_key_file),
         ];
         let blank_text = texts.iter().find(|(_, text)| text.as_ref().is_some_and(|text| text.trim().is_empty()));
         let blank_path = paths.iter().find(|(_, path)| path.as_ref().is_some_and(|path| path.as_os_str().is_empty()));

@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use gatebook_events::identity::{ClientId, ClientKey};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use super::turns::Noted;
 use crate::manifest::Validators;
 use crate::side_table::{self, OpenError};
 
@@ -129,6 +130,17 @@ impl Schedule {
     pub async fn of(&self, key: ClientKey) -> Option<Due> {
         const OF: &str = "SELECT client_id, last_read, failures, validators FROM documents WHERE key = ?1";
         self.with("read", move |connection| connection.prepare_cached(OF)?.query_row([key.0.as_bytes()], due).optional()).await.flatten()
+    }
+
+    /// All that stands here about one document.
+    pub async fn noted(&self, key: ClientKey) -> Option<Noted> {
+        const NOTED: &str = "SELECT client_id, last_read, failures, validators, next_at FROM documents WHERE key = ?1";
+        let found = self.with("read", move |connection| {
+            let row = |row: &Row<'_>| Ok((due(row)?, DateTime::from_timestamp_micros(row.get(4)?).unwrap_or_default()));
+            connection.prepare_cached(NOTED)?.query_row([key.0.as_bytes()], row).optional()
+        });
+        let (Due { last_read, failures, validators, .. }, next_at) = found.await.flatten()?;
+        Some(Noted { next_at, last_read, failures, validators })
     }
 
     /// When the next document is due.

@@ -110,6 +110,13 @@ impl Failure {
         self.judge().status
     }
 
+    /// Status, sentence and headers for whoever is told by a page; what failed inside is logged.
+    pub fn told(&self) -> (StatusCode, String, HeaderMap) {
+        let verdict = self.judge();
+        self.log(&verdict);
+        (verdict.status, self.detail(&verdict), self.headers())
+    }
+
     /// Status, a stable word for programs, and whether it was our fault.
     fn judge(&self) -> Verdict {
         match self {

@@ -6,6 +6,8 @@
 mod backup;
 mod copy;
 mod follow;
+mod judge;
+pub mod mirror;
 mod reader;
 mod row;
 mod schema;
@@ -24,12 +26,13 @@ use futures_util::stream::BoxStream;
 use gatebook_events::envelope::{Envelope, Position, StreamName};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::{Append, AppendError, Appended, Closed, EventLog, Followed, LogError, StreamEvents};
+use super::{Append, AppendError, Appended, ChainHash, Closed, EventLog, Followed, LogError, StreamEvents};
 use reader::{Reader, Readers};
 use tail::Tail;
 use writer::{Request, Writer};
 
 pub use backup::{Backup, BackupError, Restored, Vacant};
+pub use copy::Copied;
 pub use copy::CopyError;
 pub use schema::{FORMAT, OpenError};
 pub use verify::Summary;
@@ -118,13 +121,23 @@ impl SqliteLog {
         to: &Path,
         with: (DateTime<Utc>, &[(String, String)]),
         progress: impl FnMut(Position, Position),
-    ) -> Result<Summary, BackupError> {
+    ) -> Result<Copied, BackupError> {
         backup::take(log, to, with, progress)
     }
 
     /// What is in a backup, once every event of it was verified. Blocks.
     pub fn inspect_backup(file: &Path, progress: impl FnMut(Position, Position)) -> Result<Backup, BackupError> {
         backup::inspect(file, progress)
+    }
+
+    /// Where the log ends, and what all of it hashes to.
+    pub async fn end(&self) -> Result<(Position, ChainHash), LogError> {
+        self.shared.readers.with(|reader| reader.head().map_err(|error| reader::unreadable(error, 0))).await
+    }
+
+    /// What the event at a position and all before it hash to.
+    pub async fn hash_at(&self, position: Position) -> Result<ChainHash, LogError> {
+        self.shared.readers.with(move |reader| reader.hash_at(position)).await
     }
 
     /// Takes no more appends, waits until those it took are answered, and leaves the file in order.

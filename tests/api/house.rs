@@ -74,6 +74,11 @@ impl House {
         std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap())
     }
 
+    /// Where it listens.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     /// Somebody without any credentials.
     pub fn anyone(&self) -> Caller<'_> {
         Caller { house: self, bearer: None, headers: Vec::new() }

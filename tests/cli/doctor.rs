@@ -116,13 +116,8 @@ async fn each_thing_that_is_wrong_is_named_with_what_to_do_and_the_log_is_not_wr
         ("keys", Box::new(|data| fs::write(data.join("admin-jwt.key"), "x").unwrap()), "is not a key file", "put its copy back"),
         ("leftovers", Box::new(|data| empty(&data.join("log.db.partial"))), "log.db.partial was never finished", "`rm "),
         ("leftovers", Box::new(|data| empty(&data.join("read-models/history@1.building.db"))), "another version", "`rm "),
-        (
-            "schedule",
-            Box::new(|data| fs::write(data.join("schedule.db"), "x".repeat(5000)).unwrap()),
-            "not a database",
-            "remove schedule.db",
-        ),
-        ("usage", Box::new(|data| fs::write(data.join("usage.db"), "x".repeat(5000)).unwrap()), "not a database", "remove usage.db"),
+        ("side tables", Box::new(|data| fs::write(data.join("schedule.db"), "x".repeat(5000)).unwrap()), "not a database", "and remove "),
+        ("side tables", Box::new(|data| fs::write(data.join("usage.db"), "x".repeat(5000)).unwrap()), "not a database", "and remove "),
         (
             "log",
             Box::new(|data| change(&data.join("log.db"), "UPDATE events SET version = 9 WHERE position = 7")),

@@ -210,7 +210,9 @@ fn every_order_shows_each_client_once_over_ties() {
             let answer = reader.clients(&list).unwrap();
             assert_eq!(answer.counts.is_some(), page == 0);
             keys.extend(answer.rows.iter().map(|row| match sort {
-                Sort::NewestFirst => (-row.requested_at.timestamp(), String::new(), row.client_key.0.as_u128().wrapping_neg()),
+                Sort::NewestFirst | Sort::WaitingFirst => {
+                    (-row.requested_at.timestamp(), String::new(), row.client_key.0.as_u128().wrapping_neg())
+                }
                 Sort::OldestFirst => (row.requested_at.timestamp(), String::new(), row.client_key.0.as_u128()),
                 Sort::Name => (0, row.metadata.client_name.as_ref().unwrap().to_lowercase(), row.client_key.0.as_u128()),
             }));

@@ -63,7 +63,7 @@ fn exposed(path: &Path, metadata: &Metadata, wanted: &str, report: &mut Report) 
 
 /// Every file in the data folder and in that of the read models.
 fn files(config: &Config) -> Vec<(PathBuf, Metadata)> {
-    let folders = [config.data.clone(), places::read_models(&config.data)];
+    let folders = [config.data.clone(), places::read_models(config)];
     let entries = folders.iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten().flatten();
     let mut files: Vec<_> =
         entries.filter_map(|entry| Some((entry.path(), entry.metadata().ok()?))).filter(|(_, file)| file.is_file()).collect();
@@ -102,7 +102,7 @@ pub(super) fn keys(config: &Config, report: &mut Report) {
 
 /// A rebuild writes beside what serves.
 pub(super) fn disk(config: &Config, report: &mut Report) {
-    let of_models = files(config).into_iter().filter(|(path, _)| path.starts_with(places::read_models(&config.data)));
+    let of_models = files(config).into_iter().filter(|(path, _)| path.starts_with(places::read_models(config)));
     let needed = of_models.map(|(_, file)| file.len()).sum::<u64>().max(LEAST_ROOM);
     match room(&config.data) {
         Some(free) => room_for(needed, free, report),
@@ -166,13 +166,15 @@ pub(super) fn leftovers(config: &Config, report: &mut Report) {
     if report.findings() == before {
         report.fine("leftovers", "nothing was left half done");
     }
-    if let Some(damage) = side_table::damage(&places::schedule(&config.data)) {
-        let advice = "stop the service and remove schedule.db: it is made anew, and clients' documents are read once more";
-        report.finding("schedule", format!("schedule.db is damaged: {damage}"), advice);
-    }
-    if let Some(damage) = side_table::damage(&places::usage(&config.data)) {
-        let advice = "stop the service and remove usage.db: it is made anew, and nobody becomes dormant before it is old enough";
-        report.finding("usage", format!("usage.db is damaged: {damage}"), advice);
+    let side_tables = [
+        (places::schedule(&config.data), "it is made anew, and clients' documents are read once more"),
+        (places::usage(&config.data), "it is made anew, and nobody becomes dormant before it is old enough"),
+    ];
+    for (path, loss) in side_tables {
+        if let Some(damage) = side_table::damage(&path) {
+            let advice = format!("stop the service and remove {}: {loss}", path.display());
+            report.finding("side tables", format!("{} is damaged: {damage}", path.display()), advice);
+        }
     }
 }
 

@@ -41,8 +41,8 @@ async fn held_against<P: Projection>(
     advice: &str,
     report: &mut Report,
 ) -> Result<(), String> {
-    let unfinished = ReadModel::<P>::has_unfinished_build(&places::read_models(&config.data));
-    let opened = Checked::<P>::open(&places::read_models(&config.data));
+    let unfinished = ReadModel::<P>::has_unfinished_build(&places::read_models(config));
+    let opened = Checked::<P>::open(&places::read_models(config));
     let Some(mut checked) = opened.map_err(|error: OpenError| chain(&error))? else {
         report.fine(P::NAME, "not built yet; a start builds it");
         return Ok(());

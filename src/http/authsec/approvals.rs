@@ -54,7 +54,8 @@ pub async fn list(
     }))
 }
 
-fn shown<'a>(row: &'a WaitingRow, redirect_uris: &'a RedirectUris) -> Shown<'a> {
+/// Whom a look-alike is looked for of.
+pub fn shown<'a>(row: &'a WaitingRow, redirect_uris: &'a RedirectUris) -> Shown<'a> {
     let WaitingRow { client_id, client_name, registration_type, .. } = row;
     Shown { name: client_name.as_deref(), client_id, registration_type: *registration_type, redirect_uris }
 }

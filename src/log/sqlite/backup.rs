@@ -7,10 +7,10 @@ use chrono::{DateTime, Utc};
 use gatebook_events::envelope::Position;
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use super::copy::{CopyError, copy};
+use super::copy::{Copied, CopyError, copy};
 use super::row;
 use super::schema::{self, OpenError};
-use super::verify::{Summary, verify};
+use super::verify::verify;
 use crate::draft::{Draft, DraftError, with_ending};
 use crate::log::{ChainHash, LogError};
 
@@ -37,7 +37,7 @@ pub struct Backup {
     /// When it was taken.
     pub taken_at: DateTime<Utc>,
     /// The log's events up to then.
-    pub summary: Summary,
+    pub summary: Copied,
     /// Small files of the data folder that were kept with it: name and content.
     pub files: Vec<(String, String)>,
 }
@@ -67,7 +67,7 @@ pub enum BackupError {
     #[error("the backup's note speaks of {} events, and it has {found} with another head", .noted.events)]
     Other {
         /// What the note says.
-        noted: Summary,
+        noted: Copied,
         /// How many events there are.
         found: u64,
     },
@@ -82,7 +82,7 @@ pub fn take(
     to: &Path,
     (taken_at, files): (DateTime<Utc>, &[(String, String)]),
     progress: impl FnMut(Position, Position),
-) -> Result<Summary, BackupError> {
+) -> Result<Copied, BackupError> {
     vacant(to).map_err(DraftError::Taken)?;
     let draft = Draft::begin(to)?;
     let summary = copy(log, draft.path(), progress, |copy, summary| note(copy, taken_at, summary, files))?;
@@ -90,7 +90,7 @@ pub fn take(
     Ok(summary)
 }
 
-fn note(copy: &Connection, taken_at: DateTime<Utc>, summary: &Summary, files: &[(String, String)]) -> rusqlite::Result<()> {
+fn note(copy: &Connection, taken_at: DateTime<Utc>, summary: &Copied, files: &[(String, String)]) -> rusqlite::Result<()> {
     copy.execute_batch(TABLES)?;
     for (name, content) in files {
         copy.execute("INSERT INTO kept_files VALUES (?1, ?2)", (name, content))?;
@@ -114,20 +114,20 @@ pub fn inspect(file: &Path, progress: impl FnMut(Position, Position)) -> Result<
     let files = files.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<rusqlite::Result<Vec<_>>>()?;
     let head = super::reader::head(&connection)?.0;
     let found = verify(file, head, progress, |_| ())?;
-    if found != noted {
+    if (Copied { events: found.events, head: found.head, hash: found.hash }) != noted {
         return Err(BackupError::Other { noted, found: found.events });
     }
     Ok(Backup { taken_at, summary: noted, files })
 }
 
-fn noted(row: &Row<'_>) -> rusqlite::Result<Option<(DateTime<Utc>, Summary)>> {
+fn noted(row: &Row<'_>) -> rusqlite::Result<Option<(DateTime<Utc>, Copied)>> {
     let taken_at = DateTime::from_timestamp_micros(row.get(0)?);
     let hash = row::bytes(row, 3).and_then(ChainHash::from_stored);
     let numbers = row::number(row, 1).zip(row::number(row, 2));
     Ok(taken_at
         .zip(hash)
         .zip(numbers)
-        .map(|((taken_at, hash), (events, position))| (taken_at, Summary { events, head: Position::from_backend(position), hash })))
+        .map(|((taken_at, hash), (events, position))| (taken_at, Copied { events, head: Position::from_backend(position), hash })))
 }
 
 /// A place for a log where there is none, held until one is there.

@@ -9,7 +9,6 @@ use rusqlite::{Connection, OpenFlags, params};
 use super::reader::{self, Reader};
 use super::row;
 use super::schema::{APPLICATION, FORMAT, INDEXES, OpenError, TABLES};
-use super::verify::Summary;
 use crate::log::{ChainHash, LogError, Wrong};
 
 /// How many events are copied between two words of progress.
@@ -29,6 +28,17 @@ pub enum CopyError {
     Write(#[from] rusqlite::Error),
 }
 
+/// How much of a log a copy holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Copied {
+    /// How many events.
+    pub events: u64,
+    /// The last of them.
+    pub head: Position,
+    /// What all of them hash to.
+    pub hash: ChainHash,
+}
+
 /// Copies the log at `from`, as it stands now, into the empty file at `to`. Another process may be appending to it: what has
 /// been appended never changes, so that nobody has to wait. `finish` may write more beside the events.
 ///
@@ -37,8 +47,8 @@ pub fn copy(
     from: &Path,
     to: &Path,
     mut progress: impl FnMut(Position, Position),
-    finish: impl FnOnce(&Connection, &Summary) -> rusqlite::Result<()>,
-) -> Result<Summary, CopyError> {
+    finish: impl FnOnce(&Connection, &Copied) -> rusqlite::Result<()>,
+) -> Result<Copied, CopyError> {
     let mut reader = Reader::open(from)?;
     let head = reader.head().map_err(OpenError::from)?.0;
     let mut copy = Connection::open_with_flags(to, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
@@ -46,13 +56,13 @@ pub fn copy(
     copy.execute_batch("PRAGMA page_size = 8192; PRAGMA locking_mode = EXCLUSIVE; PRAGMA synchronous = OFF; PRAGMA cache_size = -65536;")?;
     copy.query_row("PRAGMA journal_mode = OFF", [], |_| Ok(()))?;
     copy.execute_batch(TABLES)?;
-    let mut summary = Summary { events: 0, head: Position::START, hash: ChainHash::START };
+    let mut summary = Copied { events: 0, head: Position::START, hash: ChainHash::START };
     while summary.head < head {
         let upto = head.to_backend().min(summary.head.to_backend() + BATCH);
         let tx = copy.transaction()?;
         let hash = some(&mut reader, &tx, &summary, upto)?;
         tx.commit()?;
-        summary = Summary { events: upto, head: Position::from_backend(upto), hash };
+        summary = Copied { events: upto, head: Position::from_backend(upto), hash };
         progress(summary.head, head);
     }
     // A log that lost its last events is whole as far as it goes; its streams know of more.
@@ -67,7 +77,7 @@ pub fn copy(
 }
 
 /// Copies the events up to a position.
-fn some(reader: &mut Reader, copy: &Connection, done: &Summary, upto: u64) -> Result<ChainHash, CopyError> {
+fn some(reader: &mut Reader, copy: &Connection, done: &Copied, upto: u64) -> Result<ChainHash, CopyError> {
     const COUNT: &str = "INSERT INTO streams (name, revision) VALUES (?1, 1) \
         ON CONFLICT (name) DO UPDATE SET revision = revision + 1 RETURNING id, revision";
     const INSERT: &str = "INSERT INTO events (position, stream, revision, id, commit_id, hash, name, version, recorded_at, meta, data) \

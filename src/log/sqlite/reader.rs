@@ -36,6 +36,11 @@ impl Reader {
         Ok(Self { connection: schema::open_reader(path)?, names: Names::default() })
     }
 
+    /// The connection, for what is asked besides, and the names that it met.
+    pub fn parts(&mut self) -> (&Connection, &mut Names) {
+        (&self.connection, &mut self.names)
+    }
+
     /// Where the log ends, and the hash there.
     pub fn head(&mut self) -> rusqlite::Result<(Position, ChainHash)> {
         head(&self.connection)
@@ -190,7 +195,8 @@ impl Reader {
         Ok(last.unwrap_or(position).clamp(position, position.saturating_add(LONGEST)))
     }
 
-    fn hash_at(&mut self, position: Position) -> Result<ChainHash, LogError> {
+    /// What an event and all before it hash to.
+    pub fn hash_at(&mut self, position: Position) -> Result<ChainHash, LogError> {
         if position == Position::START {
             return Ok(ChainHash::START);
         }
@@ -275,7 +281,7 @@ fn unavailable(error: rusqlite::Error) -> LogError {
 }
 
 /// A page that SQLite itself cannot make sense of is a break in the log, at the event that it was about to read.
-fn unreadable(error: rusqlite::Error, position: u64) -> LogError {
+pub fn unreadable(error: rusqlite::Error, position: u64) -> LogError {
     match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
             let position = Position::from_backend(position);
