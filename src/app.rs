@@ -1,8 +1,9 @@
 //! The parts of a running service, put together. The only place that names a concrete event log.
 
 use std::fmt::Write;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use gatebook_events::Rejection;
 use gatebook_events::client;
 use gatebook_events::envelope::{Actor, ActorKind};
 use gatebook_events::identity::{ClientId, ClientKey, ResourceServerId, TenantId};
@@ -23,23 +24,33 @@ use crate::ceiling::Ceilings;
 use crate::census::Census;
 use crate::chain::Chain;
 use crate::clock::Clock;
+use crate::cluster::{self, Announcing};
 use crate::command::{Cause, CommandError, Commands, Snapshot};
-use crate::config::{Config, LogBackend};
-use crate::documents::{self, Documents, Schedule, ScheduleError};
+use crate::config::Config;
+use crate::documents::turns::{Alone, SharedTurns, Turns};
+use crate::documents::{self, Documents, Schedule};
+use crate::dormancy::Dormancy;
 use crate::fetch::SourceError;
 use crate::http::error::Failure;
 use crate::key_sets::KeySets;
 use crate::keys::KeyError;
 use crate::log::EventLog;
-use crate::log::sqlite::SqliteLog;
 use crate::look_alikes::LookAlikes;
 use crate::manifest::{Manifests, SetUpError, Urgency};
 use crate::metrics::Metrics;
 use crate::projector::{Follower, Projector};
 use crate::secrets::{InstanceKey, SecretHasher};
+use crate::side_table;
 use crate::statements::Statements;
 use crate::ui::SignedOut;
 use crate::upstream::AuthorizationServer;
+use crate::usage::Usage;
+
+mod node;
+mod store;
+
+use node::Me;
+pub use store::{LOG_FORMAT, Store, back_up, describe, inspect_backup, log_in_use, open_log_read_only, places, vacant_log};
 
 /// The parts of a running service. Cheap to clone.
 #[derive(Clone)]
@@ -49,7 +60,12 @@ struct Parts {
     config: Config,
     public_url: String,
     log: Arc<dyn EventLog>,
-    sqlite: Arc<SqliteLog>,
+    /// This node, with its log.
+    me: Arc<Me>,
+    /// None where there are no other nodes.
+    announcing: Option<Announcing>,
+    /// What others write is heard by it.
+    hearing: OnceLock<AbortHandle>,
     commands: Commands,
     directory: Projector<Directory>,
     approvals: Projector<Approvals>,
@@ -65,7 +81,10 @@ struct Parts {
     chain: Chain,
     authorization_server: AuthorizationServer,
     documents: Documents,
-    poller: AbortHandle,
+    usage: Usage,
+    dormancy: Dormancy,
+    /// What runs beside the calls.
+    tasks: [AbortHandle; 3],
     look_alikes: LookAlikes,
     statements: Statements,
     metrics: Metrics,
@@ -79,8 +98,23 @@ pub enum StartError {
     /// The log cannot be opened.
     #[error("failed to open the event log")]
     Log(#[from] crate::log::sqlite::OpenError),
+    /// This node's mirror of the log cannot be opened.
+    #[error("failed to open the mirror of the event log")]
+    Mirror(#[from] crate::log::sqlite::mirror::OpenError),
+    /// The cluster cannot be reached, or cannot keep a log.
+    #[error("failed to connect to the cluster that keeps the event log")]
+    Nats(#[from] crate::nats::NatsError),
+    /// The cluster has no log for us.
+    #[error("failed to open the event log in the cluster")]
+    Stream(#[from] crate::log::jetstream::OpenError),
+    /// The other nodes cannot be heard.
+    #[error("failed to listen for the other nodes")]
+    Others(#[from] cluster::Deaf),
+    /// There is no place for whose turn it is to read a document.
+    #[error("failed to open what nodes know of documents")]
+    Turns(#[from] crate::documents::turns::OpenError),
     /// The log that is configured is none that this build has.
-    #[error("the event log {0} is not built in; use sqlite")]
+    #[error("the event log {0} is not built in; use sqlite or nats")]
     NotBuiltIn(&'static str),
     /// A read model cannot be opened.
     #[error("failed to open a read model")]
@@ -100,9 +134,9 @@ pub enum StartError {
     /// Nothing can be fetched from clients' hosts.
     #[error("failed to set up the fetching of clients' documents")]
     Manifests(#[from] SetUpError),
-    /// The schedule of clients' documents cannot be kept.
-    #[error("failed to open the schedule of clients' documents")]
-    Schedule(#[from] ScheduleError),
+    /// The schedule of clients' documents or the table of uses cannot be kept.
+    #[error("failed to open a table beside the log")]
+    SideTable(#[from] side_table::OpenError),
     /// The default resource server cannot be made.
     #[error("failed to set up the default resource server")]
     FirstServer(#[from] CommandError),
@@ -114,74 +148,52 @@ pub enum StartError {
     Folder(#[from] std::io::Error),
 }
 
-/// Where things lie in the data folder.
-pub mod places {
-    use std::path::{Path, PathBuf};
-
-    /// The event log.
-    pub fn log(data: &Path) -> PathBuf {
-        data.join("log.db")
-    }
-
-    /// The read models.
-    pub fn read_models(data: &Path) -> PathBuf {
-        data.join("read-models")
-    }
-
-    /// The keys that access tokens are signed with, where no others are configured.
-    pub fn token_keys(data: &Path) -> PathBuf {
-        data.join("token-keys.json")
-    }
-
-    /// When clients' documents are read again.
-    pub fn schedule(data: &Path) -> PathBuf {
-        data.join("schedule.db")
-    }
-}
-
-/// Opens the event log in the data folder, of which this process is then the only writer.
-pub fn open_log(config: &Config) -> Result<Arc<SqliteLog>, StartError> {
-    match &config.log {
-        LogBackend::Sqlite => Ok(Arc::new(SqliteLog::open(&places::log(&config.data))?)),
-        LogBackend::JetStream(_) => Err(StartError::NotBuiltIn("nats")),
-        LogBackend::KurrentDb(_) => Err(StartError::NotBuiltIn("kurrentdb")),
-    }
-}
-
-/// Opens the event log in the data folder to read it as it is now; a service may be writing to it.
-pub fn open_log_read_only(config: &Config) -> Result<SqliteLog, StartError> {
-    Ok(SqliteLog::open_read_only(&places::log(&config.data))?)
-}
-
 impl App {
     /// Opens or makes everything in the data folder and starts the projections. `public_url` is what clients reach.
     pub async fn start(config: Config, public_url: String, clock: Clock) -> Result<Self, StartError> {
         crate::keys::create_data_folder(&config.data)?;
-        let instance_key = InstanceKey::open(&config.data)?;
+        let instance_key = match &config.instance_key_file {
+            Some(file) => InstanceKey::read(file)?,
+            None => InstanceKey::open(&config.data)?,
+        };
         let admins = AdminVerifier::try_new(&config.admin, clock.clone())?;
         let provider = Provider::try_new(config.sign_in.as_ref(), &config.admin, clock.clone())?;
         let ring = KeyRing::open(config.token_keys.clone(), config.token_life)?;
         let access_tokens = AccessTokens::new(&public_url, config.token_life, ring);
-        let authorization_server = AuthorizationServer::try_new(config.upstream.as_ref(), config.extra_ca_file.as_deref())?;
+        let authorization_server = AuthorizationServer::try_new(config.upstream.as_ref(), &public_url, config.extra_ca_file.as_deref())?;
         let manifests = Manifests::try_new(config.manifests.clone(), config.extra_ca_file.as_deref())?;
         let schedule = Schedule::open(&places::schedule(&config.data))?;
-        let sqlite = open_log(&config)?;
-        let log: Arc<dyn EventLog> = sqlite.clone();
+        let usage = Usage::open(&places::usage(&config.data), clock.now())?;
+        let store = Store::open(&config).await?;
+        let log = store.log();
+        // From here on, what others write has to be heard of; what came before is read.
+        let heard_from = log.head().await.map_err(CommandError::from)?;
         let commands = Commands::new(log.clone(), clock.clone());
         let statements = Statements::new(KeySets::new(manifests.clone(), Urgency::Trusted, clock.clone()), &public_url, clock.clone());
         let authentication = Authentication::try_new(KeySets::new(manifests.clone(), Urgency::Anonymous, clock))?;
         set_up(&commands).await?;
-        let folder = places::read_models(&config.data);
+        let folder = places::read_models(&config);
         std::fs::create_dir_all(&folder)?;
         let others = config.other_versions;
         let directory: Projector<Directory> = Projector::start(log.clone(), &folder, others)?;
         let approvals: Projector<Approvals> = Projector::start(log.clone(), &folder, others)?;
         let history = Projector::start(log.clone(), &folder, others)?;
-        let documents = Documents::new(manifests, commands.clone(), schedule, config.rhythm.clone());
-        let (complete, readers) = (directory.clone(), (directory.reader().clone(), approvals.reader().clone()));
-        let complete = async move { drop(complete.until(|progress| progress.serves).await) };
-        let poller = documents::start(documents.clone(), readers.0, readers.1, complete);
-        Ok(Self(Arc::new(Parts {
+        let metrics = Metrics::default();
+        let dormancy = Dormancy::new(commands.clone(), directory.reader().clone(), usage.clone(), metrics.clone());
+        let id = cluster::node_id(&places::node(&config))?;
+        let me = Arc::new(Me { id, url: public_url.clone(), key: instance_key.fingerprint(), store });
+        let (announcing, turns): (Option<Announcing>, Arc<dyn Turns>) = match &me.store {
+            Store::File(_) => (None, Arc::new(Alone)),
+            Store::Shared(_, nats) => {
+                let announcing = cluster::announce(nats, id, me.clone()).await?;
+                (Some(announcing), Arc::new(SharedTurns::open(nats, id).await?))
+            }
+        };
+        let documents = Documents::among_others(manifests, commands.clone(), (schedule, turns), config.rhythm.clone());
+        let readers = (directory.reader().clone(), approvals.reader().clone());
+        let poller = documents::start(documents.clone(), readers.0, readers.1, complete(&directory));
+        let tasks = [poller, usage.start(), dormancy.start(complete(&directory))];
+        let app = Self(Arc::new(Parts {
             directory,
             approvals,
             history,
@@ -190,8 +202,10 @@ impl App {
             census: Census::default(),
             config,
             public_url,
-            log,
-            sqlite,
+            log: log.clone(),
+            me,
+            announcing,
+            hearing: OnceLock::new(),
             commands,
             admins,
             provider,
@@ -201,13 +215,20 @@ impl App {
             chain: Chain::default(),
             authorization_server,
             documents,
-            poller,
+            usage,
+            dormancy,
+            tasks,
             look_alikes: LookAlikes::default(),
             statements,
-            metrics: Metrics::default(),
+            metrics,
             authentication,
             access_tokens,
-        })))
+        }));
+        if app.0.announcing.is_some() {
+            let hearing = tokio::spawn(app.clone().hear_others(log, heard_from)).abort_handle();
+            drop(app.0.hearing.set(hearing));
+        }
+        Ok(app)
     }
 
     /// The settings.
@@ -280,11 +301,6 @@ impl App {
         &self.0.chain
     }
 
-    /// The log's file, to walk along its chain.
-    pub(crate) fn own_log(&self) -> Arc<SqliteLog> {
-        self.0.sqlite.clone()
-    }
-
     /// The sessions at the pages that were ended before their time.
     pub fn signed_out(&self) -> &SignedOut {
         &self.0.signed_out
@@ -308,6 +324,16 @@ impl App {
     /// The documents that clients host.
     pub fn documents(&self) -> &Documents {
         &self.0.documents
+    }
+
+    /// When clients were used.
+    pub fn usage(&self) -> &Usage {
+        &self.0.usage
+    }
+
+    /// What makes clients dormant that nobody uses.
+    pub fn dormancy(&self) -> &Dormancy {
+        &self.0.dormancy
     }
 
     /// Who vouches for clients that register themselves.
@@ -386,11 +412,15 @@ impl App {
 
     /// Ends the projections, and the log's writer once everything that was accepted is answered.
     pub async fn close(&self) {
-        self.0.poller.abort();
+        self.0.tasks.iter().for_each(AbortHandle::abort);
+        self.0.usage.flush().await;
         for follower in self.followers() {
             follower.end();
         }
-        self.0.sqlite.close().await;
+        if let Some(hearing) = self.0.hearing.get() {
+            hearing.abort();
+        }
+        self.0.me.store.close().await;
     }
 
     /// The roster once it is complete. It is read from the log, so that clients come in while a directory is built.
@@ -412,6 +442,12 @@ impl App {
     }
 }
 
+/// Waits until the directory can be asked.
+fn complete(directory: &Projector<Directory>) -> impl Future<Output = ()> + Send + 'static {
+    let directory = directory.clone();
+    async move { drop(directory.until(|progress| progress.serves).await) }
+}
+
 /// A fresh instance has one tenant with one resource server, so that a first registration needs no set-up.
 async fn set_up(commands: &Commands) -> Result<(), CommandError> {
     if commands.resource_server(ResourceServerId::DEFAULT).await?.life != Life::None {
@@ -427,7 +463,11 @@ async fn set_up(commands: &Commands) -> Result<(), CommandError> {
         modes: RegistrationType::ALL.into(),
         policy: Policy::default(),
     };
-    commands.create_resource_server(&cause, ResourceServerId::DEFAULT, &command).await.map(drop)
+    match commands.create_resource_server(&cause, ResourceServerId::DEFAULT, &command).await {
+        // Another node was started in the same moment.
+        Ok(_) | Err(CommandError::Rejected(Rejection::AlreadyExists)) => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 /// A `client_id` that is a URL travels percent-encoded in a path (RFC 3986 §2.3 names what stays).

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use chrono::{DateTime, Utc};
 use gatebook_events::envelope::Position;
 
-use crate::app::App;
+use crate::app::{App, open_log_read_only};
 use crate::http::error::Failure;
 
 /// What the last walk along the chain found.
@@ -39,7 +39,7 @@ impl App {
         if let Some(walked) = self.chain().last().filter(|walked| walked.at > begun) {
             return Ok(walked);
         }
-        let log = self.own_log();
+        let log = open_log_read_only(self.config()).map_err(|_| Failure::Internal("the log cannot be opened to walk along its chain"))?;
         let verified = tokio::task::spawn_blocking(move || log.verify(|_, _| {})).await;
         let verified = verified.map_err(|_| Failure::Internal("the walk along the chain was stopped"))?;
         let found = verified

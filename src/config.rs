@@ -35,6 +35,9 @@ pub(crate) use url::is_loopback;
 /// The longest that a read may be told to wait for its projection.
 const LONGEST_READ_WAIT: u64 = 300;
 
+/// The longest that a node may be told to decide by what it knows.
+const LONGEST_STALENESS: u64 = 3600;
+
 /// Every setting, checked. Shows no secret when printed.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -48,6 +51,10 @@ pub struct Config {
     pub public_url: Option<BaseUrl>,
     /// Where events are kept.
     pub log: LogBackend,
+    /// How old what a node reads may be at most while it does not hear of the log that it shares.
+    pub max_staleness: Duration,
+    /// The key that repeatable secrets are derived from, where nodes share one; none: made in the data folder.
+    pub instance_key_file: Option<PathBuf>,
     /// How administrators prove who they are.
     pub admin: AdminSettings,
     /// Where administrators sign in at the pages, beside with a token.
@@ -171,7 +178,9 @@ impl Config {
             metrics_listen: parsed("metrics-listen", settings.metrics_listen.as_deref(), "an address and port such as 127.0.0.1:9464")?,
             data,
             public_url: settings.public_url.as_deref().map(|text| BaseUrl::parse("public-url", text)).transpose()?,
-            log: settings.log.as_deref().map_or(Ok(LogBackend::Sqlite), |text| LogBackend::parse("log", text))?,
+            log: LogBackend::of(&settings)?,
+            max_staleness: staleness(settings.max_staleness.unwrap_or(10))?,
+            instance_key_file: settings.instance_key_file.clone(),
             registrations_per_minute: NonZeroU32::new(settings.registrations_per_minute.unwrap_or(60)),
             max_clients_per_tenant: settings.max_clients_per_tenant.and_then(NonZeroU32::new),
             trusted_proxies: networks(settings.trusted_proxies.as_deref().unwrap_or_default())?,
@@ -246,6 +255,13 @@ fn log_level(given: Option<String>) -> Result<String, ConfigError> {
         Ok(_) => Ok(level),
         Err(_) => Err(ConfigError::invalid("log-level", format!("is {level:?}, not a level such as info or debug"))),
     }
+}
+
+fn staleness(seconds: u64) -> Result<Duration, ConfigError> {
+    if (1..=LONGEST_STALENESS).contains(&seconds) {
+        return Ok(Duration::from_secs(seconds));
+    }
+    Err(ConfigError::invalid("max-staleness", format!("is not 1 to {LONGEST_STALENESS} seconds")))
 }
 
 fn read_wait(seconds: u64) -> Result<Duration, ConfigError> {

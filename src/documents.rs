@@ -1,9 +1,9 @@
 //! The documents that clients host: read when somebody first names one, read again on a schedule, and followed by every
 //! registration of their client.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::{StreamExt, stream};
@@ -21,12 +21,17 @@ use crate::manifest::{FetchFailure, Fetched, Manifests, Urgency, Validators};
 mod poller;
 mod queue;
 mod schedule;
+pub mod turns;
 
 pub use poller::{Polled, start};
-pub use schedule::{Due, Schedule, ScheduleError};
+pub use schedule::{Due, Schedule};
+use turns::{Alone, Held, Noted, Turn, Turns, Why};
 
 /// How many registrations of one client hear its document at a time.
 const FOLLOWED_AT_ONCE: usize = 8;
+
+/// Between two looks whether another node has ended its turn.
+const ANOTHER_LOOK: Duration = Duration::from_millis(200);
 
 /// How often documents are read again, and for how long the last good one serves.
 #[derive(Debug, Clone)]
@@ -65,6 +70,10 @@ struct Parts {
     schedule: Schedule,
     rhythm: Rhythm,
     woken: Notify,
+    /// Whose turn it is among the nodes.
+    shared_turns: Arc<dyn Turns>,
+    /// The documents that somebody wants read before they are due.
+    asked: Mutex<HashSet<ClientKey>>,
     /// Which documents are being polled.
     turns: Mutex<HashMap<ClientKey, Weak<AsyncMutex<()>>>>,
 }
@@ -106,7 +115,18 @@ pub fn cause() -> Cause {
 impl Documents {
     /// Reads by these means and keeps this schedule.
     pub fn new(manifests: Manifests, commands: Commands, schedule: Schedule, rhythm: Rhythm) -> Self {
-        Self(Arc::new(Parts { manifests, commands, schedule, rhythm, woken: Notify::new(), turns: Mutex::default() }))
+        Self::among_others(manifests, commands, (schedule, Arc::new(Alone)), rhythm)
+    }
+
+    /// The same where other nodes read documents too.
+    pub fn among_others(
+        manifests: Manifests,
+        commands: Commands,
+        (schedule, shared_turns): (Schedule, Arc<dyn Turns>),
+        rhythm: Rhythm,
+    ) -> Self {
+        let (woken, asked, turns) = (Notify::new(), Mutex::default(), Mutex::default());
+        Self(Arc::new(Parts { manifests, commands, schedule, rhythm, woken, shared_turns, asked, turns }))
     }
 
     /// What fetches.
@@ -116,8 +136,15 @@ impl Documents {
 
     /// Makes these documents due now, and the poller look.
     pub async fn hasten(&self, client_ids: Vec<ClientId>) {
+        self.0.asked.lock().unwrap_or_else(PoisonError::into_inner).extend(client_ids.iter().map(ClientId::key));
         self.0.schedule.make_due(client_ids, self.0.commands.clock().now()).await;
         self.0.woken.notify_one();
+    }
+
+    /// Enters a document that another node has met, so that it is read here should that node be gone.
+    pub async fn expect(&self, client_id: ClientId) {
+        let next_at = self.0.commands.clock().now() + delta(self.0.rhythm.least);
+        self.0.schedule.add(vec![client_id], next_at).await;
     }
 
     /// How many documents are due, and how many of them for longer than `patience`; none if the schedule cannot be read.
@@ -173,12 +200,67 @@ impl Documents {
         turn.lock_owned().await
     }
 
-    /// Polls one document now, and lets every registration of its client hear what came of it. What an administrator asks for
-    /// is done at once; the poller keeps to what a host said about coming back.
+    /// Polls one document now, if it is this node's turn, and lets every registration of its client hear what came of it. What an
+    /// administrator asks for is done at once; the poller keeps to what a host said about coming back.
     pub async fn poll(&self, url: &ManifestUrl, registered_at: &[ResourceServerId], due: Option<&Due>) -> Result<Polled, CommandError> {
+        let key = url.client_id().key();
+        let _turn = self.turn(key).await;
+        let asked = self.0.asked.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
+        let why = if asked { Why::Asked } else { Why::Due };
+        match self.0.shared_turns.take(key, why, self.0.commands.clock().now()).await {
+            Turn::Mine(held, known) => self.poll_in_turn(url, registered_at, due, (held, known)).await,
+            Turn::Later(at) => {
+                self.0.schedule.put_off(key, at).await;
+                Ok(Polled::default())
+            }
+        }
+    }
+
+    /// Polls one document now, for an administrator, once nobody else does.
+    pub async fn refresh(&self, url: &ManifestUrl, registered_at: &[ResourceServerId]) -> Result<Polled, CommandError> {
+        let key = url.client_id().key();
+        let _turn = self.turn(key).await;
+        let until = Instant::now() + 2 * turns::LASTS;
+        while Instant::now() < until {
+            if let Turn::Mine(held, known) = self.0.shared_turns.take(key, Why::Asked, self.0.commands.clock().now()).await {
+                let due = self.0.schedule.of(key).await;
+                return self.poll_in_turn(url, registered_at, due.as_ref(), (held, known)).await;
+            }
+            tokio::time::sleep(ANOTHER_LOOK).await;
+        }
+        Err(CommandError::Contended)
+    }
+
+    async fn poll_in_turn(
+        &self,
+        url: &ManifestUrl,
+        registered_at: &[ResourceServerId],
+        due: Option<&Due>,
+        (held, known): (Held, Option<Noted>),
+    ) -> Result<Polled, CommandError> {
         let client_id = url.client_id();
         let key = client_id.key();
-        let _turn = self.turn(key).await;
+        // Another node may have read it since.
+        let newer = known.as_ref().filter(|known| due.is_none_or(|due| due.last_read < known.last_read)).map(|known| Due {
+            client_id: client_id.clone(),
+            last_read: known.last_read,
+            failures: known.failures,
+            validators: known.validators.clone(),
+        });
+        let polled = self.fetch_and_tell(url, registered_at, newer.as_ref().or(due)).await;
+        let noted = if polled.is_ok() { self.0.schedule.noted(key).await } else { None };
+        self.0.shared_turns.end(key, held, noted.or(known)).await;
+        polled
+    }
+
+    async fn fetch_and_tell(
+        &self,
+        url: &ManifestUrl,
+        registered_at: &[ResourceServerId],
+        due: Option<&Due>,
+    ) -> Result<Polled, CommandError> {
+        let client_id = url.client_id();
+        let key = client_id.key();
         let known = due.map(|due| &due.validators).filter(|known| **known != Validators::default());
         let outcome = self.0.manifests.fetch(url, known, Urgency::Trusted).await;
         let (seen, validators, fresh_for) = match outcome {
@@ -196,12 +278,6 @@ impl Documents {
         // Only now: what a crash keeps the registrations from hearing is due when the service is back.
         self.read_well(&client_id, &validators, fresh_for).await;
         Ok(Polled { changed: seen.position.is_some(), position: seen.position.max(position), ..Polled::default() })
-    }
-
-    /// Polls one document now, for an administrator.
-    pub async fn refresh(&self, url: &ManifestUrl, registered_at: &[ResourceServerId]) -> Result<Polled, CommandError> {
-        let due = self.0.schedule.of(url.client_id().key()).await;
-        self.poll(url, registered_at, due.as_ref()).await
     }
 
     /// Lets every registration hear the newest version. One that cannot be heard does not keep the others from it.

@@ -38,6 +38,7 @@ pub fn router(app: App) -> Router {
             get(oauth::manage::read).put(oauth::manage::replace).delete(oauth::manage::delete).fallback(error::method_not_allowed_manage),
         )
         .route("/oauth/token", post(oauth::token::token).fallback(error::method_not_allowed_post))
+        .layer(middleware::from_fn_with_state(app.clone(), fresh::after_named))
         .layer(middleware::map_response(never_stored))
         .merge(discovery)
         .layer(open_to_browsers());
@@ -47,6 +48,7 @@ pub fn router(app: App) -> Router {
         .route("/oauth/clients/{client_id}", get(oauth::decisions::client))
         .route("/oauth/introspect", post(oauth::introspect::introspect).fallback(error::method_not_allowed_post))
         .route("/oauth/authenticate", post(oauth::authenticate::authenticate).fallback(error::method_not_allowed_post))
+        .layer(middleware::from_fn_with_state(app.clone(), fresh::after_named))
         .layer(middleware::map_response(never_stored));
 
     let clients_of_server = Router::new()
@@ -94,7 +96,10 @@ pub fn router(app: App) -> Router {
         .route("/projections/{name}/rebuild", post(authsec::projections::rebuild))
         .route("/projections/{name}/retry", post(authsec::projections::retry))
         .route("/projections/{name}/skip", post(authsec::projections::skip))
+        .route("/projections/{name}/unskip", post(authsec::projections::unskip))
+        .route("/cluster", get(authsec::cluster::show))
         .method_not_allowed_fallback(error::method_not_allowed_admin)
+        .layer(middleware::from_fn_with_state(app.clone(), fresh::after_named_by_admin))
         .layer(middleware::map_response(never_stored));
 
     Router::new()
@@ -131,7 +136,13 @@ fn open_to_browsers() -> CorsLayer {
     CorsLayer::new()
         .allow_origin(tower_http::cors::Any)
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
-        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::ACCEPT, HeaderName::from_static("mcp-protocol-version")])
+        .allow_headers([
+            header::AUTHORIZATION,
+            header::CONTENT_TYPE,
+            header::ACCEPT,
+            HeaderName::from_static("mcp-protocol-version"),
+            fresh::POSITION,
+        ])
         .expose_headers([
             header::WWW_AUTHENTICATE,
             header::RETRY_AFTER,

@@ -5,17 +5,22 @@
 //! suite that every backend passes.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use futures_util::stream::BoxStream;
+use futures_util::stream::{BoxStream, StreamExt};
 use gatebook_events::envelope::{CommitId, Envelope, Position, Revision, StoredEvent, StreamName};
 
 mod chain;
+pub mod jetstream;
 pub mod memory;
+mod merkle;
+pub mod shared;
 pub mod sqlite;
 
 pub use chain::{BrokenChain, ChainHash, Wrong};
+pub use merkle::Root;
 
 /// Where events are kept for ever.
 #[async_trait]
@@ -39,6 +44,25 @@ pub trait EventLog: Send + Sync + 'static {
 
     /// The position of the last event that a reader can see; the start when there is none.
     async fn head(&self) -> Result<Position, LogError>;
+
+    /// Waits until a reader can see a position, which another node may have named. False if that takes longer than `bound`.
+    async fn reached(&self, position: Position, bound: Duration) -> Result<bool, LogError> {
+        let head = self.head().await?;
+        if head >= position {
+            return Ok(true);
+        }
+        let arrived = async {
+            let mut following = self.follow(head);
+            while let Some(followed) = following.next().await {
+                match followed? {
+                    Followed::Events(events) if events.last().is_some_and(|last| last.position >= position) => return Ok(true),
+                    Followed::Events(_) | Followed::CaughtUp(_) => {}
+                }
+            }
+            Ok(false)
+        };
+        tokio::time::timeout(bound, arrived).await.unwrap_or(Ok(false))
+    }
 }
 
 /// One stream's events, with the revision to append at.

@@ -32,8 +32,8 @@ const WALLS: &[Wall] = &[
         name: "wall 3: only app.rs names a concrete log",
         reason: "which log it is must be one decision in one place",
         inside: &["src/"],
-        except: &["src/app.rs", "src/log/"],
-        words: &["SqliteLog", "MemoryLog", "log::sqlite::", "log::memory::"],
+        except: &["src/app", "src/log/"],
+        words: &["SqliteLog", "MemoryLog", "JetStreamLog", "log::sqlite::", "log::memory::", "log::jetstream::"],
         breach: "let log = SqliteLog::open(path)?;",
     },
     Wall {
@@ -60,7 +60,7 @@ const WALLS: &[Wall] = &[
         reason: "backends are exchangeable",
         inside: &["src/log/memory"],
         except: &[],
-        words: &["sqlite", "Sqlite"],
+        words: &["sqlite", "Sqlite", "jetstream", "JetStream"],
         breach: "use super::sqlite::SqliteLog;",
     },
     Wall {
@@ -68,8 +68,16 @@ const WALLS: &[Wall] = &[
         reason: "backends are exchangeable",
         inside: &["src/log/sqlite"],
         except: &[],
-        words: &["MemoryLog", "super::memory", "log::memory"],
+        words: &["MemoryLog", "super::memory", "log::memory", "jetstream", "JetStream"],
         breach: "use crate::log::memory::MemoryLog;",
+    },
+    Wall {
+        name: "wall 4: siblings never name each other (jetstream)",
+        reason: "backends are exchangeable",
+        inside: &["src/log/jetstream"],
+        except: &[],
+        words: &["MemoryLog", "log::memory", "sqlite", "Sqlite"],
+        breach: "use crate::log::sqlite::mirror::Mirror;",
     },
     Wall {
         name: "wall 5: http decides nothing",

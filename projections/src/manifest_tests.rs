@@ -71,6 +71,7 @@ fn registered() -> ClientEvent {
         ignored: Vec::new(),
         initial_access_token: None,
         clamps: Clamps::default(),
+        imported_from: None,
     })
 }
 

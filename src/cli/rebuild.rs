@@ -19,7 +19,7 @@ use serde_json::Value;
 use super::running::Running;
 use super::{Failed, checked};
 use crate::admin::{Admin, AdminMinter, Role};
-use crate::app::{open_log, places};
+use crate::app::{Store, places};
 use crate::clock::Clock;
 use crate::config::{Config, Settings};
 use crate::log::EventLog;
@@ -59,16 +59,22 @@ pub async fn run(args: RebuildArgs) -> Result<(), Failed> {
     }
 }
 
+/// Rebuilds every one, where no service runs.
+pub(super) async fn all(config: &Config) -> Result<(), Failed> {
+    in_place(config, &NAMES).await
+}
+
 /// Holds the log's lock, so that no service serves from a file that is replaced under it.
 async fn in_place(config: &Config, wanted: &[&str]) -> Result<(), Failed> {
-    let path = places::log(&config.data);
+    let path = places::log(config);
     if !path.exists() {
         return Err(Failed::new(format!("there is no event log at {}", path.display())));
     }
-    let sqlite = open_log(config)
+    let store = Store::open(config)
+        .await
         .map_err(|error| Failed::because("failed to open the event log; a service that runs rebuilds with --url", error))?;
-    let log: Arc<dyn EventLog> = sqlite.clone();
-    let folder = places::read_models(&config.data);
+    let log = store.log();
+    let folder = places::read_models(config);
     std::fs::create_dir_all(&folder).map_err(|error| Failed::because("failed to make the folder of the read models", error))?;
     for name in wanted {
         match *name {
@@ -77,7 +83,7 @@ async fn in_place(config: &Config, wanted: &[&str]) -> Result<(), Failed> {
             _ => rebuild::<History>(&log, &folder, config.other_versions).await?,
         }
     }
-    sqlite.close().await;
+    store.close().await;
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 
 use super::Failed;
-use crate::app::{App, places};
+use crate::app::{self, App};
 use crate::clock::Clock;
 use crate::config::{AdminKeySource, Config, LogFormat};
 use crate::http;
@@ -30,12 +30,13 @@ pub async fn run(config: Config) -> Result<(), Failed> {
         None => None,
     };
     let public_url = config.public_url.as_ref().map_or_else(|| format!("http://{address}"), |url| url.as_str().to_owned());
-    let data = config.data.clone();
+    let (data, log) = (config.data.clone(), app::describe(&config));
     let made_key = matches!(config.admin.key, AdminKeySource::SelfMade { .. });
     let app = App::start(config, public_url, Clock::system()).await.map_err(|error| Failed::because("failed to start", error))?;
     let told_to_stop = told_to_stop().map_err(|error| Failed::because("failed to listen for signals", error))?;
     let metrics_address = metrics.as_ref().map(|(address, _)| *address);
-    greet(address, metrics_address, &data, made_key).map_err(|error| Failed::because("failed to write to standard output", error))?;
+    greet(address, metrics_address, (&data, &log), made_key)
+        .map_err(|error| Failed::because("failed to write to standard output", error))?;
     if let Some((_, listener)) = metrics {
         // Answers as long as the process does; nobody waits for a scrape that is under way when the service stops.
         tokio::spawn(axum::serve(listener, http::metrics_router(app.clone())).into_future());
@@ -57,11 +58,11 @@ pub async fn run(config: Config) -> Result<(), Failed> {
 }
 
 /// What somebody who just started it wants to know. The first line is read by programs too.
-fn greet(address: SocketAddr, metrics: Option<SocketAddr>, data: &std::path::Path, made_key: bool) -> std::io::Result<()> {
+fn greet(address: SocketAddr, metrics: Option<SocketAddr>, (data, log): (&std::path::Path, &str), made_key: bool) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "listening on http://{address}")?;
     writeln!(out, "  data folder  {}", data.display())?;
-    writeln!(out, "  event log    {} (sqlite)", places::log(data).display())?;
+    writeln!(out, "  event log    {log}")?;
     writeln!(out, "  pages        http://{address}/ui")?;
     writeln!(out, "  register     POST http://{address}/oauth/register")?;
     if let Some(metrics) = metrics {

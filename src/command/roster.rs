@@ -14,6 +14,8 @@ pub struct Known {
     pub server: Arc<ResourceServer>,
     /// The event that gave it its resource identifier. Of two that claim the same one, across tenants, the first has it.
     pub claimed: Position,
+    /// Its last event.
+    pub upto: Position,
 }
 
 /// Every resource server that was asked for, and once it is complete, every one there is.
@@ -35,15 +37,12 @@ impl Roster {
         self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Enters what an edit left.
+    /// Enters what was read, unless something newer is known.
     pub fn put(&self, id: ResourceServerId, known: Known) {
-        self.change(|servers| drop(servers.insert(id, known)));
-    }
-
-    /// Enters what was read, unless an edit was quicker.
-    pub fn put_if_absent(&self, id: ResourceServerId, known: Known) {
         self.change(|servers| {
-            servers.entry(id).or_insert(known);
+            if servers.get(&id).is_none_or(|before| before.upto <= known.upto) {
+                servers.insert(id, known);
+            }
         });
     }
 
@@ -119,15 +118,25 @@ impl Snapshot {
         self.only
     }
 
+    /// The resource servers that serve, each with its id.
+    pub fn serving(&self) -> impl Iterator<Item = (ResourceServerId, &Arc<ResourceServer>)> {
+        self.servers.iter().filter(|(_, known)| known.server.life == Life::Active).map(|(id, known)| (*id, &known.server))
+    }
+
     /// The resource servers that serve.
     pub fn active(&self) -> impl Iterator<Item = &ResourceServer> {
         self.servers.values().map(|known| &*known.server).filter(|server| server.life == Life::Active)
     }
 
+    /// A tenant's active resource servers.
+    pub fn of_same_tenant(&self, tenant: &TenantId) -> Vec<ResourceServerId> {
+        let of_tenant = |known: &Known| known.server.life == Life::Active && known.server.tenant.as_ref() == Some(tenant);
+        self.servers.iter().filter(|(_, known)| of_tenant(known)).map(|(id, _)| *id).collect()
+    }
+
     /// The first of a tenant's active resource servers, by id.
     pub fn first_of(&self, tenant: &TenantId) -> Option<ResourceServerId> {
-        let of_tenant = |known: &Known| known.server.life == Life::Active && known.server.tenant.as_ref() == Some(tenant);
-        self.servers.iter().filter(|(_, known)| of_tenant(known)).map(|(id, _)| *id).min()
+        self.of_same_tenant(tenant).into_iter().min()
     }
 
     /// Whether every resource server there is was entered.
@@ -146,7 +155,7 @@ mod tests {
     fn server(life: Life, resource: Option<&str>, claimed: u64) -> Known {
         let resource = resource.map(|text| WebUri::parse(text).unwrap());
         let server = ResourceServer { life, resource, ..ResourceServer::default() };
-        Known { server: Arc::new(server), claimed: Position::from_backend(claimed) }
+        Known { server: Arc::new(server), claimed: Position::from_backend(claimed), upto: Position::from_backend(claimed) }
     }
 
     fn id(number: u128) -> ResourceServerId {
@@ -171,7 +180,7 @@ mod tests {
         let of = |tenant: &str, claimed| {
             let known = server(Life::Active, None, claimed);
             let server = ResourceServer { tenant: TenantId::parse(tenant).ok(), ..(*known.server).clone() };
-            Known { server: Arc::new(server), claimed: known.claimed }
+            Known { server: Arc::new(server), ..known }
         };
         let roster = Roster::default();
         roster.put(id(1), of("default", 1));
@@ -182,10 +191,10 @@ mod tests {
     }
 
     #[test]
-    fn what_was_read_does_not_undo_an_edit_and_completeness_outlives_edits() {
+    fn what_was_read_earlier_does_not_undo_an_edit_and_completeness_outlives_edits() {
         let roster = Roster::default();
-        roster.put(id(1), server(Life::Retired, None, 1));
-        roster.put_if_absent(id(1), server(Life::Active, None, 1));
+        roster.put(id(1), server(Life::Retired, None, 2));
+        roster.put(id(1), server(Life::Active, None, 1));
         assert_eq!(roster.now().get(id(1)).unwrap().server.life, Life::Retired);
         assert!(!roster.now().is_complete());
         roster.complete();

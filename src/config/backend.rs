@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use super::ConfigError;
+use super::{ConfigError, Settings};
+use crate::nats::NatsSettings;
 
 /// Where events are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,7 +11,7 @@ pub enum LogBackend {
     /// A file in the data folder.
     Sqlite,
     /// NATS with `JetStream`.
-    JetStream(BackendUri),
+    JetStream(NatsSettings),
     /// `KurrentDB`, once named `EventStoreDB`.
     KurrentDb(BackendUri),
 }
@@ -20,6 +21,29 @@ pub enum LogBackend {
 pub struct BackendUri(String);
 
 impl LogBackend {
+    /// The backend that the settings name, with all that they say about it.
+    pub(super) fn of(settings: &Settings) -> Result<Self, ConfigError> {
+        let backend = settings.log.as_deref().map_or(Ok(Self::Sqlite), |text| Self::parse("log", text))?;
+        let Self::JetStream(mut nats) = backend else {
+            return match settings.first_of_nats() {
+                Some(name) => Err(ConfigError::Needs { name, missing: "a nats:// URI in `log`" }),
+                None => Ok(backend),
+            };
+        };
+        nats.credentials.clone_from(&settings.nats_credentials);
+        nats.ca_file.clone_from(&settings.nats_ca_file);
+        nats.certificate = match (&settings.nats_certificate, &settings.nats_certificate_key) {
+            (Some(certificate), Some(key)) => Some((certificate.clone(), key.clone())),
+            (None, None) => None,
+            (Some(_), None) => return Err(ConfigError::Needs { name: "nats-certificate", missing: "`nats-certificate-key`" }),
+            (None, Some(_)) => return Err(ConfigError::Needs { name: "nats-certificate-key", missing: "`nats-certificate`" }),
+        };
+        for text in settings.nats_monitoring.iter().flatten() {
+            nats.monitoring.push(monitoring(text.trim())?);
+        }
+        Ok(Self::JetStream(nats))
+    }
+
     /// `sqlite`, or a URI whose scheme tells the backend.
     pub(super) fn parse(name: &'static str, text: &str) -> Result<Self, ConfigError> {
         if text == "sqlite" {
@@ -32,14 +56,19 @@ impl LogBackend {
         if text.contains(|c: char| c.is_whitespace() || c.is_control()) {
             return Err(ConfigError::invalid(name, "has a space in it"));
         }
-        let uri = BackendUri(text.to_owned());
         match scheme {
-            "nats" => Ok(Self::JetStream(uri)),
-            "esdb" | "esdb+discover" | "kurrentdb" | "kurrentdb+discover" => Ok(Self::KurrentDb(uri)),
+            "nats" | "tls" => NatsSettings::parse(text).map(Self::JetStream).map_err(|problem| ConfigError::invalid(name, problem)),
+            "esdb" | "esdb+discover" | "kurrentdb" | "kurrentdb+discover" => Ok(Self::KurrentDb(BackendUri(text.to_owned()))),
             // The text itself is not repeated: it may hold a password.
             _ => Err(ConfigError::invalid(name, "is neither sqlite nor a nats://, esdb:// or kurrentdb:// URI")),
         }
     }
+}
+
+/// Where a NATS server tells about itself. It is a network of one's own, and what is read there decides nothing but warnings.
+fn monitoring(text: &str) -> Result<reqwest::Url, ConfigError> {
+    let url = reqwest::Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+    url.ok_or_else(|| ConfigError::invalid("nats-monitoring", "has something that is no http or https URL"))
 }
 
 impl BackendUri {
@@ -64,7 +93,8 @@ mod tests {
     fn the_scheme_tells_the_backend() {
         let parse = |text| LogBackend::parse("log", text).unwrap();
         assert_eq!(parse("sqlite"), LogBackend::Sqlite);
-        assert!(matches!(parse("nats://a:4222,b:4222"), LogBackend::JetStream(_)));
+        assert!(matches!(parse("nats://a:4222,b:4222"), LogBackend::JetStream(nats) if nats.servers == ["a:4222", "b:4222"]));
+        assert!(matches!(parse("tls://a"), LogBackend::JetStream(nats) if nats.tls));
         for text in ["esdb://h:2113?tls=false", "esdb+discover://h", "kurrentdb://h", "kurrentdb+discover://a,b,c"] {
             assert!(matches!(parse(text), LogBackend::KurrentDb(uri) if uri.expose() == text));
         }
@@ -72,7 +102,9 @@ mod tests {
 
     #[test]
     fn other_backends_are_refused_without_repeating_a_password() {
-        for text in ["", "SQLite", "nats://", "postgres://admin:changeit@db", "memory", "nats:4222", "esdb://a b"] {
+        for text in
+            ["", "SQLite", "nats://", "postgres://admin:changeit@db", "memory", "nats:4222", "esdb://a b", "nats://gate:changeit@a/b"]
+        {
             let message = LogBackend::parse("log", text).unwrap_err().to_string();
             assert!(message.starts_with("setting `log` ") && !message.contains("changeit"), "{message}");
         }

@@ -36,9 +36,38 @@ pub struct Settings {
     #[arg(long, env = "GATEBOOK_PUBLIC_URL", value_name = "URL")]
     pub public_url: Option<String>,
 
-    /// Where events are kept: `sqlite`, or nats://, esdb://, kurrentdb:// [default: sqlite]
+    /// Where events are kept: `sqlite`, or nats://, tls:// (NATS), esdb://, kurrentdb:// [default: sqlite]
     #[arg(long, env = "GATEBOOK_LOG", value_name = "BACKEND", hide_env_values = true)]
     pub log: Option<String>,
+
+    /// The credentials file (.creds) for NATS
+    #[arg(long, env = "GATEBOOK_NATS_CREDENTIALS", value_name = "FILE")]
+    pub nats_credentials: Option<PathBuf>,
+
+    /// A PEM file of certificate authorities to trust for NATS, beside the system's
+    #[arg(long, env = "GATEBOOK_NATS_CA_FILE", value_name = "FILE")]
+    pub nats_ca_file: Option<PathBuf>,
+
+    /// The PEM file of our own certificate for NATS
+    #[arg(long, env = "GATEBOOK_NATS_CERTIFICATE", value_name = "FILE")]
+    pub nats_certificate: Option<PathBuf>,
+
+    /// The PEM file of its key
+    #[arg(long, env = "GATEBOOK_NATS_CERTIFICATE_KEY", value_name = "FILE")]
+    pub nats_certificate_key: Option<PathBuf>,
+
+    /// Where the NATS servers tell over HTTP whether they flush what they confirm, with commas between them [default: not asked]
+    #[arg(long, env = "GATEBOOK_NATS_MONITORING", value_name = "URLS", value_delimiter = ',')]
+    #[serde(deserialize_with = "one_text_or_many")]
+    pub nats_monitoring: Option<Vec<String>>,
+
+    /// Seconds after which a node that does not hear of the log that it shares answers nothing any more [default: 10]
+    #[arg(long, env = "GATEBOOK_MAX_STALENESS", value_name = "SECONDS")]
+    pub max_staleness: Option<u64>,
+
+    /// The file of the key that repeatable secrets are derived from; nodes that share a log share it [default: made in the data folder]
+    #[arg(long, env = "GATEBOOK_INSTANCE_KEY_FILE", value_name = "FILE")]
+    pub instance_key_file: Option<PathBuf>,
 
     /// The file of the secret that admin JWTs are signed with [default: a key made in the data folder]
     #[arg(long, env = "GATEBOOK_ADMIN_JWT_SECRET_FILE", value_name = "FILE")]
@@ -247,6 +276,13 @@ impl Settings {
             data: self.data.or(fallback.data),
             public_url: self.public_url.or(fallback.public_url),
             log: self.log.or(fallback.log),
+            nats_credentials: self.nats_credentials.or(fallback.nats_credentials),
+            nats_ca_file: self.nats_ca_file.or(fallback.nats_ca_file),
+            nats_certificate: self.nats_certificate.or(fallback.nats_certificate),
+            nats_certificate_key: self.nats_certificate_key.or(fallback.nats_certificate_key),
+            nats_monitoring: self.nats_monitoring.or(fallback.nats_monitoring),
+            max_staleness: self.max_staleness.or(fallback.max_staleness),
+            instance_key_file: self.instance_key_file.or(fallback.instance_key_file),
             admin_jwt_secret_file: self.admin_jwt_secret_file.or(fallback.admin_jwt_secret_file),
             admin_jwt_public_key_file: self.admin_jwt_public_key_file.or(fallback.admin_jwt_public_key_file),
             admin_jwks_url: self.admin_jwks_url.or(fallback.admin_jwks_url),
@@ -288,6 +324,18 @@ impl Settings {
         }
     }
 
+    /// A setting that is about NATS, if there is one.
+    pub(super) fn first_of_nats(&self) -> Option<&'static str> {
+        let given = [
+            ("nats-credentials", self.nats_credentials.is_some()),
+            ("nats-ca-file", self.nats_ca_file.is_some()),
+            ("nats-certificate", self.nats_certificate.is_some()),
+            ("nats-certificate-key", self.nats_certificate_key.is_some()),
+            ("nats-monitoring", self.nats_monitoring.is_some()),
+        ];
+        given.iter().find(|(_, given)| *given).map(|(name, _)| *name)
+    }
+
     /// Refuses a text that is there and empty: `--admin-jwt-audience "$UNSET"` must not turn a check off.
     pub(super) fn without_blanks(self) -> Result<Self, ConfigError> {
         let texts = [
@@ -316,6 +364,11 @@ impl Settings {
             ("admin-jwt-public-key-file", &self.admin_jwt_public_key_file),
             ("ui-oidc-client-secret-file", &self.ui_oidc_client_secret_file),
             ("extra-ca-file", &self.extra_ca_file),
+            ("nats-credentials", &self.nats_credentials),
+            ("nats-ca-file", &self.nats_ca_file),
+            ("nats-certificate", &self.nats_certificate),
+            ("nats-certificate-key", &self.nats_certificate_key),
+            ("instance-key-file", &self.instance_key_file),
         ];
         let blank_text = texts.iter().find(|(_, text)| text.as_ref().is_some_and(|text| text.trim().is_empty()));
         let blank_path = paths.iter().find(|(_, path)| path.as_ref().is_some_and(|path| path.as_os_str().is_empty()));

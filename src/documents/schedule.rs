@@ -1,14 +1,16 @@
 //! When each document is read again. A side table: it survives a restart, is bounded by the number of clients, and may be
 //! thrown away; no event depends on it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
 use gatebook_events::identity::{ClientId, ClientKey};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use super::turns::Noted;
 use crate::manifest::Validators;
+use crate::side_table::{self, OpenError};
 
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS documents (
@@ -40,28 +42,10 @@ pub struct Due {
     pub validators: Validators,
 }
 
-/// The schedule's file cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[error("failed to open {path}")]
-pub struct ScheduleError {
-    path: PathBuf,
-    source: Box<dyn std::error::Error + Send + Sync>,
-}
-
 impl Schedule {
-    /// Opens the file, or makes it.
-    pub fn open(path: &Path) -> Result<Self, ScheduleError> {
-        let open = || -> Result<Connection, Box<dyn std::error::Error + Send + Sync>> {
-            // SQLite would let everybody read it; what it puts beside the file takes over the file's mode.
-            create_private(path)?;
-            let connection = Connection::open(path)?;
-            // Losing the last seconds of it costs a poll too early, so nobody waits for the disk.
-            connection.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;")?;
-            connection.execute_batch(SCHEMA)?;
-            Ok(connection)
-        };
-        let connection = open().map_err(|source| ScheduleError { path: path.to_owned(), source })?;
-        Ok(Self(Arc::new(Mutex::new(connection))))
+    /// Opens the file, or makes it. Losing the last seconds of it costs a poll too early.
+    pub fn open(path: &Path) -> Result<Self, OpenError> {
+        Ok(Self(Arc::new(Mutex::new(side_table::open(path, SCHEMA)?))))
     }
 
     /// Enters documents that are not in it yet, to be read at `next_at`.
@@ -148,6 +132,17 @@ impl Schedule {
         self.with("read", move |connection| connection.prepare_cached(OF)?.query_row([key.0.as_bytes()], due).optional()).await.flatten()
     }
 
+    /// All that stands here about one document.
+    pub async fn noted(&self, key: ClientKey) -> Option<Noted> {
+        const NOTED: &str = "SELECT client_id, last_read, failures, validators, next_at FROM documents WHERE key = ?1";
+        let found = self.with("read", move |connection| {
+            let row = |row: &Row<'_>| Ok((due(row)?, DateTime::from_timestamp_micros(row.get(4)?).unwrap_or_default()));
+            connection.prepare_cached(NOTED)?.query_row([key.0.as_bytes()], row).optional()
+        });
+        let (Due { last_read, failures, validators, .. }, next_at) = found.await.flatten()?;
+        Some(Noted { next_at, last_read, failures, validators })
+    }
+
     /// When the next document is due.
     pub async fn next_at(&self) -> Option<DateTime<Utc>> {
         let least = self.with("read", |connection| {
@@ -220,14 +215,6 @@ fn due(row: &Row<'_>) -> rusqlite::Result<Due> {
         failures: row.get(2)?,
         validators: serde_json::from_str(&row.get::<_, String>(3)?).unwrap_or_default(),
     })
-}
-
-fn create_private(path: &Path) -> std::io::Result<()> {
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(false);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map(drop)
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use super::error::{Failure, Problem};
 pub mod approvals;
 pub mod audit;
 pub mod clients;
+pub mod cluster;
 pub mod decisions;
 pub mod manifests;
 pub mod preregister;

@@ -1,12 +1,16 @@
 //! A read that follows a write sees it: reads wait, bounded, for the tables to reach the log's head as it was when the
 //! request arrived, and for the position that another node's answer named.
 
+use axum::Extension;
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use gatebook_events::envelope::Position;
 use gatebook_projections::read_model::{Projection, QueryError, Reader};
 
-use super::error::Failure;
+use super::error::{Failure, OauthError, Problem};
+use super::request_id::RequestId;
 use crate::app::App;
 use crate::projector::{Follower, Progress, Projector};
 
@@ -68,6 +72,37 @@ impl<T: IntoResponse> IntoResponse for Written<T> {
     }
 }
 
+/// The position that a caller names, if it names one.
+fn named(headers: &HeaderMap) -> Result<Option<Position>, Failure> {
+    let Some(value) = headers.get(&POSITION) else { return Ok(None) };
+    let named = value.to_str().ok().and_then(|text| text.parse::<Position>().ok());
+    named.map(Some).ok_or_else(|| Failure::request(StatusCode::BAD_REQUEST, "invalid-position", "Gatebook-Position is not a position"))
+}
+
+async fn arrived(app: &App, headers: &HeaderMap) -> Result<(), Failure> {
+    let Some(named) = named(headers)? else { return Ok(()) };
+    if app.log().reached(named, app.config().read_wait).await? {
+        return Ok(());
+    }
+    Err(Failure::request(StatusCode::SERVICE_UNAVAILABLE, "read-model-behind", "this node has not reached that position yet"))
+}
+
+/// Lets a client's or an authorization server's call wait for what it names, whichever node wrote that.
+pub async fn after_named(State(app): State<App>, request: Request, next: Next) -> Response {
+    match arrived(&app, request.headers()).await {
+        Ok(()) => next.run(request).await,
+        Err(failure) => OauthError(failure).into_response(),
+    }
+}
+
+/// Lets an administrator's call wait for what it names.
+pub async fn after_named_by_admin(State(app): State<App>, Extension(id): Extension<RequestId>, request: Request, next: Next) -> Response {
+    match arrived(&app, request.headers()).await {
+        Ok(()) => next.run(request).await,
+        Err(failure) => Problem(failure, id).into_response(),
+    }
+}
+
 /// Asks a projection's tables once they are fresh enough.
 pub async fn read<P, T>(
     app: &App,
@@ -79,16 +114,7 @@ where
     P: Projection,
     T: Send + 'static,
 {
-    let named = match headers.get(&POSITION) {
-        None => None,
-        Some(value) => Some(
-            value
-                .to_str()
-                .ok()
-                .and_then(|text| text.parse::<Position>().ok())
-                .ok_or_else(|| Failure::request(StatusCode::BAD_REQUEST, "invalid-position", "Gatebook-Position is not a position"))?,
-        ),
-    };
+    let named = named(headers)?;
     let wanted = app.log().head().await?.max(named.unwrap_or_default());
     let arrived = projector.reached(wanted, app.config().read_wait).await;
     let progress = projector.progress();

@@ -32,21 +32,25 @@ impl ChainHash {
         let mut hash = Sha256::new();
         // The previous hash has a fixed length and needs no prefix.
         hash.update(self.0);
-        let mut field = |bytes: &[u8]| {
-            hash.update((bytes.len() as u64).to_be_bytes());
-            hash.update(bytes);
-        };
-        field(&next.position.to_backend().to_be_bytes());
-        field(next.stream.as_str().as_bytes());
-        field(&next.revision.to_backend().to_be_bytes());
-        field(next.event.id.0.as_bytes());
-        field(next.event.name.as_bytes());
-        field(&next.event.version.to_be_bytes());
-        field(&next.event.recorded_at.timestamp_micros().to_be_bytes());
-        field(next.event.meta.as_bytes());
-        field(next.event.data.as_bytes());
+        each_field(next, |field| {
+            hash.update((field.len() as u64).to_be_bytes());
+            hash.update(field);
+        });
         Self(hash.finalize().into())
     }
+}
+
+/// Every member of an event as bytes, in the order in which they are hashed.
+pub(super) fn each_field(event: &Envelope, mut field: impl FnMut(&[u8])) {
+    field(&event.position.to_backend().to_be_bytes());
+    field(event.stream.as_str().as_bytes());
+    field(&event.revision.to_backend().to_be_bytes());
+    field(event.event.id.0.as_bytes());
+    field(event.event.name.as_bytes());
+    field(&event.event.version.to_be_bytes());
+    field(&event.event.recorded_at.timestamp_micros().to_be_bytes());
+    field(event.event.meta.as_bytes());
+    field(event.event.data.as_bytes());
 }
 
 impl fmt::Display for ChainHash {

@@ -23,6 +23,18 @@ impl InstanceKey {
         keys::read_or_create(&data.join(Self::FILE)).map(|key| Self(key.bytes))
     }
 
+    /// Reads the key in a file that somebody has to have made.
+    pub fn read(file: &Path) -> Result<Self, KeyError> {
+        let none = || KeyError::Io { path: file.to_owned(), source: std::io::ErrorKind::NotFound.into() };
+        keys::read(file)?.map(|key| Self(key.bytes)).ok_or_else(none)
+    }
+
+    /// By this nodes can tell that they have the same key. It says nothing about the key.
+    pub fn fingerprint(&self) -> String {
+        let mark = self.derive(b"gatebook key fingerprint 1", &[]);
+        mark.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// The key with these bytes.
     pub const fn new(bytes: [u8; KEY_LENGTH]) -> Self {
         Self(bytes)

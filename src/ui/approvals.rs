@@ -59,6 +59,7 @@ fn entry(visitor: &Visitor, row: &WaitingRow, (warnings, resembles): &Doubts) ->
     let none = RedirectUris::default();
     let (decision, wish, difference) = match &row.wish {
         Wish::Registration => (Decision::Registration, "asks to be let in", difference(&none, &row.redirect_uris, &none)),
+        Wish::Revival => (Decision::Registration, "was dormant and is back", difference(&none, &row.redirect_uris, &none)),
         Wish::Redirects { change_id, added, removed, .. } => {
             (Decision::Redirects(*change_id), "asks for other redirect URIs", difference(&row.redirect_uris, added, removed))
         }

@@ -61,7 +61,7 @@ impl Subject {
         let (doubts, row) = found.await?.body.ok_or_else(missing)?;
         let client: Client = app.commands().load(Stream::Client(row.client_key)).await.map_err(|error| visitor.sorry(error))?;
         let profile = client.profile.ok_or_else(missing)?;
-        Ok(Self { row, doubts, profile })
+        Ok(Self { row, doubts, profile: *profile })
     }
 
     /// What it is called in a title.

@@ -48,7 +48,7 @@ macro_rules! contract {
             async fn $test() {
                 match $place().await {
                     Ok(place) => $crate::contract::$test(&*place).await,
-                    Err(reason) => println!("not run: {}: {reason}", module_path!()),
+                    Err(reason) => $crate::nats::not_run(module_path!(), &reason),
                 }
             }
         )+

@@ -4,13 +4,16 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    clippy::print_stdout,
-    reason = "a test that cannot go on has failed, and one that was not run says so"
+    reason = "a test that cannot go on has failed"
 )]
+
+#[path = "../nats/mod.rs"]
+mod nats;
 
 mod contract;
 mod model;
 mod place;
 
+mod jetstream;
 mod memory;
 mod sqlite;

@@ -69,7 +69,7 @@ impl Model {
 pub fn check(place: impl Fn() -> Pin<Box<dyn Future<Output = Found>>>, backend: &str) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     if let Err(reason) = runtime.block_on(place()) {
-        println!("not run: {backend}: {reason}");
+        crate::nats::not_run(backend, &reason);
         return;
     }
     let belief = prop_oneof![3 => Just(Belief::Right), 1 => Just(Belief::Empty), 1 => (0..8usize).prop_map(Belief::Old)];

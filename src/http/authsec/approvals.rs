@@ -64,6 +64,7 @@ fn render(row: &WaitingRow, doubts: &Doubts) -> Value {
     let mut body = Map::new();
     let kind = match &row.wish {
         Wish::Registration => "registration",
+        Wish::Revival => "revival",
         Wish::Redirects { .. } => "redirects",
     };
     body.insert("kind".to_owned(), kind.into());

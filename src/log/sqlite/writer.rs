@@ -3,21 +3,19 @@
 use std::fs::File;
 use std::sync::Arc;
 
-use gatebook_events::envelope::{Envelope, Position, Revision, StreamName};
-use rusqlite::{Connection, OptionalExtension, params};
+use gatebook_events::envelope::{Envelope, Position, Revision};
+use rusqlite::{Connection, params};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::row::{self, Names, select_events};
+use super::judge::{Judged, judge, size};
+use super::row::{self, Names};
 use super::schema::OpenError;
 use super::{Shared, reader};
-use crate::log::{Append, AppendError, Appended, ChainHash, Expected, LogError};
+use crate::log::{Append, AppendError, Appended, ChainHash};
 
 /// How many appends are committed together at most, and about how many bytes of events.
 const MOST_APPENDS: usize = 2048;
 const MOST_BYTES: usize = 8 << 20;
-
-/// The largest append, in bytes of events: far above any real one, far below what SQLite takes.
-const LARGEST: usize = 16 << 20;
 
 /// An append, and whom to tell what came of it.
 #[derive(Debug)]
@@ -26,7 +24,7 @@ pub struct Request {
     pub answer: oneshot::Sender<Answer>,
 }
 
-type Answer = Result<Appended, AppendError>;
+pub type Answer = Result<Appended, AppendError>;
 
 pub struct Writer {
     connection: Connection,
@@ -39,10 +37,11 @@ pub struct Writer {
     end: Option<End>,
 }
 
+/// Where the log ends.
 #[derive(Debug, Clone, Copy)]
-struct End {
-    position: Position,
-    hash: ChainHash,
+pub struct End {
+    pub position: Position,
+    pub hash: ChainHash,
 }
 
 impl Writer {
@@ -67,6 +66,11 @@ impl Writer {
             }
             self.commit(batch);
         }
+        self.leave_in_order();
+    }
+
+    /// Leaves one file, with nothing in those beside it.
+    pub fn leave_in_order(&self) {
         if let Err(error) = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
             tracing::warn!(%error, "the event log was closed without a checkpoint; the next start makes up for it");
         }
@@ -122,31 +126,41 @@ impl Writer {
         }
     }
 
+    /// Does some work in one transaction. Followers hear of what was written once it is committed.
+    pub fn in_one<T>(&mut self, work: impl FnOnce(&mut Self, &mut End, &mut Vec<Envelope>) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
+        let mut end = self.find_end()?;
+        let mut written = Vec::new();
+        let begun = self.connection.execute_batch("BEGIN IMMEDIATE");
+        let done = begun.and_then(|()| work(self, &mut end, &mut written)).and_then(|done| {
+            self.connection.execute_batch("COMMIT")?;
+            Ok(done)
+        });
+        if done.is_err() {
+            self.recover();
+            return done;
+        }
+        self.end = Some(end);
+        if !written.is_empty() {
+            self.shared.tail.push(written, end.hash);
+            self.head.send_replace(end.position);
+        }
+        done
+    }
+
+    /// The connection, for what else is kept beside the events.
+    pub fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
     /// Does one append within the transaction. Everything that may refuse it comes before the first change, so an
     /// append that does not stand leaves no trace. An error of the outer kind is one of the whole batch.
-    fn apply(&mut self, append: Append, end: &mut End, written: &mut Vec<Envelope>) -> rusqlite::Result<Answer> {
-        let bytes = size(&append);
-        if bytes > LARGEST {
-            return Ok(Err(AppendError::Refused(format!("it has {bytes} bytes, and {LARGEST} is the most"))));
-        }
-        if append.events.len() as u64 > reader::LONGEST {
-            return Ok(Err(AppendError::Refused(format!("it has more than {} events", reader::LONGEST))));
-        }
-        if let Some(answer) = self.find_commit(&append)? {
-            return Ok(answer);
-        }
-        let Append { stream, expected, commit, events } = append;
-        let mut used = self.connection.prepare_cached("SELECT 1 FROM events WHERE id = ?1")?;
-        for event in &events {
-            if used.exists([event.id.0.as_bytes()])? {
-                return Ok(Err(AppendError::Refused(format!("the event id {} is in use", event.id.0))));
-            }
-        }
-        let known = self.find_stream(&stream)?;
+    pub fn apply(&mut self, append: Append, end: &mut End, written: &mut Vec<Envelope>) -> rusqlite::Result<Answer> {
+        let known = match judge(&self.connection, &mut self.names, &append)? {
+            Judged::Fits(known) => known,
+            Judged::Answered(answer) => return Ok(answer),
+        };
+        let Append { stream, commit, events, .. } = append;
         let current = known.map(|(_, revision)| revision);
-        if Expected::from(current) != expected {
-            return Ok(Err(AppendError::Conflict { stream, current }));
-        }
 
         let mut revision = current.map_or(0, Revision::to_backend);
         let left = row::to_sql(revision + events.len() as u64);
@@ -189,37 +203,6 @@ impl Writer {
         Ok(Ok(Appended { revision: Revision::from_backend(revision), position: end.position, duplicate: false }))
     }
 
-    /// The answer to an append whose commit already stands: that it does, or that another one bears its id.
-    fn find_commit(&mut self, append: &Append) -> rusqlite::Result<Option<Answer>> {
-        let mut query = self.connection.prepare_cached(select_events!(
-            "FROM events e LEFT JOIN streams s ON s.id = e.stream WHERE e.commit_id = ?1 ORDER BY e.position"
-        ))?;
-        let mut rows = query.query([append.commit.0.as_bytes()])?;
-        let mut stands = Vec::new();
-        while let Some(row) = rows.next()? {
-            match self.names.event(row) {
-                Ok((envelope, _)) => stands.push(envelope),
-                Err(LogError::Broken(broken)) => {
-                    return Ok(Some(Err(AppendError::Unavailable(Box::new(broken)))));
-                }
-                Err(LogError::Unavailable(error)) => return Ok(Some(Err(AppendError::Unavailable(error)))),
-            }
-        }
-        let Some(last) = stands.last() else { return Ok(None) };
-        let same = stands.iter().all(|one| one.stream == append.stream) && stands.iter().map(|one| &one.event).eq(append.events.iter());
-        Ok(Some(if same {
-            Ok(Appended { revision: last.revision, position: last.position, duplicate: true })
-        } else {
-            Err(AppendError::Refused(format!("its commit id {} stands for another append", append.commit.0)))
-        }))
-    }
-
-    fn find_stream(&self, stream: &StreamName) -> rusqlite::Result<Option<(i64, Revision)>> {
-        let mut query = self.connection.prepare_cached("SELECT id, revision FROM streams WHERE name = ?1")?;
-        let found = query.query_row([stream.as_str()], |row| Ok((row.get(0)?, row::number(row, 1).unwrap_or(0))));
-        Ok(found.optional()?.map(|(id, revision)| (id, Revision::from_backend(revision))))
-    }
-
     /// Where the log ends: as remembered, or as the file says, which followers then hear of.
     fn find_end(&mut self) -> rusqlite::Result<End> {
         if let Some(end) = self.end {
@@ -240,8 +223,4 @@ impl Writer {
         self.shared.tail.clear();
         self.end = None;
     }
-}
-
-fn size(append: &Append) -> usize {
-    append.events.iter().map(|event| event.meta.len() + event.data.len()).sum()
 }

@@ -1,0 +1,128 @@
+//! This node among others: what it says of itself, and what it does about what others wrote.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures_util::StreamExt;
+use gatebook_events::client::Client;
+use gatebook_events::envelope::{Envelope, Position};
+use gatebook_events::identity::Stream;
+use uuid::Uuid;
+
+use super::{App, Store};
+use crate::cluster::{Announcement, End, Heard, Own};
+use crate::log::{EventLog, Followed};
+
+/// A client's document was read, here or elsewhere, and said something new.
+const DOCUMENT_READ: &str = "client.manifest_versioned";
+
+/// Who this node is.
+pub struct Me {
+    /// Drawn once and kept in the data folder.
+    pub id: Uuid,
+    /// What clients reach it as.
+    pub url: String,
+    /// By this nodes can tell that they have the same instance key.
+    pub key: String,
+    /// Its log.
+    pub store: Store,
+}
+
+#[async_trait]
+impl Own for Me {
+    async fn announcement(&self) -> Announcement {
+        let (end, lag, trouble, put_aside) = match &self.store {
+            Store::File(log) => (log.end().await.ok(), 0, None, Vec::new()),
+            Store::Shared(mirror, _) => {
+                let standing = mirror.standing().await;
+                let put_aside = standing.put_aside.iter().filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
+                (standing.end, standing.lag, standing.trouble.map(|trouble| trouble.to_string()), put_aside.collect())
+            }
+        };
+        Announcement {
+            node: self.id,
+            url: self.url.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            end: end.map(|(position, hash)| End { position: position.to_backend(), hash: hash.to_string() }),
+            lag,
+            key: self.key.clone(),
+            trouble,
+            put_aside,
+        }
+    }
+
+    async fn hash_at(&self, position: Position) -> Option<String> {
+        let hash = match &self.store {
+            Store::File(log) => log.hash_at(position).await.ok(),
+            Store::Shared(mirror, _) => mirror.hash_at(position).await,
+        };
+        hash.map(|hash| hash.to_string())
+    }
+}
+
+impl App {
+    /// What this node says of itself.
+    pub async fn announcement(&self) -> Announcement {
+        self.0.me.announcement().await
+    }
+
+    /// The other nodes that it has heard of.
+    pub fn other_nodes(&self) -> Vec<Heard> {
+        self.0.announcing.as_ref().map(|announcing| announcing.others().all()).unwrap_or_default()
+    }
+
+    /// What kind of log it is.
+    pub fn log_kind(&self) -> &'static str {
+        match self.0.me.store {
+            Store::File(_) => "sqlite",
+            Store::Shared(..) => "jetstream",
+        }
+    }
+
+    /// Does what has to be done here about what others write, until the log ends: resource servers are known as they are now, and a
+    /// projection goes on that stands before an event that somebody has decided to leave out.
+    pub(super) async fn hear_others(self, log: Arc<dyn EventLog>, after: Position) {
+        let mut following = log.follow(after);
+        while let Some(followed) = following.next().await {
+            match followed {
+                Ok(Followed::Events(events)) => self.hear(&events).await,
+                Ok(Followed::CaughtUp(_)) => {}
+                Err(error) => {
+                    tracing::debug!(%error, "what other nodes write is no longer followed");
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn hear(&self, events: &[Envelope]) {
+        let mut streams: Vec<_> = events.iter().filter_map(|one| Stream::parse(&one.stream).ok()).collect();
+        streams.dedup();
+        for stream in streams {
+            self.commands().heard_of(&stream.name());
+            match stream {
+                Stream::ResourceServer(id) => {
+                    while let Err(error) = self.commands().refresh_resource_server(id).await {
+                        tracing::warn!(%id, %error, "what another node did to a resource server could not be read; it is tried again");
+                        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+                    }
+                }
+                Stream::Projection(name) => {
+                    for follower in self.followers().into_iter().filter(|follower| follower.identity().0 == name.to_string()) {
+                        follower.retry().await;
+                    }
+                }
+                _ => {}
+            }
+        }
+        for one in events.iter().filter(|one| &*one.event.name == DOCUMENT_READ) {
+            let Ok(Stream::Client(key)) = Stream::parse(&one.stream) else { continue };
+            // One that cannot be read now is found when the schedule is compared with the directory.
+            if let Ok(client) = self.commands().load::<Client>(Stream::Client(key)).await
+                && let Some(profile) = client.profile
+            {
+                self.documents().expect(profile.client_id).await;
+            }
+        }
+    }
+}

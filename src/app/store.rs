@@ -1,0 +1,181 @@
+//! Which event log it is: opened as the settings say, and closed.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use gatebook_events::envelope::Position;
+
+use crate::config::{Config, LogBackend};
+use crate::log::EventLog;
+use crate::log::jetstream::{self, JetStreamLog};
+/// The newest format of the event log that this build knows.
+pub use crate::log::sqlite::FORMAT as LOG_FORMAT;
+use crate::log::sqlite::mirror::Mirror;
+use crate::log::sqlite::{Backup, BackupError, Copied, SqliteLog, Vacant};
+use crate::nats::{self, Nats, NatsError, NatsSettings};
+
+use super::StartError;
+
+/// Between two attempts to reach a cluster that comes up.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// The event log. Cheap to clone.
+#[derive(Clone)]
+pub enum Store {
+    /// A file, of which this process is the only writer.
+    File(Arc<SqliteLog>),
+    /// A log that nodes share, and this node's mirror of it.
+    Shared(Arc<Mirror>, Nats),
+}
+
+/// Where things lie in the data folder. What belongs to a shared log has a folder of its own: its positions are not those of the
+/// log that this node may have kept alone before.
+pub mod places {
+    use std::path::{Path, PathBuf};
+
+    use crate::config::{Config, LogBackend};
+
+    /// The event log, or this node's mirror of it.
+    pub fn log(config: &Config) -> PathBuf {
+        match &config.log {
+            LogBackend::Sqlite => config.data.join("log.db"),
+            LogBackend::JetStream(_) | LogBackend::KurrentDb(_) => shared(config).join("mirror.db"),
+        }
+    }
+
+    /// The read models.
+    pub fn read_models(config: &Config) -> PathBuf {
+        match &config.log {
+            LogBackend::Sqlite => config.data.join("read-models"),
+            LogBackend::JetStream(_) | LogBackend::KurrentDb(_) => shared(config).join("read-models"),
+        }
+    }
+
+    /// When clients' documents are read again.
+    pub fn schedule(data: &Path) -> PathBuf {
+        data.join("schedule.db")
+    }
+
+    /// What the file of the keys that access tokens are signed with is called.
+    pub const TOKEN_KEYS: &str = "token-keys.json";
+
+    /// The keys that access tokens are signed with, where no others are configured.
+    pub fn token_keys(data: &Path) -> PathBuf {
+        data.join(TOKEN_KEYS)
+    }
+
+    /// When registrations were used.
+    pub fn usage(data: &Path) -> PathBuf {
+        data.join("usage.db")
+    }
+
+    /// Which node this is.
+    pub fn node(config: &Config) -> PathBuf {
+        config.data.join("node-id")
+    }
+
+    fn shared(config: &Config) -> PathBuf {
+        config.data.join("cluster")
+    }
+}
+
+impl Store {
+    /// Opens the log that is configured. A shared one is waited for, and read to its head.
+    pub async fn open(config: &Config) -> Result<Self, StartError> {
+        let path = places::log(config);
+        match &config.log {
+            LogBackend::Sqlite => Ok(Self::File(Arc::new(SqliteLog::open(&path)?))),
+            LogBackend::JetStream(settings) => {
+                crate::keys::create_data_folder(path.parent().unwrap_or(&config.data))?;
+                let (nats, log) = reach(settings).await?;
+                let mirror = Mirror::open(&path, Arc::new(log), config.max_staleness).await?;
+                Ok(Self::Shared(Arc::new(mirror), nats))
+            }
+            LogBackend::KurrentDb(_) => Err(StartError::NotBuiltIn("kurrentdb")),
+        }
+    }
+
+    /// The log, as everything else knows it.
+    pub fn log(&self) -> Arc<dyn EventLog> {
+        match self {
+            Self::File(log) => log.clone(),
+            Self::Shared(mirror, _) => mirror.clone(),
+        }
+    }
+
+    /// Ends it, once everything that was accepted is answered.
+    pub async fn close(&self) {
+        match self {
+            Self::File(log) => log.close().await,
+            Self::Shared(mirror, _) => mirror.close().await,
+        }
+    }
+}
+
+/// The whole cluster may have been started a moment ago, so it gets some time to agree on who leads.
+async fn reach(settings: &NatsSettings) -> Result<(Nats, JetStreamLog), StartError> {
+    let until = Instant::now() + nats::START;
+    loop {
+        let error = match connect(settings).await {
+            Ok(found) => return Ok(found),
+            Err(error @ (StartError::Nats(NatsError::Connect(_)) | StartError::Stream(jetstream::OpenError::Unavailable { .. }))) => error,
+            Err(error) => return Err(error),
+        };
+        if Instant::now() >= until {
+            return Err(error);
+        }
+        let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+        tracing::warn!(%error, %cause, "the cluster is waited for");
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+async fn connect(settings: &NatsSettings) -> Result<(Nats, JetStreamLog), StartError> {
+    let nats = Nats::connect(settings).await?;
+    let log = JetStreamLog::open(nats.clone()).await?;
+    Ok((nats, log))
+}
+
+/// Opens the event log, or this node's mirror of it, to read it as it is now; a service may be writing to it.
+pub fn open_log_read_only(config: &Config) -> Result<SqliteLog, StartError> {
+    Ok(SqliteLog::open_read_only(&places::log(config))?)
+}
+
+/// Copies the event log, or this node's mirror of it, as it stands now, into a new file, with some small files beside it.
+pub fn back_up(
+    config: &Config,
+    to: &Path,
+    with: (DateTime<Utc>, &[(String, String)]),
+    progress: impl FnMut(Position, Position),
+) -> Result<Copied, BackupError> {
+    SqliteLog::back_up(&places::log(config), to, with, progress)
+}
+
+/// What is in a backup, once every event of it was verified.
+pub fn inspect_backup(file: &Path, progress: impl FnMut(Position, Position)) -> Result<Backup, BackupError> {
+    SqliteLog::inspect_backup(file, progress)
+}
+
+/// The place of the event log in a data folder that has none.
+pub fn vacant_log(config: &Config) -> Result<Vacant, BackupError> {
+    Vacant::take(&places::log(config))
+}
+
+/// Whether a service or a command writes to the event log in the data folder.
+pub fn log_in_use(config: &Config) -> bool {
+    SqliteLog::in_use(&places::log(config))
+}
+
+/// How the log is called where somebody looks for it.
+pub fn describe(config: &Config) -> String {
+    let path: PathBuf = places::log(config);
+    match &config.log {
+        LogBackend::Sqlite => format!("{} (sqlite)", path.display()),
+        LogBackend::JetStream(settings) => {
+            format!("{} on {} (jetstream), mirrored in {}", settings.name, settings.servers.join(", "), path.display())
+        }
+        LogBackend::KurrentDb(_) => "kurrentdb".to_owned(),
+    }
+}

@@ -1,0 +1,176 @@
+//! The nodes that share an event log: each tells the others how far it is and what its events hash to, and hears it of them.
+//!
+//! What is told is kept by nobody. A node that is not heard of for a while is silent, and later forgotten.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use gatebook_events::envelope::Position;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+mod announce;
+
+pub use announce::{Announcing, Deaf, announce};
+
+/// Between two announcements.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// A node that is not heard of for so long is silent.
+const SILENT: Duration = Duration::from_secs(5);
+/// A node that is not heard of for so long is forgotten.
+const FORGOTTEN: Duration = Duration::from_secs(600);
+
+/// What a node says of itself.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Announcement {
+    /// Which node; drawn once and kept in its data folder.
+    pub node: Uuid,
+    /// Where its own clients reach it.
+    pub url: String,
+    /// Which build it is.
+    pub version: String,
+    /// Its last event; none while its mirror is replaced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<End>,
+    /// How many entries of the shared log it has not taken in.
+    pub lag: u64,
+    /// By this nodes can tell that they derive the same secrets.
+    pub key: String,
+    /// What keeps it from following.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
+    /// Files of its mirror that were found broken since it started.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub put_aside: Vec<String>,
+}
+
+/// Where a node's log ends, and what all of it hashes to (SHA-256, in hexadecimal).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct End {
+    /// The last event.
+    pub position: u64,
+    /// The hash there.
+    pub hash: String,
+}
+
+/// Who can say how this node's log does.
+#[async_trait]
+pub trait Own: Send + Sync + 'static {
+    /// What this node says of itself now.
+    async fn announcement(&self) -> Announcement;
+
+    /// What the event at a position and all before it hash to here; none if it is not here yet.
+    async fn hash_at(&self, position: Position) -> Option<String>;
+}
+
+/// Another node, as it was last heard.
+#[derive(Debug, Clone)]
+pub struct Heard {
+    /// What it said.
+    pub said: Announcement,
+    /// When.
+    pub at: Instant,
+    /// Where its events were last found to be ours.
+    pub agreed: Option<u64>,
+    /// The first event that differs from ours.
+    pub differs_at: Option<u64>,
+}
+
+/// Where another node is in the life of one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// It has everything.
+    Live,
+    /// It has not, yet.
+    CatchingUp,
+    /// Something keeps it from following.
+    Stopped,
+    /// Its events are not ours.
+    Diverged,
+    /// Nothing is heard of it.
+    Silent,
+}
+
+impl State {
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::CatchingUp => "catching_up",
+            Self::Stopped => "stopped",
+            Self::Diverged => "diverged",
+            Self::Silent => "silent",
+        }
+    }
+
+    /// The state of a node that says this of itself.
+    pub const fn of(said: &Announcement) -> Self {
+        match said {
+            Announcement { trouble: Some(_), .. } | Announcement { end: None, .. } => Self::Stopped,
+            Announcement { lag: 0, .. } => Self::Live,
+            Announcement { .. } => Self::CatchingUp,
+        }
+    }
+}
+
+impl Heard {
+    /// Where it is.
+    pub fn state(&self) -> State {
+        if self.differs_at.is_some() {
+            State::Diverged
+        } else if self.at.elapsed() > SILENT {
+            State::Silent
+        } else {
+            State::of(&self.said)
+        }
+    }
+}
+
+/// The other nodes that were heard of. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Others(Arc<Mutex<BTreeMap<Uuid, Heard>>>);
+
+impl Others {
+    /// All of them, by id.
+    pub fn all(&self) -> Vec<Heard> {
+        self.lock().values().cloned().collect()
+    }
+
+    /// Notes what a node said.
+    fn hear(&self, said: Announcement) {
+        let mut heard = self.lock();
+        let before = heard.get(&said.node);
+        let (agreed, differs_at) = before.map_or((None, None), |before| (before.agreed, before.differs_at));
+        heard.insert(said.node, Heard { said, at: Instant::now(), agreed, differs_at });
+    }
+
+    fn forget_the_gone(&self) {
+        self.lock().retain(|_, heard| heard.at.elapsed() < FORGOTTEN);
+    }
+
+    fn change(&self, node: Uuid, change: impl FnOnce(&mut Heard)) {
+        if let Some(heard) = self.lock().get_mut(&node) {
+            change(heard);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Uuid, Heard>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The id of the node that has this data folder, drawn the first time.
+pub fn node_id(file: &Path) -> std::io::Result<Uuid> {
+    match std::fs::read_to_string(file) {
+        Ok(text) => text.trim().parse().map_err(|_| std::io::ErrorKind::InvalidData.into()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let drawn = Uuid::now_v7();
+            std::fs::write(file, format!("{drawn}\n"))?;
+            Ok(drawn)
+        }
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,93 @@
+//! Publishing, and what each answer of the server means.
+
+use async_nats::client::{RequestError, RequestErrorKind};
+use async_nats::header::{NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, NATS_EXPECTED_STREAM, NATS_MESSAGE_ID};
+use async_nats::{HeaderMap, Request};
+use gatebook_events::envelope::Position;
+use serde::Deserialize;
+
+use super::wire;
+use crate::log::Expected;
+use crate::log::shared::{Commit, PublishError, Published};
+use crate::nats::{ANSWER, Nats};
+
+/// The subject's last message is another one.
+const WRONG_LAST_SEQUENCE: u64 = 10071;
+/// The same, said of messages that are on their way to the replicas (since 2.11).
+const WRONG_LAST_SEQUENCE_IN_FLIGHT: u64 = 10164;
+/// The message is larger than the stream or the server takes.
+const TOO_LARGE: u64 = 10054;
+
+/// What the server answers.
+#[derive(Deserialize)]
+struct Answer {
+    #[serde(default)]
+    seq: u64,
+    error: Option<Refusal>,
+}
+
+#[derive(Debug, Deserialize, thiserror::Error)]
+#[error("JetStream refused it: {description} (code {err_code})")]
+struct Refusal {
+    #[serde(default)]
+    err_code: u64,
+    #[serde(default)]
+    description: String,
+}
+
+pub async fn publish(nats: &Nats, prefix: &str, commit: &Commit) -> Result<Published, PublishError> {
+    let payload = wire::encode(commit).map_err(|error| PublishError::Never(error.to_string()))?;
+    let expected = match commit.expected {
+        Expected::Empty => 0,
+        Expected::At(revision) => revision.to_backend(),
+    };
+    let mut headers = HeaderMap::new();
+    headers.insert(NATS_MESSAGE_ID, commit.id.0.to_string());
+    headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, expected.to_string());
+    headers.insert(NATS_EXPECTED_STREAM, nats.name.to_string());
+    // `Nats-Expected-Last-Msg-Id` is never sent: a wrong one stops a replicated stream for good (seen with 2.15.1).
+    let request = Request::new().headers(headers).payload(payload).timeout(Some(ANSWER));
+    let answer = nats.client.send_request(wire::subject(prefix, &commit.stream), request).await.map_err(unanswered)?;
+    judge(&answer.payload)
+}
+
+fn unanswered(error: RequestError) -> PublishError {
+    match error.kind() {
+        // The server itself says that nobody is there to take it.
+        RequestErrorKind::NoResponders => PublishError::NotTaken(Box::new(error)),
+        RequestErrorKind::MaxPayloadExceeded | RequestErrorKind::InvalidSubject => PublishError::Never(error.to_string()),
+        RequestErrorKind::TimedOut | RequestErrorKind::Other => PublishError::Unknown(Box::new(error)),
+    }
+}
+
+fn judge(payload: &[u8]) -> Result<Published, PublishError> {
+    let answer: Answer = serde_json::from_slice(payload).map_err(|error| PublishError::Unknown(Box::new(error)))?;
+    match answer.error {
+        None => Ok(Published { position: Position::from_backend(answer.seq) }),
+        Some(refusal) => Err(match refusal.err_code {
+            WRONG_LAST_SEQUENCE => PublishError::Conflict,
+            WRONG_LAST_SEQUENCE_IN_FLIGHT => PublishError::Busy,
+            TOO_LARGE => PublishError::Never(refusal.description),
+            // A leader that is about to change may refuse what it has already handed on.
+            _ => PublishError::Unknown(Box::new(refusal)),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_codes_of_a_wrong_expectation_are_told_from_everything_else() {
+        let refused =
+            |code: u64| judge(format!(r#"{{"error":{{"code":400,"err_code":{code},"description":"no"}}}}"#).as_bytes()).unwrap_err();
+        assert!(matches!(refused(10071), PublishError::Conflict));
+        assert!(matches!(refused(10164), PublishError::Busy));
+        assert!(matches!(refused(10054), PublishError::Never(_)));
+        for code in [10163, 10008, 10077, 0] {
+            assert!(matches!(refused(code), PublishError::Unknown(_)), "{code}");
+        }
+        assert_eq!(judge(br#"{"stream":"gatebook","seq":7,"duplicate":true}"#).unwrap().position.to_backend(), 7);
+    }
+}

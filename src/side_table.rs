@@ -1,0 +1,51 @@
+//! A table beside the log, in a file of its own: it survives a restart, no event depends on it, and it may be thrown away.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OpenFlags};
+
+/// The file cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to open {path}")]
+pub struct OpenError {
+    path: PathBuf,
+    source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+/// Opens the file, or makes it, for its owner only.
+pub fn open(path: &Path, schema: &str) -> Result<Connection, OpenError> {
+    let open = || -> Result<Connection, Box<dyn std::error::Error + Send + Sync>> {
+        // SQLite would let everybody read it; what it puts beside the file takes over the file's mode.
+        create_private(path)?;
+        let connection = Connection::open(path)?;
+        // Losing the last seconds of it is no loss of facts, so nobody waits for the disk.
+        connection.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;")?;
+        connection.execute_batch(schema)?;
+        Ok(connection)
+    };
+    open().map_err(|source| OpenError { path: path.to_owned(), source })
+}
+
+/// What is wrong with the file at `path`, if it is there and something is.
+pub fn damage(path: &Path) -> Option<String> {
+    if !path.exists() {
+        return None;
+    }
+    let check = || -> rusqlite::Result<String> {
+        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+        connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))
+    };
+    match check() {
+        Ok(sound) if sound == "ok" => None,
+        Ok(damage) => Some(damage),
+        Err(error) => Some(error.to_string()),
+    }
+}
+
+fn create_private(path: &Path) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map(drop)
+}

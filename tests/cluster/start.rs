@@ -1,0 +1,65 @@
+//! What a node finds when it starts.
+
+use async_nats::jetstream;
+use async_nats::jetstream::stream::Config;
+use serde_json::json;
+
+use crate::instance::Caller;
+use crate::nodes::{Cluster, until};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_that_start_at_once_make_one_log_with_one_first_resource_server() {
+    let Some(cluster) = Cluster::start("nodes on JetStream", 1) else { return };
+    let (one, other) = std::thread::scope(|scope| {
+        let one = scope.spawn(|| cluster.node(0, &[]));
+        let other = scope.spawn(|| cluster.node(1, &[]));
+        (one.join().unwrap(), other.join().unwrap())
+    });
+    for node in [&one, &other] {
+        let servers = cluster.admin(node).get("/authsec/resource-servers").await;
+        assert_eq!(servers["resource_servers"].as_array().unwrap().len(), 1, "{servers}");
+    }
+    let (heard, _) = until("the nodes hear of each other", async || {
+        let page = cluster.admin(&one).get("/authsec/cluster").await;
+        (page["nodes"].as_array().unwrap().len() == 2 && page["nodes"][1]["agrees_up_to"].is_string()).then_some(page)
+    })
+    .await;
+    assert_eq!(heard["log"], "jetstream");
+    assert_eq!(heard["nodes"][0]["chain_head"], heard["nodes"][1]["chain_head"], "{heard}");
+    assert_eq!((&heard["nodes"][0]["this"], &heard["nodes"][1]["state"]), (&json!(true), &json!("live")), "{heard}");
+    let (_, complaints) = one.stop();
+    assert_eq!(complaints, "", "nothing was worth a warning");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_would_lose_events_is_refused_by_what_is_wrong_with_it() {
+    let Some(cluster) = Cluster::start("unfit streams", 1) else { return };
+    let uri = cluster.nats.uri("gatebook");
+    let client = async_nats::connect(uri.split('?').next().unwrap()).await.unwrap();
+    let jetstream = jetstream::new(client);
+    let subjects = vec!["gatebook.log.>".to_owned()];
+    let fit = Config { name: "gatebook".to_owned(), subjects, deny_delete: true, deny_purge: true, ..Config::default() };
+    for (wrong, says) in [
+        (Config { storage: jetstream::stream::StorageType::Memory, ..fit.clone() }, "kept in memory"),
+        (Config { deny_purge: false, ..fit.clone() }, "deleted or purged"),
+        (Config { max_messages: 1_000_000, ..fit.clone() }, "past a limit"),
+        (Config { subjects: vec!["gatebook.>".to_owned()], ..fit.clone() }, "other subjects"),
+        (Config { retention: jetstream::stream::RetentionPolicy::Interest, ..fit.clone() }, "that were read"),
+    ] {
+        jetstream.create_stream(wrong).await.unwrap();
+        let refusal = cluster.refusal(0, "gatebook");
+        assert!(refusal.contains(says), "{says}: {refusal}");
+        jetstream.delete_stream("gatebook").await.unwrap();
+    }
+    jetstream.create_stream(fit).await.unwrap();
+    let node = cluster.node(0, &[]);
+    assert_eq!(Caller::anyone(&node).get("/health").await["status"], "ok");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mirror_of_another_log_is_not_taken_for_this_ones() {
+    let Some(cluster) = Cluster::start("mirrors of other logs", 1) else { return };
+    cluster.node(0, &[]).stop();
+    let refusal = cluster.refusal(0, "another");
+    assert!(refusal.contains("mirrors another event log"), "{refusal}");
+}
