@@ -146,7 +146,7 @@ fn candidate(
     match &secret {
         Brought::Unusable(why) => notes.push(format!("without a secret, because {why}: rotate it here")),
         Brought::None if parsed.metadata.needs_secret() => {
-            notes.push("without a secret, because the file has none: rotate it here".to_owned())
+            notes.push("without a secret, because the file has none: rotate it here".to_owned());
         }
         Brought::None | Brought::Clear(_) | Brought::Hashed(_) => {}
     }

@@ -38,7 +38,7 @@ pub fn generate(path: &Path, count: u64) -> u64 {
     drop(SqliteLog::open(path).unwrap());
     let connection = Connection::open(path).unwrap();
     connection.execute_batch("PRAGMA synchronous = OFF; PRAGMA cache_size = -262144; BEGIN").unwrap();
-    let mut pen = Pen { connection, position: 0, hash: ChainHash::START };
+    let mut pen = Pen { connection, position: 0, committed: 0, hash: ChainHash::START };
     let metadata = metadata();
     let mut numbers = 0..;
     let mut turns: VecDeque<Life> = VecDeque::new();
@@ -61,6 +61,7 @@ pub fn generate(path: &Path, count: u64) -> u64 {
 struct Pen {
     connection: Connection,
     position: u64,
+    committed: u64,
     hash: ChainHash,
 }
 
@@ -141,7 +142,8 @@ impl Pen {
             ];
             insert.execute(values).unwrap();
         }
-        if self.position % TRANSACTION == 0 {
+        if self.position >= self.committed + TRANSACTION {
+            self.committed = self.position;
             self.connection.execute_batch("COMMIT; BEGIN").unwrap();
         }
     }

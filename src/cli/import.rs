@@ -210,8 +210,8 @@ async fn entered(entrance: &Entrance, hasher: &SecretHasher, mode: Mode, told: T
         (Verdict::New(_), Brought::Hashed(hash)) => Some(hash),
         _ => None,
     };
-    let hashes = DrawnHashes { secret, registration_token: None };
-    entrance.enter(newcomer, *verdict, hashes).await.map_err(ended)?;
+    let kept = DrawnHashes { secret, registration_token: None };
+    entrance.enter(newcomer, *verdict, kept).await.map_err(ended)?;
     Ok(told)
 }
 
