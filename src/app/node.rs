@@ -114,7 +114,9 @@ impl App {
 
     async fn hear(&self, events: &[Envelope]) {
         // First of all what was read and kept is forgotten, so that the doors see what stands now.
-        events.iter().for_each(|one| self.commands().heard_of(&one.stream));
+        for one in events {
+            self.commands().heard_of(&one.stream);
+        }
         let mut streams: Vec<_> = events.iter().filter_map(|one| Stream::parse(&one.stream).ok()).collect();
         streams.dedup();
         for stream in streams {

@@ -27,7 +27,7 @@ pub enum Store {
     /// A file, of which this process is the only writer.
     File(Arc<SqliteLog>),
     /// A log that nodes share, and this node's mirror of it.
-    Shared(Arc<Mirror>, Nats),
+    Shared(Arc<Mirror>, Box<Nats>),
 }
 
 /// Where things lie in the data folder. What belongs to a shared log has a folder of its own: its positions are not those of the
@@ -107,7 +107,7 @@ impl Store {
                 crate::keys::create_data_folder(path.parent().unwrap_or(&config.data))?;
                 let (nats, log) = reach(settings).await?;
                 let mirror = Mirror::open(&path, Arc::new(log), config.max_staleness).await?;
-                Ok(Self::Shared(Arc::new(mirror), nats))
+                Ok(Self::Shared(Arc::new(mirror), Box::new(nats)))
             }
             LogBackend::KurrentDb(_) => Err(StartError::NotBuiltIn("kurrentdb")),
         }

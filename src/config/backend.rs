@@ -11,7 +11,7 @@ pub enum LogBackend {
     /// A file in the data folder.
     Sqlite,
     /// NATS with `JetStream`.
-    JetStream(NatsSettings),
+    JetStream(Box<NatsSettings>),
     /// `KurrentDB`, once named `EventStoreDB`.
     KurrentDb(BackendUri),
 }
@@ -53,7 +53,9 @@ impl LogBackend {
             return Err(ConfigError::invalid(name, "has a space in it"));
         }
         match scheme {
-            "nats" | "tls" => NatsSettings::parse(text).map(Self::JetStream).map_err(|problem| ConfigError::invalid(name, problem)),
+            "nats" | "tls" => {
+                NatsSettings::parse(text).map(|nats| Self::JetStream(Box::new(nats))).map_err(|problem| ConfigError::invalid(name, problem))
+            }
             "esdb" | "esdb+discover" | "kurrentdb" | "kurrentdb+discover" => Ok(Self::KurrentDb(BackendUri(text.to_owned()))),
             // The text itself is not repeated: it may hold a password.
             _ => Err(ConfigError::invalid(name, "is neither sqlite nor a nats://, esdb:// or kurrentdb:// URI")),

@@ -68,22 +68,20 @@ impl Follower {
         if let Some(error) = self.failed.take() {
             return Err(error);
         }
-        let messages = match &mut self.messages {
-            Some(messages) => messages,
-            None => {
-                let coming = self.coming.get_or_insert_with(|| consume(self.stream.clone(), self.last).boxed());
-                let made = tokio::select! {
-                    biased;
-                    made = coming => made,
-                    message = one(&self.stream, self.last + 1, self.one_by_one) => {
-                        self.one_by_one = true;
-                        return Ok(vec![self.entry(message.sequence, &message.subject, &message.payload)?]);
-                    }
-                };
-                (self.coming, self.one_by_one) = (None, false);
-                self.messages.insert(made?)
-            }
-        };
+        if self.messages.is_none() {
+            let coming = self.coming.get_or_insert_with(|| consume(self.stream.clone(), self.last).boxed());
+            let made = tokio::select! {
+                biased;
+                made = coming => made,
+                message = one(&self.stream, self.last + 1, self.one_by_one) => {
+                    self.one_by_one = true;
+                    return Ok(vec![self.entry(message.sequence, &message.subject, &message.payload)?]);
+                }
+            };
+            (self.coming, self.one_by_one) = (None, false);
+            self.messages = Some(made?);
+        }
+        let Some(messages) = &mut self.messages else { return Err(unavailable(Skipped(self.last))) };
         let Some(arrived) = messages.next().await else { return Err(unavailable(Skipped(self.last))) };
         let mut entries = Vec::with_capacity(arrived.len());
         for message in arrived {

@@ -1,5 +1,6 @@
 //! How an append is written into a message, and read out of one.
 
+use std::fmt::Write;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -100,7 +101,8 @@ pub fn subject(prefix: &str, stream: &StreamName) -> String {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_') {
             subject.push(char::from(byte));
         } else {
-            subject.push_str(&format!("={byte:02x}"));
+            // Writing to a text cannot fail.
+            let _always = write!(subject, "={byte:02x}");
         }
     }
     subject

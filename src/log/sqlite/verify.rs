@@ -36,7 +36,9 @@ pub fn verify(
     while summary.head < head {
         let Stretch { events, hash } = reader.stretch((summary.head, Some(summary.hash)), head, BATCH)?;
         let Some(last) = events.last() else { break };
-        events.iter().for_each(|event| tree.push(event));
+        for event in &events {
+            tree.push(event);
+        }
         summary = Summary { events: summary.events + events.len() as u64, head: last.position, hash, root: tree.root() };
         look(&events);
         progress(summary.head, head);

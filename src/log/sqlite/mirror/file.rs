@@ -331,6 +331,9 @@ fn keep(writer: &mut Writer, entry: Entry, end: &mut End, written: &mut Vec<Enve
     Ok(answer)
 }
 
+/// So many broken files are kept; the last of them is written over.
+const MOST_ASIDE: u32 = 100;
+
 /// Puts a broken file aside, with what lies beside it, and says where.
 pub fn put_aside(path: &Path) -> std::io::Result<PathBuf> {
     let beside = |suffix: &str| {
@@ -338,8 +341,8 @@ pub fn put_aside(path: &Path) -> std::io::Result<PathBuf> {
         name.push(suffix);
         PathBuf::from(name)
     };
-    let aside =
-        (1_u32..).map(|number| beside(&format!(".broken-{number}"))).find(|free| !free.exists()).unwrap_or_else(|| beside(".broken"));
+    let free = |number: &u32| !beside(&format!(".broken-{number}")).exists();
+    let aside = beside(&format!(".broken-{}", (1..=MOST_ASIDE).find(free).unwrap_or(MOST_ASIDE)));
     std::fs::rename(path, &aside)?;
     for suffix in ["-wal", "-shm"] {
         match std::fs::remove_file(beside(suffix)) {
