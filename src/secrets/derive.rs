@@ -3,9 +3,9 @@
 use std::fmt;
 use std::path::Path;
 
-use gatebook_events::identity::WebhookId;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use gatebook_events::identity::WebhookId;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use uuid::{Builder, Uuid};
