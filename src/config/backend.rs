@@ -30,7 +30,7 @@ impl LogBackend {
                 None => Ok(backend),
             };
         };
-        completed(nats, settings).map(Self::JetStream)
+        completed(*nats, settings).map(|nats| Self::JetStream(Box::new(nats)))
     }
 
     /// Where the feed goes, as far as it is wanted. Who we are is the same there as where the log is.
