@@ -196,17 +196,7 @@ impl App {
         })?;
         let id = cluster::node_id(&places::node(&config))?;
         let me = Arc::new(Me { id, url: public_url.clone(), key: instance_key.fingerprint(), store });
-        let feed = match config.feed.clone() {
-            None => None,
-            Some(to) => Some(Feed::start(feed::Means {
-                to,
-                history: history.clone(),
-                source: public_url.clone(),
-                instance: me.key.clone(),
-                node: id,
-                checkpoint: places::feed(&config),
-            })?),
-        };
+        let feed = feed(&config, &history, &public_url, &me)?;
         let (announcing, turns) = node::join(&me).await?;
         let documents = Documents::among_others(manifests, commands.clone(), (schedule, turns), config.rhythm.clone());
         let readers = (directory.reader().clone(), approvals.reader().clone());
@@ -486,6 +476,20 @@ impl App {
 fn complete(directory: &Projector<Directory>) -> impl Future<Output = ()> + Send + 'static {
     let directory = directory.clone();
     async move { drop(directory.until(|progress| progress.serves).await) }
+}
+
+/// Where every event is published, if that is wanted.
+fn feed(config: &Config, history: &Projector<History>, public_url: &str, me: &Me) -> Result<Option<Feed>, side_table::OpenError> {
+    let Some(to) = config.feed.clone() else { return Ok(None) };
+    let means = feed::Means {
+        to,
+        history: history.clone(),
+        source: public_url.to_owned(),
+        instance: me.key.clone(),
+        node: me.id,
+        checkpoint: places::feed(config),
+    };
+    Feed::start(means).map(Some)
 }
 
 /// A fresh instance has one tenant with one resource server, so that a first registration needs no set-up.

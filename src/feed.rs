@@ -97,8 +97,8 @@ impl Feed {
         let checkpoint = Checkpoint::open(&means.checkpoint)?;
         let (progress, told) = watch::channel(Progress::default());
         let published = Counter::default();
-        let publisher = Publisher { means, checkpoint, progress, published: published.clone() };
-        let task = tokio::spawn(publisher.run()).abort_handle();
+        let told_by = Publisher { means, checkpoint, progress, published: published.clone() };
+        let task = tokio::spawn(told_by.run()).abort_handle();
         Ok(Self(Arc::new(Inner { progress: told, published, task })))
     }
 

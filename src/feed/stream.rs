@@ -144,7 +144,7 @@ impl Target {
             Err(error) if matches!(error.kind(), RawMessageErrorKind::NoMessageFound) => return Ok((sequence, Last::Gone)),
             Err(error) => return Err(unavailable(Box::new(error))),
         };
-        let text = |name: &str| message.headers.get(name).map(|value| value.as_str());
+        let text = |name: &str| message.headers.get(name).map(async_nats::HeaderValue::as_str);
         let last = match (text(POSITION).and_then(|text| text.parse().ok()), text(NATS_MESSAGE_ID.as_ref())) {
             (Some(position), Some(event)) => Last::Ours { position, event: event.to_owned() },
             _ => Last::Foreign,

@@ -74,7 +74,7 @@ async fn a_dead_letter_that_is_sent_again_lets_the_rest_of_its_stream_follow() {
     let page = format!("{HOOKS}/{}/dead-letters", made.text("id"));
     receiver.answers(taken);
     let list = house.admin("default").get(&page).await;
-    let last = list["dead_letters"][1]["event_id"].as_str().unwrap();
+    let newest = list["dead_letters"][1]["event_id"].as_str().unwrap();
     house.admin("default").post(&format!("{page}/{last}/retry"), json!({})).await.is(204);
     let names: Vec<_> = receiver.taken(6).await[4..].iter().map(|one| one.text("type").to_owned()).collect();
     assert_eq!(names, ["registration.suspended", "registration.reinstated"]);
@@ -90,7 +90,7 @@ async fn a_dead_letter_that_is_given_up_is_a_fact_and_lets_the_rest_of_its_strea
     let (house, receiver, made) = with_dead_letters().await;
     let page = format!("{HOOKS}/{}/dead-letters", made.text("id"));
     let list = house.admin("default").get(&page).await;
-    let last = list["dead_letters"][1]["event_id"].as_str().unwrap();
+    let newest = list["dead_letters"][1]["event_id"].as_str().unwrap();
     let reason = json!({ "reason": "the receiver knows it from elsewhere" });
     house.admin("default").call(reqwest::Method::DELETE, &format!("{page}/{last}"), Some(reason.clone())).await.is(204);
     let next = receiver.taken(5).await.remove(4);

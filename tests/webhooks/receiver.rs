@@ -114,7 +114,7 @@ impl Receiver {
         let all = tokio::time::timeout(std::time::Duration::from_secs(20), found).await;
         match all {
             Ok(all) => all.unwrap().iter().filter(|one| wanted(one)).cloned().collect(),
-            Err(_) => panic!("{number} messages did not come; there are {:#?}", self.so_far()),
+            Err(late) => panic!("{number} messages did not come: {late}; there are {:#?}", self.so_far()),
         }
     }
 

@@ -107,7 +107,7 @@ async fn whatever_fails_every_event_is_taken_and_each_streams_in_order() {
     let house = open().await;
     let receiver = Receiver::open().await;
     let number = AtomicUsize::new(0);
-    receiver.answers(move |_| if number.fetch_add(1, Ordering::SeqCst) % 3 == 0 { (500, "") } else { (204, "") });
+    receiver.answers(move |_| if number.fetch_add(1, Ordering::SeqCst).is_multiple_of(3) { (500, "") } else { (204, "") });
     hook(&house, &receiver, json!({ "start": "beginning" })).await;
     let mut ids = Vec::new();
     for number in 0..8 {
