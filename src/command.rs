@@ -210,7 +210,12 @@ impl Commands {
 
     /// Reads a resource server anew, because somebody else may have edited it.
     pub async fn refresh_resource_server(&self, id: ResourceServerId) -> Result<(), CommandError> {
-        self.roster.put(id, self.read_resource_server(id).await?);
+        let read = self.read_resource_server(id).await;
+        if read.is_err() {
+            // What it was before is past.
+            self.roster.forget(id);
+        }
+        self.roster.put(id, read?);
         Ok(())
     }
 

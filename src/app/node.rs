@@ -132,12 +132,10 @@ impl App {
         let mut streams: Vec<_> = events.iter().filter_map(|one| Stream::parse(&one.stream).ok()).collect();
         streams.dedup();
         for stream in streams {
-            self.commands().heard_of(&stream.name());
             match stream {
                 Stream::ResourceServer(id) => {
-                    while let Err(error) = self.commands().refresh_resource_server(id).await {
-                        tracing::warn!(%id, %error, "what another node did to a resource server could not be read; it is tried again");
-                        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+                    if let Err(error) = self.commands().refresh_resource_server(id).await {
+                        tracing::warn!(%id, %error, "what another node did to a resource server cannot be read now; whoever asks for it next tries again");
                     }
                 }
                 Stream::Projection(name) => {

@@ -46,6 +46,14 @@ impl Roster {
         });
     }
 
+    /// Knows nothing of it any more, nor that it knows everything.
+    pub fn forget(&self, id: ResourceServerId) {
+        let mut slot = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut servers = slot.servers.clone();
+        servers.remove(&id);
+        *slot = Arc::new(Snapshot::of(servers, false));
+    }
+
     /// From now on what is not in it does not exist.
     pub fn complete(&self) {
         let mut slot = self.0.write().unwrap_or_else(PoisonError::into_inner);
@@ -201,5 +209,7 @@ mod tests {
         roster.put(id(2), server(Life::Active, None, 2));
         assert!(roster.now().is_complete());
         assert_eq!(roster.now().only(), Some(id(2)));
+        roster.forget(id(2));
+        assert!(roster.now().get(id(2)).is_none() && !roster.now().is_complete());
     }
 }
