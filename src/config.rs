@@ -26,7 +26,7 @@ mod tokens;
 mod url;
 
 pub use admin::{AdminKeySource, AdminSettings};
-pub use backend::{BackendUri, LogBackend};
+pub use backend::LogBackend;
 pub use settings::{AddressDetail, LogFormat, ManifestProfile, Settings};
 pub use url::BaseUrl;
 pub(crate) use url::is_loopback;

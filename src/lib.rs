@@ -19,6 +19,7 @@ mod fetch;
 pub mod http;
 mod key_sets;
 pub mod keys;
+pub mod kurrent;
 pub mod log;
 mod look_alikes;
 pub mod manifest;

@@ -15,5 +15,6 @@ mod model;
 mod place;
 
 mod jetstream;
+mod kurrentdb;
 mod memory;
 mod sqlite;
