@@ -1,54 +1,49 @@
-//! How fast decisions are made and histories are read back: `cargo bench --bench fold`.
+//! How fast decisions are made and histories are read back and folded: `cargo bench --bench fold`. Into tables: `--bench rebuild`.
 //!
 //! Rates come with the processor time behind them, because that is what stays the same on a machine that others use too.
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement that cannot go on is of no use")]
 
+mod history;
+
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::hint::black_box;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, Utc};
 use futures_util::StreamExt;
 use gatebook::log::sqlite::SqliteLog;
-use gatebook::log::{Append, EventLog, Expected, Followed};
-use gatebook::projector::build::{self, Begin};
+use gatebook::log::{EventLog, Followed};
 use gatebook_events::Aggregate;
-use gatebook_events::client::{Client, ClientCommand, ClientEvent, MetadataUpdated, Party};
-use gatebook_events::codec::{self, AnyEvent, Stored};
-use gatebook_events::envelope::{Actor, ActorKind, CommitId, Envelope, EventId, Meta, Position, Revision, StoredEvent};
-use gatebook_events::identity::{ClientId, ClientKey, ResourceServerId, Stream, TenantId};
-use gatebook_events::initial_access_token::Clamps;
-use gatebook_events::metadata::{self, ClientMetadata};
-use gatebook_events::registration::{Registration, RegistrationCommand, RegistrationEvent, Reinstated, Suspended};
-use gatebook_events::resource_server::{Admission, Policy, RegistrationType, ResourceServer, ResourceServerCommand};
-use gatebook_events::secret::TokenHash;
-use gatebook_projections::{Approvals, Directory, History, Projection, ReadModel};
-use serde_json::json;
+use gatebook_events::client::{Client, ClientCommand, Party};
+use gatebook_events::codec::{self, AnyEvent};
+use gatebook_events::envelope::{Envelope, Position};
+use gatebook_events::identity::{ClientKey, ResourceServerId, Stream, TenantId};
+use gatebook_events::registration::{Registration, RegistrationCommand};
+use gatebook_events::resource_server::{Policy, RegistrationType, ResourceServer, ResourceServerCommand};
 use uuid::Uuid;
+
+use history::{another_name, cpu, cpu_since, generate, line, metadata, register, request};
 
 /// How many events are generated, unless this variable says otherwise.
 const EVENTS: &str = "GATEBOOK_BENCH_EVENTS";
-const DEFAULT_EVENTS: usize = 1_000_000;
+const DEFAULT_EVENTS: u64 = 1_000_000;
 
 fn main() {
     let count = std::env::var(EVENTS).map_or(DEFAULT_EVENTS, |text| text.parse().unwrap());
     decisions();
     let folder = std::env::var_os("GATEBOOK_BENCH_FOLDER").map_or_else(tempfile::tempdir, tempfile::tempdir_in).unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let path = folder.path().join("log.db");
+    generate(&path, count);
     runtime.block_on(async {
-        let log = generate(&folder.path().join("log.db"), count).await;
+        let log = Arc::new(SqliteLog::open(&path).unwrap());
         println!("{:<52} {:>12} {:>14}", "replay", "events/s", "CPU µs/event");
         report("read and verified", &*log, async |batch| drop(batch)).await;
         in_memory(&*log, 1).await;
         in_memory(&*log, 2).await;
         folded(&*log, 1).await;
         folded(&*log, 2).await;
-        into::<Directory>(&log, folder.path()).await;
-        into::<History>(&log, folder.path()).await;
-        into::<Approvals>(&log, folder.path()).await;
         log.close().await;
     });
 }
@@ -104,62 +99,6 @@ fn after<A: Aggregate>(state: A, command: &A::Command) -> A {
     events.iter().fold(state, A::evolve)
 }
 
-/// A log as a deployment leaves it: every client registers and is approved at once; of twenty, four replace their metadata,
-/// one is suspended, one is suspended and reinstated.
-async fn generate(path: &Path, count: usize) -> Arc<SqliteLog> {
-    let log = Arc::new(SqliteLog::open(path).unwrap());
-    let started = Instant::now();
-    let per_writer = count / WRITERS;
-    let writers: Vec<_> = (0..WRITERS).map(|_| tokio::spawn(life_of_clients(log.clone(), per_writer))).collect();
-    let mut appends = 0;
-    for writer in writers {
-        appends += writer.await.unwrap();
-    }
-    let (events, took) = (log.head().await.unwrap().to_backend(), started.elapsed());
-    let bytes = std::fs::metadata(path).unwrap().len() / events;
-    println!("\n{events} events generated in {took:.1?} with {appends} durable appends; {bytes} bytes of file an event");
-    log
-}
-
-const WRITERS: usize = 500;
-
-async fn life_of_clients(log: Arc<SqliteLog>, count: usize) -> usize {
-    let metadata = metadata();
-    let (mut events, mut appends) = (0, 0);
-    for number in 0.. {
-        if events >= count {
-            break;
-        }
-        let key = ClientKey(Uuid::now_v7());
-        let (client, registration) = (Stream::Client(key), Stream::Registration(ResourceServerId::DEFAULT, key));
-        let mut steps: Vec<(Stream, Vec<StoredEvent>)> = vec![
-            (client, stored(&Client::default().decide(&register(key, metadata.clone())).unwrap())),
-            (registration, stored(&Registration::default().decide(&request(key, &metadata)).unwrap())),
-        ];
-        let suspended = RegistrationEvent::Suspended(Suspended { reason: Some("laptop reported lost".to_owned()) });
-        match number % 20 {
-            2 | 7 | 12 | 17 => {
-                let updated = MetadataUpdated { metadata: another_name(metadata.clone()), secret: None, ignored: vec![] };
-                steps.push((client, stored(&[ClientEvent::MetadataUpdated(updated)])));
-            }
-            4 => steps.push((registration, stored(&[suspended]))),
-            14 => {
-                steps.push((registration, stored(&[suspended])));
-                steps.push((registration, stored(&[RegistrationEvent::Reinstated(Reinstated::default())])));
-            }
-            _ => {}
-        }
-        let mut revisions: HashMap<Stream, Revision> = HashMap::new();
-        for (stream, step) in steps {
-            (events, appends) = (events + step.len(), appends + 1);
-            let expected = Expected::from(revisions.get(&stream).copied());
-            let append = Append { stream: stream.name(), expected, commit: CommitId(Uuid::now_v7()), events: step };
-            revisions.insert(stream, log.append(append).await.unwrap().revision);
-        }
-    }
-    appends
-}
-
 /// Decoding and folding alone, without the log, on as many threads, each with its share of the streams.
 async fn in_memory(log: &dyn EventLog, threads: usize) {
     const SOME: usize = 200_000;
@@ -184,7 +123,7 @@ async fn in_memory(log: &dyn EventLog, threads: usize) {
         let workers: Vec<_> = shares.iter().map(|share| scope.spawn(move || fold(share))).collect();
         workers.into_iter().map(|worker| worker.join().unwrap()).collect()
     });
-    let count = shares.iter().map(Vec::len).sum();
+    let count = shares.iter().map(|share| share.len() as u64).sum();
     line(&format!("decoded and folded out of memory, on {threads} thread(s)"), count, started.elapsed(), cpu_since(cpu));
     drop(black_box(folds));
 }
@@ -255,120 +194,12 @@ fn evolve<A: Aggregate>(slot: &mut A, event: &A::Event) {
     *slot = std::mem::take(slot).evolve(event);
 }
 
-/// Into the tables of a projection that begins anew: built beside, as a rebuild does it, and brought into what serves.
-async fn into<P: Projection>(log: &Arc<SqliteLog>, folder: &Path) {
-    forget_peak();
-    let (started, cpu) = (Instant::now(), cpu());
-    let port: Arc<dyn EventLog> = log.clone();
-    let Ok(built) = build::build::<P>(&port, folder, Begin::Anew, |_| {}).await else { unreachable!("it can be built") };
-    let count = usize::try_from(built.position().to_backend()).unwrap();
-    line(&format!("into a rebuild of {}, {} MB at most", P::NAME, peak()), count, started.elapsed(), cpu_since(cpu));
-    drop(built);
-    let mut serving = ReadModel::<P>::open(folder).unwrap();
-    report(&format!("into the serving {}", P::NAME), &**log, async |batch| assert!(serving.apply(&batch).is_ok())).await;
-}
-
-/// Has the kernel forget the most memory that this process ever had.
-fn forget_peak() {
-    std::fs::write("/proc/self/clear_refs", "5").unwrap();
-}
-
-/// The most memory that it has had since, in megabytes.
-fn peak() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
-}
-
 async fn report(what: &str, log: &dyn EventLog, mut work: impl AsyncFnMut(Vec<Envelope>)) {
     let (started, cpu) = (Instant::now(), cpu());
     let (mut following, mut count) = (log.follow(Position::START), 0);
     while let Followed::Events(events) = following.next().await.unwrap().unwrap() {
-        count += events.len();
+        count += events.len() as u64;
         work(events).await;
     }
     line(what, count, started.elapsed(), cpu_since(cpu));
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts here are far below the point where precision is lost")]
-fn line(what: &str, count: usize, took: Duration, cpu: Duration) {
-    println!("{what:<52} {:>12.0} {:>14.2}", count as f64 / took.as_secs_f64(), cpu.as_secs_f64() * 1e6 / count as f64);
-}
-
-/// The processor time of this process so far.
-fn cpu() -> Duration {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
-    let ticks: u64 = stat.rsplit_once(')').unwrap().1.split_whitespace().skip(11).take(2).map(|field| field.parse::<u64>().unwrap()).sum();
-    Duration::from_millis(10 * ticks)
-}
-
-fn cpu_since(before: Duration) -> Duration {
-    cpu().saturating_sub(before)
-}
-
-fn register(key: ClientKey, metadata: ClientMetadata) -> ClientCommand {
-    ClientCommand::Register {
-        client_id: ClientId::of_key(key),
-        registration_type: RegistrationType::Dcr,
-        home: Some(TenantId::default_tenant()),
-        metadata,
-        secret: None,
-        registration_token: Some(TokenHash([7; 32])),
-        ignored: vec![],
-        initial_access_token: None,
-        clamps: Clamps::default(),
-        at: at(),
-    }
-}
-
-fn request(key: ClientKey, metadata: &ClientMetadata) -> RegistrationCommand {
-    RegistrationCommand::Request {
-        tenant: TenantId::default_tenant(),
-        client_id: ClientId::of_key(key),
-        registration_type: RegistrationType::Dcr,
-        redirect_uris: metadata.redirect_uris.clone(),
-        admission: Admission::Auto,
-        at: at(),
-    }
-}
-
-/// What a program on somebody's machine says about itself: about 600 bytes as it is stored.
-fn metadata() -> ClientMetadata {
-    let request = json!({
-        "client_name": "Claude Code",
-        "client_uri": "https://claude.ai/code",
-        "redirect_uris": ["http://localhost:33417/oauth/callback", "http://127.0.0.1:33417/oauth/callback"],
-        "grant_types": ["authorization_code", "refresh_token"],
-        "response_types": ["code"],
-        "token_endpoint_auth_method": "none",
-        "software_id": "claude-code",
-        "software_version": "2.0.14",
-        "scope": "openid profile tools:read tools:write",
-    });
-    metadata::parse(request.as_object().unwrap().clone()).unwrap().metadata
-}
-
-fn another_name(metadata: ClientMetadata) -> ClientMetadata {
-    ClientMetadata { client_name: Some("Claude Code (work)".into()), ..metadata }
-}
-
-fn stored<E: Stored>(events: &[E]) -> Vec<StoredEvent> {
-    let meta = Meta {
-        tenant: Some(TenantId::default_tenant()),
-        actor: Actor { kind: ActorKind::Anonymous, id: None, via: Some("dcr".to_owned()) },
-        request_id: Some(Uuid::now_v7().to_string()),
-        causation_id: None,
-        origin: Some("203.0.113.0/24".to_owned()),
-    };
-    let meta: Arc<str> = codec::encode_meta(&meta).unwrap().into();
-    let one = |event: &E| {
-        let (name, version) = event.shape();
-        let data = event.encode().unwrap().into();
-        StoredEvent { id: EventId(Uuid::now_v7()), name: name.into(), version, recorded_at: Utc::now(), meta: meta.clone(), data }
-    };
-    events.iter().map(one).collect()
-}
-
-fn at() -> DateTime<Utc> {
-    DateTime::from_timestamp(1_770_000_000, 0).unwrap()
 }

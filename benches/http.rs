@@ -22,8 +22,12 @@ const BARE: &str = "GATEBOOK_BENCH_BARE";
 /// How long each load lasts, in seconds. At most [`MOST`] requests are made in that time.
 const SECONDS: &str = "GATEBOOK_BENCH_SECONDS";
 const MOST: usize = 200_000;
-/// How many clients there are to decide about.
+/// How many clients there are to decide about, unless said otherwise.
 const REGISTERED: usize = 10_000;
+/// How many instead.
+const CLIENTS: &str = "GATEBOOK_BENCH_CLIENTS";
+/// Which part is measured, `registrations`, `doors` or `flood`; all of them, if absent.
+const PART: &str = "GATEBOOK_BENCH_PART";
 
 fn main() {
     let threads = |builder: &mut tokio::runtime::Builder| builder.enable_all().build().unwrap();
@@ -37,51 +41,67 @@ fn main() {
 async fn measure() {
     let seconds = std::env::var(SECONDS).map_or(5, |text| text.parse().unwrap());
     let folder = std::env::var_os("GATEBOOK_BENCH_FOLDER").map_or_else(tempfile::tempdir, tempfile::tempdir_in).unwrap();
-    println!("registrations of a public client, server and load on {} cores", std::thread::available_parallelism().unwrap());
+    let part = std::env::var(PART).ok();
+    let wanted = |name: &str| part.as_deref().is_none_or(|part| part == name);
+    println!("server and load on {} cores", std::thread::available_parallelism().unwrap());
+    if wanted("registrations") {
+        registrations(folder.path(), seconds).await;
+    }
+    if wanted("doors") {
+        doors(&folder.path().join("doors"), seconds).await;
+    }
+    if wanted("flood") {
+        flood(&folder.path().join("flood"), seconds).await;
+    }
+}
+
+/// What it costs to register a public client.
+async fn registrations(folder: &Path, seconds: u64) {
+    println!("\nregistrations of a public client");
     println!(
         "{:>12} {:>12} {:>12} {:>10} {:>10} {:>16} {:>12}",
         "connections", "server", "requests/s", "p50", "p99", "CPU µs/request", "peak RSS MB"
     );
     for connections in CONNECTIONS {
-        let gatebook = Server::gatebook(&folder.path().join(connections.to_string())).load(connections, seconds).await;
+        let gatebook = Server::gatebook(&folder.join(connections.to_string())).load(connections, seconds).await;
         let bare = Server::bare().load(connections, seconds).await;
         println!("{connections:>12} {:>12} {gatebook}", "gatebook");
         println!("{connections:>12} {:>12} {bare}", "bare handler");
         let (rate, cpu) = (gatebook.rate() / bare.rate(), gatebook.cpu_each() / bare.cpu_each());
         println!("{connections:>12} {:>12} {rate:>12.2} {:>10} {:>10} {cpu:>16.1}", "ratio", "", "");
     }
-    doors(&folder.path().join("doors"), seconds).await;
-    flood(&folder.path().join("flood"), seconds).await;
 }
 
-/// What an authorization server waits for: a decision about one of [`REGISTERED`] public clients, beside a bare handler that
+/// What an authorization server waits for: a decision about one of many public clients, beside a bare handler that
 /// takes the same JSON.
 async fn doors(data: &Path, seconds: u64) {
-    println!("\ndecisions and look-ups, {REGISTERED} clients registered");
+    let registered = std::env::var(CLIENTS).map_or(REGISTERED, |text| text.parse().unwrap());
+    println!("\ndecisions and look-ups, {registered} clients registered");
     println!(
         "{:>12} {:>12} {:>12} {:>10} {:>10} {:>16} {:>12}",
         "connections", "server", "requests/s", "p50", "p99", "CPU µs/request", "peak RSS MB"
     );
+    let server = Server::gatebook(data);
+    let clients = server.registered(registered).await;
+    server.settled().await;
+    let token = Server::decider(data);
     for connections in [1, 64] {
-        let server = Server::gatebook(&data.join(connections.to_string()));
-        let clients = server.registered(REGISTERED).await;
-        let token = Server::decider(&data.join(connections.to_string()));
-        let ask = |number: usize| {
-            let client_id = clients.get(number % clients.len()).map_or("", String::as_str);
-            let question = json!({ "client_id": client_id, "redirect_uri": "http://localhost:4711/oauth/callback", "grant_type": "authorization_code" });
-            post("/oauth/decisions", &format!("authorization: Bearer {token}\r\n"), &question)
-        };
-        let look_up = |number: usize| {
-            let client_id = clients.get(number % clients.len()).map_or("", String::as_str);
-            format!("GET /oauth/clients/{client_id} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\n\r\n")
-        };
-        let decisions = server.load_of(connections, seconds, "200", &ask).await;
-        let look_ups = server.load_of(connections, seconds, "200", &look_up).await;
         let bare = Server::bare().load_of(connections, seconds, "201", &|_| request("")).await;
-        println!("{connections:>12} {:>12} {decisions}", "decisions");
-        println!("{connections:>12} {:>12} {look_ups}", "look-ups");
-        println!("{connections:>12} {:>12} {bare}", "bare handler");
-        println!("{connections:>12} {:>12} {:>12.2} {:>12.2}", "ratio", decisions.rate() / bare.rate(), look_ups.rate() / bare.rate());
+        println!("{connections:>12} {:>22} {bare}", "bare handler");
+        for (of, among) in [("all in turn", clients.len()), ("a thousand", 1000.min(clients.len()))] {
+            let client = |number: usize| clients.get(number % among).map_or("", String::as_str);
+            let ask = |number: usize| {
+                let question = json!({ "client_id": client(number), "redirect_uri": "http://localhost:4711/oauth/callback", "grant_type": "authorization_code" });
+                post("/oauth/decisions", &format!("authorization: Bearer {token}\r\n"), &question)
+            };
+            let look_up = |number: usize| {
+                format!("GET /oauth/clients/{} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\n\r\n", client(number))
+            };
+            let decisions = server.load_of(connections, seconds, "200", &ask).await;
+            println!("{connections:>12} {:>22} {decisions} {:>8.2} of bare", format!("decisions, {of}"), decisions.rate() / bare.rate());
+            let look_ups = server.load_of(connections, seconds, "200", &look_up).await;
+            println!("{connections:>12} {:>22} {look_ups} {:>8.2} of bare", format!("look-ups, {of}"), look_ups.rate() / bare.rate());
+        }
     }
 }
 
@@ -209,16 +229,21 @@ impl Server {
 
     /// Registers so many clients; their identifiers.
     async fn registered(&self, clients: usize) -> Vec<String> {
-        let (mut stream, request) = (self.connect().await, request(""));
-        let (mut ids, mut answer) = (Vec::new(), Vec::with_capacity(4096));
-        for _ in 0..clients {
-            stream.write_all(request.as_bytes()).await.unwrap();
-            whole_answer(&mut stream, &mut answer, "201").await;
-            let body = answer.windows(4).position(|four| four == b"\r\n\r\n").unwrap() + 4;
-            let body: Value = serde_json::from_slice(answer.get(body..).unwrap()).unwrap();
-            ids.push(body.get("client_id").and_then(Value::as_str).unwrap().to_owned());
-        }
-        ids
+        const AT_ONCE: usize = 64;
+        let request = request("");
+        let some = async |clients: usize| {
+            let (mut stream, mut answer) = (self.connect().await, Vec::with_capacity(4096));
+            let mut ids = Vec::new();
+            for _ in 0..clients {
+                stream.write_all(request.as_bytes()).await.unwrap();
+                whole_answer(&mut stream, &mut answer, "201").await;
+                let body = answer.windows(4).position(|four| four == b"\r\n\r\n").unwrap() + 4;
+                let body: Value = serde_json::from_slice(answer.get(body..).unwrap()).unwrap();
+                ids.push(body.get("client_id").and_then(Value::as_str).unwrap().to_owned());
+            }
+            ids
+        };
+        futures_util::future::join_all((0..AT_ONCE).map(|_| some(clients / AT_ONCE))).await.concat()
     }
 
     /// A token that asks, for the instance in this folder.

@@ -9,6 +9,7 @@ mod claims;
 mod jwks;
 mod key;
 mod mint;
+mod provider;
 #[cfg(test)]
 pub(crate) mod signer;
 mod verifier;
@@ -18,6 +19,7 @@ pub(crate) use jwks::{Place, RemoteKeys};
 pub use key::AdminKeyError;
 pub(crate) use key::VerifyingKey;
 pub use mint::{AdminMinter, MintError};
+pub use provider::{Attempt, Provider, SignInRefusal};
 pub use verifier::AdminVerifier;
 pub(crate) use verifier::{open, read_header};
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use gatebook_events::Rejection;
 use gatebook_events::client;
-use gatebook_events::envelope::{Actor, ActorKind};
+use gatebook_events::envelope::{Actor, ActorKind, Position};
 use gatebook_events::identity::{ClientId, ClientKey, ResourceServerId, TenantId};
 use gatebook_events::registration::Registration;
 use gatebook_events::resource_server::{Life, Policy, RegistrationType, ResourceServerCommand};
@@ -18,16 +18,18 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use crate::access_tokens::{AccessTokens, KeyFileError, KeyRing};
-use crate::admin::{AdminKeyError, AdminVerifier};
+use crate::admin::{AdminKeyError, AdminVerifier, Provider};
 use crate::authentication::Authentication;
 use crate::ceiling::Ceilings;
 use crate::census::Census;
+use crate::chain::Chain;
 use crate::clock::Clock;
 use crate::cluster::{self, Announcing};
 use crate::command::{Cause, CommandError, Commands, Snapshot};
 use crate::config::Config;
 use crate::documents::turns::{Alone, SharedTurns, Turns};
 use crate::documents::{self, Documents, Schedule};
+use crate::dormancy::Dormancy;
 use crate::feed::{self, Feed};
 use crate::fetch::SourceError;
 use crate::http::error::Failure;
@@ -39,16 +41,18 @@ use crate::manifest::{Manifests, SetUpError, Urgency};
 use crate::metrics::Metrics;
 use crate::projector::{Follower, Projector};
 use crate::secrets::{InstanceKey, SecretHasher};
-use crate::side_table::SideTableError;
+use crate::side_table;
 use crate::statements::Statements;
+use crate::ui::SignedOut;
 use crate::upstream::AuthorizationServer;
+use crate::usage::Usage;
 use crate::webhooks::{Means, WebhookStartError, Webhooks};
 
 mod node;
 mod store;
 
 use node::Me;
-pub use store::{Keeper, Store, describe, open_log_read_only, places};
+pub use store::{Keeper, LOG_FORMAT, Store, back_up, describe, inspect_backup, log_in_use, open_log_read_only, places, vacant_log};
 
 /// The parts of a running service. Cheap to clone.
 #[derive(Clone)]
@@ -64,19 +68,27 @@ struct Parts {
     announcing: Option<Announcing>,
     /// What others write is heard by it.
     hearing: OnceLock<AbortHandle>,
+    /// How far it has heard.
+    heard: watch::Sender<Position>,
     commands: Commands,
     directory: Projector<Directory>,
     approvals: Projector<Approvals>,
     history: Projector<History>,
     admins: AdminVerifier,
+    provider: Option<Provider>,
     secrets: SecretHasher,
     instance_key: InstanceKey,
     ceilings: Ceilings,
     census: Census,
     stopping: watch::Sender<bool>,
+    signed_out: SignedOut,
+    chain: Chain,
     authorization_server: AuthorizationServer,
     documents: Documents,
-    poller: AbortHandle,
+    usage: Usage,
+    dormancy: Dormancy,
+    /// What runs beside the calls.
+    tasks: Vec<AbortHandle>,
     look_alikes: LookAlikes,
     statements: Statements,
     metrics: Metrics,
@@ -132,8 +144,8 @@ pub enum StartError {
     #[error("failed to set up the fetching of clients' documents")]
     Manifests(#[from] SetUpError),
     /// What is kept beside the log cannot be kept.
-    #[error(transparent)]
-    SideTable(#[from] SideTableError),
+    #[error("failed to open a table beside the log")]
+    SideTable(#[from] side_table::OpenError),
     /// Webhooks cannot be sent anything.
     #[error("failed to set up webhooks")]
     Webhooks(#[from] WebhookStartError),
@@ -157,11 +169,13 @@ impl App {
             None => InstanceKey::open(&config.data)?,
         };
         let admins = AdminVerifier::try_new(&config.admin, clock.clone())?;
+        let provider = Provider::try_new(config.sign_in.as_ref(), &config.admin, clock.clone())?;
         let ring = KeyRing::open(config.token_keys.clone(), config.token_life)?;
         let access_tokens = AccessTokens::new(&public_url, config.token_life, ring);
-        let authorization_server = AuthorizationServer::try_new(config.upstream.as_ref(), config.extra_ca_file.as_deref())?;
+        let authorization_server = AuthorizationServer::try_new(config.upstream.as_ref(), &public_url, config.extra_ca_file.as_deref())?;
         let manifests = Manifests::try_new(config.manifests.clone(), config.extra_ca_file.as_deref())?;
         let schedule = Schedule::open(&places::schedule(&config.data))?;
+        let usage = Usage::open(&places::usage(&config.data), clock.now())?;
         let store = Store::open(&config).await?;
         let log = store.log();
         // From here on, what others write has to be heard of; what came before is read.
@@ -176,6 +190,8 @@ impl App {
         let directory: Projector<Directory> = Projector::start(log.clone(), &folder, others)?;
         let approvals: Projector<Approvals> = Projector::start(log.clone(), &folder, others)?;
         let history: Projector<History> = Projector::start(log.clone(), &folder, others)?;
+        let metrics = Metrics::default();
+        let dormancy = Dormancy::new(commands.clone(), directory.reader().clone(), usage.clone(), metrics.clone());
         let webhooks = Webhooks::start(Means {
             commands: commands.clone(),
             history: history.clone(),
@@ -206,9 +222,13 @@ impl App {
             }
         };
         let documents = Documents::among_others(manifests, commands.clone(), (schedule, turns), config.rhythm.clone());
-        let (complete, readers) = (directory.clone(), (directory.reader().clone(), approvals.reader().clone()));
-        let complete = async move { drop(complete.until(|progress| progress.serves).await) };
-        let poller = documents::start(documents.clone(), readers.0, readers.1, complete);
+        let readers = (directory.reader().clone(), approvals.reader().clone());
+        let poller = documents::start(documents.clone(), readers.0, readers.1, complete(&directory));
+        let mut tasks = vec![poller, usage.start()];
+        if announcing.is_none() {
+            // Of several nodes each knows only when it saw a client itself, and must not call one dormant that another one sees.
+            tasks.push(dormancy.start(complete(&directory)));
+        }
         let app = Self(Arc::new(Parts {
             directory,
             approvals,
@@ -222,16 +242,22 @@ impl App {
             me,
             announcing,
             hearing: OnceLock::new(),
+            heard: watch::Sender::new(heard_from),
             commands,
             admins,
+            provider,
             instance_key,
             stopping: watch::Sender::new(false),
+            signed_out: SignedOut::default(),
+            chain: Chain::default(),
             authorization_server,
             documents,
-            poller,
+            usage,
+            dormancy,
+            tasks,
             look_alikes: LookAlikes::default(),
             statements,
-            metrics: Metrics::default(),
+            metrics,
             authentication,
             webhooks,
             feed,
@@ -284,6 +310,11 @@ impl App {
         &self.0.admins
     }
 
+    /// Where administrators sign in at the pages, beside with a token.
+    pub fn provider(&self) -> Option<&Provider> {
+        self.0.provider.as_ref()
+    }
+
     /// What hashes and verifies secrets.
     pub fn secrets(&self) -> &SecretHasher {
         &self.0.secrets
@@ -304,6 +335,16 @@ impl App {
         &self.0.look_alikes
     }
 
+    /// How far the log's chain is known to hold.
+    pub fn chain(&self) -> &Chain {
+        &self.0.chain
+    }
+
+    /// The sessions at the pages that were ended before their time.
+    pub fn signed_out(&self) -> &SignedOut {
+        &self.0.signed_out
+    }
+
     /// How full each register is.
     pub fn census(&self) -> &Census {
         &self.0.census
@@ -322,6 +363,16 @@ impl App {
     /// The documents that clients host.
     pub fn documents(&self) -> &Documents {
         &self.0.documents
+    }
+
+    /// When clients were used.
+    pub fn usage(&self) -> &Usage {
+        &self.0.usage
+    }
+
+    /// What makes clients dormant that nobody uses.
+    pub fn dormancy(&self) -> &Dormancy {
+        &self.0.dormancy
     }
 
     /// Who vouches for clients that register themselves.
@@ -410,11 +461,12 @@ impl App {
 
     /// Ends the projections, and the log's writer once everything that was accepted is answered.
     pub async fn close(&self) {
-        self.0.poller.abort();
+        self.0.tasks.iter().for_each(AbortHandle::abort);
         self.0.webhooks.end();
         if let Some(feed) = &self.0.feed {
             feed.end();
         }
+        self.0.usage.flush().await;
         for follower in self.followers() {
             follower.end();
         }
@@ -441,6 +493,12 @@ impl App {
         let none = axum::http::HeaderMap::new();
         crate::http::fresh::read(self, &self.0.directory, &none, query).await?.unless_stale()
     }
+}
+
+/// Waits until the directory can be asked.
+fn complete(directory: &Projector<Directory>) -> impl Future<Output = ()> + Send + 'static {
+    let directory = directory.clone();
+    async move { drop(directory.until(|progress| progress.serves).await) }
 }
 
 /// A fresh instance has one tenant with one resource server, so that a first registration needs no set-up.

@@ -1,12 +1,18 @@
 //! The commands of `gatebook`.
 
 use clap::{Parser, Subcommand};
+use gatebook_events::envelope::Position;
+use indicatif::ProgressBar;
 
 use crate::config::{Config, Settings};
 
+mod backup;
 pub mod demo;
+mod doctor;
+mod import;
 mod poll;
 mod rebuild;
+mod restore;
 mod running;
 mod serve;
 pub mod token;
@@ -30,8 +36,16 @@ enum Command {
     Rebuild(Box<rebuild::RebuildArgs>),
     /// Walk the event log's hash chain and say whether it holds
     Verify(Box<Settings>),
+    /// Copy the event log into one file, while the service runs or not
+    Backup(Box<backup::BackupArgs>),
+    /// Make the event log and the read models of a data folder that has none out of a backup
+    Restore(Box<restore::RestoreArgs>),
+    /// Check the data folder, beside a service that runs or without one, and say what to do
+    Doctor(Box<doctor::DoctorArgs>),
     /// Have a running instance read its clients' documents again now
     Poll(Box<poll::PollArgs>),
+    /// Enter clients that were registered elsewhere, from a file
+    Import(Box<import::ImportArgs>),
     /// Fill a running, fresh instance with what a real deployment looks like
     Demo(Box<demo::DemoArgs>),
 }
@@ -61,11 +75,29 @@ pub async fn run() -> Result<(), Failed> {
         Command::Token(args) => token::run(*args).map_err(|error| Failed::because("failed to make a token", error)),
         Command::Rebuild(args) => rebuild::run(*args).await,
         Command::Verify(settings) => verify::run(&checked(*settings)?),
+        Command::Backup(args) => backup::run(*args),
+        Command::Restore(args) => restore::run(*args).await,
+        Command::Doctor(args) => doctor::run(*args).await,
         Command::Poll(args) => poll::run(*args).await,
+        Command::Import(args) => import::run(*args).await,
         Command::Demo(args) => demo::run(*args).await,
     }
 }
 
 fn checked(settings: Settings) -> Result<Config, Failed> {
     Config::load(settings).map_err(|error| Failed::because("failed to accept the settings", error))
+}
+
+/// Shows on a bar how far something has come with the log, and how far there is to go.
+fn progress(bar: &ProgressBar) -> impl Fn(Position, Position) {
+    let bar = bar.clone();
+    move |done, all| {
+        bar.set_length(all.to_backend());
+        bar.set_position(done.to_backend());
+    }
+}
+
+/// An error with what it came from, in one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {}", chain(source)))
 }

@@ -2,6 +2,7 @@
 //! taken out when the history was written.
 
 use chrono::SecondsFormat;
+use gatebook_events::identity::{ClientId, TenantId};
 use gatebook_projections::history::HistoryRow;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -54,9 +55,9 @@ pub fn render(row: &HistoryRow, source: &str) -> serde_json::Result<String> {
         datacontenttype: "application/json",
         dataversion: row.version,
         position: row.position.to_string(),
-        tenant: row.tenant.as_ref().map(|tenant| tenant.as_str()),
+        tenant: row.tenant.as_ref().map(TenantId::as_str),
         resourceserver: row.resource_server.map(|id| id.to_string()),
-        clientid: row.client_id.as_ref().map(|id| id.as_str()),
+        clientid: row.client_id.as_ref().map(ClientId::as_str),
         actorkind: row.actor_kind.as_str(),
         actorid: row.actor_id.as_deref(),
         actorvia: row.actor_via.as_deref(),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use gatebook_events::codec::{self, CodecError, Stored};
-use gatebook_events::envelope::{Actor, CommitId, Envelope, EventId, Meta, Position, Revision, StoredEvent};
+use gatebook_events::envelope::{Actor, CommitId, Envelope, EventId, Meta, Position, Revision, StoredEvent, StreamName};
 use gatebook_events::identity::{ClientKey, ResourceServerId, Stream, TenantId};
 use gatebook_events::resource_server::ResourceServer;
 use gatebook_events::{Aggregate, Rejection};
@@ -14,19 +14,25 @@ use crate::clock::Clock;
 use crate::log::{Append, AppendError, Appended, EventLog, Expected, LogError};
 
 mod caps;
+mod dormancy;
+pub mod import;
 pub mod initial_access_tokens;
 pub mod manage;
 pub mod manifests;
 pub mod projections;
+mod recent;
 pub mod register;
 pub mod registrations;
 pub mod resource_servers;
 mod roster;
 pub mod service_tokens;
 mod share;
+mod to_the_end;
 pub mod webhooks;
 
+use recent::Recent;
 pub use roster::{Known, Roster, Snapshot};
+use to_the_end::to_the_end;
 
 /// How often a command is decided anew because somebody else wrote first. Enough for a crowd at one stream; past it the
 /// caller is told to come back.
@@ -86,28 +92,35 @@ pub enum CommandError {
 }
 
 /// All that happened to an aggregate, in order.
-pub struct History<A: Aggregate>(Vec<A::Event>);
+pub struct History<A: Aggregate> {
+    events: Vec<A::Event>,
+    now: A,
+}
 
 impl<A: Aggregate> History<A> {
+    fn of(events: Vec<A::Event>) -> Self {
+        Self { now: events.iter().fold(A::default(), A::evolve), events }
+    }
+
     /// As it is now.
-    pub fn now(&self) -> A {
-        self.0.iter().fold(A::default(), A::evolve)
+    pub fn now(&self) -> &A {
+        &self.now
     }
 
     /// As it was after so many events; none if there are not as many.
     pub fn after(&self, events: u32) -> Option<A> {
-        let known = self.0.get(..usize::try_from(events).ok()?)?;
+        let known = self.events.get(..usize::try_from(events).ok()?)?;
         Some(known.iter().fold(A::default(), A::evolve))
     }
 
     /// How many events there are.
     pub fn len(&self) -> u32 {
-        u32::try_from(self.0.len()).unwrap_or(u32::MAX)
+        u32::try_from(self.events.len()).unwrap_or(u32::MAX)
     }
 
     /// Whether nothing ever happened.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.events.is_empty()
     }
 }
 
@@ -123,6 +136,8 @@ pub struct Commands {
     /// The initial access tokens that are in use.
     tokens: Arc<initial_access_tokens::InUse>,
     appends: Counter,
+    /// What the doors asked about last.
+    recent: Arc<Recent>,
     /// The service tokens that were presented last.
     service_tokens: Arc<service_tokens::KnownTokens>,
 }
@@ -131,7 +146,7 @@ impl Commands {
     /// Commands for this log.
     pub fn new(log: Arc<dyn EventLog>, clock: Clock) -> Self {
         let (roster, edits, tokens, service_tokens) = (Arc::default(), Arc::default(), Arc::default(), Arc::default());
-        Self { log, clock, roster, edits, tokens, appends: Counter::default(), service_tokens }
+        Self { log, clock, roster, edits, tokens, appends: Counter::default(), recent: Arc::default(), service_tokens }
     }
 
     /// The clock that commands are dated by.
@@ -149,11 +164,30 @@ impl Commands {
         Ok(self.fold(stream).await?.0)
     }
 
-    /// An aggregate with all that happened to it, so that it can be had as it was.
-    pub async fn history<A: Aggregate>(&self, stream: Stream) -> Result<History<A>, CommandError> {
-        let read = self.log.read(&stream.name()).await?;
-        let decode = |envelope: &Envelope| A::Event::decode(&envelope.event.name, envelope.event.version, &envelope.event.data);
-        Ok(History(read.events.iter().map(decode).collect::<Result<_, _>>()?))
+    /// An aggregate with all that happened to it, so that it can be had as it was. What was read a moment ago is not read again
+    /// until somebody writes to it.
+    pub async fn history<A>(&self, stream: Stream) -> Result<Arc<History<A>>, CommandError>
+    where
+        A: Aggregate + Send + Sync + 'static,
+        A::Event: Send + Sync + 'static,
+    {
+        let name = stream.name();
+        // What was read a moment ago is told only while the log itself would tell it.
+        self.log.head().await?;
+        let read = async {
+            let read = self.log.read(&name).await?;
+            let decode = |envelope: &Envelope| A::Event::decode(&envelope.event.name, envelope.event.version, &envelope.event.data);
+            Ok(History::<A>::of(read.events.iter().map(decode).collect::<Result<_, _>>()?))
+        };
+        self.recent.get(&name, read).await
+    }
+
+    /// Takes note that somebody else wrote to a stream.
+    pub fn heard_of(&self, stream: &StreamName) {
+        self.recent.forget(stream);
+        if let Ok(Stream::ServiceToken(id)) = Stream::parse(stream) {
+            self.service_tokens.forget(id);
+        }
     }
 
     /// A resource server as this node knows it now.
@@ -245,17 +279,24 @@ impl Commands {
         Err(CommandError::Contended)
     }
 
+    /// What was begun is ended even if the caller hangs up: the log may have taken it, and then nobody may go on with what was
+    /// read before.
     async fn append(&self, append: Append) -> Result<Appended, AppendError> {
-        let mut retries = 0;
-        loop {
-            match self.log.append(append.clone()).await {
-                Err(AppendError::Indeterminate(_)) if retries < MAX_RETRIES => retries += 1,
-                outcome => {
-                    self.appends.inc_by(outcome.is_ok().into());
-                    return outcome;
+        let (log, recent, appends) = (self.log.clone(), self.recent.clone(), self.appends.clone());
+        to_the_end(async move {
+            let mut retries = 0;
+            loop {
+                match log.append(append.clone()).await {
+                    Err(AppendError::Indeterminate(_)) if retries < MAX_RETRIES => retries += 1,
+                    outcome => {
+                        recent.forget(&append.stream);
+                        appends.inc_by(outcome.is_ok().into());
+                        return outcome;
+                    }
                 }
             }
-        }
+        })
+        .await
     }
 
     async fn fold<A: Aggregate>(&self, stream: Stream) -> Result<(A, Option<Revision>), CommandError> {

@@ -23,11 +23,13 @@ mod backend;
 mod manifests;
 mod settings;
 mod tokens;
+mod ui;
 mod url;
 
 pub use admin::{AdminKeySource, AdminSettings};
 pub use backend::LogBackend;
 pub use settings::{AddressDetail, LogFormat, ManifestProfile, Settings};
+pub use ui::SignInSettings;
 pub use url::BaseUrl;
 pub(crate) use url::is_loopback;
 
@@ -58,6 +60,8 @@ pub struct Config {
     pub feed: Option<NatsSettings>,
     /// How administrators prove who they are.
     pub admin: AdminSettings,
+    /// Where administrators sign in at the pages, beside with a token.
+    pub sign_in: Option<SignInSettings>,
     /// The authorization server whose metadata is merged.
     pub upstream: Option<Upstream>,
     /// How long an access token is good that a client gets for itself.
@@ -170,6 +174,7 @@ impl Config {
         let data = settings.data.clone().unwrap_or_else(|| PathBuf::from("./gatebook-data"));
         Ok(Self {
             admin: AdminSettings::try_new(&settings, &data)?,
+            sign_in: ui::sign_in(&settings)?,
             upstream: upstream(&settings)?,
             token_life: tokens::life(&settings)?,
             token_keys: tokens::keys(&settings, &data)?,

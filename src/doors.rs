@@ -1,5 +1,7 @@
 //! What an authorization server or a gateway asks before it lets a client in: one answer, from the log as it is now.
 
+use std::sync::Arc;
+
 use gatebook_events::Rejection;
 use gatebook_events::client::{Client, Life, Profile};
 use gatebook_events::decision::{self, AnswerVersion, Question, Reason, Side, Surroundings, Verdict, Warning};
@@ -9,6 +11,7 @@ use gatebook_events::look_alike::document_host;
 use gatebook_events::metadata::ClientMetadata;
 use gatebook_events::registration::{Registration, Status};
 use gatebook_events::resource_server::{RegistrationType, ResourceServer};
+use gatebook_events::standing::Decision;
 use gatebook_projections::directory::LookAlike;
 
 use crate::app::App;
@@ -53,39 +56,73 @@ pub struct Subject<'a> {
     pub since: Option<AnswerVersion>,
 }
 
-/// Answers a question about a client at a resource server. One that is met for the first time by the URL of its document is
-/// read, entered and registered by the resource server's rules first; another question never changes anything.
+/// Answers a question about a client at a resource server, and takes note that it was asked.
 pub async fn ask(app: &App, server_id: ResourceServerId, subject: &Subject<'_>, question: &Question<'_>) -> Result<Answer, Failure> {
+    let answer = look(app, server_id, subject, question).await?;
+    take_note(app, server_id, subject, question, answer).await
+}
+
+/// Takes note of an answer that a client goes on from: that it is used, if it may act. One that is dormant is revived first, or
+/// waits for an administrator from now on, as the resource server's rules have it; the answer is then how it stands after that.
+pub async fn take_note(
+    app: &App,
+    server_id: ResourceServerId,
+    subject: &Subject<'_>,
+    question: &Question<'_>,
+    mut answer: Answer,
+) -> Result<Answer, Failure> {
+    let key = subject.client_id.key();
+    let dormant = answer.client.as_ref().map(|client| client.registration.status).filter(|status| status.is_dormant());
+    if let Some(status) = dormant.filter(|_| answer.verdict.reason.decision() != Decision::Deny) {
+        let used = app.commands().use_dormant(server_id, key).await?;
+        if used.position.is_some() {
+            app.metrics().dormancy(if used.state.status == Status::Approved { "revived" } else { "queued" });
+        }
+        if used.state.status != status {
+            let position = answer.position.max(used.position);
+            answer = look(app, server_id, subject, question).await?;
+            answer.position = answer.position.max(position);
+        }
+    }
+    if answer.verdict.reason.decision() == Decision::Allow {
+        app.usage().seen(server_id, key, app.commands().clock().now());
+    }
+    Ok(answer)
+}
+
+/// Answers a question without taking note of it; what a dormant client is allowed is what it will be once it is used. A client
+/// that is met for the first time by the URL of its document is read, entered and registered by the resource server's rules
+/// first; another look never changes anything.
+pub async fn look(app: &App, server_id: ResourceServerId, subject: &Subject<'_>, question: &Question<'_>) -> Result<Answer, Failure> {
     let commands = app.commands();
     let server = commands.resource_server(server_id).await?;
     let client_id = subject.client_id;
     let key = client_id.key();
-    let mut clients: History<Client> = commands.history(Stream::Client(key)).await?;
-    let mut client = clients.now();
-    if client.profile.as_ref().is_some_and(|profile| profile.client_id != *client_id) {
+    let mut clients: Arc<History<Client>> = commands.history(Stream::Client(key)).await?;
+    if clients.now().profile.as_ref().is_some_and(|profile| profile.client_id != *client_id) {
         return Ok(nobody(Reason::Standing(gatebook_events::standing::Reason::NotRegistered)));
     }
-    let mut registrations: History<Registration> = commands.history(Stream::Registration(server_id, key)).await?;
-    let mut registration = registrations.now();
+    let mut registrations: Arc<History<Registration>> = commands.history(Stream::Registration(server_id, key)).await?;
     let mut position = None;
-    if registration.status == Status::None && server.life == gatebook_events::resource_server::Life::Active {
-        match first_sight(app, (server_id, &server), client_id, &client).await {
+    if registrations.now().status == Status::None && server.is_active() {
+        match first_sight(app, (server_id, &server), client_id, clients.now()).await {
             Ok(None) => {}
             Ok(Some(met)) => {
                 clients = commands.history(Stream::Client(key)).await?;
                 registrations = commands.history(Stream::Registration(server_id, key)).await?;
-                (client, registration, position) = (clients.now(), registrations.now(), met.0);
+                position = met.0;
             }
             Err(FirstSight::No(reason)) => return Ok(nobody(reason)),
             Err(FirstSight::Failed(failure)) => return Err(failure),
         }
     }
-    let standing = app.standing(server_id, client.life, &registration).await?;
+    let (client, registration) = (clients.now(), registrations.now());
+    let standing = app.standing(server_id, client.life, registration).await?.once_used(server.policy.revive);
     let Some(profile) = client.registered().cloned() else { return Ok(nobody(Reason::Standing(standing))) };
-    let metadata = effective(&server, &profile, &registration);
-    let now = Side { registration: &registration, metadata: &metadata };
+    let metadata = effective(&server, &profile, registration);
+    let now = Side { registration, metadata: &metadata };
     let (verdict, changed) = match subject.since {
-        None => (decision::answer(standing, &registration, &metadata, question), false),
+        None => (decision::answer(standing, registration, &metadata, question), false),
         Some(version) => {
             let then = clients.after(version.client).zip(registrations.after(version.registration));
             let then = then.and_then(|(client, registration)| {
@@ -112,11 +149,11 @@ pub async fn ask(app: &App, server_id: ResourceServerId, subject: &Subject<'_>, 
         unreachable_since: profile.manifest.as_ref().and_then(|manifest| manifest.unreachable_since),
         likeness: resembles.as_ref().map(|other| other.likeness),
     };
-    let mut warnings = decision::warnings(&registration, question.redirect_uri, known);
+    let mut warnings = decision::warnings(registration, question.redirect_uri, known);
     warnings.extend(changed.then_some(Warning::RegistrationChanged));
     let document = profile.manifest.as_ref().and_then(|manifest| manifest.versions.last()).map_or(0, |version| version.number);
     let version = AnswerVersion { client: clients.len(), registration: registrations.len(), document };
-    let client = Some(Effective { profile, metadata, registration });
+    let client = Some(Effective { profile, metadata, registration: registration.clone() });
     Ok(Answer { verdict, warnings, resembles, client, version: Some(version), position })
 }
 

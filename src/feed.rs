@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use crate::nats::{Nats, NatsError, NatsSettings};
 use crate::projector::{Follower, Projector};
-use crate::side_table::{NotKept, SideTableError};
+use crate::side_table::{NotKept, OpenError};
 
 mod checkpoint;
 mod stream;
@@ -93,7 +93,7 @@ enum FeedTrouble {
 
 impl Feed {
     /// Publishes in the background until it is ended. Nobody waits for NATS: what it misses it gets later.
-    pub fn start(means: Means) -> Result<Self, SideTableError> {
+    pub fn start(means: Means) -> Result<Self, OpenError> {
         let checkpoint = Checkpoint::open(&means.checkpoint)?;
         let (progress, told) = watch::channel(Progress::default());
         let published = Counter::default();

@@ -74,7 +74,22 @@ impl Source {
 
     /// What is there now.
     pub async fn get<T: DeserializeOwned>(&self) -> Result<T, FetchError> {
-        let request = self.http.get(self.url.clone()).header(header::ACCEPT, "application/json");
+        self.answer(self.http.get(self.url.clone())).await
+    }
+
+    /// What is answered to a form, with a user and a password where the other side wants them (RFC 6749 §2.3.1).
+    pub async fn post<T: DeserializeOwned>(&self, form: &[(&str, &str)], basic: Option<(&str, &str)>) -> Result<T, FetchError> {
+        let encoded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+        let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+        let mut request = self.http.post(self.url.clone()).header(header::CONTENT_TYPE, "application/x-www-form-urlencoded").body(body);
+        if let Some((user, password)) = basic {
+            request = request.basic_auth(encoded(user), Some(encoded(password)));
+        }
+        self.answer(request).await
+    }
+
+    async fn answer<T: DeserializeOwned>(&self, request: reqwest::RequestBuilder) -> Result<T, FetchError> {
+        let request = request.header(header::ACCEPT, "application/json");
         let mut answer = request.send().await.map_err(reqwest::Error::without_url)?;
         if answer.status() != StatusCode::OK {
             return Err(FetchError::Status(answer.status().as_u16()));

@@ -9,18 +9,18 @@ use tower_http::cors::CorsLayer;
 use crate::app::App;
 
 mod allowance;
-mod authsec;
-mod caller;
+pub(crate) mod authsec;
+pub(crate) mod caller;
 pub(crate) mod error;
 pub(crate) mod fresh;
 mod health;
 mod held;
-mod json;
+pub(crate) mod json;
 mod metrics;
-mod oauth;
-mod request_id;
+pub(crate) mod oauth;
+pub(crate) mod request_id;
 mod well_known;
-mod wire;
+pub(crate) mod wire;
 
 /// Every door of the service.
 pub fn router(app: App) -> Router {
@@ -108,6 +108,7 @@ pub fn router(app: App) -> Router {
         .route("/projections/{name}/rebuild", post(authsec::projections::rebuild))
         .route("/projections/{name}/retry", post(authsec::projections::retry))
         .route("/projections/{name}/skip", post(authsec::projections::skip))
+        .route("/projections/{name}/unskip", post(authsec::projections::unskip))
         .route("/cluster", get(authsec::cluster::show))
         .method_not_allowed_fallback(error::method_not_allowed_admin)
         .layer(middleware::from_fn_with_state(app.clone(), fresh::after_named_by_admin))
@@ -117,6 +118,9 @@ pub fn router(app: App) -> Router {
         .merge(clients)
         .merge(doors)
         .nest("/authsec", administrators)
+        .nest("/ui", crate::ui::router())
+        .route("/", get(crate::ui::front_door))
+        .route("/ui/", get(crate::ui::front_door))
         .route("/health", get(health::health))
         .fallback(error::no_such_page)
         .layer(middleware::from_fn(request_id::carry))
@@ -144,7 +148,13 @@ fn open_to_browsers() -> CorsLayer {
     CorsLayer::new()
         .allow_origin(tower_http::cors::Any)
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
-        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::ACCEPT, HeaderName::from_static("mcp-protocol-version"), fresh::POSITION])
+        .allow_headers([
+            header::AUTHORIZATION,
+            header::CONTENT_TYPE,
+            header::ACCEPT,
+            HeaderName::from_static("mcp-protocol-version"),
+            fresh::POSITION,
+        ])
         .expose_headers([
             header::WWW_AUTHENTICATE,
             header::RETRY_AFTER,

@@ -7,8 +7,13 @@ use std::path::{Path, PathBuf};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use crate::draft::{folder as folder_of, put_in_place};
+
 /// A key out of a file holds this many random bytes.
 pub const KEY_LENGTH: usize = 32;
+
+/// What the names of files end with that are not finished yet. One that is left over was cut off by a crash.
+pub const DRAFT_ENDING: &str = ".new";
 
 /// Longer than any key file; what is longer is something else.
 const LONGEST_FILE: u64 = 256 * 1024;
@@ -46,6 +51,12 @@ pub enum KeyError {
     /// The file holds something else than a key.
     #[error("{path} is not a key file: one line of base64url for 32 bytes")]
     Malformed {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file holds something else than what should be put there.
+    #[error("{path} is another key than the one in the backup: move it away first")]
+    Another {
         /// The file.
         path: PathBuf,
     },
@@ -118,17 +129,24 @@ pub fn replace(file: &Path, text: &str) -> Result<(), KeyError> {
     replaced.map_err(at(file))
 }
 
+/// Puts back what was kept elsewhere of a key file, with mode 0600. The same may be there already; anything else is not replaced.
+pub fn put_back(file: &Path, text: &str) -> Result<(), KeyError> {
+    write_new(folder_of(file), file, text).map_err(at(file))?;
+    may_put_back(file, text)
+}
+
+/// Whether nothing else than this is in `file`.
+pub fn may_put_back(file: &Path, text: &str) -> Result<(), KeyError> {
+    match read_private(file)? {
+        Some(content) if content.trim_end() != text => Err(KeyError::Another { path: file.to_owned() }),
+        _ => Ok(()),
+    }
+}
+
 /// Puts `text` into `file` whole or not at all; false when the file is there already.
 fn write_new(folder: &Path, file: &Path, text: &str) -> io::Result<bool> {
     let draft = draft(folder, text)?;
-    // A link refuses to replace a file, as a rename would not.
-    let written = match fs::hard_link(&draft, file) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-        // Some file systems have no links; a rename is as whole, and only its race is lost.
-        Err(_) if !file.exists() => fs::rename(&draft, file).map(|()| true),
-        Err(error) => Err(error),
-    };
+    let written = put_in_place(&draft, file);
     // After a rename there is no draft left to remove.
     let _ = fs::remove_file(&draft);
     let created = written?;
@@ -138,7 +156,7 @@ fn write_new(folder: &Path, file: &Path, text: &str) -> io::Result<bool> {
 
 /// A new file beside, with mode 0600, on the disk.
 fn draft(folder: &Path, text: &str) -> io::Result<PathBuf> {
-    let draft = folder.join(format!(".{}.new", uuid::Uuid::new_v4()));
+    let draft = folder.join(format!(".{}{DRAFT_ENDING}", uuid::Uuid::new_v4()));
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
@@ -159,17 +177,15 @@ fn settle(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn folder_of(file: &Path) -> &Path {
-    file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
+/// Who may do what with a file.
 #[cfg(unix)]
-fn permission_bits(metadata: &fs::Metadata) -> u32 {
+pub fn permission_bits(metadata: &fs::Metadata) -> u32 {
     std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o7777
 }
 
+/// Who may do what with a file cannot be told.
 #[cfg(not(unix))]
-fn permission_bits(_: &fs::Metadata) -> u32 {
+pub fn permission_bits(_: &fs::Metadata) -> u32 {
     0o600
 }
 

@@ -29,6 +29,7 @@ const OVERDUE: TimeDelta = TimeDelta::minutes(1);
 pub struct Metrics {
     registrations: Counts<2>,
     decisions: Counts<1>,
+    dormancy: Counts<1>,
 }
 
 impl Metrics {
@@ -47,6 +48,11 @@ impl Metrics {
     pub fn decided(&self, outcome: &'static str) {
         self.decisions.get_or_create(&[("outcome", outcome)]).inc();
     }
+
+    /// Counts a registration that fell dormant, was revived by being used, or waits for an administrator because it was.
+    pub fn dormancy(&self, change: &'static str) {
+        self.dormancy.get_or_create(&[("change", change)]).inc();
+    }
 }
 
 /// Everything, as Prometheus reads it (`OpenMetrics` text, the format that it asks for first).
@@ -55,6 +61,7 @@ pub async fn scrape(app: &App) -> String {
     let metrics = app.metrics();
     registry.register("registrations", "Requests to register, by type and outcome", metrics.registrations.clone());
     registry.register("decisions", "Answers to authorization servers, by outcome", metrics.decisions.clone());
+    registry.register("dormancy", "Registrations that fell dormant or were used again, by what became of them", metrics.dormancy.clone());
     registry.register("appends", "Appends to the event log that stand", app.commands().appends().clone());
     let outcomes = app.documents().manifests().outcomes().clone();
     registry.register("document_fetches", "Fetches of clients' documents, by outcome", outcomes);

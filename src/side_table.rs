@@ -1,9 +1,9 @@
-//! SQLite files beside the log: they survive a restart, and no event depends on them.
+//! SQLite files beside the log: they survive a restart, no event depends on them, and they may be thrown away.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OpenFlags};
 
 /// A file of its own with tables in it. Cheap to clone.
 #[derive(Clone)]
@@ -15,9 +15,39 @@ pub struct SideTable {
 /// The file cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("failed to open {path}")]
-pub struct SideTableError {
+pub struct OpenError {
     path: PathBuf,
     source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+/// Opens the file, or makes it, for its owner only.
+pub fn open(path: &Path, schema: &str) -> Result<Connection, OpenError> {
+    let open = || -> Result<Connection, Box<dyn std::error::Error + Send + Sync>> {
+        // SQLite would let everybody read it; what it puts beside the file takes over the file's mode.
+        create_private(path)?;
+        let connection = Connection::open(path)?;
+        // Losing the last seconds of it is no loss of facts, so nobody waits for the disk.
+        connection.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;")?;
+        connection.execute_batch(schema)?;
+        Ok(connection)
+    };
+    open().map_err(|source| OpenError { path: path.to_owned(), source })
+}
+
+/// What is wrong with the file at `path`, if it is there and something is.
+pub fn damage(path: &Path) -> Option<String> {
+    if !path.exists() {
+        return None;
+    }
+    let check = || -> rusqlite::Result<String> {
+        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+        connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))
+    };
+    match check() {
+        Ok(sound) if sound == "ok" => None,
+        Ok(damage) => Some(damage),
+        Err(error) => Some(error.to_string()),
+    }
 }
 
 /// The tables cannot be read or written.
@@ -30,17 +60,8 @@ pub struct NotKept {
 
 impl SideTable {
     /// Opens the file, or makes it. `what` is in it, for the log's lines.
-    pub fn open(path: &Path, what: &'static str, schema: &str) -> Result<Self, SideTableError> {
-        let open = || -> Result<Connection, Box<dyn std::error::Error + Send + Sync>> {
-            // SQLite would let everybody read it; what it puts beside the file takes over the file's mode.
-            create_private(path)?;
-            let connection = Connection::open(path)?;
-            // Losing the last moments of it has things done again that were done, so nobody waits for the disk.
-            connection.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;")?;
-            connection.execute_batch(schema)?;
-            Ok(connection)
-        };
-        let connection = open().map_err(|source| SideTableError { path: path.to_owned(), source })?;
+    pub fn open(path: &Path, what: &'static str, schema: &str) -> Result<Self, OpenError> {
+        let connection = open(path, schema)?;
         Ok(Self { connection: Arc::new(Mutex::new(connection)), what })
     }
 

@@ -52,8 +52,9 @@ pub enum NoMetadata {
 }
 
 impl AuthorizationServer {
-    /// Prepares; nothing is fetched before somebody asks.
-    pub fn try_new(upstream: Option<&Upstream>, extra_ca_file: Option<&Path>) -> Result<Self, SourceError> {
+    /// Prepares; nothing is fetched before somebody asks. Where a proxy gives both one issuer, which is then `public_url`, RFC 8414's
+    /// place leads back to this service, and the authorization server has the other one.
+    pub fn try_new(upstream: Option<&Upstream>, public_url: &str, extra_ca_file: Option<&Path>) -> Result<Self, SourceError> {
         let kind = match upstream {
             None => Kind::None,
             Some(Upstream::Endpoints { authorization, token }) => {
@@ -66,7 +67,8 @@ impl AuthorizationServer {
                 let first = Source::try_new(well_known(issuer), extra_ca_file)?;
                 let second = first.at(openid_configuration(issuer));
                 let issuer = issuer.as_str().trim_end_matches('/').to_owned();
-                Kind::Published { issuer, places: vec![first, second], held: Mutex::default() }
+                let places = if issuer == public_url { vec![second] } else { vec![first, second] };
+                Kind::Published { issuer, places, held: Mutex::default() }
             }
         };
         Ok(Self(kind))
@@ -125,7 +127,38 @@ fn openid_configuration(issuer: &Url) -> Url {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use axum::routing::get;
+    use axum::{Json, Router};
+    use serde_json::json;
+
     use super::*;
+
+    #[tokio::test]
+    async fn the_place_that_leads_back_here_is_not_asked() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let issuer = format!("http://{}", listener.local_addr().unwrap());
+        let (document, asked) = (json!({ "issuer": issuer }), Arc::new(AtomicUsize::new(0)));
+        let (first, second, count) = (document.clone(), document.clone(), asked.clone());
+        let pages = Router::new()
+            .route(
+                "/.well-known/oauth-authorization-server",
+                get(move || {
+                    count.fetch_add(1, Ordering::Relaxed);
+                    std::future::ready(Json(first.clone()))
+                }),
+            )
+            .route("/.well-known/openid-configuration", get(move || std::future::ready(Json(second.clone()))));
+        tokio::spawn(async move { axum::serve(listener, pages).await.unwrap() });
+        let upstream = Upstream::Issuer(Url::parse(&issuer).unwrap());
+        for (public_url, times) in [(issuer.as_str(), 0), ("https://gate.example", 1)] {
+            let server = AuthorizationServer::try_new(Some(&upstream), public_url, None).unwrap();
+            assert_eq!(Value::Object(server.metadata().await.unwrap()), document);
+            assert_eq!(asked.load(Ordering::Relaxed), times, "as {public_url}");
+        }
+    }
 
     #[test]
     fn the_well_known_part_stands_where_each_specification_puts_it() {

@@ -19,7 +19,7 @@ use crate::manifest::SetUpError;
 use crate::metrics::Counts;
 use crate::projector::Projector;
 use crate::secrets::{InstanceKey, WebhookSecret};
-use crate::side_table::SideTableError;
+use crate::side_table::OpenError;
 
 mod courier;
 mod outbox;
@@ -90,7 +90,7 @@ impl Couriers {
 pub enum WebhookStartError {
     /// The outbox cannot be kept.
     #[error(transparent)]
-    Outbox(#[from] SideTableError),
+    Outbox(#[from] OpenError),
     /// Nothing can be sent.
     #[error(transparent)]
     Post(#[from] SetUpError),

@@ -12,6 +12,7 @@ use crate::{Aggregate, Rejection};
 mod command;
 mod decide;
 mod event;
+mod imported;
 mod manifest;
 
 pub use command::{ClientCommand, Party};
@@ -19,6 +20,7 @@ pub use event::{
     ClientEvent, Deleted, ManifestRecovered, ManifestUnreachable, ManifestVersioned, ManifestWithdrawn, MetadataUpdated, Registered,
     RegistrationTokenRotated, SecretRevoked, SecretRotated,
 };
+pub use imported::{ImportFormat, ImportedFrom};
 pub use manifest::{ContentHash, Difference, Document, Manifest, Version, Withdrawal, differences};
 
 /// The state of a client.
@@ -26,8 +28,8 @@ pub use manifest::{ContentHash, Difference, Document, Manifest, Version, Withdra
 pub struct Client {
     /// Whether it exists, and whether it still does.
     pub life: Life,
-    /// Who it is, once it is registered.
-    pub profile: Option<Profile>,
+    /// Who it is, once it is registered. Apart, because a fold moves states about, and this is large.
+    pub profile: Option<Box<Profile>>,
 }
 
 /// The life of a client.
@@ -69,12 +71,14 @@ pub struct Profile {
     pub initial_access_token: Option<InitialAccessTokenId>,
     /// What that token allows it: whatever it registers later stays within.
     pub clamps: Clamps,
+    /// Where it was registered before, if it was imported.
+    pub imported_from: Option<ImportedFrom>,
 }
 
 impl Client {
     /// The profile of a client that exists.
     pub fn registered(&self) -> Option<&Profile> {
-        self.profile.as_ref().filter(|_| self.exists())
+        self.profile.as_deref().filter(|_| self.exists())
     }
 
     fn exists(&self) -> bool {
@@ -96,7 +100,7 @@ impl Aggregate for Client {
                 return self;
             }
             self.life = Life::Registered;
-            self.profile = Some(Profile {
+            self.profile = Some(Box::new(Profile {
                 client_id: registered.client_id.clone(),
                 registration_type: registered.registration_type,
                 home: registered.home.clone(),
@@ -108,7 +112,8 @@ impl Aggregate for Client {
                 manifest: (registered.registration_type == RegistrationType::Cimd).then(Manifest::default),
                 initial_access_token: registered.initial_access_token,
                 clamps: registered.clamps.clone(),
-            });
+                imported_from: registered.imported_from.clone(),
+            }));
             return self;
         }
         let exists = self.exists();

@@ -50,9 +50,10 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Standing(standing::Reason::Approved),
         Self::Standing(standing::Reason::ApprovalPending),
+        Self::Standing(standing::Reason::Dormant),
         Self::Standing(standing::Reason::Denied),
         Self::Standing(standing::Reason::Suspended),
         Self::Standing(standing::Reason::Revoked),
@@ -83,6 +84,21 @@ impl Reason {
             | Self::GrantTypeNotRegistered
             | Self::ScopeNotRegistered
             | Self::RegistrationChanged => Decision::Deny,
+        }
+    }
+
+    /// What would help, for whoever operates the client to read.
+    pub const fn cure(self) -> Option<&'static str> {
+        match self {
+            Self::Standing(reason) => reason.cure(),
+            Self::ModeNotAdmitted
+            | Self::RegisterFull
+            | Self::DocumentUnusable
+            | Self::RedirectUriRequired
+            | Self::RedirectUriNotRegistered
+            | Self::GrantTypeNotRegistered
+            | Self::ScopeNotRegistered
+            | Self::RegistrationChanged => None,
         }
     }
 

@@ -77,6 +77,16 @@ impl ClientId {
         Ok(Self(Arc::from(text)))
     }
 
+    /// The identifier that a client brings from where it was registered before. One that looks like the URL of a document is a
+    /// client that hosts its own (CIMD §3), and nobody else may be entered under it.
+    pub fn brought(text: &str) -> Result<Self, InvalidName> {
+        let scheme = text.split_once("://").map_or("", |(scheme, _)| scheme);
+        if ["https", "http"].iter().any(|web| scheme.eq_ignore_ascii_case(web)) {
+            return Err(InvalidName("a client_id that is a URL is kept for clients that host their own document"));
+        }
+        Self::parse(text)
+    }
+
     /// The key of the client with this identifier: the UUID itself, or the version 5 UUID of any other text.
     pub fn key(&self) -> ClientKey {
         // Only the canonical spelling is the client's own name; `{…}`, upper case or undashed text is another identifier.
@@ -343,6 +353,16 @@ mod tests {
         }
         for text in ["", "client", "client-x", "registration-", "registration-a-b", "initial_access_token-a", "projection-A", "order-1"] {
             assert!(Stream::parse(&StreamName(Arc::from(text))).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_client_that_comes_from_elsewhere_keeps_its_identifier_unless_it_is_a_url() {
+        for text in ["billing", "urn:example:billing", "app://billing", "11111111-1111-4111-8111-111111111111", "a b"] {
+            assert_eq!(ClientId::brought(text).unwrap().as_str(), text);
+        }
+        for text in ["https://app.example/client.json", "HTTP://app.example", "", "b\u{e9}ta", "a\nb"] {
+            assert!(ClientId::brought(text).is_err(), "{text}");
         }
     }
 

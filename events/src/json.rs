@@ -43,7 +43,9 @@ pub fn ascii(text: &str) -> String {
     text.chars().filter(|c| (' '..='~').contains(c) && !matches!(c, '"' | '\\' | '<' | '>')).take(200).collect()
 }
 
-struct Strict {
+/// Reads one value as strictly as [`object`] does, out of a document that holds more than that.
+#[derive(Debug, Default)]
+pub struct Strict {
     depth: usize,
 }
 

@@ -31,6 +31,17 @@ pub struct Folded(Box<str>);
 impl Folded {
     /// Folds a name.
     pub fn of(name: &str) -> Self {
+        // Of ASCII each character is folded by itself, and most names are ASCII.
+        static ASCII: LazyLock<Vec<Folded>> =
+            LazyLock::new(|| (0..128_u8).map(|byte| Folded::of_any(&char::from(byte).to_string())).collect());
+        if !name.is_ascii() {
+            return Self::of_any(name);
+        }
+        let folded = name.bytes().filter_map(|byte| ASCII.get(usize::from(byte))).flat_map(|letter| letter.0.chars());
+        Self(folded.take(MAX_LENGTH).collect())
+    }
+
+    fn of_any(name: &str) -> Self {
         let stays = |letter: &char| letter.is_alphanumeric() || matches!(letter, '+' | '#' | '|');
         let seen: String = name.nfkd().filter(stays).collect();
         // Capitals have other doubles than small letters: `I` is an `l`, and only a small `m` is an `rn`.

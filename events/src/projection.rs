@@ -12,7 +12,7 @@ use crate::{Aggregate, Rejection};
 
 mod event;
 
-pub use event::{EventSkipped, ProjectionEvent};
+pub use event::{EventSkipped, ProjectionEvent, SkipTakenBack};
 
 /// What a projection is called: 1 to 32 lower-case letters, digits and `_`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -61,6 +61,8 @@ impl Upkeep {
 pub enum UpkeepCommand {
     /// Go on without an event. Whether the projection stands still at it is for whoever asks to know.
     Skip(EventSkipped),
+    /// Leave the event out no longer.
+    TakeBack(SkipTakenBack),
 }
 
 impl Aggregate for Upkeep {
@@ -72,6 +74,9 @@ impl Aggregate for Upkeep {
             UpkeepCommand::Skip(skip) if skip.reason.trim().is_empty() => Err(Rejection::NoReason),
             UpkeepCommand::Skip(skip) if self.skipped.contains(&(skip.projection_version, skip.event_id)) => Ok(vec![]),
             UpkeepCommand::Skip(skip) => Ok(vec![ProjectionEvent::EventSkipped(skip.clone())]),
+            UpkeepCommand::TakeBack(back) if back.reason.trim().is_empty() => Err(Rejection::NoReason),
+            UpkeepCommand::TakeBack(back) if !self.skipped.contains(&(back.projection_version, back.event_id)) => Ok(vec![]),
+            UpkeepCommand::TakeBack(back) => Ok(vec![ProjectionEvent::SkipTakenBack(back.clone())]),
         }
     }
 
@@ -79,6 +84,9 @@ impl Aggregate for Upkeep {
         match event {
             ProjectionEvent::EventSkipped(skip) => {
                 self.skipped.insert((skip.projection_version, skip.event_id));
+            }
+            ProjectionEvent::SkipTakenBack(back) => {
+                self.skipped.remove(&(back.projection_version, back.event_id));
             }
         }
         self

@@ -15,8 +15,8 @@ mod event;
 
 pub use command::RegistrationCommand;
 pub use event::{
-    Approved, ChangeSource, Denied, RedirectsApproved, RedirectsChange, RedirectsNarrowed, RedirectsRejected, RedirectsStaged,
-    RedirectsSuperseded, RegistrationEvent, Reinstated, Requested, Restored, Revoked, RolledBack, Suspended,
+    Approved, ChangeSource, Denied, Dormant, RedirectsApproved, RedirectsChange, RedirectsNarrowed, RedirectsRejected, RedirectsStaged,
+    RedirectsSuperseded, RegistrationEvent, Reinstated, Requested, Restored, RevivalAsked, Revived, Revoked, RolledBack, Suspended,
 };
 
 /// The state of a registration.
@@ -60,6 +60,10 @@ pub enum Status {
     Approved,
     /// An administrator said no.
     Denied,
+    /// Nobody used it for a long time.
+    Dormant,
+    /// It was dormant, was asked about again, and waits for an administrator.
+    Returning,
     /// The client may not act until an administrator reinstates it.
     Suspended,
     /// The client may not act any more.
@@ -67,6 +71,11 @@ pub enum Status {
 }
 
 impl Status {
+    /// Whether it was approved and is dormant now, asked about again or not.
+    pub const fn is_dormant(self) -> bool {
+        matches!(self, Self::Dormant | Self::Returning)
+    }
+
     /// The name on the wire and in storage.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -74,6 +83,8 @@ impl Status {
             Self::Pending => "pending",
             Self::Approved => "approved",
             Self::Denied => "denied",
+            Self::Dormant => "dormant",
+            Self::Returning => "returning",
             Self::Suspended => "suspended",
             Self::Revoked => "revoked",
         }
@@ -140,7 +151,7 @@ impl Registration {
     /// identifier that cannot act is not given out as if it could.
     pub fn share(&self) -> Result<(), Rejection> {
         match self.status {
-            Status::Pending | Status::Approved => Ok(()),
+            Status::Pending | Status::Approved | Status::Dormant | Status::Returning => Ok(()),
             Status::None => Err(Rejection::NoSuchRegistration),
             status @ (Status::Denied | Status::Suspended | Status::Revoked) => {
                 Err(Rejection::WrongStatus { status, attempted: "shared with one more instance" })
@@ -181,6 +192,10 @@ impl Aggregate for Registration {
                 self.denied_until = denied.until;
             }
             RegistrationEvent::Suspended(_) => self.status = Status::Suspended,
+            RegistrationEvent::Dormant(_) if self.status == Status::Approved => self.status = Status::Dormant,
+            RegistrationEvent::RevivalAsked(_) if self.status == Status::Dormant => self.status = Status::Returning,
+            RegistrationEvent::Revived(_) if self.status.is_dormant() => self.status = Status::Approved,
+            RegistrationEvent::Dormant(_) | RegistrationEvent::RevivalAsked(_) | RegistrationEvent::Revived(_) => {}
             RegistrationEvent::Revoked(_) if self.status == Status::Revoked => {}
             RegistrationEvent::Revoked(_) => {
                 self.before_revocation = Some(self.status);

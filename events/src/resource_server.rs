@@ -23,7 +23,9 @@ mod statements;
 pub use cap::{CapOf, Fill, takes_room};
 pub use command::ResourceServerCommand;
 pub use event::{CapEased, CapNeared, Created, EffectOnExisting, ModesChanged, PolicyChanged, Renamed, ResourceServerEvent, Retired};
-pub use policy::{Admission, Admissions, Heard, Instances, Lane, ManifestRules, OutsideRules, Policy, RedirectRule, WithdrawalRule};
+pub use policy::{
+    Admission, Admissions, Heard, Instances, Lane, ManifestRules, OutsideRules, Policy, RedirectRule, Revival, WithdrawalRule,
+};
 pub use presets::{Preset, presets};
 pub use statements::StatementIssuer;
 

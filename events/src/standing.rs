@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::client;
 use crate::registration::Status;
-use crate::resource_server::{self, WithdrawalRule};
+use crate::resource_server::{self, Revival, WithdrawalRule};
 
 /// What the answer depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +52,8 @@ pub enum Reason {
     Approved,
     /// It waits for an administrator.
     ApprovalPending,
+    /// Nobody used it for a long time, and it was not revived.
+    Dormant,
     /// An administrator said no.
     Denied,
     /// An administrator suspended it.
@@ -75,7 +77,7 @@ impl Reason {
     pub const fn decision(self) -> Decision {
         match self {
             Self::Approved => Decision::Allow,
-            Self::ApprovalPending => Decision::Pending,
+            Self::ApprovalPending | Self::Dormant => Decision::Pending,
             Self::Denied
             | Self::Suspended
             | Self::Revoked
@@ -92,6 +94,7 @@ impl Reason {
         match self {
             Self::Approved => "approved",
             Self::ApprovalPending => "pending",
+            Self::Dormant => "dormant",
             Self::Denied => "denied",
             Self::Suspended | Self::ModeSuspended | Self::ManifestWithdrawn => "suspended",
             Self::Revoked => "revoked",
@@ -101,11 +104,40 @@ impl Reason {
         }
     }
 
+    /// Why it may or may not act once it is used: a dormant client that the rules revive at its next use is as good as approved.
+    pub const fn once_used(self, revive: Revival) -> Self {
+        match (self, revive) {
+            (Self::Dormant, Revival::AtNextUse) => Self::Approved,
+            _ => self,
+        }
+    }
+
+    /// What would help a client that did nothing wrong, for whoever operates it to read.
+    pub const fn cure(self) -> Option<&'static str> {
+        match self {
+            Self::Dormant => Some(
+                "the client was not used for a long time; it need not register anew: an administrator of the resource server finds it \
+                 among the approvals and approves it, and then the same request succeeds",
+            ),
+            Self::Approved
+            | Self::ApprovalPending
+            | Self::Denied
+            | Self::Suspended
+            | Self::Revoked
+            | Self::ModeSuspended
+            | Self::ManifestWithdrawn
+            | Self::ClientDeleted
+            | Self::ResourceServerRetired
+            | Self::NotRegistered => None,
+        }
+    }
+
     /// The name on the wire.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Approved => "approved",
             Self::ApprovalPending => "approval_pending",
+            Self::Dormant => "dormant",
             Self::Denied => "denied",
             Self::Suspended => "suspended",
             Self::Revoked => "revoked",
@@ -132,6 +164,7 @@ pub const fn standing(facts: Facts) -> Reason {
         Facts { mode_suspended: true, .. } => Reason::ModeSuspended,
         Facts { client: client::Life::Withdrawn, on_withdrawal: WithdrawalRule::Suspend, .. } => Reason::ManifestWithdrawn,
         Facts { registration: Status::Pending, .. } => Reason::ApprovalPending,
+        Facts { registration: Status::Dormant | Status::Returning, .. } => Reason::Dormant,
         Facts { registration: Status::Approved, .. } => Reason::Approved,
     }
 }

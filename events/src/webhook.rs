@@ -231,9 +231,8 @@ impl Aggregate for Webhook {
                 let same = self.life == Life::Active && Self::default().evolve(&Event::Created(created.clone())) == *self;
                 if same { Ok(vec![]) } else { Err(Rejection::AlreadyExists) }
             }
-            (Life::None, _) => Err(Rejection::NoSuchWebhook),
-            (Life::Deleted, Command::Delete { .. }) => Ok(vec![]),
-            (Life::Deleted, _) => Err(Rejection::NoSuchWebhook),
+            (Life::Deleted, Command::Delete { .. }) | (Life::Disabled, Command::Disable(_)) | (Life::Active, Command::Enable) => Ok(vec![]),
+            (Life::None | Life::Deleted, _) => Err(Rejection::NoSuchWebhook),
             (Life::Active | Life::Disabled, Command::Edit(wish)) if self.wish.as_ref() == Some(wish) => Ok(vec![]),
             (Life::Active | Life::Disabled, Command::Edit(wish)) => Ok(vec![Event::Edited(Edited { wish: wish.clone() })]),
             (Life::Active | Life::Disabled, Command::RotateSecret { old_valid_until }) => {
@@ -241,7 +240,6 @@ impl Aggregate for Webhook {
                 Ok(vec![Event::SecretRotated(SecretRotated { generation, old_valid_until: *old_valid_until })])
             }
             (Life::Active, Command::Disable(disabled)) => Ok(vec![Event::Disabled(disabled.clone())]),
-            (Life::Disabled, Command::Disable(_)) | (Life::Active, Command::Enable) => Ok(vec![]),
             (Life::Disabled, Command::Enable) => Ok(vec![Event::Enabled(Enabled {})]),
             (Life::Active | Life::Disabled, Command::DropEvent(dropped)) => Ok(vec![Event::EventDropped(dropped.clone())]),
             (Life::Active | Life::Disabled, Command::Delete { reason }) => Ok(vec![Event::Deleted(Deleted { reason: reason.clone() })]),

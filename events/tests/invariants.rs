@@ -4,9 +4,9 @@
 //! Commands are drawn from a small world, so that they meet: four redirect URIs, two tenants, a few change ids.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where it stopped")]
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU16, NonZeroU32};
 
-use chrono::{DateTime, TimeZone, Utc};
+use chrono::{DateTime, TimeDelta, TimeZone, Utc};
 use gatebook_events::Aggregate;
 use gatebook_events::client::{Client, ClientCommand, ClientEvent, ContentHash, Life, Party};
 use gatebook_events::codec::Stored;
@@ -15,12 +15,13 @@ use gatebook_events::initial_access_token::{Clamps, InitialAccessToken, InitialA
 use gatebook_events::metadata::{ClientMetadata, GrantType, ResponseType};
 use gatebook_events::redirect::RedirectUris;
 use gatebook_events::registration::{
-    Approved, Denied, ManifestRef, RedirectsApproved, RedirectsNarrowed, RedirectsRejected, RedirectsSuperseded, Registration,
-    RegistrationCommand, RegistrationEvent, Reinstated, Requested, Restored, Revoked, RolledBack, StagedChange, Status, Suspended,
+    Approved, Denied, Dormant, ManifestRef, RedirectsApproved, RedirectsNarrowed, RedirectsRejected, RedirectsSuperseded, Registration,
+    RegistrationCommand, RegistrationEvent, Reinstated, Requested, Restored, RevivalAsked, Revived, Revoked, RolledBack, StagedChange,
+    Status, Suspended,
 };
 use gatebook_events::resource_server::{
     self, Admission, Admissions, CapOf, EffectOnExisting, Fill, Heard, Modes, OutsideRules, Policy, RedirectRule, RegistrationType,
-    ResourceServer, ResourceServerCommand, ResourceServerEvent,
+    ResourceServer, ResourceServerCommand, ResourceServerEvent, Revival,
 };
 use gatebook_events::secret::{KeptSecret, SecretHash, TokenHash};
 use gatebook_events::{Rejection, metadata};
@@ -68,6 +69,10 @@ fn reasons() -> impl Strategy<Value = Option<String>> {
     proptest::option::of(select(vec!["spam".to_owned(), "known".to_owned()]))
 }
 
+fn revivals() -> impl Strategy<Value = Revival> {
+    select(vec![Revival::AtNextUse, Revival::Review])
+}
+
 fn client_id() -> ClientId {
     ClientId::parse("11111111-1111-4111-8111-111111111111").unwrap()
 }
@@ -87,6 +92,12 @@ fn registration_command() -> impl Strategy<Value = RegistrationCommand> {
         1 => reasons().prop_map(|reason| Command::Reinstate { reason }),
         1 => reasons().prop_map(|reason| Command::Revoke { reason }),
         1 => reasons().prop_map(|reason| Command::Restore { reason }),
+        2 => (days(), 0..9_i64, 1..9_u16).prop_map(|(since, watched, after_days)| Command::NoteIdleness {
+            since,
+            watched: TimeDelta::days(watched),
+            after_days: NonZeroU16::new(after_days).unwrap(),
+        }),
+        2 => revivals().prop_map(|revive| Command::Use { revive }),
         8 => (uri_sets(), admissions()).prop_map(|(claimed, admission)| Command::ClaimRedirects {
             claimed,
             admission,
@@ -154,6 +165,9 @@ fn any_registration_event() -> impl Strategy<Value = RegistrationEvent> {
         reasons().prop_map(|reason| Event::Reinstated(Reinstated { reason })),
         reasons().prop_map(|reason| Event::Revoked(Revoked { reason })),
         reasons().prop_map(|reason| Event::Restored(Restored { reason })),
+        days().prop_map(|idle_since| Event::Dormant(Dormant { idle_since })),
+        Just(Event::RevivalAsked(RevivalAsked {})),
+        reasons().prop_map(|reason| Event::Revived(Revived { reason })),
         (id(), uri_sets(), uri_sets(), uri_sets()).prop_map(|(change_id, added, removed, result)| Event::RedirectsStaged(
             StagedChange { change_id, added, removed, result, origin: "rfc7592".to_owned(), manifest: None, serves_at: None }.into()
         )),
@@ -258,7 +272,7 @@ proptest! {
             let events = state.decide(command).unwrap_or_default();
             fold(state, &events)
         });
-        if matches!(state.status, Status::Approved | Status::Suspended) {
+        if state.status.is_dormant() || matches!(state.status, Status::Approved | Status::Suspended) {
             let claim = RegistrationCommand::ClaimRedirects {
                 claimed: claimed.clone(),
                 admission: Admission::Auto,
@@ -288,10 +302,35 @@ proptest! {
                 (Status::Pending | Status::Denied, Command::Approve { .. })
                     | (Status::Suspended, Command::Reinstate { .. })
                     | (Status::Revoked, Command::Restore { .. })
+                    | (Status::Dormant | Status::Returning, Command::Approve { .. })
             );
+            let back_in_use = before.is_dormant() && matches!(command, Command::Use { revive: Revival::AtNextUse });
             let admitted_by_the_rules = before == Status::None && matches!(command, Command::Request { admission: Admission::Auto, .. });
-            prop_assert!(opened_by_an_administrator || admitted_by_the_rules, "{before:?} became approved by {command:?}");
+            prop_assert!(opened_by_an_administrator || admitted_by_the_rules || back_in_use, "{before:?} became approved by {command:?}");
         }
+    }
+
+    /// Dormancy is no decision: it closes nothing that was not open, and loses nothing of what serves or waits.
+    #[test]
+    fn only_an_approved_client_falls_dormant_and_it_comes_back_as_it_was(commands in manifest_life(), revive in revivals()) {
+        let state = commands.iter().fold(Registration::default(), |state, command| {
+            let events = state.decide(command).unwrap_or_default();
+            fold(state, &events)
+        });
+        let idle = RegistrationCommand::NoteIdleness { since: day(1), watched: TimeDelta::days(9), after_days: NonZeroU16::new(9).unwrap() };
+        let events = state.decide(&idle).unwrap_or_default();
+        prop_assert_eq!(events.is_empty(), state.status != Status::Approved, "{:?}", state.status);
+        let asleep = fold(state.clone(), &events);
+        let events = asleep.decide(&RegistrationCommand::Use { revive }).unwrap_or_default();
+        let used = fold(asleep.clone(), &events);
+        if !asleep.status.is_dormant() {
+            prop_assert_eq!(&used, &asleep, "a use opened what was not dormant");
+            return Ok(());
+        }
+        let awake = fold(used.clone(), &used.decide(&RegistrationCommand::Approve { reason: None }).unwrap());
+        let expected = if revive == Revival::AtNextUse { Status::Approved } else { Status::Returning };
+        prop_assert_eq!(used.status, expected);
+        prop_assert_eq!(awake, Registration { status: Status::Approved, ..state });
     }
 
     #[test]
@@ -508,6 +547,7 @@ fn client_command() -> impl Strategy<Value = ClientCommand> {
                 ignored: vec![],
                 initial_access_token: None,
                 clamps: Clamps::default(),
+                imported_from: None,
                 at,
             }
         ),

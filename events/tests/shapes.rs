@@ -12,29 +12,29 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says where it stopped")]
 
 use std::collections::BTreeMap;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU16, NonZeroU32};
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 use gatebook_events::client::{
-    ClientEvent, ContentHash, Deleted, Difference, ManifestRecovered, ManifestUnreachable, ManifestVersioned, ManifestWithdrawn,
-    MetadataUpdated, Registered, RegistrationTokenRotated, SecretRevoked, SecretRotated, Withdrawal,
+    ClientEvent, ContentHash, Deleted, Difference, ImportFormat, ImportedFrom, ManifestRecovered, ManifestUnreachable, ManifestVersioned,
+    ManifestWithdrawn, MetadataUpdated, Registered, RegistrationTokenRotated, SecretRevoked, SecretRotated, Withdrawal,
 };
 use gatebook_events::codec::{CodecError, Stored};
 use gatebook_events::envelope::{Actor, ActorKind, EventId, Meta};
 use gatebook_events::identity::{ChangeId, ClientId, ClientKey, InitialAccessTokenId, ResourceServerId, TenantId};
 use gatebook_events::initial_access_token::{self, Clamps, InitialAccessTokenEvent, Issued, Used};
 use gatebook_events::metadata::{self, ClientMetadata, GrantType, SoftwareStatement};
-use gatebook_events::projection::{EventSkipped, ProjectionEvent};
+use gatebook_events::projection::{EventSkipped, ProjectionEvent, SkipTakenBack};
 use gatebook_events::redirect::{RedirectUris, WebUri};
 use gatebook_events::registration::{
-    Approved, Denied, ManifestRef, RedirectsApproved, RedirectsNarrowed, RedirectsRejected, RedirectsSuperseded, RegistrationEvent,
-    Reinstated, Requested, Restored, Revoked, RolledBack, StagedChange, Suspended,
+    Approved, Denied, Dormant, ManifestRef, RedirectsApproved, RedirectsNarrowed, RedirectsRejected, RedirectsSuperseded,
+    RegistrationEvent, Reinstated, Requested, Restored, RevivalAsked, Revived, Revoked, RolledBack, StagedChange, Suspended,
 };
 use gatebook_events::reservation::{ReservationEvent, Taken};
 use gatebook_events::resource_server::{
     Admission, Admissions, CapEased, CapNeared, CapOf, Created, EffectOnExisting, Instances, Lane, ManifestRules, Modes, ModesChanged,
-    OutsideRules, Policy, PolicyChanged, RedirectRule, RegistrationType, Renamed, ResourceServerEvent, Retired, StatementIssuer,
+    OutsideRules, Policy, PolicyChanged, RedirectRule, RegistrationType, Renamed, ResourceServerEvent, Retired, Revival, StatementIssuer,
     WithdrawalRule,
 };
 use gatebook_events::scope::Scope;
@@ -419,6 +419,7 @@ fn client_samples() -> Vec<Sample> {
         ignored: vec![],
         initial_access_token: None,
         clamps: Clamps::default(),
+        imported_from: None,
     };
     let full = Registered {
         client_id: client_id(),
@@ -431,15 +432,19 @@ fn client_samples() -> Vec<Sample> {
         ignored: vec!["client_id".into(), "software_statement".into()],
         initial_access_token: None,
         clamps: Clamps::default(),
+        imported_from: None,
     };
     let by_token =
         Registered { initial_access_token: Some(InitialAccessTokenId(uuid(5))), clamps: clamps(), ..registered(minimal_metadata()) };
+    let from = ImportedFrom { format: ImportFormat::Keycloak, realm: Some("shop".into()), id: Some("billing".into()) };
+    let imported = Registered { imported_from: Some(from), ..registered(minimal_metadata()) };
     let updated = MetadataUpdated { metadata: full_metadata(), secret: Some(kept_secret(None)), ignored: vec!["x_unknown".into()] };
     vec![
         sample(FULL, &ClientEvent::Registered(full)),
         sample("jwks", &ClientEvent::Registered(registered(metadata_with_keys()))),
         sample("token", &ClientEvent::Registered(by_token)),
         sample("statement", &ClientEvent::Registered(registered(vouched_metadata()))),
+        sample("imported", &ClientEvent::Registered(imported)),
         sample(MINIMAL, &ClientEvent::Registered(registered(minimal_metadata()))),
         sample(FULL, &ClientEvent::MetadataUpdated(updated)),
         sample(MINIMAL, &ClientEvent::MetadataUpdated(MetadataUpdated { metadata: minimal_metadata(), secret: None, ignored: vec![] })),
@@ -513,6 +518,10 @@ fn registration_samples() -> Vec<Sample> {
         sample(MINIMAL, &Event::Revoked(Revoked { reason: None })),
         sample(FULL, &Event::Restored(Restored { reason: because() })),
         sample(MINIMAL, &Event::Restored(Restored { reason: None })),
+        sample(FULL, &Event::Dormant(Dormant { idle_since: time("2026-03-01T12:00:00Z") })),
+        sample(FULL, &Event::RevivalAsked(RevivalAsked {})),
+        sample(FULL, &Event::Revived(Revived { reason: because() })),
+        sample(MINIMAL, &Event::Revived(Revived { reason: None })),
     ]
 }
 
@@ -580,6 +589,7 @@ fn resource_server_samples() -> Vec<Sample> {
         manifests: ManifestRules { lane: Lane::Soak, soak_hours: 72, on_withdrawal: WithdrawalRule::Keep },
         ..Policy::default()
     };
+    let idle = || Policy { dormant_after_days: NonZeroU16::new(90), revive: Revival::Review, ..Policy::default() };
     let capped = || Policy { registrations_per_minute: NonZeroU32::new(600), max_clients: NonZeroU32::new(1000), ..policy() };
     let cap = NonZeroU32::new(1000).unwrap();
     let named =
@@ -600,6 +610,7 @@ fn resource_server_samples() -> Vec<Sample> {
         sample(FULL, &Event::PolicyChanged(PolicyChanged { policy: policy() })),
         sample(MINIMAL, &Event::PolicyChanged(PolicyChanged { policy: Policy::default() })),
         sample("manifests", &Event::PolicyChanged(PolicyChanged { policy: of_documents() })),
+        sample("dormancy", &Event::PolicyChanged(PolicyChanged { policy: idle() })),
         sample(
             "token",
             &Event::PolicyChanged(PolicyChanged { policy: Policy { require_initial_access_token: true, ..Policy::default() } }),
@@ -661,7 +672,8 @@ fn projection_samples() -> Vec<Sample> {
         position: "4711".into(),
         reason: "written by a build that was withdrawn".into(),
     };
-    vec![sample(FULL, &ProjectionEvent::EventSkipped(skipped))]
+    let back = SkipTakenBack { projection_version: 2, event_id: EventId(uuid(4)), reason: "this build knows it".into() };
+    vec![sample(FULL, &ProjectionEvent::EventSkipped(skipped)), sample(FULL, &ProjectionEvent::SkipTakenBack(back))]
 }
 
 fn service_token_samples() -> Vec<Sample> {

@@ -52,6 +52,7 @@ fn comes_back_from_storage(metadata: &ClientMetadata, ignored: &[Box<str>]) {
         ignored: ignored.to_vec(),
         initial_access_token: None,
         clamps: Clamps::default(),
+        imported_from: None,
     });
     let updated = ClientEvent::MetadataUpdated(MetadataUpdated { metadata: metadata.clone(), secret: None, ignored: ignored.to_vec() });
     for event in [registered, updated] {

@@ -1,19 +1,20 @@
 //! The approvals: what waits for an administrator, oldest first. Registrations that asked, and staged changes of redirect URIs.
 
 use chrono::{DateTime, Utc};
+use gatebook_events::client::ClientEvent;
 use gatebook_events::codec::{self, AnyEvent};
-use gatebook_events::envelope::Envelope;
+use gatebook_events::envelope::{Envelope, Meta};
 use gatebook_events::identity::{ChangeId, ClientId, ClientKey, ResourceServerId, Stream, TenantId};
 use gatebook_events::redirect::RedirectUris;
-use gatebook_events::registration::{ManifestRef, StagedChange, Status};
-use gatebook_events::resource_server::RegistrationType;
+use gatebook_events::registration::{ManifestRef, RegistrationEvent, StagedChange, Status};
+use gatebook_events::resource_server::{RegistrationType, ResourceServerEvent};
 use rusqlite::{Connection, Row, Transaction, named_params};
 use uuid::Uuid;
 
 use crate::column::{At, Id, Word};
 use crate::cursor::{Cursor, InvalidCursor};
 use crate::read_model::{ApplyError, Projection, QueryError, Reader};
-use crate::registration;
+use crate::registration::{self, Step};
 
 mod apply;
 
@@ -91,14 +92,21 @@ impl Projection for Approvals {
                 | "resource_server.cap_eased"
                 | "reservation.taken"
                 | "projection.event_skipped"
+                | "projection.skip_taken_back"
         )
     }
 
-    fn apply(tx: &Transaction<'_>, envelope: &Envelope) -> Result<(), ApplyError> {
-        match codec::decode(envelope)? {
-            (Stream::Client(key), AnyEvent::Client(event)) => apply::client(tx, key, &event)?,
-            (Stream::Registration(server, key), AnyEvent::Registration(event)) => apply::registration(tx, server, key, envelope, &event)?,
-            (Stream::ResourceServer(id), AnyEvent::ResourceServer(event)) => apply::resource_server(tx, id, &event)?,
+    type Change = Change;
+
+    fn read(envelope: &Envelope) -> Result<Change, ApplyError> {
+        Ok(match codec::decode(envelope)? {
+            (Stream::Client(key), AnyEvent::Client(event)) => Change::Client(key, Box::new(event)),
+            (Stream::Registration(server, key), AnyEvent::Registration(event)) => {
+                let asks = matches!(Step::of(&event), Step::Asked);
+                let via = if asks { serde_json::from_str::<Meta>(&envelope.event.meta).map_err(ApplyError::Meta)?.actor.via } else { None };
+                Change::Registration(server, key, Box::new((event, via)))
+            }
+            (Stream::ResourceServer(id), AnyEvent::ResourceServer(event)) => Change::ResourceServer(id, Box::new(event)),
             // A token that is used leaves a client, and a client that was named for all instances shows once it is registered. The
             // codec reads an event by the kind of its stream, so no other pair comes out of it.
             (
@@ -118,17 +126,46 @@ impl Projection for Approvals {
                 | AnyEvent::Projection(_)
                 | AnyEvent::ServiceToken(_)
                 | AnyEvent::Webhook(_),
-            ) => {}
+            ) => Change::Nothing,
+        })
+    }
+
+    fn apply(tx: &Transaction<'_>, envelope: &Envelope, change: &Change) -> Result<(), ApplyError> {
+        match change {
+            Change::Nothing => {}
+            Change::Client(key, event) => apply::client(tx, *key, event)?,
+            Change::Registration(server, key, step) => apply::registration(tx, (*server, *key), envelope, step)?,
+            Change::ResourceServer(id, event) => apply::resource_server(tx, *id, event)?,
         }
         Ok(())
     }
 
-    fn apply_both(tx: &Transaction<'_>, first: &Envelope, second: &Envelope) -> Result<bool, ApplyError> {
-        match registration::admitted_at_once(first, second) {
-            Some(both) => apply::admitted_at_once(tx, first, both),
-            None => Ok(false),
+    fn apply_both(
+        tx: &Transaction<'_>,
+        (first, asked): (&Envelope, &Change),
+        (_, decided): (&Envelope, &Change),
+    ) -> Result<bool, ApplyError> {
+        let (Change::Registration(server, key, asked), Change::Registration(_, _, decided)) = (asked, decided) else { return Ok(false) };
+        match (&**asked, &**decided) {
+            ((RegistrationEvent::Requested(requested), via), (RegistrationEvent::Approved(approved), _)) => {
+                Ok(apply::admitted_at_once(tx, (*server, *key), first, (requested, via.as_deref()), approved)?)
+            }
+            _ => Ok(false),
         }
     }
+}
+
+/// What an event changes here.
+#[derive(Debug)]
+pub enum Change {
+    /// Nothing.
+    Nothing,
+    /// A client.
+    Client(ClientKey, Box<ClientEvent>),
+    /// A registration, and by which door, if it was asked for.
+    Registration(ResourceServerId, ClientKey, Box<(RegistrationEvent, Option<String>)>),
+    /// A resource server.
+    ResourceServer(ResourceServerId, Box<ResourceServerEvent>),
 }
 
 /// Something that waits for an administrator.
@@ -160,7 +197,7 @@ impl WaitingRow {
     /// The redirect URIs that serve once it is approved.
     pub fn as_approved(&self) -> RedirectUris {
         match &self.wish {
-            Wish::Registration => self.redirect_uris.clone(),
+            Wish::Registration | Wish::Revival => self.redirect_uris.clone(),
             Wish::Redirects { added, .. } => self.redirect_uris.with(added),
         }
     }
@@ -171,6 +208,8 @@ impl WaitingRow {
 pub enum Wish {
     /// A client asks to be let in.
     Registration,
+    /// A client that was dormant is used again.
+    Revival,
     /// A client that is registered asks for other redirect URIs.
     Redirects {
         /// Names this very change.
@@ -263,11 +302,12 @@ fn rows(connection: &Connection, tenant: &TenantId, after: Option<After>, limit:
 
 fn waiting_row(row: &Row<'_>) -> rusqlite::Result<WaitingRow> {
     let state = registration::state(row, 0)?;
-    let (wish, origin) = match state.staged.filter(|_| state.status != Status::Pending) {
+    let (wish, origin) = match state.staged.filter(|_| !apply::waits_to_act(state.status)) {
         Some(change) => {
             let StagedChange { change_id, added, removed, manifest, serves_at, origin, .. } = change;
             (Wish::Redirects { change_id, added, removed, manifest, serves_at }, Some(origin))
         }
+        None if state.status == Status::Returning => (Wish::Revival, row.get(10)?),
         None => (Wish::Registration, row.get(10)?),
     };
     Ok(WaitingRow {

@@ -58,6 +58,25 @@ impl<T: DeserializeOwned> FromSql for Json<T> {
     }
 }
 
+/// Anything that was written as JSON before its row is.
+#[derive(Debug)]
+pub(crate) struct Written(serde_json::Result<String>);
+
+impl Written {
+    pub(crate) fn of(value: &impl Serialize) -> Self {
+        Self(serde_json::to_string(value))
+    }
+}
+
+impl ToSql for Written {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        match &self.0 {
+            Ok(text) => Ok(ToSqlOutput::Borrowed(ValueRef::Text(text.as_bytes()))),
+            Err(source) => Err(rusqlite::Error::ToSqlConversionFailure(source.to_string().into())),
+        }
+    }
+}
+
 /// A word of a closed list, as the list's own serialization names it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Word<T>(pub T);

@@ -5,21 +5,25 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use gatebook_events::client;
-use gatebook_events::codec::{self, AnyEvent};
+use gatebook_events::codec;
 use gatebook_events::envelope::{Envelope, Position};
-use gatebook_events::identity::{ClientId, ClientKey, InitialAccessTokenId, ResourceServerId, Stream, TenantId};
+use gatebook_events::identity::{ClientId, ClientKey, InitialAccessTokenId, ResourceServerId, TenantId};
 use gatebook_events::metadata::ClientMetadata;
 use gatebook_events::redirect::{RedirectUris, WebUri};
-use gatebook_events::registration::{StagedChange, Status};
+use gatebook_events::registration::{RegistrationEvent, StagedChange, Status};
 use gatebook_events::resource_server::{self, Modes, Policy, RegistrationType};
 use gatebook_events::standing::Reason;
 use rusqlite::Transaction;
 
 use crate::cursor::Cursor;
 use crate::read_model::{ApplyError, Projection};
-use crate::registration;
 
 mod apply;
+mod change;
+mod check;
+mod days;
+mod families;
+mod idle;
 mod list;
 mod names;
 mod queries;
@@ -28,6 +32,10 @@ mod service_tokens;
 mod text;
 mod tokens;
 
+pub use change::Change;
+pub use days::DayCount;
+pub use families::{FamilyPage, FamilyRow};
+pub use idle::{Approved, Place};
 pub use names::LookAlike;
 pub use service_tokens::{ServiceTokenPage, ServiceTokenRow};
 pub use tokens::{TokenPage, TokenRow, UsePage, UseRow};
@@ -41,49 +49,40 @@ impl Projection for Directory {
     const VERSION: u32 = 4;
     const SCHEMA: &'static str = schema::SCHEMA;
     const INDEXES: &'static str = schema::INDEXES;
+    const SUMMED: &'static [&'static str] = &["counts", "names"];
 
     fn handles(_event_name: &str) -> bool {
         true
     }
 
-    fn apply(tx: &Transaction<'_>, envelope: &Envelope) -> Result<(), ApplyError> {
-        match codec::decode(envelope)? {
-            (Stream::Client(key), AnyEvent::Client(event)) => apply::client(tx, key, envelope, &event)?,
-            (Stream::Registration(server, key), AnyEvent::Registration(event)) => apply::registration(tx, server, key, envelope, &event)?,
-            (Stream::ResourceServer(id), AnyEvent::ResourceServer(event)) => apply::resource_server(tx, id, envelope, &event)?,
-            (Stream::InitialAccessToken(server, id), AnyEvent::InitialAccessToken(event)) => {
-                tokens::apply(tx, (server, id), envelope, &event)?;
-            }
-            (Stream::ServiceToken(id), AnyEvent::ServiceToken(event)) => service_tokens::apply(tx, id, envelope, &event)?,
-            // A token that is used leaves a client, and a client that was named for all instances shows once it is registered. The
-            // codec reads an event by the kind of its stream, so no other pair comes out of it.
-            (
-                Stream::Client(_)
-                | Stream::Registration(..)
-                | Stream::ResourceServer(_)
-                | Stream::InitialAccessToken(..)
-                | Stream::Reservation(..)
-                | Stream::Projection(_)
-                | Stream::ServiceToken(_)
-                | Stream::Webhook(_),
-                AnyEvent::Client(_)
-                | AnyEvent::Registration(_)
-                | AnyEvent::ResourceServer(_)
-                | AnyEvent::InitialAccessToken(_)
-                | AnyEvent::Reservation(_)
-                | AnyEvent::Projection(_)
-                | AnyEvent::ServiceToken(_)
-                | AnyEvent::Webhook(_),
-            ) => {}
+    type Change = Change;
+
+    fn read(envelope: &Envelope) -> Result<Change, ApplyError> {
+        Ok(Change::of(codec::decode(envelope)?))
+    }
+
+    fn apply(tx: &Transaction<'_>, envelope: &Envelope, change: &Change) -> Result<(), ApplyError> {
+        match change {
+            Change::Nothing => {}
+            Change::Registered(key, client) => apply::client_registered(tx, *key, envelope, client)?,
+            Change::Client(key, event) => apply::client(tx, *key, envelope, event)?,
+            Change::Requested(server, key, asked) => return apply::requested(tx, (*server, *key), envelope, asked),
+            Change::Registration(server, key, event) => apply::registration(tx, *server, *key, envelope, event)?,
+            Change::ResourceServer(id, event) => apply::resource_server(tx, *id, envelope, event)?,
+            Change::Token(server, id, event) => tokens::apply(tx, (*server, *id), envelope, event)?,
+            Change::ServiceToken(id, event) => service_tokens::apply(tx, *id, envelope, event)?,
         }
         Ok(())
     }
 
-    fn apply_both(tx: &Transaction<'_>, first: &Envelope, second: &Envelope) -> Result<bool, ApplyError> {
-        match registration::admitted_at_once(first, second) {
-            Some(both) => Ok(apply::admitted_at_once(tx, (first, second), both)?),
-            None => Ok(false),
-        }
+    fn apply_both(
+        tx: &Transaction<'_>,
+        (first, asked): (&Envelope, &Change),
+        (second, decided): (&Envelope, &Change),
+    ) -> Result<bool, ApplyError> {
+        let (Change::Requested(server, key, asked), Change::Registration(_, _, decided)) = (asked, decided) else { return Ok(false) };
+        let RegistrationEvent::Approved(approved) = &**decided else { return Ok(false) };
+        Ok(apply::admitted_at_once(tx, (*server, *key), (first, second), asked, approved)?)
     }
 }
 
@@ -257,6 +256,8 @@ pub enum Sort {
     OldestFirst,
     /// By name in lower case; clients without one by their `client_id`.
     Name,
+    /// Those that wait for an administrator first, and then by when they asked, the last one first.
+    WaitingFirst,
 }
 
 impl Sort {
@@ -266,12 +267,13 @@ impl Sort {
             Self::NewestFirst => "newest",
             Self::OldestFirst => "oldest",
             Self::Name => "name",
+            Self::WaitingFirst => "waiting",
         }
     }
 
     /// The order with this name.
     pub fn known(text: &str) -> Option<Self> {
-        [Self::NewestFirst, Self::OldestFirst, Self::Name].into_iter().find(|sort| sort.as_str() == text)
+        [Self::NewestFirst, Self::OldestFirst, Self::Name, Self::WaitingFirst].into_iter().find(|sort| sort.as_str() == text)
     }
 }
 
@@ -286,5 +288,7 @@ pub struct ClientPage {
     pub counts: Option<Counts>,
 }
 
+#[cfg(test)]
+mod families_tests;
 #[cfg(test)]
 mod tests;

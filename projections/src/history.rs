@@ -10,6 +10,8 @@ use crate::read_model::{ApplyError, Projection};
 mod apply;
 mod queries;
 
+pub use apply::Change;
+
 /// One row an event. Ask through `Reader<History>`.
 #[derive(Debug, Clone, Copy)]
 pub struct History;
@@ -72,8 +74,14 @@ impl Projection for History {
         true
     }
 
-    fn apply(tx: &Transaction<'_>, envelope: &Envelope) -> Result<(), ApplyError> {
-        apply::apply(tx, envelope)
+    type Change = Change;
+
+    fn read(envelope: &Envelope) -> Result<Change, ApplyError> {
+        Change::of(envelope)
+    }
+
+    fn apply(tx: &Transaction<'_>, envelope: &Envelope, change: &Change) -> Result<(), ApplyError> {
+        Ok(apply::apply(tx, envelope, change)?)
     }
 }
 

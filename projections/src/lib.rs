@@ -21,4 +21,4 @@ pub use approvals::Approvals;
 pub use cursor::{Cursor, InvalidCursor};
 pub use directory::Directory;
 pub use history::History;
-pub use read_model::{ApplyError, OpenError, Projection, ProjectionError, QueryError, ReadModel, Reader};
+pub use read_model::{ApplyError, Batch, OpenError, Projection, ProjectionError, QueryError, ReadModel, Reader};

@@ -71,6 +71,7 @@ fn registered() -> ClientEvent {
         ignored: Vec::new(),
         initial_access_token: None,
         clamps: Clamps::default(),
+        imported_from: None,
     })
 }
 
@@ -226,7 +227,8 @@ fn whoever_passes_events_on_once_hears_of_a_client_of_nobody_when_it_comes() {
     assert_eq!(told("acme", 8, 100), (vec![], 8));
     assert_eq!(told("other", 0, 100), (vec![1, 3, 4, 5, 7], 7));
     assert_eq!(told("third", 0, 100), (vec![], 0));
-    let everything: Vec<_> = reader.everything_after(Position::from_backend(2), 4).unwrap().iter().map(|row| row.position.to_backend()).collect();
+    let everything: Vec<_> =
+        reader.everything_after(Position::from_backend(2), 4).unwrap().iter().map(|row| row.position.to_backend()).collect();
     assert_eq!(everything, [3, 4, 5, 6]);
     assert_eq!(reader.at(Position::from_backend(4)).unwrap().unwrap().tenant, Some(tenant("other")));
     assert_eq!(reader.at(Position::from_backend(9)).unwrap(), None);

@@ -8,10 +8,12 @@ use std::sync::Arc;
 use gatebook_events::envelope::{Envelope, EventId, Position};
 use rusqlite::{Connection, Transaction};
 
+mod check;
 mod error;
 mod files;
 mod reader;
 
+pub use check::{Checked, Compare, Difference};
 pub use error::{ApplyError, OpenError, ProjectionError, QueryError};
 pub use reader::Reader;
 
@@ -29,16 +31,66 @@ pub trait Projection: Send + Sync + 'static {
     /// tables are built, theirs answer, and new events are written to them as this version would.
     const SERVED_BY: &'static [u32] = &[];
 
-    /// Whether an event of this name can change a row. Others only move the checkpoint.
+    /// Tables whose rows rest on the events of many streams, so that some streams alone cannot tell what is in them.
+    const SUMMED: &'static [&'static str] = &[];
+
+    /// What an event says, as [`Self::apply`] needs it.
+    type Change: Send + 'static;
+
+    /// Whether an event of this name can change a row. Others are not read, and only move the checkpoint.
     fn handles(event_name: &str) -> bool;
 
+    /// Reads what the event says. It knows nothing of the rows, so that a build can read on one core and write on another.
+    fn read(envelope: &Envelope) -> Result<Self::Change, ApplyError>;
+
     /// Writes what the event changes. Deterministic: nothing but the rows and the event may have a part in it.
-    fn apply(tx: &Transaction<'_>, envelope: &Envelope) -> Result<(), ApplyError>;
+    fn apply(tx: &Transaction<'_>, envelope: &Envelope, change: &Self::Change) -> Result<(), ApplyError>;
 
     /// Writes in one go what two successive events of one stream change, and leaves what applying one after the other would.
     /// False where nothing was written, because that is no shorter here: each is then applied by itself.
-    fn apply_both(_tx: &Transaction<'_>, _first: &Envelope, _second: &Envelope) -> Result<bool, ApplyError> {
+    fn apply_both(
+        _tx: &Transaction<'_>,
+        _first: (&Envelope, &Self::Change),
+        _second: (&Envelope, &Self::Change),
+    ) -> Result<bool, ApplyError> {
         Ok(false)
+    }
+}
+
+/// Successive events, read for one projection.
+pub struct Batch<P: Projection> {
+    events: Vec<Envelope>,
+    /// What each says, in the same order.
+    changes: Vec<Said<P>>,
+}
+
+/// What an event says; none where that changes nothing here. Why it cannot be read is only of interest once it is its turn.
+type Said<P> = Option<Result<<P as Projection>::Change, ApplyError>>;
+
+fn said<P: Projection>(envelope: &Envelope) -> Said<P> {
+    P::handles(&envelope.event.name).then(|| P::read(envelope))
+}
+
+impl<P: Projection> Batch<P> {
+    /// Reads events, whatever thread this is.
+    pub fn read(events: Vec<Envelope>) -> Self {
+        Self { changes: events.iter().map(said::<P>).collect(), events }
+    }
+
+    /// How many events these are.
+    pub fn len(&self) -> usize {
+        self.events.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+
+    /// Adds the events that come next.
+    pub fn extend(&mut self, next: Self) {
+        self.events.extend(next.events);
+        self.changes.extend(next.changes);
     }
 }
 
@@ -108,6 +160,11 @@ impl<P: Projection> ReadModel<P> {
         Self::open_kind(dir, Kind::Building)
     }
 
+    /// Where this version's tables are, or would be.
+    pub fn file(dir: &Path) -> PathBuf {
+        files::path::<P>(dir, P::VERSION, Kind::Serving)
+    }
+
     /// Whether a build was begun and neither finished nor begun anew.
     pub fn has_unfinished_build(dir: &Path) -> bool {
         files::path::<P>(dir, P::VERSION, Kind::Building).exists()
@@ -150,14 +207,28 @@ impl<P: Projection> ReadModel<P> {
     /// Events at or before the checkpoint are skipped, so that applying twice is applying once. Where one cannot be read or
     /// applied, everything before it is kept, and the error names it: nothing is skipped but what [`Self::leave_out`] names.
     pub fn apply(&mut self, events: &[Envelope]) -> Result<Position, ProjectionError> {
-        let seen = events.partition_point(|envelope| envelope.position <= self.position);
-        let news = events.get(seen..).unwrap_or_default();
-        match self.write(news) {
+        let news = events.get(self.seen(events)..).unwrap_or_default();
+        let mut changes: Vec<Said<P>> = news.iter().map(said::<P>).collect();
+        self.bring_in(news, &mut changes)
+    }
+
+    /// The same for events that were read already. They are left to the caller, because giving back the memory of so many takes time.
+    pub fn apply_batch(&mut self, batch: &mut Batch<P>) -> Result<Position, ProjectionError> {
+        let seen = self.seen(&batch.events);
+        self.bring_in(batch.events.get(seen..).unwrap_or_default(), batch.changes.get_mut(seen..).unwrap_or_default())
+    }
+
+    fn seen(&self, events: &[Envelope]) -> usize {
+        events.partition_point(|envelope| envelope.position <= self.position)
+    }
+
+    fn bring_in(&mut self, news: &[Envelope], changes: &mut [Said<P>]) -> Result<Position, ProjectionError> {
+        match self.write(news, changes) {
             Ok(()) => Ok(self.position),
             Err(Stop::Storage(source)) => Err(ProjectionError::Storage { projection: P::NAME, source }),
             Err(Stop::Event { index, stopped }) => {
                 // A failing event may have written half of its rows, so the good part before it is written again without it.
-                match self.write(news.get(..index).unwrap_or_default()) {
+                match self.write(news.get(..index).unwrap_or_default(), changes) {
                     Ok(()) | Err(Stop::Event { .. }) => Err(*stopped),
                     Err(Stop::Storage(source)) => Err(ProjectionError::Storage { projection: P::NAME, source }),
                 }
@@ -165,27 +236,30 @@ impl<P: Projection> ReadModel<P> {
         }
     }
 
-    fn write(&mut self, events: &[Envelope]) -> Result<(), Stop> {
+    fn write(&mut self, events: &[Envelope], changes: &mut [Said<P>]) -> Result<(), Stop> {
         let Some(last) = events.last() else { return Ok(()) };
         let tx = self.connection.transaction()?;
-        let counts = |envelope: &&Envelope| self.left_out.is_empty() || !self.left_out.contains(&envelope.event.id);
+        let left_out = |envelope: &Envelope| !self.left_out.is_empty() && self.left_out.contains(&envelope.event.id);
         let mut index = 0;
-        while let Some(envelope) = events.get(index) {
-            if !counts(&envelope) {
+        while let (Some(envelope), Some(said)) = (events.get(index), changes.get_mut(index)) {
+            let stop = |source| Stop::Event { index, stopped: Box::new(stopped::<P>(envelope, source)) };
+            if said.is_none() || left_out(envelope) {
                 index += 1;
                 continue;
             }
-            let stop = |source| Stop::Event { index, stopped: Box::new(stopped::<P>(envelope, source)) };
-            let next = events.get(index + 1).filter(|next| next.stream == envelope.stream).filter(counts);
-            if let Some(next) = next
-                && P::apply_both(&tx, envelope, next).map_err(stop)?
+            if let Some(failed) = said.take_if(|said| said.is_err()).and_then(Result::err) {
+                return Err(stop(failed));
+            }
+            let (Some(Some(Ok(change))), next) = (changes.get(index), changes.get(index + 1)) else { continue };
+            if let (Some(next), Some(Some(Ok(next_change)))) = (events.get(index + 1), next)
+                && next.stream == envelope.stream
+                && !left_out(next)
+                && P::apply_both(&tx, (envelope, change), (next, next_change)).map_err(stop)?
             {
                 index += 2;
                 continue;
             }
-            if P::handles(&envelope.event.name) {
-                P::apply(&tx, envelope).map_err(stop)?;
-            }
+            P::apply(&tx, envelope, change).map_err(stop)?;
             index += 1;
         }
         tx.prepare_cached("UPDATE checkpoint SET position = ?1")?.execute([last.position.to_backend().cast_signed()])?;

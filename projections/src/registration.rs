@@ -4,11 +4,9 @@
 //! that does so is called `registrations` and has these columns.
 
 use chrono::{DateTime, Utc};
-use gatebook_events::codec::{self, AnyEvent};
-use gatebook_events::envelope::Envelope;
-use gatebook_events::identity::{ClientKey, ResourceServerId, Stream, TenantId};
+use gatebook_events::identity::{ClientKey, ResourceServerId, TenantId};
 use gatebook_events::redirect::RedirectUris;
-use gatebook_events::registration::{Approved, Registration, RegistrationEvent, Requested, StagedChange, Status};
+use gatebook_events::registration::{Registration, RegistrationEvent, StagedChange, Status};
 use gatebook_events::resource_server::RegistrationType;
 use rusqlite::{Connection, OptionalExtension, Row};
 
@@ -39,32 +37,16 @@ pub(crate) fn state(row: &Row<'_>, first: usize) -> rusqlite::Result<Registratio
     })
 }
 
-/// A request that was approved at once, if that is what these events of one registration are. It is how nearly all of them
-/// begin, and one row to write instead of one to write and one to change.
-pub(crate) fn admitted_at_once(first: &Envelope, second: &Envelope) -> Option<(ResourceServerId, ClientKey, Requested, Approved)> {
-    if (&*first.event.name, &*second.event.name) != ("registration.requested", "registration.approved") {
-        return None;
-    }
-    // What cannot be read is for `apply` to report, event by event.
-    match (codec::decode(first).ok()?, codec::decode(second).ok()?) {
-        (
-            (Stream::Registration(server, key), AnyEvent::Registration(RegistrationEvent::Requested(requested))),
-            (_, AnyEvent::Registration(RegistrationEvent::Approved(approved))),
-        ) => Some((server, key, requested, approved)),
-        _ => None,
-    }
-}
-
 /// What kind of step an event is in the life of a registration.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Step<'a> {
-    /// The client asked.
+    /// The client asked, for the first time or to be back.
     Asked,
     /// Somebody or the rules decided about the registration, and perhaps said why.
     Decided(Option<&'a str>),
     /// A change of redirect URIs began to wait.
     Staged,
-    /// The redirect URIs or the change that waits are others now.
+    /// The redirect URIs or the change that waits are others now, or nobody used it.
     Changed,
 }
 
@@ -72,19 +54,21 @@ impl<'a> Step<'a> {
     pub(crate) fn of(event: &'a RegistrationEvent) -> Self {
         use RegistrationEvent as Event;
         match event {
-            Event::Requested(_) => Self::Asked,
+            Event::Requested(_) | Event::RevivalAsked(_) => Self::Asked,
             Event::Approved(approved) => Self::Decided(approved.reason.as_deref()),
             Event::Denied(denied) => Self::Decided(denied.reason.as_deref()),
             Event::Suspended(suspended) => Self::Decided(suspended.reason.as_deref()),
             Event::Reinstated(reinstated) => Self::Decided(reinstated.reason.as_deref()),
             Event::Revoked(revoked) => Self::Decided(revoked.reason.as_deref()),
             Event::Restored(restored) => Self::Decided(restored.reason.as_deref()),
+            Event::Revived(revived) => Self::Decided(revived.reason.as_deref()),
             Event::RedirectsStaged(_) => Self::Staged,
             Event::RedirectsApproved(_)
             | Event::RedirectsRejected(_)
             | Event::RedirectsSuperseded(_)
             | Event::RedirectsNarrowed(_)
-            | Event::RolledBack(_) => Self::Changed,
+            | Event::RolledBack(_)
+            | Event::Dormant(_) => Self::Changed,
         }
     }
 

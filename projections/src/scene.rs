@@ -125,6 +125,7 @@ pub(crate) fn registered(number: u128, name: &str) -> ClientEvent {
         ignored: Vec::new(),
         initial_access_token: None,
         clamps: Clamps::default(),
+        imported_from: None,
     })
 }
 

@@ -63,6 +63,12 @@ pub(crate) fn in_time(claims: &Map<String, Value>, now: DateTime<Utc>) -> Result
     }
 }
 
+/// When the time of a token is over that has an `exp`; one too far away to be written is as far as can be.
+pub(super) fn expiry(claims: &Map<String, Value>) -> DateTime<Utc> {
+    let expires = claims.get("exp").and_then(Value::as_number).map(seconds);
+    expires.and_then(|expires| DateTime::from_timestamp(expires, 0)).unwrap_or(DateTime::<Utc>::MAX_UTC)
+}
+
 /// A `NumericDate` (RFC 7519 §2), which may have decimals; dates out of range become the farthest in range.
 fn seconds(number: &Number) -> i64 {
     let float = number.as_f64().unwrap_or_default();

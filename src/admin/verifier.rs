@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::{DateTime, Utc};
 use jsonwebtoken::Algorithm;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
-use super::claims::Expectations;
+use super::claims::{self, Expectations};
 use super::jwks::{Place, RemoteKeys};
 use super::key::{self, AdminKeyError, VerifyingKey};
 use super::mint::{SELF_AUDIENCE, SELF_ISSUER};
@@ -87,13 +88,19 @@ impl AdminVerifier {
 
     /// The administrator who holds this token: the part of `Authorization: Bearer …` after the scheme.
     pub async fn verify(&self, bearer: &str) -> Result<Admin, AdminRefusal> {
+        self.verify_until(bearer).await.map(|(admin, _)| admin)
+    }
+
+    /// The same, with when the token's time is over.
+    pub async fn verify_until(&self, bearer: &str) -> Result<(Admin, DateTime<Utc>), AdminRefusal> {
         let header = read_header(bearer)?;
         let algorithm: Algorithm = header.alg.parse().map_err(|_| AdminRefusal::WrongAlgorithm)?;
         let claims = match &self.0.keys {
             Keys::One(key) => key.open(bearer, algorithm)?,
             Keys::Set(set) => open(bearer, algorithm, &set.find(header.kid.as_deref(), algorithm).await?)?,
         };
-        self.0.expectations.check(&claims, self.0.clock.now())
+        let admin = self.0.expectations.check(&claims, self.0.clock.now())?;
+        Ok((admin, claims::expiry(&claims)))
     }
 }
 
@@ -120,7 +127,7 @@ pub(crate) fn read_header(token: &str) -> Result<Header, AdminRefusal> {
 
 #[cfg(test)]
 mod tests {
-    use chrono::{DateTime, TimeDelta};
+    use chrono::TimeDelta;
     use jsonwebtoken::EncodingKey;
     use serde_json::json;
 

@@ -1,16 +1,21 @@
 //! Which event log it is: opened as the settings say, and closed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use gatebook_events::envelope::Position;
 
 use crate::config::{Config, LogBackend};
 use crate::kurrent::Kurrent;
 use crate::log::EventLog;
 use crate::log::jetstream::{self, JetStreamLog};
 use crate::log::kurrentdb::{self, KurrentDbLog};
-use crate::log::sqlite::SqliteLog;
+/// The newest format of the event log that this build knows.
+pub use crate::log::sqlite::FORMAT as LOG_FORMAT;
 use crate::log::sqlite::mirror::Mirror;
+use crate::log::sqlite::{Backup, BackupError, Copied, SqliteLog, Vacant};
 use crate::nats::{self, Nats, NatsError, NatsSettings};
 
 use super::StartError;
@@ -31,7 +36,7 @@ pub enum Store {
 #[derive(Clone)]
 pub enum Keeper {
     /// NATS, by which nodes talk to each other too.
-    JetStream(Nats),
+    JetStream(Box<Nats>),
     /// `KurrentDB`, by which they do not.
     KurrentDb,
 }
@@ -85,14 +90,22 @@ pub mod places {
         }
     }
 
-    /// The keys that access tokens are signed with, where no others are configured.
-    pub fn token_keys(data: &Path) -> PathBuf {
-        data.join("token-keys.json")
-    }
-
     /// When clients' documents are read again.
     pub fn schedule(data: &Path) -> PathBuf {
         data.join("schedule.db")
+    }
+
+    /// What the file of the keys that access tokens are signed with is called.
+    pub const TOKEN_KEYS: &str = "token-keys.json";
+
+    /// The keys that access tokens are signed with, where no others are configured.
+    pub fn token_keys(data: &Path) -> PathBuf {
+        data.join(TOKEN_KEYS)
+    }
+
+    /// When registrations were used.
+    pub fn usage(data: &Path) -> PathBuf {
+        data.join("usage.db")
     }
 
     /// Which node this is.
@@ -115,7 +128,7 @@ impl Store {
                 crate::keys::create_data_folder(path.parent().unwrap_or(&config.data))?;
                 let (nats, log) = reached(async || connect(settings).await).await?;
                 let mirror = Mirror::open(&path, Arc::new(log), config.max_staleness).await?;
-                Ok(Self::Shared(Arc::new(mirror), Keeper::JetStream(nats)))
+                Ok(Self::Shared(Arc::new(mirror), Keeper::JetStream(Box::new(nats))))
             }
             LogBackend::KurrentDb(settings) => {
                 crate::keys::create_data_folder(path.parent().unwrap_or(&config.data))?;
@@ -174,6 +187,31 @@ async fn connect(settings: &NatsSettings) -> Result<(Nats, JetStreamLog), StartE
 /// Opens the event log, or this node's mirror of it, to read it as it is now; a service may be writing to it.
 pub fn open_log_read_only(config: &Config) -> Result<SqliteLog, StartError> {
     Ok(SqliteLog::open_read_only(&places::log(config))?)
+}
+
+/// Copies the event log, or this node's mirror of it, as it stands now, into a new file, with some small files beside it.
+pub fn back_up(
+    config: &Config,
+    to: &Path,
+    with: (DateTime<Utc>, &[(String, String)]),
+    progress: impl FnMut(Position, Position),
+) -> Result<Copied, BackupError> {
+    SqliteLog::back_up(&places::log(config), to, with, progress)
+}
+
+/// What is in a backup, once every event of it was verified.
+pub fn inspect_backup(file: &Path, progress: impl FnMut(Position, Position)) -> Result<Backup, BackupError> {
+    SqliteLog::inspect_backup(file, progress)
+}
+
+/// The place of the event log in a data folder that has none.
+pub fn vacant_log(config: &Config) -> Result<Vacant, BackupError> {
+    Vacant::take(&places::log(config))
+}
+
+/// Whether a service or a command writes to the event log in the data folder.
+pub fn log_in_use(config: &Config) -> bool {
+    SqliteLog::in_use(&places::log(config))
 }
 
 /// How the log is called where somebody looks for it.

@@ -59,6 +59,11 @@ pub async fn run(args: RebuildArgs) -> Result<(), Failed> {
     }
 }
 
+/// Rebuilds every one, where no service runs.
+pub(super) async fn all(config: &Config) -> Result<(), Failed> {
+    in_place(config, &NAMES).await
+}
+
 /// Holds the log's lock, so that no service serves from a file that is replaced under it.
 async fn in_place(config: &Config, wanted: &[&str]) -> Result<(), Failed> {
     let path = places::log(config);

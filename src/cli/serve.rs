@@ -35,7 +35,8 @@ pub async fn run(config: Config) -> Result<(), Failed> {
     let app = App::start(config, public_url, Clock::system()).await.map_err(|error| Failed::because("failed to start", error))?;
     let told_to_stop = told_to_stop().map_err(|error| Failed::because("failed to listen for signals", error))?;
     let metrics_address = metrics.as_ref().map(|(address, _)| *address);
-    greet(address, metrics_address, (&data, &log), made_key).map_err(|error| Failed::because("failed to write to standard output", error))?;
+    greet(address, metrics_address, (&data, &log), made_key)
+        .map_err(|error| Failed::because("failed to write to standard output", error))?;
     if let Some((_, listener)) = metrics {
         // Answers as long as the process does; nobody waits for a scrape that is under way when the service stops.
         tokio::spawn(axum::serve(listener, http::metrics_router(app.clone())).into_future());
@@ -62,6 +63,7 @@ fn greet(address: SocketAddr, metrics: Option<SocketAddr>, (data, log): (&std::p
     writeln!(out, "listening on http://{address}")?;
     writeln!(out, "  data folder  {}", data.display())?;
     writeln!(out, "  event log    {log}")?;
+    writeln!(out, "  pages        http://{address}/ui")?;
     writeln!(out, "  register     POST http://{address}/oauth/register")?;
     if let Some(metrics) = metrics {
         writeln!(out, "  metrics      http://{metrics}/metrics")?;

@@ -1,6 +1,6 @@
 //! `gatebook verify`: walks the event log's hash chain from the first event to the last.
 
-use super::Failed;
+use super::{Failed, progress};
 use crate::app::{open_log_read_only, places};
 use crate::config::Config;
 
@@ -13,11 +13,7 @@ pub fn run(config: &Config) -> Result<(), Failed> {
     }
     let log = open_log_read_only(config).map_err(|error| Failed::because("failed to open the event log", error))?;
     let bar = super::rebuild::bar("verifying");
-    let progress = |done: gatebook_events::envelope::Position, all: gatebook_events::envelope::Position| {
-        bar.set_length(all.to_backend());
-        bar.set_position(done.to_backend());
-    };
-    let summary = log.verify(progress).map_err(|error| Failed::because("the event log is not what was written", error))?;
+    let summary = log.verify(progress(&bar)).map_err(|error| Failed::because("the event log is not what was written", error))?;
     bar.finish_and_clear();
     println!("{} events, the chain holds; its head is {}", summary.events, summary.head);
     println!("  chain  {}", summary.hash);

@@ -77,8 +77,8 @@ impl Commands {
         let cause = cause.within(Some(tenant));
         let stream = Stream::Registration(server, profile.client_id.key());
         let mut done = self.transact::<Registration>(stream, &cause, &request).await?;
-        if vouched && done.state.status == Status::Pending {
-            // It had asked before and was waiting: to vouch for it is to approve it.
+        if vouched && matches!(done.state.status, Status::Pending | Status::Dormant | Status::Returning) {
+            // It had asked before and was waiting, or nobody used it: to vouch for it is to approve it.
             done = self.transact::<Registration>(stream, &cause, &RegistrationCommand::Approve { reason: None }).await?;
         }
         self.hear_what_came_since(&cause, server, client, done).await

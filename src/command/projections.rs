@@ -1,7 +1,7 @@
 //! What operators decide about projections.
 
 use gatebook_events::identity::Stream;
-use gatebook_events::projection::{EventSkipped, ProjectionName, Upkeep, UpkeepCommand};
+use gatebook_events::projection::{EventSkipped, ProjectionName, SkipTakenBack, Upkeep, UpkeepCommand};
 
 use super::{Cause, CommandError, Commands, Done};
 
@@ -9,5 +9,10 @@ impl Commands {
     /// Has a projection go on without an event, for good. The projector reads of it when it is told to try again.
     pub async fn skip_event(&self, cause: &Cause, name: ProjectionName, skip: EventSkipped) -> Result<Done<Upkeep>, CommandError> {
         self.transact(Stream::Projection(name), cause, &UpkeepCommand::Skip(skip)).await
+    }
+
+    /// Has builds of a projection that begin from now on bring in an event that was left out.
+    pub async fn take_skip_back(&self, cause: &Cause, name: ProjectionName, back: SkipTakenBack) -> Result<Done<Upkeep>, CommandError> {
+        self.transact(Stream::Projection(name), cause, &UpkeepCommand::TakeBack(back)).await
     }
 }

@@ -1,7 +1,8 @@
 //! A client enters: it registers itself, or an administrator enters it.
 
+use chrono::{DateTime, Utc};
 use gatebook_events::Rejection;
-use gatebook_events::client::{Client, ClientCommand, Profile};
+use gatebook_events::client::{Client, ClientCommand, ImportedFrom, Profile};
 use gatebook_events::envelope::Position;
 use gatebook_events::identity::{ClientId, ClientKey, InitialAccessTokenId, ResourceServerId, Stream, TenantId};
 use gatebook_events::metadata::{AuthMethod, ClientMetadata, GrantType, Parsed};
@@ -19,6 +20,23 @@ pub struct DrawnHashes {
     pub secret: Option<SecretHash>,
     /// The registration access token.
     pub registration_token: Option<TokenHash>,
+}
+
+/// Who comes in.
+pub(super) struct Coming {
+    /// The identifier that it will have; its key follows from it.
+    pub client_id: ClientId,
+    /// Where it was registered before.
+    pub imported_from: Option<ImportedFrom>,
+    /// When its secret stops working; never, if absent.
+    pub secret_expires_at: Option<DateTime<Utc>>,
+}
+
+impl Coming {
+    /// Somebody whom Gatebook names.
+    fn named(key: ClientKey) -> Self {
+        Self { client_id: ClientId::of_key(key), imported_from: None, secret_expires_at: None }
+    }
 }
 
 /// The way by which a client enters.
@@ -74,7 +92,7 @@ impl Commands {
         if let Some(sharing) = self.sharing(&door, &parsed).await? {
             return self.enter_shared(cause, sharing, &parsed.ignored).await;
         }
-        self.enter(cause, Self::draw_client_key(), (RegistrationType::Dcr, door), parsed, hashes).await
+        self.enter(cause, Coming::named(Self::draw_client_key()), (RegistrationType::Dcr, door), parsed, hashes).await
     }
 
     /// Pre-registration by an administrator of `tenant`. The key is given, so that a retried request finds what it made.
@@ -89,7 +107,7 @@ impl Commands {
         if self.resource_server(server).await?.tenant.as_ref() != Some(tenant) {
             return Err(Rejection::NoSuchResourceServer.into());
         }
-        self.enter(cause, key, (RegistrationType::Prereg, Door::Open(Some(server))), parsed, hashes).await
+        self.enter(cause, Coming::named(key), (RegistrationType::Prereg, Door::Open(Some(server))), parsed, hashes).await
     }
 
     /// Gives a client the registration that a crash kept from it, between the two appends of [`Self::preregister`].
@@ -113,10 +131,10 @@ impl Commands {
         Ok(self.transact::<Registration>(Stream::Registration(server, key), cause, &request).await?.state)
     }
 
-    async fn enter(
+    pub(super) async fn enter(
         &self,
         cause: &Cause,
-        key: ClientKey,
+        coming: Coming,
         (registration_type, door): (RegistrationType, Door),
         parsed: Parsed,
         hashes: DrawnHashes,
@@ -134,13 +152,14 @@ impl Commands {
                 (metadata, server.tenant.clone().map(|tenant| (id, tenant, admission)))
             }
         };
-        let client_id = ClientId::of_key(key);
+        let Coming { client_id, imported_from, secret_expires_at: expires_at } = coming;
+        let key = client_id.key();
         let home = bound.as_ref().map(|(_, tenant, _)| tenant.clone());
         let cause = &cause.within(home.clone());
         if let Some(token) = &token {
             self.set_aside(cause, token, &client_id, at).await?;
         }
-        let secret = hashes.secret.filter(|_| metadata.needs_secret()).map(|hash| KeptSecret { hash, expires_at: None });
+        let secret = hashes.secret.filter(|_| metadata.needs_secret()).map(|hash| KeptSecret { hash, expires_at });
         let redirect_uris = metadata.redirect_uris.clone();
         let register = ClientCommand::Register {
             client_id: client_id.clone(),
@@ -152,6 +171,7 @@ impl Commands {
             ignored: parsed.ignored,
             initial_access_token: token.as_ref().map(|token| token.id),
             clamps: token.map(|token| token.clamps).unwrap_or_default(),
+            imported_from,
             at,
         };
         let client = self.transact_new::<Client>(Stream::Client(key), cause, &register);
@@ -165,7 +185,7 @@ impl Commands {
                 (client?, Some(registration?))
             }
         };
-        let profile = client.state.profile.ok_or(Rejection::NoSuchClient)?;
+        let profile = *client.state.profile.ok_or(Rejection::NoSuchClient)?;
         let position = registration.as_ref().and_then(|done| done.position).max(client.position);
         Ok(Entered { profile, registration: registration.map(|done| done.state), position })
     }

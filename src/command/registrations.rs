@@ -1,9 +1,9 @@
 //! What an administrator decides about a client's standing at one of their resource servers.
 
-use gatebook_events::Rejection;
 use gatebook_events::client::{Client, ClientCommand, Party};
 use gatebook_events::identity::{ClientKey, ResourceServerId, Stream, TenantId};
-use gatebook_events::registration::{Registration, RegistrationCommand};
+use gatebook_events::registration::{Registration, RegistrationCommand, Status};
+use gatebook_events::{Aggregate, Rejection};
 
 use super::{Cause, CommandError, Commands, Done};
 
@@ -18,6 +18,20 @@ impl Commands {
     ) -> Result<Done<Registration>, CommandError> {
         self.must_own(tenant, server).await?;
         self.transact::<Registration>(Stream::Registration(server, key), cause, command).await
+    }
+
+    /// How a registration stands, and how it would stand after a decision that is not made.
+    pub async fn outlook(
+        &self,
+        tenant: &TenantId,
+        (server, key): (ResourceServerId, ClientKey),
+        command: &RegistrationCommand,
+    ) -> Result<(Status, Status), CommandError> {
+        self.must_own(tenant, server).await?;
+        let now: Registration = self.load(Stream::Registration(server, key)).await?;
+        let before = now.status;
+        let events = now.decide(command)?;
+        Ok((before, events.iter().fold(now, Registration::evolve).status))
     }
 
     /// Changes what all registrations of a client share, for an administrator who reaches it through one of theirs.

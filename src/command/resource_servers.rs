@@ -4,6 +4,7 @@ use gatebook_events::Rejection;
 use gatebook_events::identity::{ResourceServerId, Stream, TenantId};
 use gatebook_events::resource_server::{ResourceServer, ResourceServerCommand};
 
+use super::to_the_end::to_the_end;
 use super::{Cause, CommandError, Commands};
 
 impl Commands {
@@ -14,10 +15,7 @@ impl Commands {
         id: ResourceServerId,
         command: &ResourceServerCommand,
     ) -> Result<ResourceServer, CommandError> {
-        let _one_at_a_time = self.edits.lock().await;
-        let done = self.transact::<ResourceServer>(Stream::ResourceServer(id), cause, command).await?;
-        self.roster.put(id, self.read_resource_server(id).await?);
-        Ok(done.state)
+        self.edit(cause, id, command).await
     }
 
     /// Edits or retires a resource server of this tenant. Another tenant's is one that does not exist.
@@ -31,9 +29,18 @@ impl Commands {
         if self.resource_server(id).await?.tenant.as_ref() != Some(tenant) {
             return Err(Rejection::NoSuchResourceServer.into());
         }
-        let _one_at_a_time = self.edits.lock().await;
-        let done = self.transact::<ResourceServer>(Stream::ResourceServer(id), cause, command).await?;
-        self.roster.put(id, self.read_resource_server(id).await?);
-        Ok(done.state)
+        self.edit(cause, id, command).await
+    }
+
+    /// Ended even if the caller hangs up: what the log took has to be in the roster.
+    async fn edit(&self, cause: &Cause, id: ResourceServerId, command: &ResourceServerCommand) -> Result<ResourceServer, CommandError> {
+        let (commands, cause, command) = (self.clone(), cause.clone(), command.clone());
+        to_the_end(async move {
+            let _one_at_a_time = commands.edits.lock().await;
+            let done = commands.transact::<ResourceServer>(Stream::ResourceServer(id), &cause, &command).await?;
+            commands.roster.put(id, commands.read_resource_server(id).await?);
+            Ok(done.state)
+        })
+        .await
     }
 }

@@ -118,15 +118,25 @@ impl Snapshot {
         self.only
     }
 
+    /// The resource servers that serve, each with its id.
+    pub fn serving(&self) -> impl Iterator<Item = (ResourceServerId, &Arc<ResourceServer>)> {
+        self.servers.iter().filter(|(_, known)| known.server.life == Life::Active).map(|(id, known)| (*id, &known.server))
+    }
+
     /// The resource servers that serve.
     pub fn active(&self) -> impl Iterator<Item = &ResourceServer> {
         self.servers.values().map(|known| &*known.server).filter(|server| server.life == Life::Active)
     }
 
+    /// A tenant's active resource servers.
+    pub fn of_same_tenant(&self, tenant: &TenantId) -> Vec<ResourceServerId> {
+        let of_tenant = |known: &Known| known.server.life == Life::Active && known.server.tenant.as_ref() == Some(tenant);
+        self.servers.iter().filter(|(_, known)| of_tenant(known)).map(|(id, _)| *id).collect()
+    }
+
     /// The first of a tenant's active resource servers, by id.
     pub fn first_of(&self, tenant: &TenantId) -> Option<ResourceServerId> {
-        let of_tenant = |known: &Known| known.server.life == Life::Active && known.server.tenant.as_ref() == Some(tenant);
-        self.servers.iter().filter(|(_, known)| of_tenant(known)).map(|(id, _)| *id).min()
+        self.of_same_tenant(tenant).into_iter().min()
     }
 
     /// Whether every resource server there is was entered.

@@ -123,6 +123,7 @@ impl Commands {
             ignored: ignored.to_vec(),
             initial_access_token: None,
             clamps: Clamps::default(),
+            imported_from: None,
             at: self.clock.now(),
         }
     }

@@ -10,7 +10,7 @@ pub enum LogBackend {
     /// A file in the data folder.
     Sqlite,
     /// NATS with `JetStream`.
-    JetStream(NatsSettings),
+    JetStream(Box<NatsSettings>),
     /// `KurrentDB`, once named `EventStoreDB`.
     KurrentDb(KurrentSettings),
 }
@@ -25,7 +25,7 @@ impl LogBackend {
                 None => Ok(backend),
             };
         };
-        completed(nats, settings).map(Self::JetStream)
+        completed(*nats, settings).map(|nats| Self::JetStream(Box::new(nats)))
     }
 
     /// Where the feed goes, as far as it is wanted. Who we are is the same there as where the log is.
@@ -48,7 +48,9 @@ impl LogBackend {
             return Err(ConfigError::invalid(name, "has a space in it"));
         }
         match scheme {
-            "nats" | "tls" => NatsSettings::parse(text).map(Self::JetStream).map_err(|problem| ConfigError::invalid(name, problem)),
+            "nats" | "tls" => {
+                NatsSettings::parse(text).map(|nats| Self::JetStream(Box::new(nats))).map_err(|problem| ConfigError::invalid(name, problem))
+            }
             "esdb" | "esdb+discover" | "kurrentdb" | "kurrentdb+discover" => {
                 KurrentSettings::parse(text).map(Self::KurrentDb).map_err(|problem| ConfigError::invalid(name, problem))
             }
@@ -97,7 +99,9 @@ mod tests {
 
     #[test]
     fn other_backends_are_refused_without_repeating_a_password() {
-        for text in ["", "SQLite", "nats://", "postgres://admin:changeit@db", "memory", "nats:4222", "esdb://a b", "nats://gate:changeit@a/b"] {
+        for text in
+            ["", "SQLite", "nats://", "postgres://admin:changeit@db", "memory", "nats:4222", "esdb://a b", "nats://gate:changeit@a/b"]
+        {
             let message = LogBackend::parse("log", text).unwrap_err().to_string();
             assert!(message.starts_with("setting `log` ") && !message.contains("changeit"), "{message}");
         }

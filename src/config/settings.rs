@@ -105,6 +105,22 @@ pub struct Settings {
     #[arg(long, env = "GATEBOOK_ADMIN_ROLES_CLAIM", value_name = "CLAIM")]
     pub admin_roles_claim: Option<String>,
 
+    /// The OpenID provider where administrators sign in at the pages, beside with a token
+    #[arg(long, env = "GATEBOOK_UI_OIDC_ISSUER", value_name = "URL")]
+    pub ui_oidc_issuer: Option<String>,
+
+    /// What that provider knows the pages as
+    #[arg(long, env = "GATEBOOK_UI_OIDC_CLIENT_ID", value_name = "ID")]
+    pub ui_oidc_client_id: Option<String>,
+
+    /// The file of the secret that goes with it
+    #[arg(long, env = "GATEBOOK_UI_OIDC_CLIENT_SECRET_FILE", value_name = "FILE")]
+    pub ui_oidc_client_secret_file: Option<PathBuf>,
+
+    /// What that provider is asked for [default: openid]
+    #[arg(long, env = "GATEBOOK_UI_OIDC_SCOPE", value_name = "SCOPE")]
+    pub ui_oidc_scope: Option<String>,
+
     /// The authorization server whose metadata is merged
     #[arg(long, env = "GATEBOOK_UPSTREAM_ISSUER", value_name = "URL")]
     pub upstream_issuer: Option<String>,
@@ -285,6 +301,10 @@ impl Settings {
             admin_jwt_algorithm: self.admin_jwt_algorithm.or(fallback.admin_jwt_algorithm),
             admin_tenant_claim: self.admin_tenant_claim.or(fallback.admin_tenant_claim),
             admin_roles_claim: self.admin_roles_claim.or(fallback.admin_roles_claim),
+            ui_oidc_issuer: self.ui_oidc_issuer.or(fallback.ui_oidc_issuer),
+            ui_oidc_client_id: self.ui_oidc_client_id.or(fallback.ui_oidc_client_id),
+            ui_oidc_client_secret_file: self.ui_oidc_client_secret_file.or(fallback.ui_oidc_client_secret_file),
+            ui_oidc_scope: self.ui_oidc_scope.or(fallback.ui_oidc_scope),
             upstream_issuer: self.upstream_issuer.or(fallback.upstream_issuer),
             upstream_authorization_endpoint: self.upstream_authorization_endpoint.or(fallback.upstream_authorization_endpoint),
             upstream_token_endpoint: self.upstream_token_endpoint.or(fallback.upstream_token_endpoint),
@@ -341,6 +361,9 @@ impl Settings {
             ("admin-jwt-algorithm", &self.admin_jwt_algorithm),
             ("admin-tenant-claim", &self.admin_tenant_claim),
             ("admin-roles-claim", &self.admin_roles_claim),
+            ("ui-oidc-issuer", &self.ui_oidc_issuer),
+            ("ui-oidc-client-id", &self.ui_oidc_client_id),
+            ("ui-oidc-scope", &self.ui_oidc_scope),
             ("upstream-issuer", &self.upstream_issuer),
             ("upstream-authorization-endpoint", &self.upstream_authorization_endpoint),
             ("upstream-token-endpoint", &self.upstream_token_endpoint),
@@ -351,6 +374,7 @@ impl Settings {
             ("data", &self.data),
             ("admin-jwt-secret-file", &self.admin_jwt_secret_file),
             ("admin-jwt-public-key-file", &self.admin_jwt_public_key_file),
+            ("ui-oidc-client-secret-file", &self.ui_oidc_client_secret_file),
             ("extra-ca-file", &self.extra_ca_file),
             ("nats-credentials", &self.nats_credentials),
             ("nats-ca-file", &self.nats_ca_file),

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::turns::Noted;
 use crate::manifest::Validators;
-use crate::side_table::{SideTable, SideTableError};
+use crate::side_table::{OpenError, SideTable};
 
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS documents (
@@ -43,7 +43,7 @@ pub struct Due {
 
 impl Schedule {
     /// Opens the file, or makes it. What is lost of it costs a poll too early.
-    pub fn open(path: &Path) -> Result<Self, SideTableError> {
+    pub fn open(path: &Path) -> Result<Self, OpenError> {
         SideTable::open(path, "the schedule of clients' documents", SCHEMA).map(Self)
     }
 

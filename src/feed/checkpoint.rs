@@ -5,7 +5,7 @@ use std::path::Path;
 use gatebook_events::envelope::Position;
 use rusqlite::{OptionalExtension, params};
 
-use crate::side_table::{NotKept, SideTable, SideTableError};
+use crate::side_table::{NotKept, OpenError, SideTable};
 
 const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS feed (stream TEXT PRIMARY KEY NOT NULL, position INTEGER NOT NULL) STRICT, WITHOUT ROWID;";
 
@@ -15,7 +15,7 @@ pub struct Checkpoint(SideTable);
 
 impl Checkpoint {
     /// Opens the file, or makes it.
-    pub fn open(path: &Path) -> Result<Self, SideTableError> {
+    pub fn open(path: &Path) -> Result<Self, OpenError> {
         SideTable::open(path, "how far the feed is", SCHEMA).map(Self)
     }
 

@@ -93,11 +93,11 @@ impl Target {
     /// Finds the stream, or makes it. Refuses one that holds another instance's events.
     pub async fn find_or_make(nats: Nats, instance: &str) -> Result<Self, TargetError> {
         let name = format!("{}-events", nats.name);
-        let unavailable =
-            |source: Box<dyn std::error::Error + Send + Sync>| TargetError::Unavailable { stream: name.clone(), source };
+        let unavailable = |source: Box<dyn std::error::Error + Send + Sync>| TargetError::Unavailable { stream: name.clone(), source };
         let stream = match nats.jetstream.get_stream(&name).await {
             Ok(stream) => stream,
-            Err(error) if matches!(error.kind(), GetStreamErrorKind::JetStream(ref why) if why.error_code() == ErrorCode::STREAM_NOT_FOUND) => {
+            Err(error) if matches!(error.kind(), GetStreamErrorKind::JetStream(ref why) if why.error_code() == ErrorCode::STREAM_NOT_FOUND) =>
+            {
                 match nats.jetstream.create_stream(wanted(&nats, &name, instance)).await {
                     Ok(stream) => stream,
                     // Another node was quicker.

@@ -20,6 +20,7 @@ use crate::config::AddressDetail;
 use crate::secrets;
 
 /// An administrator, and what every event that they cause will say of the call.
+#[derive(Clone)]
 pub struct Administrator {
     /// Who.
     pub admin: Admin,
@@ -59,6 +60,15 @@ impl Administrator {
         if self.admin.role >= role { Ok(()) } else { Err(self.problem(AdminRefusal::NoRole)) }
     }
 
+    /// The administrator behind a call, however they proved who they are; `via` names the door.
+    pub fn behind(parts: &Parts, app: &App, admin: Admin, via: &str) -> Self {
+        let request_id = request_id(parts);
+        let actor = Actor { kind: ActorKind::Admin, id: Some(admin.subject.clone()), via: Some(via.to_owned()) };
+        let origin = Some(network(source(parts, app), app.config().address_detail));
+        let cause = Cause { actor, tenant: Some(admin.tenant.clone()), request_id: Some(request_id.as_str().to_owned()), origin };
+        Self { admin, cause, request_id }
+    }
+
     /// A failure, as this administrator is told.
     pub fn problem(&self, failure: impl Into<Failure>) -> Problem {
         Problem(failure.into(), self.request_id.clone())
@@ -73,14 +83,12 @@ impl FromRequestParts<App> for Administrator {
         let token = bearer(&parts.headers).ok_or_else(|| Problem(AdminRefusal::Missing.into(), request_id.clone()))?;
         let admin = app.admins().verify(token).await.and_then(looks_at_clients);
         let admin = admin.map_err(|refusal| Problem(refusal.into(), request_id.clone()))?;
-        let actor = Actor { kind: ActorKind::Admin, id: Some(admin.subject.clone()), via: Some("admin-api".to_owned()) };
-        let origin = Some(network(source(parts, app), app.config().address_detail));
-        let cause = Cause { actor, tenant: Some(admin.tenant.clone()), request_id: Some(request_id.as_str().to_owned()), origin };
-        Ok(Self { admin, cause, request_id })
+        Ok(Self::behind(parts, app, admin, "admin-api"))
     }
 }
 
-fn looks_at_clients(admin: Admin) -> Result<Admin, AdminRefusal> {
+/// Whoever asks whether clients may come in sees none of them.
+pub fn looks_at_clients(admin: Admin) -> Result<Admin, AdminRefusal> {
     if admin.role >= Role::Viewer { Ok(admin) } else { Err(AdminRefusal::NoRole) }
 }
 
@@ -229,7 +237,8 @@ pub fn bearer(headers: &HeaderMap) -> Option<&str> {
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
 }
 
-fn request_id(parts: &Parts) -> RequestId {
+/// The id of the call.
+pub fn request_id(parts: &Parts) -> RequestId {
     parts.extensions.get::<RequestId>().cloned().unwrap_or(RequestId(axum::http::HeaderValue::from_static("none")))
 }
 

@@ -114,6 +114,13 @@ impl Failure {
         self.judge().status
     }
 
+    /// Status, sentence and headers for whoever is told by a page; what failed inside is logged.
+    pub fn told(&self) -> (StatusCode, String, HeaderMap) {
+        let verdict = self.judge();
+        self.log(&verdict);
+        (verdict.status, self.detail(&verdict), self.headers())
+    }
+
     /// Status, a stable word for programs, and whether it was our fault.
     fn judge(&self) -> Verdict {
         match self {
@@ -126,7 +133,9 @@ impl Failure {
             | Self::Log(_) => Verdict::new(StatusCode::SERVICE_UNAVAILABLE, "log-unavailable"),
             Self::Command(CommandError::History(_)) => Verdict::new(StatusCode::INTERNAL_SERVER_ERROR, "history-unreadable"),
             Self::Query(QueryError::Cursor(_)) => Verdict::new(StatusCode::BAD_REQUEST, "invalid-cursor"),
-            Self::Query(_) | Self::Internal(_) | Self::NotKept(_) | Self::Token(_) => Verdict::new(StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+            Self::Query(_) | Self::Internal(_) | Self::NotKept(_) | Self::Token(_) => {
+                Verdict::new(StatusCode::INTERNAL_SERVER_ERROR, "internal")
+            }
             Self::Metadata(error) => Verdict::new(StatusCode::BAD_REQUEST, metadata_code(error)),
             Self::Statement(StatementRefusal::Unapproved) => Verdict::new(StatusCode::BAD_REQUEST, "unapproved_software_statement"),
             Self::Statement(StatementRefusal::Invalid(_)) => Verdict::new(StatusCode::BAD_REQUEST, "invalid_software_statement"),

@@ -37,6 +37,11 @@ impl<T> Fresh<T> {
         }
     }
 
+    /// Whether it comes from tables that could not catch up in time.
+    pub const fn is_stale(&self) -> bool {
+        self.stale
+    }
+
     /// The same freshness around something else.
     pub fn map<U>(self, render: impl FnOnce(T) -> U) -> Fresh<U> {
         Fresh { body: render(self.body), shown: self.shown, stale: self.stale }
@@ -76,7 +81,7 @@ fn named(headers: &HeaderMap) -> Result<Option<Position>, Failure> {
 
 async fn arrived(app: &App, headers: &HeaderMap) -> Result<(), Failure> {
     let Some(named) = named(headers)? else { return Ok(()) };
-    if app.log().reached(named, app.config().read_wait).await? {
+    if app.reached(named).await? {
         return Ok(());
     }
     Err(Failure::request(StatusCode::SERVICE_UNAVAILABLE, "read-model-behind", "this node has not reached that position yet"))

@@ -71,7 +71,7 @@ async fn answer(app: &App, issuer: &str, open: Open, scopes: Option<Vec<Value>>)
 /// RFC 8414 §2. What the authorization server says of itself stays; what a client could do there that is registered here is
 /// the part that both know; empty lists are left out (§3.2).
 fn merge(mut document: Map<String, Value>, issuer: &str, open: Open, scopes: Option<Vec<Value>>) -> Map<String, Value> {
-    document.insert("issuer".to_owned(), issuer.into());
+    let one_issuer = document.insert("issuer".to_owned(), issuer.into()).is_some_and(|stated| stated == issuer);
     document.remove("registration_endpoint");
     if open.to_themselves {
         document.insert("registration_endpoint".to_owned(), format!("{issuer}/oauth/register").into());
@@ -86,8 +86,10 @@ fn merge(mut document: Map<String, Value>, issuer: &str, open: Open, scopes: Opt
     }
     // Signed metadata would vouch for members that are other ones now.
     document.remove("signed_metadata");
-    // The `iss` of its answers names the authorization server itself and not this issuer, which RFC 9207 §2.4 would compare.
-    document.remove("authorization_response_iss_parameter_supported");
+    // The `iss` of its answers names the authorization server itself, which RFC 9207 §2.4 compares with this issuer.
+    if !one_issuer {
+        document.remove("authorization_response_iss_parameter_supported");
+    }
     document.entry("response_types_supported").or_insert_with(|| json!(["code"]));
     document.entry("grant_types_supported").or_insert_with(|| json!(["authorization_code", "refresh_token", "client_credentials"]));
     document.entry("code_challenge_methods_supported").or_insert_with(|| json!(["S256"]));
@@ -145,6 +147,17 @@ mod tests {
                 "token_endpoint_auth_signing_alg_values_supported": ["ES256"],
                 "response_types_supported": ["code"], "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
                 "code_challenge_methods_supported": ["S256"] })
+        );
+    }
+
+    #[test]
+    fn d8_the_iss_of_its_answers_is_claimed_where_both_have_one_issuer() {
+        let upstream = || object(json!({ "issuer": "https://as.example", "authorization_response_iss_parameter_supported": true }));
+        let open = Open { to_themselves: true, to_documents: false };
+        let claimed = |issuer| merge(upstream(), issuer, open, None).contains_key("authorization_response_iss_parameter_supported");
+        assert_eq!(
+            [claimed("https://as.example"), claimed("https://as.example/rs/1"), claimed("https://gate.example")],
+            [true, false, false]
         );
     }
 

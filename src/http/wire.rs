@@ -11,6 +11,7 @@ use gatebook_projections::directory::{LookAlike, RegistrationRow, ResourceServer
 use serde_json::{Map, Value, json};
 
 use crate::look_alikes::Doubts;
+use crate::usage::Uses;
 
 /// A time as RFC 3339 text in UTC.
 pub fn time(at: DateTime<Utc>) -> String {
@@ -36,6 +37,7 @@ pub fn client(profile: &Profile, bound: Option<(ResourceServerId, &Registration,
         standing.insert("registration_type".to_owned(), profile.registration_type.as_str().into());
         standing.insert("status".to_owned(), reason.status().into());
         standing.insert("reason".to_owned(), reason.as_str().into());
+        put(&mut standing, "cure", reason.cure());
         if let Some(staged) = &registration.staged {
             let change = json!({ "change_id": staged.change_id, "added": staged.added, "removed": staged.removed });
             standing.insert("staged_change".to_owned(), change);
@@ -84,6 +86,12 @@ pub fn registration(row: &RegistrationRow) -> Map<String, Value> {
         body.insert("manifest".to_owned(), manifest.into());
     }
     body
+}
+
+/// When a registration was used, as far as this node saw; absent members mean never.
+pub fn uses(body: &mut Map<String, Value>, uses: Option<&Uses>) {
+    put(body, "first_seen_at", uses.map(|uses| time(uses.first)));
+    put(body, "last_seen_at", uses.map(|uses| time(uses.last)));
 }
 
 /// The approved client that another looks like: who it is, where it comes from (nowhere, if it stays on users' machines), and

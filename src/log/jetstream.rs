@@ -10,7 +10,7 @@ use futures_util::stream::BoxStream;
 use gatebook_events::envelope::Position;
 
 use super::LogError;
-use super::shared::{Commit, Entry, Published, PublishError, SharedLog};
+use super::shared::{Commit, Entry, PublishError, Published, SharedLog};
 use crate::nats::Nats;
 
 mod follow;

@@ -3,6 +3,8 @@
 //! One thread writes. It takes all appends that have queued up while the last commit reached the disk and commits them
 //! together, so one fsync answers many. Readers have connections of their own and never wait for it.
 
+mod backup;
+mod copy;
 mod follow;
 mod judge;
 pub mod mirror;
@@ -11,6 +13,7 @@ mod row;
 mod schema;
 mod tail;
 mod verify;
+mod wal;
 mod writer;
 
 use std::path::Path;
@@ -18,8 +21,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use futures_util::stream::BoxStream;
-use gatebook_events::envelope::{Position, StreamName};
+use gatebook_events::envelope::{Envelope, Position, StreamName};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{Append, AppendError, Appended, ChainHash, Closed, EventLog, Followed, LogError, StreamEvents};
@@ -27,8 +31,12 @@ use reader::{Reader, Readers};
 use tail::Tail;
 use writer::{Request, Writer};
 
+pub use backup::{Backup, BackupError, Restored, Vacant};
+pub use copy::Copied;
+pub use copy::CopyError;
 pub use schema::{FORMAT, OpenError};
 pub use verify::Summary;
+pub use wal::DamagedWal;
 
 /// How many appends may wait for the writer; one more waits outside.
 const QUEUE: usize = 4096;
@@ -87,8 +95,39 @@ impl SqliteLog {
     ///
     /// `progress` hears now and then how far it has come and how far there is to go. Blocks.
     pub fn verify(&self, progress: impl FnMut(Position, Position)) -> Result<Summary, LogError> {
+        self.verify_and_look(progress, |_| ())
+    }
+
+    /// The same, and shows every event that was verified to `look`.
+    pub fn verify_and_look(&self, progress: impl FnMut(Position, Position), look: impl FnMut(&[Envelope])) -> Result<Summary, LogError> {
         let head = *self.shared.head.borrow();
-        verify::verify(self.shared.readers.path(), head, progress)
+        verify::verify(self.shared.readers.path(), head, progress, look)
+    }
+
+    /// What SQLite finds wrong with the file's pages and indexes: what the chain does not cover. Blocks.
+    pub fn damage(&self) -> Result<Vec<String>, OpenError> {
+        Ok(Reader::open(self.shared.readers.path())?.damage()?)
+    }
+
+    /// Whether some process writes to the log at `path`.
+    pub fn in_use(path: &Path) -> bool {
+        schema::in_use(path)
+    }
+
+    /// Copies the log at `log`, as it stands now and with its chain verified, into the new file `to`, with some small files
+    /// beside it. Another process may be writing to the log. Blocks.
+    pub fn back_up(
+        log: &Path,
+        to: &Path,
+        with: (DateTime<Utc>, &[(String, String)]),
+        progress: impl FnMut(Position, Position),
+    ) -> Result<Copied, BackupError> {
+        backup::take(log, to, with, progress)
+    }
+
+    /// What is in a backup, once every event of it was verified. Blocks.
+    pub fn inspect_backup(file: &Path, progress: impl FnMut(Position, Position)) -> Result<Backup, BackupError> {
+        backup::inspect(file, progress)
     }
 
     /// Where the log ends, and what all of it hashes to.

@@ -1,5 +1,5 @@
-//! Builds a projection's tables from the log, beside whatever serves: one thread reads and verifies, another applies in large
-//! transactions, and the indexes that only queries need come last.
+//! Builds a projection's tables from the log, beside whatever serves: one thread reads and verifies, another reads what the events
+//! say, a third writes in large transactions, and the indexes that only queries need come last.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use futures_util::StreamExt;
 use gatebook_events::envelope::{Envelope, EventId, Position};
 use gatebook_events::identity::Stream;
 use gatebook_events::projection::{ProjectionName, Upkeep};
-use gatebook_projections::read_model::{Projection, ProjectionError, ReadModel};
+use gatebook_projections::read_model::{Batch, Projection, ProjectionError, ReadModel};
 use tokio::sync::mpsc;
 
 pub use super::progress::Stop;
@@ -18,7 +18,9 @@ use crate::log::{EventLog, Followed};
 pub(super) const BEHIND: usize = 1024;
 /// How many events are written in one transaction.
 const LOAD: usize = 16 * 1024;
-/// How many batches are read ahead of the thread that writes: enough for the next transaction, and a bound for the memory.
+/// How many batches wait to be read: reading a log in small steps is no slower.
+const UNREAD: usize = 2;
+/// How many batches wait to be written: enough for the next transaction, and a bound for the memory.
 const AHEAD: usize = 16;
 
 /// Where a build begins.
@@ -75,7 +77,7 @@ pub async fn build<P: Projection>(
 }
 
 /// What operators decided that this version of a projection leaves out.
-pub(super) async fn left_out<P: Projection>(log: &Arc<dyn EventLog>) -> Result<Vec<EventId>, Stop> {
+pub(crate) async fn left_out<P: Projection>(log: &Arc<dyn EventLog>) -> Result<Vec<EventId>, Stop> {
     let Ok(name) = ProjectionName::parse(P::NAME) else { return Ok(Vec::new()) };
     let stream = Stream::Projection(name);
     let upkeep: Upkeep = crate::command::fold(&**log, stream).await.map_err(Stop::Upkeep)?.0;
@@ -87,15 +89,19 @@ pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send 
     tokio::task::spawn_blocking(work).await.map_err(|_| Stop::Thread)
 }
 
-/// Fills the tables until there is little that they do not have.
+/// Fills the tables until there is little that they do not have: the log is read on one thread, its events on another, and written
+/// on a third.
 async fn load<P: Projection>(
     log: &Arc<dyn EventLog>,
     model: ReadModel<P>,
     told: impl Fn(Position) + Send + 'static,
 ) -> Result<ReadModel<P>, Failed<P>> {
     let mut following = log.follow(model.position());
+    let (events, unread) = mpsc::channel(UNREAD);
     let (batches, queue) = mpsc::channel(AHEAD);
-    let mut filling = tokio::task::spawn_blocking(move || fill(model, queue, told));
+    let (done, written) = std::sync::mpsc::channel();
+    let understanding = tokio::task::spawn_blocking(move || understand::<P>(unread, &batches, &written));
+    let mut filling = tokio::task::spawn_blocking(move || fill(model, queue, &done, told));
     let reading = async move {
         while let Some(followed) = following.next().await {
             let batch = match followed? {
@@ -103,7 +109,7 @@ async fn load<P: Projection>(
                 // Nothing more to come is the shortest batch.
                 Followed::CaughtUp(_) => Vec::new(),
             };
-            if batches.send(batch).await.is_err() {
+            if events.send(batch).await.is_err() {
                 break;
             }
         }
@@ -114,7 +120,7 @@ async fn load<P: Projection>(
         filled = &mut filling => (filled, Ok(())),
         read = reading => (filling.await, read),
     };
-    let (model, filled) = filled.map_err(|_| Stop::Thread)?;
+    let ((model, filled), ()) = (filled.map_err(|_| Stop::Thread)?, understanding.await.map_err(|_| Stop::Thread)?);
     match (filled, read) {
         (Ok(true), _) => Ok(model),
         (Err(error), _) => Err(Failed { model: Some(Box::new(model)), stop: error.into() }),
@@ -123,21 +129,39 @@ async fn load<P: Projection>(
     }
 }
 
+/// Reads events for whoever writes, until either side ends. What was written comes back: the memory of an event is given back where
+/// it was taken, which leaves the other thread to its writing.
+fn understand<P: Projection>(
+    mut unread: mpsc::Receiver<Vec<Envelope>>,
+    batches: &mpsc::Sender<Batch<P>>,
+    written: &std::sync::mpsc::Receiver<Batch<P>>,
+) {
+    while let Some(events) = unread.blocking_recv() {
+        written.try_iter().for_each(drop);
+        if batches.blocking_send(Batch::read(events)).is_err() {
+            break;
+        }
+    }
+}
+
 /// True once a batch was short, false where no more batches come.
 fn fill<P: Projection>(
     mut model: ReadModel<P>,
-    mut queue: mpsc::Receiver<Vec<Envelope>>,
+    mut queue: mpsc::Receiver<Batch<P>>,
+    done: &std::sync::mpsc::Sender<Batch<P>>,
     told: impl Fn(Position),
 ) -> (ReadModel<P>, Result<bool, ProjectionError>) {
-    while let Some(mut events) = queue.blocking_recv() {
-        let mut near = events.len() < BEHIND;
-        while !near && events.len() < LOAD {
+    while let Some(mut batch) = queue.blocking_recv() {
+        let mut near = batch.len() < BEHIND;
+        while !near && batch.len() < LOAD {
             // What is there already, and no waiting: a transaction may be a short one.
             let Ok(more) = queue.try_recv() else { break };
             near = more.len() < BEHIND;
-            events.extend(more);
+            batch.extend(more);
         }
-        let applied = model.apply(&events);
+        let applied = model.apply_batch(&mut batch);
+        // Whoever read it may have ended.
+        let _end = done.send(batch);
         told(model.position());
         match applied {
             Ok(_) if near => return (model, Ok(true)),

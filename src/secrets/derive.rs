@@ -4,6 +4,8 @@ use std::fmt;
 use std::path::Path;
 
 use gatebook_events::identity::WebhookId;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use uuid::{Builder, Uuid};
@@ -33,7 +35,7 @@ impl InstanceKey {
     /// By this nodes can tell that they have the same key. It says nothing about the key.
     pub fn fingerprint(&self) -> String {
         let mark = self.derive(b"gatebook key fingerprint 1", &[]);
-        mark.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+        URL_SAFE_NO_PAD.encode(mark).chars().take(12).collect()
     }
 
     /// The key with these bytes.
@@ -69,6 +71,11 @@ impl InstanceKey {
         let mut first_half = [0; 16];
         first_half.copy_from_slice(&self.derive(b"gatebook uuid 1", info)[..16]);
         Builder::from_custom_bytes(first_half).into_uuid()
+    }
+
+    /// What only this instance can put below `info`, such as the signature of a session. Each purpose has codes of its own.
+    pub fn code(&self, purpose: &'static str, info: &[&[u8]]) -> [u8; 32] {
+        self.derive(purpose.as_bytes(), info)
     }
 
     /// HMAC-SHA256 over the purpose and each part, every one after its length: no two lists of parts read alike.

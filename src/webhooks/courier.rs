@@ -6,20 +6,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
+use super::outbox::{Letter, Round};
+use super::post::{Message, NotTaken, Snag};
+use super::{Bell, Office};
+use crate::cloud_event;
+use crate::command::webhooks::KnownWebhook;
+use crate::command::{Cause, CommandError};
+use crate::projector::Follower;
+use crate::side_table::NotKept;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::{StreamExt, stream};
 use gatebook_events::envelope::{Actor, ActorKind, Position};
 use gatebook_events::identity::{TenantId, WebhookId};
 use gatebook_events::webhook::{Disabled, DisabledBecause, Life, Start, Wish};
 use gatebook_projections::history::HistoryRow;
-use super::{Bell, Office};
-use super::outbox::{Letter, Round};
-use super::post::{Message, NotTaken, Snag};
-use crate::cloud_event;
-use crate::command::webhooks::KnownWebhook;
-use crate::command::{Cause, CommandError};
-use crate::projector::Follower;
-use crate::side_table::NotKept;
 
 /// How many events are read at a time.
 const BATCH: usize = 64;
@@ -140,7 +140,8 @@ impl Courier {
             self.office.outbox.forget(self.id).await?;
             return Ok(Next::Over);
         };
-        let (Life::Active, Some(tenant), Some(wish)) = (known.webhook.life, known.webhook.tenant.clone(), known.webhook.wish.clone()) else {
+        let (Life::Active, Some(tenant), Some(wish)) = (known.webhook.life, known.webhook.tenant.clone(), known.webhook.wish.clone())
+        else {
             return Ok(Next::Sleep);
         };
         if self.bell.insisted.swap(false, Ordering::Relaxed) {

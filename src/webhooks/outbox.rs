@@ -10,7 +10,7 @@ use gatebook_events::identity::WebhookId;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use uuid::Uuid;
 
-use crate::side_table::{NotKept, SideTable, SideTableError};
+use crate::side_table::{NotKept, OpenError, SideTable};
 
 /// A letter is an event that was not taken at the first attempt, or that waits behind one of its stream.
 const SCHEMA: &str = "
@@ -107,7 +107,7 @@ pub struct Round {
 
 impl Outbox {
     /// Opens the file, or makes it.
-    pub fn open(path: &Path) -> Result<Self, SideTableError> {
+    pub fn open(path: &Path) -> Result<Self, OpenError> {
         SideTable::open(path, "what webhooks were sent", SCHEMA).map(Self)
     }
 
@@ -153,7 +153,8 @@ impl Outbox {
     pub async fn note(&self, webhook: WebhookId, round: Round, now: DateTime<Utc>) -> Result<(), NotKept> {
         const KNOW: &str = "INSERT INTO webhooks (webhook, position) VALUES (?1, ?2) \
             ON CONFLICT DO UPDATE SET position = max(position, excluded.position)";
-        const FAILED: &str = "UPDATE webhooks SET failed_at = ?2, failing_since = coalesce(failing_since, ?2), trouble = ?3 WHERE webhook = ?1";
+        const FAILED: &str =
+            "UPDATE webhooks SET failed_at = ?2, failing_since = coalesce(failing_since, ?2), trouble = ?3 WHERE webhook = ?1";
         const TAKEN: &str = "UPDATE webhooks SET taken_at = ?2, failing_since = NULL, trouble = NULL WHERE webhook = ?1";
         const PUT: &str = "INSERT OR REPLACE INTO letters \
             (webhook, position, stream, event_id, name, attempts, next_at, tried_at, trouble, dead_at) \
@@ -248,9 +249,7 @@ impl Outbox {
     /// Takes a dead letter out for good.
     pub async fn drop_dead(&self, webhook: WebhookId, event: EventId) -> Result<(), NotKept> {
         let remove = "DELETE FROM letters WHERE webhook = ?1 AND event_id = ?2 AND dead_at IS NOT NULL";
-        self.0
-            .with(move |connection| connection.execute(remove, params![webhook.0.as_bytes(), event.0.as_bytes()]).map(drop))
-            .await
+        self.0.with(move |connection| connection.execute(remove, params![webhook.0.as_bytes(), event.0.as_bytes()]).map(drop)).await
     }
 
     /// Forgets a webhook.
@@ -268,7 +267,8 @@ impl Outbox {
     /// How many letters there are of all webhooks: that wait, and that are dead.
     pub async fn counts(&self) -> Result<BTreeMap<&'static str, u64>, NotKept> {
         let sql = "SELECT count(*) - count(dead_at), count(dead_at) FROM letters";
-        let read = move |connection: &mut Connection| connection.query_row(sql, [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)));
+        let read =
+            move |connection: &mut Connection| connection.query_row(sql, [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)));
         let (waiting, dead) = self.0.with(read).await?;
         Ok(BTreeMap::from([("waiting", waiting.unsigned_abs()), ("dead", dead.unsigned_abs())]))
     }

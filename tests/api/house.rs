@@ -74,6 +74,11 @@ impl House {
         std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap())
     }
 
+    /// Where it listens.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     /// Somebody without any credentials.
     pub fn anyone(&self) -> Caller<'_> {
         Caller { house: self, bearer: None, headers: Vec::new() }
@@ -170,7 +175,9 @@ impl House {
     }
 
     fn remember(&self, method: &Method, path: &str, answer: &Answer) {
-        for member in ["client_secret", "registration_access_token", "initial_access_token", "service_token", "access_token", "signing_secret"] {
+        for member in
+            ["client_secret", "registration_access_token", "initial_access_token", "service_token", "access_token", "signing_secret"]
+        {
             if let Some(secret) = answer.body[member].as_str() {
                 self.saw_issued(secret);
             }

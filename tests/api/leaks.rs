@@ -50,7 +50,10 @@ async fn no_secret_or_token_is_on_disk_in_a_log_line_or_in_another_answer() {
 
     let issued = house.issued();
     let kinds = |prefix: &str| issued.iter().filter(|secret| secret.starts_with(prefix)).count();
-    assert!(kinds("gbs_") >= 6 && kinds("gbr_") >= 3 && kinds("gbi_") >= 2 && kinds("eyJ") >= 3 && kinds("whsec_") >= 2, "too little was issued to prove anything");
+    assert!(
+        kinds("gbs_") >= 6 && kinds("gbr_") >= 3 && kinds("gbi_") >= 2 && kinds("eyJ") >= 3 && kinds("whsec_") >= 2,
+        "too little was issued to prove anything"
+    );
     let mut places = files(house.folder.path());
     for file in ["log.db", "log.db-wal", "directory@", "history@", "approvals@", "webhooks.db"] {
         assert!(places.iter().any(|(name, bytes)| name.contains(file) && !bytes.is_empty()), "{file} was not looked at");

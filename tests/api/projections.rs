@@ -151,6 +151,41 @@ async fn what_it_cannot_read_stops_it_is_named_everywhere_and_is_skipped_by_an_e
     assert_eq!(lists(&house).await, before);
 }
 
+#[tokio::test]
+async fn a_skip_is_taken_back_by_an_event_and_a_build_that_still_cannot_read_it_leaves_what_serves() {
+    let house = House::open().await;
+    house.registered("early").await;
+    let poison = poisoned(&house, "client.exploded", 1).await;
+    house.registered("late").await;
+    stopped(&house).await;
+    let admin = house.admin("default");
+    let asked = |reason: &str| json!({ "event_id": poison, "reason": reason });
+    admin.post(&path("directory", "skip"), asked("not known")).await.is(202);
+    built(&house, "directory").await;
+    let before = lists(&house).await[0].clone();
+
+    admin.post(&path("directory", "unskip"), json!({ "reason": "no event" })).await.problem(400, "invalid-request");
+    admin.post(&path("directory", "unskip"), asked(" ")).await.problem(400, "invalid-request");
+    house.auditor("default").post(&path("directory", "unskip"), asked("I may not")).await.problem(403, "forbidden");
+    assert_eq!(shown(&house, "directory").await["state"], "live");
+    let answer = admin.post(&path("directory", "unskip"), asked("a newer build knows it")).await.is(202);
+    assert_eq!(answer.header("gatebook-position"), house.head().await.to_string());
+    built(&house, "directory").await;
+    let directory = shown(&house, "directory").await;
+    assert_eq!((&directory["state"], &directory["build_failed"]["event_id"]), (&json!("live"), &json!(poison)), "{directory}");
+    assert_eq!(lists(&house).await[0], before, "what serves goes on serving");
+
+    let head = house.head().await;
+    admin.post(&path("directory", "unskip"), asked("once more")).await.is(202);
+    built(&house, "directory").await;
+    assert_eq!(house.head().await, head, "the second time it is no news");
+    admin.post(&path("directory", "skip"), asked("it does not")).await.is(202);
+    built(&house, "directory").await;
+    let directory = shown(&house, "directory").await;
+    assert!(directory["state"] == "live" && directory.get("build_failed").is_none(), "{directory}");
+    assert_eq!(lists(&house).await[0], before);
+}
+
 async fn lists(house: &House) -> [Value; 2] {
     let clients = house.admin("default").get(&clients(DEFAULT)).await.is(200).body;
     let events = house.auditor("default").get("/authsec/audit/events?limit=500").await.is(200).body;

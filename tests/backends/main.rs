@@ -17,4 +17,5 @@ mod place;
 mod jetstream;
 mod kurrentdb;
 mod memory;
+mod mirror;
 mod sqlite;

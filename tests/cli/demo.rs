@@ -27,15 +27,18 @@ async fn the_demo_is_what_it_says_it_is() {
         assert_eq!((&named(name)[0]["registration_type"], &named(name)[0]["has_secret"]), (&"prereg".into(), &true.into()), "{name}");
     }
     assert_eq!(named("Acme Dashboard")[0]["redirect_uris"], serde_json::json!(["https://dash.example.com/cb"]));
-    assert_eq!(clients.len(), 30 + 1 + 2 + 1);
+    assert_eq!((named("ChatGPT").len(), named("Cursor").len()), (4, 3));
+    assert_eq!(clients.len(), 30 + 14 + 2 + 1);
     let counts = admin.get(&list).await["counts"].clone();
-    assert_eq!(counts["by_type"], serde_json::json!({ "cimd": 0, "dcr": 32, "prereg": 2 }), "{counts}");
+    assert_eq!(counts["by_type"], serde_json::json!({ "cimd": 0, "dcr": 45, "prereg": 2 }), "{counts}");
 
     let waiting = admin.get("/authsec/approvals").await;
-    assert_eq!(waiting["count"], 1, "{waiting}");
+    assert_eq!(waiting["count"], 3, "{waiting}");
     let change = &waiting["approvals"][0];
     assert_eq!(change["kind"], "redirects");
     assert_eq!(change["added"], serde_json::json!(["https://dash-staging.example.net/cb"]));
+    let alike = &waiting["approvals"][2];
+    assert_eq!((&alike["client_name"], &alike["resembles"]["client_name"]), (&"CIaude Code".into(), &"Claude Code".into()), "{waiting}");
 
     let acme = Caller::anyone(&service).with(&token(&data, "admin", "acme"));
     let servers = acme.get("/authsec/resource-servers").await;

@@ -5,7 +5,11 @@
 #[path = "../instance/mod.rs"]
 mod instance;
 
+mod backup;
 mod demo;
+mod doctor;
+mod faults;
+mod import;
 mod poll;
 mod rebuild;
 mod settings;

@@ -95,7 +95,7 @@ async fn a_service_that_runs_rebuilds_beside_what_serves() {
 }
 
 /// A log that takes a while to build from, in an instance that has run before.
-async fn long_log(data: &Path, clients: u64) {
+pub async fn long_log(data: &Path, clients: u64) {
     Instance::start(data).stop();
     let log = SqliteLog::open(&data.join("log.db")).unwrap();
     let events = |key: ClientKey, number: u64| {
@@ -111,6 +111,7 @@ async fn long_log(data: &Path, clients: u64) {
             ignored: vec![],
             initial_access_token: None,
             clamps: Clamps::default(),
+            imported_from: None,
             at: DateTime::UNIX_EPOCH,
         };
         let request = RegistrationCommand::Request {
@@ -156,7 +157,7 @@ fn built(data: &Path) -> i64 {
 }
 
 /// Every row of the directory, once nobody has it open.
-fn rows(data: &Path) -> Vec<String> {
+pub fn rows(data: &Path) -> Vec<String> {
     ReadModel::<Directory>::open(&data.join("read-models")).unwrap().dump().unwrap()
 }
 
@@ -220,7 +221,7 @@ fn part_of(data: &Path, after: i64) -> i64 {
     }
 }
 
-async fn anyone_waits_for(admin: &Caller, state: &str) {
+pub async fn anyone_waits_for(admin: &Caller, state: &str) {
     let started = Instant::now();
     loop {
         let shown = admin.get("/authsec/projections").await;

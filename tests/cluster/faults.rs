@@ -46,7 +46,8 @@ async fn what_was_answered_stands_whatever_dies() {
         let what = strike(fault, &mut cluster, &mut nodes, &mut paused).await;
         for node in &nodes {
             let anyone = Caller::anyone(node);
-            until("every node is well", async || matches!(anyone.call(Method::GET, "/health", None).await, Ok((200, _))).then_some(())).await;
+            until("every node is well", async || matches!(anyone.call(Method::GET, "/health", None).await, Ok((200, _))).then_some(()))
+                .await;
         }
         let well = struck.elapsed();
         tokio::time::sleep(CALM).await;
@@ -124,7 +125,8 @@ async fn check(cluster: &Cluster, nodes: &[Instance], standing: &HashSet<String>
     let ((left, right), _) = ends.await;
     assert_eq!(left["chain_head"], right["chain_head"], "{left} {right}");
     for admin in &admins {
-        listed_after(admin, left["position"].as_str().unwrap()).await;
+        // One that has heard nothing for too long says so, and then hears again.
+        until("the lists answer", async || listed_after(admin, left["position"].as_str().unwrap()).await).await;
         let rows = admin.all(&format!("{DEFAULT_SERVER}/clients"), "clients").await;
         let listed: HashSet<&str> = rows.iter().map(|row| row["client_id"].as_str().unwrap()).collect();
         let lost: Vec<_> = standing.iter().filter(|client_id| !listed.contains(client_id.as_str())).collect();

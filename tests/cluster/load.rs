@@ -61,7 +61,8 @@ impl Load {
                 while !stopped.load(Ordering::Acquire) {
                     let name = format!("client {round}-{caller}-{turn}");
                     turn += 1;
-                    let body = json!({ "client_name": name, "redirect_uris": ["http://127.0.0.1:7777/cb"], "token_endpoint_auth_method": "none" });
+                    let body =
+                        json!({ "client_name": name, "redirect_uris": ["http://127.0.0.1:7777/cb"], "token_endpoint_auth_method": "none" });
                     let call = nodes[turn % nodes.len()].call(Method::POST, "/oauth/register", Some(&body));
                     match tokio::time::timeout(Duration::from_secs(30), call).await {
                         Ok(Ok((201, answer))) => answers.registered.push((text(&answer, "client_id"), Instant::now())),
@@ -166,7 +167,8 @@ async fn race_once(mirror: &Mirror, won: &Won) {
         data: Arc::from("{}"),
     };
     let id = event.id;
-    let append = Append { stream: stream(), expected: Expected::from(read.revision), commit: CommitId(Uuid::now_v7()), events: vec![event] };
+    let append =
+        Append { stream: stream(), expected: Expected::from(read.revision), commit: CommitId(Uuid::now_v7()), events: vec![event] };
     let mut answer = mirror.append(append.clone()).await;
     while matches!(answer, Err(AppendError::Indeterminate(_))) {
         answer = mirror.append(append.clone()).await;

@@ -125,7 +125,7 @@ async fn d07_s256_is_stated() {
 }
 
 /// SHOULD · RFC 9207 §2.4, §3 · The authorization server's answers carry its own `iss`, if any, which is not this document's issuer:
-/// so its support is not claimed here.
+/// so its support is not claimed here, unless a proxy gives both one issuer.
 #[tokio::test]
 async fn d08_the_iss_of_another_issuer_is_not_claimed() {
     let house = before(json!({ "authorization_response_iss_parameter_supported": true })).await;

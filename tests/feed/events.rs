@@ -21,7 +21,10 @@ async fn every_event_of_every_tenant_is_a_cloud_event_on_a_subject_of_its_own() 
         let event: Value = serde_json::from_slice(&message.payload).unwrap();
         let header = |name: &str| message.headers.get(name).unwrap().to_string();
         assert_eq!((event["id"].as_str(), event["specversion"].as_str()), (Some(header("Nats-Msg-Id").as_str()), Some("1.0")));
-        assert_eq!((event["source"].as_str(), header("Content-Type").as_str()), (Some(PUBLIC), "application/cloudevents+json; charset=utf-8"));
+        assert_eq!(
+            (event["source"].as_str(), header("Content-Type").as_str()),
+            (Some(PUBLIC), "application/cloudevents+json; charset=utf-8")
+        );
         assert_eq!(event["position"], header("Gatebook-Position"));
         assert!(message.subject.ends_with(event["type"].as_str().unwrap()), "{}", message.subject);
         assert!(!String::from_utf8_lossy(&message.payload).contains("argon2"), "{event}");

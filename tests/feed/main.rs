@@ -1,6 +1,12 @@
 //! The feed: every event in a JetStream stream, once and in order, on real servers.
 #![cfg(unix)]
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test that cannot go on has failed")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on has failed"
+)]
 
 #[allow(dead_code, reason = "the house of the API's own tests; not every part of it is needed here")]
 #[path = "../api/answer.rs"]

@@ -2,7 +2,7 @@
 //! Why this file is long: every command of every aggregate has its part in the histories.
 
 use std::cell::RefCell;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU16, NonZeroU32};
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta};
@@ -16,15 +16,16 @@ use gatebook::secrets::InitialAccessToken;
 use gatebook_events::client::{ClientCommand, ClientEvent, ContentHash, Document, Withdrawal};
 use gatebook_events::codec::Stored;
 use gatebook_events::envelope::{Actor, ActorKind, Envelope, EventId, Position};
-use gatebook_events::identity::{ClientId, ClientKey, InitialAccessTokenId, ResourceServerId, ServiceTokenId, TenantId, WebhookId};
+use gatebook_events::identity::{ClientId, ClientKey, InitialAccessTokenId, ResourceServerId, ServiceTokenId, Stream, TenantId, WebhookId};
 use gatebook_events::initial_access_token::{Clamps, InitialAccessTokenCommand, InitialAccessTokenEvent};
 use gatebook_events::metadata::{self, GrantType, Parsed};
-use gatebook_events::projection::{EventSkipped, ProjectionEvent, ProjectionName};
+use gatebook_events::projection::{EventSkipped, ProjectionEvent, ProjectionName, SkipTakenBack};
 use gatebook_events::redirect::WebUri;
 use gatebook_events::registration::{RegistrationCommand, RegistrationEvent};
 use gatebook_events::reservation::ReservationEvent;
 use gatebook_events::resource_server::{
     Admission, Admissions, CapOf, EffectOnExisting, Fill, Instances, Policy, RegistrationType, ResourceServerCommand, ResourceServerEvent,
+    Revival,
 };
 use gatebook_events::secret::{KeptSecret, SecretHash, TokenHash};
 use gatebook_events::service_token::{self, ServiceScope, ServiceTokenEvent};
@@ -85,6 +86,12 @@ pub enum Step {
         client: usize,
         decision: usize,
     },
+    /// Nobody used a client for long.
+    Idle {
+        client: usize,
+    },
+    /// Whoever fell dormant last is used.
+    Use,
     Rotate {
         client: usize,
         overlap: bool,
@@ -141,7 +148,7 @@ pub enum Edit {
     Name(usize),
     Resource(Option<usize>),
     Modes { dcr: bool, prereg: bool, suspend: bool },
-    Policy { review: bool, changes_serve_at_once: bool, share: bool },
+    Policy { review: bool, changes_serve_at_once: bool, share: bool, look_again: bool },
 }
 
 /// What a client says about itself.
@@ -171,6 +178,8 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (some(), says()).prop_map(|(client, says)| Step::Update { client, says }),
         1 => some().prop_map(|client| Step::Delete { client }),
         14 => (some(), 0..8_usize).prop_map(|(client, decision)| Step::Decide { client, decision }),
+        4 => some().prop_map(|client| Step::Idle { client }),
+        4 => Just(Step::Use),
         2 => (some(), any::<bool>()).prop_map(|(client, overlap)| Step::Rotate { client, overlap }),
         2 => Just(Step::RevokeOld),
         1 => some().prop_map(|client| Step::NewToken { client }),
@@ -193,10 +202,11 @@ fn edit() -> impl Strategy<Value = Edit> {
         (0..4_usize).prop_map(Edit::Name),
         proptest::option::of(0..3_usize).prop_map(Edit::Resource),
         any::<(bool, bool, bool)>().prop_map(|(dcr, prereg, suspend)| Edit::Modes { dcr, prereg, suspend }),
-        any::<(bool, bool, bool)>().prop_map(|(review, changes_serve_at_once, share)| Edit::Policy {
+        any::<(bool, bool, bool, bool)>().prop_map(|(review, changes_serve_at_once, share, look_again)| Edit::Policy {
             review,
             changes_serve_at_once,
-            share
+            share,
+            look_again
         }),
     ]
 }
@@ -239,6 +249,7 @@ struct Known {
     servers: Vec<(TenantId, ResourceServerId)>,
     clients: Vec<(ClientKey, Option<(TenantId, ResourceServerId)>)>,
     rotated: Option<(ClientKey, (TenantId, ResourceServerId))>,
+    idle: Option<(ResourceServerId, ClientKey)>,
     /// Where the clients of documents are registered.
     hosted: Vec<(ClientId, TenantId, ResourceServerId)>,
     tokens: Vec<(TenantId, ResourceServerId, InitialAccessTokenId, InitialAccessToken)>,
@@ -330,7 +341,7 @@ impl House {
             }
             Step::Complete { client: pick } => {
                 let Some((key, Some((tenant, id)))) = client(*pick) else { return };
-                let state: gatebook_events::client::Client = commands.load(gatebook_events::identity::Stream::Client(key)).await.unwrap();
+                let state: gatebook_events::client::Client = commands.load(Stream::Client(key)).await.unwrap();
                 let Some(profile) = state.registered() else { return };
                 let _refused = commands.complete(&admin(&tenant), id, key, profile).await;
             }
@@ -348,6 +359,20 @@ impl House {
                 let Some((key, Some((tenant, id)))) = client(*pick) else { return };
                 let decision = decided(*decision, self.clock.now());
                 let _refused = commands.decide_registration(&admin(&tenant), &tenant, (id, key), &decision).await;
+            }
+            Step::Idle { client: pick } => {
+                let Some((key, Some((_, id)))) = client(*pick) else { return };
+                let stream = self.log.read(&Stream::Registration(id, key).name()).await.unwrap();
+                let Some(last) = stream.events.last() else { return };
+                let (watched, after_days) = (TimeDelta::days(9), NonZeroU16::new(9).unwrap());
+                let idle = RegistrationCommand::NoteIdleness { since: self.clock.now() - watched, watched, after_days };
+                if commands.note_idleness((id, key), last.position, &idle).await.unwrap().is_some() {
+                    known.idle = Some((id, key));
+                }
+            }
+            Step::Use => {
+                let Some((id, key)) = known.idle else { return };
+                commands.use_dormant(id, key).await.unwrap();
             }
             Step::Rotate { client: pick, overlap } => {
                 let Some((key, Some((tenant, id)))) = client(*pick) else { return };
@@ -379,7 +404,10 @@ impl House {
                     reason: "for the test".into(),
                 };
                 let name = ProjectionName::parse("directory").unwrap();
-                commands.skip_event(&admin(&TenantId::default_tenant()), name, skip).await.unwrap();
+                let back = SkipTakenBack { projection_version: 1, event_id: skip.event_id, reason: "for the test".into() };
+                let admin = admin(&TenantId::default_tenant());
+                commands.skip_event(&admin, name, skip).await.unwrap();
+                commands.take_skip_back(&admin, name, back).await.unwrap();
             }
             Step::Show(_) | Step::Reopen | Step::Rebuild => panic!("the read models are not the house's"),
         }
@@ -517,9 +545,10 @@ impl Edit {
                 let effect = if *suspend { EffectOnExisting::Suspend } else { EffectOnExisting::Keep };
                 modes = Some((kept.into_iter().filter(|(_, kept)| *kept).map(|(mode, _)| mode).collect(), effect));
             }
-            Edit::Policy { review, changes_serve_at_once, share } => {
+            Edit::Policy { review, changes_serve_at_once, share, look_again } => {
                 let instances = if *share { Instances::Share } else { Instances::Separate };
-                rules = Some(Policy { instances, ..policy(*review, *changes_serve_at_once) });
+                let revive = if *look_again { Revival::Review } else { Revival::AtNextUse };
+                rules = Some(Policy { instances, revive, ..policy(*review, *changes_serve_at_once) });
             }
         }
         ResourceServerCommand::Edit { name, resource, modes, policy: rules }

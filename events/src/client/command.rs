@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
+use super::imported::ImportedFrom;
 use super::manifest::{Document, Withdrawal};
 use crate::identity::{ClientId, InitialAccessTokenId, TenantId};
 use crate::initial_access_token::Clamps;
@@ -32,6 +33,8 @@ pub enum ClientCommand {
         initial_access_token: Option<InitialAccessTokenId>,
         /// What that token allows it.
         clamps: Clamps,
+        /// Where it was registered before, if it is imported.
+        imported_from: Option<ImportedFrom>,
         /// Now.
         at: DateTime<Utc>,
     },

@@ -27,6 +27,7 @@ pub(super) fn decide(client: &Client, command: &ClientCommand) -> Result<Vec<Eve
         ignored,
         initial_access_token,
         clamps,
+        imported_from,
         at,
     } = command
     {
@@ -42,6 +43,7 @@ pub(super) fn decide(client: &Client, command: &ClientCommand) -> Result<Vec<Eve
             ignored: ignored.clone(),
             initial_access_token: *initial_access_token,
             clamps: clamps.clone(),
+            imported_from: imported_from.clone(),
         });
         return match client.life {
             Life::Unregistered => Ok(vec![registered]),
@@ -139,6 +141,7 @@ fn see(client: &Client, client_id: &ClientId, document: &Document, at: DateTime<
             ignored: vec![],
             initial_access_token: None,
             clamps: Clamps::default(),
+            imported_from: None,
         });
         return Ok(vec![registered, versioned(1, [].into())]);
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::imported::ImportedFrom;
 use super::manifest::{ContentHash, Difference, Withdrawal};
 use crate::codec::stored;
 use crate::identity::{ClientId, InitialAccessTokenId, TenantId};
@@ -59,6 +60,9 @@ pub struct Registered {
     /// What that token allows it, for as long as it lives.
     #[serde(default, skip_serializing_if = "Clamps::is_empty")]
     pub clamps: Clamps,
+    /// Where it was registered before, if it was imported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imported_from: Option<ImportedFrom>,
 }
 
 /// What it says about itself was replaced.

@@ -61,6 +61,7 @@ fn register() -> ClientCommand {
         ignored: vec!["software_statement".into()],
         initial_access_token: None,
         clamps: Clamps::default(),
+        imported_from: None,
         at: noon(1),
     }
 }
@@ -77,6 +78,7 @@ fn registered() -> Registered {
         ignored: vec!["software_statement".into()],
         initial_access_token: None,
         clamps: Clamps::default(),
+        imported_from: None,
     }
 }
 

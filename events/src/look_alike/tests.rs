@@ -150,3 +150,12 @@ fn the_walk_leaps_over_long_lists() {
     assert_eq!(near, ["claudecodes"]);
     assert!(leaps < 200, "{leaps} leaps");
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_name_out_of_ascii_is_folded_as_any_name_is(name in "[ -~]{0,200}") {
+        prop_assert_eq!(Folded::of(&name), Folded::of_any(&name));
+    }
+}

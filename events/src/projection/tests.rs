@@ -29,6 +29,21 @@ fn an_event_is_skipped_once_by_each_version_and_never_without_a_reason() {
 }
 
 #[test]
+fn a_skip_is_taken_back_once_for_a_reason_and_may_be_made_again() {
+    let back =
+        |version, reason: &str| SkipTakenBack { projection_version: version, event_id: EventId(Uuid::from_u128(7)), reason: reason.into() };
+    let asked = |version, reason| UpkeepCommand::TakeBack(back(version, reason));
+    let skipped = ProjectionEvent::EventSkipped(skip(2, 7, "not known"));
+    let taken_back = ProjectionEvent::SkipTakenBack(back(2, "this build knows it"));
+    given::<Upkeep>([skipped.clone()]).when(&asked(2, "this build knows it")).then([taken_back.clone()]);
+    given::<Upkeep>([skipped.clone(), taken_back.clone()]).when(&asked(2, "once more")).then_nothing();
+    given::<Upkeep>([skipped.clone()]).when(&asked(3, "another version")).then_nothing();
+    given::<Upkeep>([skipped.clone()]).when(&asked(2, " ")).then_refused(Rejection::NoReason);
+    let again = UpkeepCommand::Skip(skip(2, 7, "it is not"));
+    given::<Upkeep>([skipped, taken_back]).when(&again).then([ProjectionEvent::EventSkipped(skip(2, 7, "it is not"))]);
+}
+
+#[test]
 fn a_version_leaves_out_what_it_was_told_to_and_nothing_else() {
     let upkeep = [skip(2, 7, "a"), skip(2, 9, "b"), skip(3, 8, "c")]
         .into_iter()

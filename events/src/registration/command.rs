@@ -1,11 +1,13 @@
 //! What can be asked of a registration.
 
-use chrono::{DateTime, Utc};
+use std::num::NonZeroU16;
+
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::ManifestRef;
 use crate::identity::{ChangeId, ClientId, TenantId};
 use crate::redirect::RedirectUris;
-use crate::resource_server::{Admission, Heard, RegistrationType};
+use crate::resource_server::{Admission, Heard, RegistrationType, Revival};
 
 /// What can be asked of a registration.
 #[derive(Debug, Clone)]
@@ -56,6 +58,20 @@ pub enum RegistrationCommand {
     Restore {
         /// Why.
         reason: Option<String>,
+    },
+    /// Say that nobody used the client for some time.
+    NoteIdleness {
+        /// Since when.
+        since: DateTime<Utc>,
+        /// How much of the time since then was watched: what nobody watched was perhaps no idleness.
+        watched: TimeDelta,
+        /// After how many days of it the resource server's rules call a client dormant.
+        after_days: NonZeroU16,
+    },
+    /// Say that the client is used, or would be if it were not dormant. Opens no door that an administrator closed.
+    Use {
+        /// How the resource server's rules have a dormant client come back.
+        revive: Revival,
     },
     /// Say which redirect URIs the client claims now. What it no longer claims stops serving at once; what it claims anew
     /// waits or serves by the resource server's rules. Of a denied or revoked registration only the withdrawals are heard.

@@ -1,16 +1,16 @@
 //! When a registration may change.
 
 use super::event::{
-    Approved, Denied, RedirectsApproved, RedirectsNarrowed, RedirectsRejected, RedirectsSuperseded, Reinstated, Requested, Restored,
-    Revoked, RolledBack, Suspended,
+    Approved, Denied, Dormant, RedirectsApproved, RedirectsNarrowed, RedirectsRejected, RedirectsSuperseded, Reinstated, Requested,
+    Restored, RevivalAsked, Revived, Revoked, RolledBack, Suspended,
 };
 use super::{ChangeOutcome, ManifestRef, Registration, RegistrationCommand as Command, RegistrationEvent as Event, StagedChange, Status};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::Rejection;
 use crate::identity::ChangeId;
 use crate::redirect::RedirectUris;
-use crate::resource_server::{Admission, Heard};
+use crate::resource_server::{Admission, Heard, Revival};
 
 #[expect(clippy::match_same_arms, reason = "one command a paragraph, one rule an arm")]
 pub(super) fn decide(registration: &Registration, command: &Command) -> Result<Vec<Event>, Rejection> {
@@ -22,24 +22,31 @@ pub(super) fn decide(registration: &Registration, command: &Command) -> Result<V
         (Status::Denied, Command::Request { at, .. }) if registration.denied_until.is_some_and(|until| until <= *at) => {
             Ok(request(command).into_iter().filter(|event| matches!(event, Event::Requested(_))).collect())
         }
-        (Status::Pending | Status::Approved | Status::Denied | Status::Suspended | Status::Revoked, Command::Request { .. }) => Ok(vec![]),
         (Status::None, _) => Err(Rejection::NoSuchRegistration),
+        (_, Command::Request { .. }) => Ok(vec![]),
 
         (Status::Pending | Status::Denied, Command::Approve { reason }) => Ok(vec![Event::Approved(Approved { reason: reason.clone() })]),
+        (Status::Dormant | Status::Returning, Command::Approve { reason }) => Ok(vec![Event::Revived(Revived { reason: reason.clone() })]),
         (Status::Approved, Command::Approve { .. }) => Ok(vec![]),
         (Status::Suspended | Status::Revoked, Command::Approve { .. }) => wrong("approved"),
 
-        (Status::Pending, Command::Deny { reason, until }) => Ok(vec![Event::Denied(Denied { reason: reason.clone(), until: *until })]),
+        (Status::Pending | Status::Dormant | Status::Returning, Command::Deny { reason, until }) => {
+            Ok(vec![Event::Denied(Denied { reason: reason.clone(), until: *until })])
+        }
         (Status::Denied, Command::Deny { .. }) => Ok(vec![]),
         (Status::Approved | Status::Suspended | Status::Revoked, Command::Deny { .. }) => wrong("denied"),
 
-        (Status::Approved, Command::Suspend { reason }) => Ok(vec![Event::Suspended(Suspended { reason: reason.clone() })]),
+        (Status::Approved | Status::Dormant | Status::Returning, Command::Suspend { reason }) => {
+            Ok(vec![Event::Suspended(Suspended { reason: reason.clone() })])
+        }
         (Status::Suspended, Command::Suspend { .. }) => Ok(vec![]),
         (Status::Pending | Status::Denied | Status::Revoked, Command::Suspend { .. }) => wrong("suspended"),
 
         (Status::Suspended, Command::Reinstate { reason }) => Ok(vec![Event::Reinstated(Reinstated { reason: reason.clone() })]),
         (Status::Approved, Command::Reinstate { .. }) => Ok(vec![]),
-        (Status::Pending | Status::Denied | Status::Revoked, Command::Reinstate { .. }) => wrong("reinstated"),
+        (Status::Pending | Status::Denied | Status::Revoked | Status::Dormant | Status::Returning, Command::Reinstate { .. }) => {
+            wrong("reinstated")
+        }
 
         (Status::Revoked, Command::Revoke { .. }) => Ok(vec![]),
         (_, Command::Revoke { reason }) => Ok(vec![Event::Revoked(Revoked { reason: reason.clone() })]),
@@ -47,11 +54,23 @@ pub(super) fn decide(registration: &Registration, command: &Command) -> Result<V
         (Status::Revoked, Command::Restore { reason }) => Ok(vec![Event::Restored(Restored { reason: reason.clone() })]),
         (Status::Approved, Command::Restore { .. }) => Ok(vec![]),
         (status, Command::Restore { .. }) if registration.before_revocation == Some(status) => Ok(vec![]),
-        (Status::Pending | Status::Denied | Status::Suspended, Command::Restore { .. }) => wrong("restored"),
+        (Status::Pending | Status::Denied | Status::Suspended | Status::Dormant | Status::Returning, Command::Restore { .. }) => {
+            wrong("restored")
+        }
+
+        (Status::Approved, Command::NoteIdleness { since, watched, after_days })
+            if *watched >= TimeDelta::days(after_days.get().into()) =>
+        {
+            Ok(vec![Event::Dormant(Dormant { idle_since: *since })])
+        }
+        (_, Command::NoteIdleness { .. }) => Ok(vec![]),
+        (Status::Dormant | Status::Returning, Command::Use { revive: Revival::AtNextUse }) => Ok(vec![Event::Revived(Revived::default())]),
+        (Status::Dormant, Command::Use { revive: Revival::Review }) => Ok(vec![Event::RevivalAsked(RevivalAsked {})]),
+        (_, Command::Use { .. }) => Ok(vec![]),
 
         (Status::Denied | Status::Revoked, Command::ClaimRedirects { claimed, .. }) => Ok(withdraw(registration, claimed)),
         (Status::Pending, Command::ClaimRedirects { claimed, .. }) => Ok(ask_differently(registration, claimed)),
-        (Status::Approved | Status::Suspended, Command::ClaimRedirects { claimed, admission, change_id, origin }) => {
+        (_, Command::ClaimRedirects { claimed, admission, change_id, origin }) => {
             let heard = Heard::from(*admission);
             Ok(claim(registration, &Wish { claimed, heard, change_id: *change_id, origin, manifest: None }))
         }
@@ -61,7 +80,7 @@ pub(super) fn decide(registration: &Registration, command: &Command) -> Result<V
         }
         (_, Command::Ripen { at }) => Ok(ripen(registration, *at)),
         (Status::Pending | Status::Denied | Status::Revoked, Command::RollBack { .. }) => wrong("rolled back"),
-        (Status::Approved | Status::Suspended, Command::RollBack { version, redirect_uris, claimed, reason }) => {
+        (_, Command::RollBack { version, redirect_uris, claimed, reason }) => {
             let held = registration.overridden.as_ref().is_some_and(|overridden| overridden.same_set(claimed));
             if registration.staged.is_none() && held && registration.redirect_uris.same_set(redirect_uris) {
                 return Ok(vec![]);
@@ -189,14 +208,14 @@ fn follow(registration: &Registration, wish: &Wish<'_>) -> Vec<Event> {
         (Status::Denied | Status::Revoked, Heard::Staged | Heard::Live | Heard::Soak(_)) => withdraw(registration, wish.claimed),
         (Status::None | Status::Denied | Status::Revoked, _) => vec![],
         (Status::Pending, _) => ask_differently(registration, wish.claimed),
-        (Status::Approved | Status::Suspended, _) => claim(registration, wish),
+        (Status::Approved | Status::Dormant | Status::Returning | Status::Suspended, _) => claim(registration, wish),
     }
 }
 
 /// A change whose time has come serves where the client may act, or could again.
 fn ripen(registration: &Registration, at: DateTime<Utc>) -> Vec<Event> {
     let ripe = registration.staged.as_ref().filter(|staged| staged.serves_at.is_some_and(|serves_at| serves_at <= at));
-    let open = matches!(registration.status, Status::Approved | Status::Suspended);
+    let open = matches!(registration.status, Status::Approved | Status::Dormant | Status::Returning | Status::Suspended);
     let approved = |staged: &StagedChange| Event::RedirectsApproved(RedirectsApproved { change_id: staged.change_id, by_policy: true });
     ripe.filter(|_| open).map(approved).into_iter().collect()
 }

@@ -25,6 +25,9 @@ stored! {
         "registration.redirects_superseded" 1 => RedirectsSuperseded,
         "registration.redirects_narrowed" 1 => RedirectsNarrowed,
         "registration.rolled_back" 1 => RolledBack,
+        "registration.dormant" 1 => Dormant,
+        "registration.revival_asked" 1 => RevivalAsked,
+        "registration.revived" 1 => Revived,
     }
 }
 
@@ -66,7 +69,22 @@ with_reason! {
     Revoked,
     /// The revocation was undone.
     Restored,
+    /// A dormant client may act again, because it was used or because an administrator said so.
+    Revived,
 }
+
+/// Nobody used the client for as long as the resource server's rules allow.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
+pub struct Dormant {
+    /// Since when, as far as was seen.
+    pub idle_since: DateTime<Utc>,
+}
+
+/// A dormant client was asked about, and the resource server's rules want an administrator to decide about that.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
+pub struct RevivalAsked {}
 
 /// The client was kept out.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -2,11 +2,13 @@
 //! Why this file is long: every command of the aggregate stands here three times, done, repeated and refused.
 #![expect(clippy::unnecessary_wraps, reason = "as the members that they fill have it")]
 
-use chrono::TimeZone;
+use std::num::NonZeroU16;
+
+use chrono::{TimeDelta, TimeZone};
 use uuid::Uuid;
 
 use super::*;
-use crate::resource_server::Admission;
+use crate::resource_server::{Admission, Revival};
 use crate::scenario::{self, Scene};
 use RegistrationCommand as Command;
 use RegistrationEvent as Event;
@@ -133,6 +135,18 @@ fn restored() -> Event {
     Event::Restored(Restored { reason: because() })
 }
 
+fn dormant() -> Event {
+    Event::Dormant(Dormant { idle_since: noon(1) })
+}
+
+fn idle(watched: i64, after_days: u16) -> Command {
+    Command::NoteIdleness { since: noon(1), watched: TimeDelta::days(watched), after_days: NonZeroU16::new(after_days).unwrap() }
+}
+
+fn used(revive: Revival) -> Command {
+    Command::Use { revive }
+}
+
 fn staged(id: u128, added: RedirectUris, removed: RedirectUris, result: RedirectUris) -> Event {
     let change =
         StagedChange { change_id: change(id), added, removed, result, origin: "manifest".to_owned(), manifest: None, serves_at: None };
@@ -254,6 +268,55 @@ fn what_was_not_revoked_cannot_be_restored() {
     given([serving(), vec![revoked(), restored(), suspended()]].concat())
         .when(&restore())
         .then_refused(wrong(Status::Suspended, "restored"));
+}
+
+#[test]
+fn a_client_that_nobody_used_for_long_enough_becomes_dormant_and_only_an_approved_one() {
+    let due = idle(90, 90);
+    given(serving()).when(&due).then([dormant()]).when(&due).then_nothing();
+    given(serving()).when(&idle(89, 90)).then_nothing();
+    for closed in [vec![requested()], vec![requested(), denied(None)], and(serving(), suspended()), and(serving(), revoked())] {
+        given(closed).when(&due).then_nothing();
+    }
+    given([]).when(&due).then_refused(Rejection::NoSuchRegistration);
+}
+
+#[test]
+fn a_dormant_client_comes_back_by_being_used_or_waits_once_for_an_administrator() {
+    let asleep = and(serving(), dormant());
+    let revived = |reason| Event::Revived(Revived { reason });
+    let back = given(asleep.clone()).when(&used(Revival::AtNextUse)).then([revived(None)]).when(&used(Revival::AtNextUse)).then_nothing();
+    assert_eq!((back.state().status, serving().len()), (Status::Approved, 2));
+    let asked = Event::RevivalAsked(RevivalAsked {});
+    let waits = given(asleep.clone()).when(&used(Revival::Review)).then([asked.clone()]).when(&used(Revival::Review)).then_nothing();
+    assert_eq!(waits.when(&approve()).then([revived(because())]).when(&approve()).then_nothing().state().status, Status::Approved);
+    given(and(asleep.clone(), asked.clone())).when(&used(Revival::AtNextUse)).then([revived(None)]);
+    given(and(asleep.clone(), asked)).when(&deny(None)).then([denied(None)]).when(&used(Revival::AtNextUse)).then_nothing();
+    given(asleep).when(&approve()).then([revived(because())]);
+}
+
+#[test]
+fn a_use_opens_no_door_that_an_administrator_closed() {
+    for closed in [vec![requested()], vec![requested(), denied(None)], and(serving(), suspended()), and(serving(), revoked())] {
+        for revive in [Revival::AtNextUse, Revival::Review] {
+            given(closed.clone()).when(&used(revive)).then_nothing();
+        }
+    }
+    // One that was revoked while it was dormant stays so, and is dormant again once that is undone.
+    let revoked = [serving(), vec![dormant(), revoked()]].concat();
+    given(revoked)
+        .when(&used(Revival::AtNextUse))
+        .then_nothing()
+        .when(&restore())
+        .then([restored()])
+        .when(&used(Revival::AtNextUse))
+        .then([Event::Revived(Revived { reason: None })]);
+}
+
+#[test]
+fn while_a_client_is_dormant_its_redirect_uris_are_heard_as_ever() {
+    given(and(serving(), dormant())).when(&claim(1, [A, C])).then([narrowed([B]), staged(1, uris([C]), uris([B]), uris([A, C]))]);
+    given(and(waiting(), dormant())).when(&approve_change(1)).then([change_approved(1)]);
 }
 
 #[test]
@@ -526,6 +589,9 @@ fn standing_names_what_ends_everything_first() {
         (Facts { client: client::Life::Withdrawn, registration: Status::Pending, ..good }, Reason::ManifestWithdrawn, Decision::Deny),
         (Facts { client: client::Life::Withdrawn, on_withdrawal: WithdrawalRule::Keep, ..good }, Reason::Approved, Decision::Allow),
         (Facts { registration: Status::Suspended, mode_suspended: true, ..good }, Reason::Suspended, Decision::Deny),
+        (Facts { registration: Status::Dormant, ..good }, Reason::Dormant, Decision::Pending),
+        (Facts { registration: Status::Returning, ..good }, Reason::Dormant, Decision::Pending),
+        (Facts { registration: Status::Dormant, mode_suspended: true, ..good }, Reason::ModeSuspended, Decision::Deny),
         (Facts { registration: Status::Denied, ..good }, Reason::Denied, Decision::Deny),
         (Facts { registration: Status::Revoked, ..good }, Reason::Revoked, Decision::Deny),
         (Facts { registration: Status::None, ..good }, Reason::NotRegistered, Decision::Deny),

@@ -62,7 +62,7 @@ impl Fill {
 /// Whether a registration takes up room: one that may act, or may again without anybody registering anew.
 pub const fn takes_room(status: Status) -> bool {
     match status {
-        Status::Pending | Status::Approved | Status::Suspended => true,
+        Status::Pending | Status::Approved | Status::Dormant | Status::Returning | Status::Suspended => true,
         Status::None | Status::Denied | Status::Revoked => false,
     }
 }

@@ -1,6 +1,6 @@
 //! The rules by which a resource server admits clients.
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU16, NonZeroU32};
 
 use chrono::{DateTime, Duration, Utc};
 use serde::{Deserialize, Serialize};
@@ -11,6 +11,9 @@ use crate::initial_access_token::Clamps;
 use crate::metadata::{ClientMetadata, GrantType, ResponseType};
 use crate::redirect::{RedirectUri, RedirectUris};
 use crate::scope::Scope;
+
+/// The longest that a registration may be idle and yet become dormant: ten years. Who keeps count need look no further back.
+const MOST_IDLE_DAYS: u16 = 3650;
 
 /// The rules by which a resource server admits clients. A change applies to what comes, never to what is there.
 ///
@@ -50,6 +53,12 @@ pub struct Policy {
     pub max_clients: Option<NonZeroU32>,
     /// Whether identical public clients that register themselves are one client.
     pub instances: Instances,
+    /// After how many days without a use an approved registration becomes dormant; never, if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dormant_after_days: Option<NonZeroU16>,
+    /// How a dormant registration comes back. Absent means at its next use, in every build.
+    #[serde(default, skip_serializing_if = "Revival::is_default")]
+    pub revive: Revival,
 }
 
 impl Default for Policy {
@@ -69,6 +78,8 @@ impl Default for Policy {
             registrations_per_minute: None,
             max_clients: None,
             instances: Instances::default(),
+            dormant_after_days: None,
+            revive: Revival::default(),
         }
     }
 }
@@ -84,6 +95,9 @@ impl Policy {
         }
         if self.manifests.soak_hours == 0 || self.manifests.soak_hours > 24 * 90 {
             return Err("policy has manifests.soak_hours that are not between 1 and 2160; the lane without a wait is live");
+        }
+        if self.dormant_after_days.is_some_and(|days| days.get() > MOST_IDLE_DAYS) {
+            return Err("policy has dormant_after_days that are more than 3650; leave it out for never");
         }
         if self.self_registered_grants.is_empty() {
             return Err("policy leaves no self_registered_grants; take dcr and cimd out of registration_modes instead");
@@ -292,6 +306,25 @@ pub enum WithdrawalRule {
     Suspend,
     /// It stands as it stood.
     Keep,
+}
+
+/// How a dormant registration comes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Revival {
+    /// As soon as it is used, and nobody notices.
+    #[default]
+    AtNextUse,
+    /// Once an administrator approved that; its next use has it wait for that.
+    Review,
+}
+
+impl Revival {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks like this")]
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Whether identical public clients that register themselves are one client (RFC 7591 §5 allows it for instances of one).

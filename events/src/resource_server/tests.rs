@@ -385,4 +385,5 @@ fn a_cap_has_room_below_it_and_counts_who_may_act_or_may_again() {
     assert_eq!(fill(CapOf::Tenant, CAP, 11).room(), Err(Rejection::Full(CapOf::Tenant)));
     let in_turn = [Status::None, Status::Pending, Status::Approved, Status::Denied, Status::Suspended, Status::Revoked];
     assert_eq!(in_turn.map(takes_room), [false, true, true, false, true, false]);
+    assert_eq!([Status::Dormant, Status::Returning].map(takes_room), [true, true], "it comes back without registering anew");
 }

@@ -32,9 +32,15 @@ impl Projection for Registrations {
         event_name == "client.registered"
     }
 
-    fn apply(tx: &Transaction<'_>, envelope: &Envelope) -> Result<(), ApplyError> {
+    type Change = AnyEvent;
+
+    fn read(envelope: &Envelope) -> Result<AnyEvent, ApplyError> {
+        Ok(codec::decode(envelope)?.1)
+    }
+
+    fn apply(tx: &Transaction<'_>, envelope: &Envelope, event: &AnyEvent) -> Result<(), ApplyError> {
         const COUNT: &str = "INSERT INTO registrations VALUES (?1, ?2, 1) ON CONFLICT DO UPDATE SET number = number + 1";
-        if let (_, AnyEvent::Client(ClientEvent::Registered(client))) = codec::decode(envelope)? {
+        if let AnyEvent::Client(ClientEvent::Registered(client)) = event {
             let day = envelope.event.recorded_at.date_naive().to_string();
             let hosts: BTreeSet<&str> = client.metadata.redirect_uris.iter().map(RedirectUri::host).collect();
             for host in hosts {

@@ -3,14 +3,13 @@
 use chrono::{DateTime, Utc};
 use gatebook_events::Aggregate;
 use gatebook_events::client::{self, ClientEvent};
-use gatebook_events::envelope::{Envelope, Meta};
+use gatebook_events::envelope::Envelope;
 use gatebook_events::identity::{ClientKey, ResourceServerId, TenantId};
 use gatebook_events::registration::{Approved, Registration, RegistrationEvent, Requested, Status};
 use gatebook_events::resource_server::{self, RegistrationType, ResourceServerEvent};
 use rusqlite::{Transaction, named_params, params};
 
 use crate::column::{At, ClientLife, Id, Json, ServerLife};
-use crate::read_model::ApplyError;
 use crate::registration::{self, Step};
 
 pub(super) fn client(tx: &Transaction<'_>, key: ClientKey, event: &ClientEvent) -> rusqlite::Result<()> {
@@ -89,24 +88,23 @@ const UPSERT: &str = "INSERT INTO registrations (client_key, resource_server, te
 
 pub(super) fn registration(
     tx: &Transaction<'_>,
-    server: ResourceServerId,
-    key: ClientKey,
+    (server, key): (ResourceServerId, ClientKey),
     envelope: &Envelope,
-    event: &RegistrationEvent,
-) -> Result<(), ApplyError> {
+    (event, via): &(RegistrationEvent, Option<String>),
+) -> rusqlite::Result<()> {
     let at: DateTime<Utc> = envelope.event.recorded_at;
     let before = registration::load(tx, server, key)?.unwrap_or_default();
-    let waited = before.status == Status::Pending;
+    let waited = waits_to_act(before.status);
     let after = before.evolve(event);
     // Without a tenant it was never asked for.
     let Some(tenant) = &after.tenant else { return Ok(()) };
     let step = Step::of(event);
     // One who asks differently while it waits keeps its place in the queue.
     let begins = matches!(step, Step::Asked) && !waited;
-    let via = if begins { serde_json::from_str::<Meta>(&envelope.event.meta).map_err(ApplyError::Meta)?.actor.via } else { None };
+    let via = via.as_deref().filter(|_| begins);
     let waits = match after.status {
-        Status::Pending => Some("registration"),
-        Status::Approved | Status::Suspended => after.staged.as_ref().map(|_| "redirects"),
+        Status::Pending | Status::Returning => Some("registration"),
+        Status::Approved | Status::Dormant | Status::Suspended => after.staged.as_ref().map(|_| "redirects"),
         Status::None | Status::Denied | Status::Revoked => None,
     };
     tx.prepare_cached(UPSERT)?.execute(named_params! {
@@ -129,16 +127,23 @@ pub(super) fn registration(
     Ok(())
 }
 
+/// Whether a client that stands so cannot act before an administrator decided about it.
+pub(super) const fn waits_to_act(status: Status) -> bool {
+    matches!(status, Status::Pending | Status::Returning)
+}
+
 /// False if there is a registration already. It never waits, so it comes without a `since`.
 pub(super) fn admitted_at_once(
     tx: &Transaction<'_>,
+    (server, key): (ResourceServerId, ClientKey),
     first: &Envelope,
-    (server, key, requested, approved): (ResourceServerId, ClientKey, Requested, Approved),
-) -> Result<bool, ApplyError> {
+    (requested, via): (&Requested, Option<&str>),
+    approved: &Approved,
+) -> rusqlite::Result<bool> {
     const INSERT: &str = "INSERT INTO registrations (client_key, resource_server, tenant, registration_type, status, redirect_uris, \
         asked_at, asked_via) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING";
-    let meta = serde_json::from_str::<Meta>(&first.event.meta).map_err(ApplyError::Meta)?;
-    let state = Registration::default().evolve(&RegistrationEvent::Requested(requested)).evolve(&RegistrationEvent::Approved(approved));
+    let requested = RegistrationEvent::Requested(requested.clone());
+    let state = Registration::default().evolve(&requested).evolve(&RegistrationEvent::Approved(approved.clone()));
     let added = tx.prepare_cached(INSERT)?.execute(params![
         Id(key.0),
         Id(server.0),
@@ -147,7 +152,7 @@ pub(super) fn admitted_at_once(
         state.status.as_str(),
         Json(&state.redirect_uris),
         At(first.event.recorded_at),
-        meta.actor.via,
+        via,
     ])?;
     Ok(added > 0)
 }

@@ -2,7 +2,8 @@
 
 use gatebook_events::client::{ClientEvent, Deleted, MetadataUpdated};
 use gatebook_events::registration::{
-    Denied, RedirectsApproved, RedirectsRejected, RedirectsSuperseded, RegistrationEvent as Event, Restored, Revoked, Suspended,
+    Denied, Dormant, RedirectsApproved, RedirectsRejected, RedirectsSuperseded, RegistrationEvent as Event, Restored, RevivalAsked,
+    Revived, Revoked, Suspended,
 };
 use gatebook_events::resource_server::{Renamed, ResourceServerEvent, Retired};
 
@@ -98,6 +99,22 @@ fn a_decision_ends_the_wait_and_what_brings_it_back_begins_it_again() {
     let stage = staged(7, &[ADDED], &[LOOPBACK, ADDED]);
     let suspended = Event::Suspended(Suspended::default());
     assert_eq!(counts(&one_client(), &[stage, suspended, revoked, restored]), [0, 1, 1, 0, 1]);
+}
+
+#[test]
+fn a_dormant_client_waits_only_once_it_was_asked_about_and_as_what_it_is() {
+    let dormant = Event::Dormant(Dormant { idle_since: second(1) });
+    let (asked, revived) = (Event::RevivalAsked(RevivalAsked {}), Event::Revived(Revived::default()));
+    assert_eq!(counts(&one_client(), &[dormant.clone(), asked.clone(), revived.clone()]), [0, 0, 1, 0]);
+    let folder = Folder::new();
+    let mut model = folder.given::<Approvals>(&one_client());
+    for (position, event) in (5..).zip([staged(7, &[ADDED], &[LOOPBACK, ADDED]), dormant, asked, revived]) {
+        model.apply(&[at(position, of_registration(1), &event)]).unwrap();
+        let rows = waiting(&model);
+        let [row] = rows.as_slice() else { panic!("{rows:?}") };
+        let (returning, since) = if position == 7 { (true, 7) } else { (false, 5) };
+        assert_eq!((row.wish == Wish::Revival, row.since), (returning, second(since)), "{position}");
+    }
 }
 
 #[test]

@@ -1,26 +1,31 @@
 //! What each event changes in the directory.
 
 use chrono::{DateTime, Utc};
-use gatebook_events::client::{self, ClientEvent, Registered};
+use gatebook_events::client::{self, ClientEvent};
+use gatebook_events::codec::{self, AnyEvent};
 use gatebook_events::envelope::Envelope;
 use gatebook_events::identity::{ClientId, ClientKey, ResourceServerId, TenantId};
-use gatebook_events::look_alike::{Origin, document_host};
+use gatebook_events::look_alike::Origin;
 use gatebook_events::metadata::ClientMetadata;
 use gatebook_events::redirect::WebUri;
-use gatebook_events::registration::{Registration, RegistrationEvent, Status};
+use gatebook_events::registration::{RegistrationEvent, Status};
 use gatebook_events::resource_server::{Modes, Policy, RegistrationType, ResourceServer, ResourceServerEvent};
 use gatebook_events::secret::KeptSecret;
 use gatebook_events::{Aggregate, registration as events};
+use rusqlite::types::ValueRef;
 use rusqlite::{OptionalExtension, Row, Transaction, named_params, params};
 
+use super::change::{Asked, NewClient};
 use super::{names, text};
 use crate::column::{At, ClientLife, Id, Json, ServerLife, Word};
+use crate::read_model::ApplyError;
 use crate::registration::{self, Step};
 
 pub(super) fn client(tx: &Transaction<'_>, key: ClientKey, envelope: &Envelope, event: &ClientEvent) -> rusqlite::Result<()> {
     let at = At(envelope.event.recorded_at);
     match event {
-        ClientEvent::Registered(registered) => client_registered(tx, key, at, registered),
+        // See `client_registered`.
+        ClientEvent::Registered(_) => Ok(()),
         ClientEvent::MetadataUpdated(updated) => {
             let first_secret = updated.secret.as_ref();
             metadata_updated(tx, key, at, &updated.metadata)?;
@@ -67,35 +72,37 @@ fn life_changed(tx: &Transaction<'_>, key: ClientKey, at: At, life: client::Life
     if changed > 0 && life.0 == client::Life::Deleted { names::bear(tx, key, None) } else { Ok(()) }
 }
 
-fn client_registered(tx: &Transaction<'_>, key: ClientKey, at: At, registered: &Registered) -> rusqlite::Result<()> {
-    const INSERT: &str = "INSERT OR REPLACE INTO clients (key, client_id, registration_type, life, home, issued_at, updated_at, \
+pub(super) fn client_registered(tx: &Transaction<'_>, key: ClientKey, envelope: &Envelope, client: &NewClient) -> rusqlite::Result<()> {
+    const INSERT: &str = "INSERT INTO clients (key, client_id, registration_type, life, home, issued_at, updated_at, \
         metadata, has_secret, secret_expires_at, name_key, family, search, initial_access_token, folded, named_at) \
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?7)";
-    let Registered { client_id, registration_type, metadata, .. } = registered;
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?7) ON CONFLICT DO NOTHING";
     let life = ClientLife(client::Life::Registered);
-    let name_key = text::name_key(client_id, metadata);
-    tx.prepare_cached(INSERT)?.execute(params![
+    let added = tx.prepare_cached(INSERT)?.execute(params![
         Id(key.0),
-        client_id.as_str(),
-        registration_type.as_str(),
+        client.client_id.as_str(),
+        client.registration_type.as_str(),
         life,
-        registered.home.as_ref().map(TenantId::as_str),
-        At(registered.issued_at),
-        at,
-        Json(metadata),
-        registered.secret.is_some(),
-        expiry(registered.secret.as_ref()),
-        name_key,
-        text::family(client_id, *registration_type, metadata),
-        text::search(client_id, metadata),
-        registered.initial_access_token.map(|id| Id(id.0)),
-        text::folded(metadata).as_str(),
+        client.home.as_ref().map(TenantId::as_str),
+        At(client.issued_at),
+        At(envelope.event.recorded_at),
+        client.metadata,
+        client.secret.is_some(),
+        expiry(client.secret.as_ref()),
+        client.name_key,
+        client.family,
+        client.search,
+        client.initial_access_token.map(|id| Id(id.0)),
+        client.folded.as_str(),
     ])?;
+    // Nobody is registered twice; evolve would leave who is there as it was.
+    if added == 0 {
+        return Ok(());
+    }
     // The registration is another stream, and its events may have come before.
     let came_before = tx.prepare_cached("UPDATE registrations SET client_life = ?2, name_key = ?3 WHERE client_key = ?1")?.execute((
         Id(key.0),
         life,
-        name_key,
+        &client.name_key,
     ))?;
     if came_before > 0 { names::bear(tx, key, None) } else { Ok(()) }
 }
@@ -151,27 +158,13 @@ pub(super) fn registration(
         staged_at = CASE WHEN :staged IS NULL THEN NULL ELSE coalesce(:staged_at, staged_at) END, \
         updated_at = :at, position = :position WHERE client_key = :client_key AND resource_server = :resource_server";
     let at = envelope.event.recorded_at;
-    let Some(before) = registration::load(tx, server, key)? else {
-        return match event {
-            RegistrationEvent::Requested(requested) => registration_requested(tx, server, key, envelope, requested),
-            // Nothing can happen to a registration that was never asked for; evolve would leave nothing to show either.
-            RegistrationEvent::Approved(_)
-            | RegistrationEvent::Denied(_)
-            | RegistrationEvent::Suspended(_)
-            | RegistrationEvent::Reinstated(_)
-            | RegistrationEvent::Revoked(_)
-            | RegistrationEvent::Restored(_)
-            | RegistrationEvent::RedirectsStaged(_)
-            | RegistrationEvent::RedirectsApproved(_)
-            | RegistrationEvent::RedirectsRejected(_)
-            | RegistrationEvent::RedirectsSuperseded(_)
-            | RegistrationEvent::RedirectsNarrowed(_)
-            | RegistrationEvent::RolledBack(_) => Ok(()),
-        };
-    };
+    // Nothing can happen to a registration that was never asked for; evolve would leave nothing to show either.
+    let Some(before) = registration::load(tx, server, key)? else { return Ok(()) };
     let (old_status, old_type, old_uris) = (before.status, before.registration_type, before.redirect_uris.clone());
     let after = before.evolve(event);
-    let standing_changed = (after.status == Status::Approved) != (old_status == Status::Approved);
+    // One that is dormant may be back at its next use, so nobody gets its place meanwhile.
+    let bears = |status: Status| status == Status::Approved || status.is_dormant();
+    let standing_changed = bears(after.status) != bears(old_status);
     let (server_id, client, server, position) = (server, Id(key.0), Id(server.0), envelope.position.to_backend().cast_signed());
     if let Step::Decided(note) = Step::of(event) {
         // A decision leaves the redirect URIs alone, and nearly always changes the status.
@@ -221,61 +214,73 @@ pub(super) fn registration(
     names::bear(tx, key, Some(server_id))
 }
 
-fn registration_requested(
+pub(super) fn requested(
     tx: &Transaction<'_>,
-    server: ResourceServerId,
-    key: ClientKey,
+    (server, key): (ResourceServerId, ClientKey),
     envelope: &Envelope,
-    requested: &events::Requested,
-) -> rusqlite::Result<()> {
-    let state = Registration::default().evolve(&RegistrationEvent::Requested(requested.clone()));
-    new_registration(tx, (server, key), &state, (envelope, envelope), None).map(drop)
+    asked: &Asked,
+) -> Result<(), ApplyError> {
+    if new_registration(tx, (server, key), asked, asked.status, (envelope, envelope), None)? {
+        return Ok(());
+    }
+    // One that is there already is asked for differently, which is rare, and only then matters more of the event.
+    match codec::decode(envelope)? {
+        (_, AnyEvent::Registration(event)) => Ok(registration(tx, server, key, envelope, &event)?),
+        _ => Ok(()),
+    }
 }
 
 /// False if there is a registration already.
 pub(super) fn admitted_at_once(
     tx: &Transaction<'_>,
+    registration: (ResourceServerId, ClientKey),
     (first, second): (&Envelope, &Envelope),
-    (server, key, requested, approved): (ResourceServerId, ClientKey, events::Requested, events::Approved),
+    asked: &Asked,
+    approved: &events::Approved,
 ) -> rusqlite::Result<bool> {
-    let note = approved.reason.clone();
-    let state = Registration::default().evolve(&RegistrationEvent::Requested(requested)).evolve(&RegistrationEvent::Approved(approved));
-    new_registration(tx, (server, key), &state, (first, second), Some((note, second.event.recorded_at)))
+    let decision = Some((approved.reason.as_deref(), second.event.recorded_at));
+    new_registration(tx, registration, asked, asked.approved, (first, second), decision)
 }
 
 fn new_registration(
     tx: &Transaction<'_>,
     (server, key): (ResourceServerId, ClientKey),
-    state: &Registration,
+    asked: &Asked,
+    status: Status,
     (first, last): (&Envelope, &Envelope),
-    decision: Option<(Option<String>, DateTime<Utc>)>,
+    decision: Option<(Option<&str>, DateTime<Utc>)>,
 ) -> rusqlite::Result<bool> {
-    // What is known of the client comes along; where nothing is yet, `client.registered` adds it.
+    const CLIENT: &str = "SELECT life, name_key, folded, CASE WHEN life <> 'deleted' AND folded <> '' THEN max(?2, ?3, named_at) END \
+        FROM clients WHERE key = ?1";
     const INSERT: &str = "INSERT INTO registrations (client_key, resource_server, tenant, registration_type, status, redirect_uris, \
         note, requested_at, decided_at, updated_at, position, client_life, name_key, origin, origin_at, approved_at, folded, \
-        borne_since) \
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, \
-        coalesce((SELECT life FROM clients WHERE key = ?1), ?12), coalesce((SELECT name_key FROM clients WHERE key = ?1), ''), \
-        ?13, ?8, ?9, coalesce((SELECT folded FROM clients WHERE key = ?1), ''), \
-        (SELECT max(?9, ?8, named_at) FROM clients WHERE key = ?1 AND life <> 'deleted' AND folded <> '')) \
-        ON CONFLICT DO NOTHING";
-    let kind = state.registration_type.unwrap_or(RegistrationType::Dcr);
-    let document_host = state.client_id.as_ref().and_then(|client_id| document_host(client_id, kind));
-    let (note, decided_at) = decision.unzip();
+        borne_since) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?8, ?9, ?15, ?16) ON CONFLICT DO NOTHING";
+    let (requested_at, (note, decided_at)) = (At(first.event.recorded_at), decision.unzip());
+    let decided_at = decided_at.map(At);
+    // What is known of the client comes along; where nothing is yet, `client.registered` adds it.
+    let mut query = tx.prepare_cached(CLIENT)?;
+    let mut rows = query.query(params![Id(key.0), requested_at, decided_at])?;
+    let client = rows.next()?;
+    let known = |column| client.map_or(Ok(ValueRef::Null), |client| client.get_ref(column));
+    let text = |column| Ok::<_, rusqlite::Error>(known(column)?.as_str_or_null()?.unwrap_or_default());
+    let unknown = ClientLife(client::Life::Unregistered).as_str();
     let added = tx.prepare_cached(INSERT)?.execute(params![
         Id(key.0),
         Id(server.0),
-        state.tenant.as_ref().map(TenantId::as_str),
-        state.registration_type.map(RegistrationType::as_str),
-        state.status.as_str(),
-        Json(&state.redirect_uris),
+        asked.tenant.as_ref().map(TenantId::as_str),
+        asked.registration_type.map(RegistrationType::as_str),
+        status.as_str(),
+        asked.redirect_uris,
         note.flatten(),
-        At(first.event.recorded_at),
-        decided_at.map(At),
+        requested_at,
+        decided_at,
         At(last.event.recorded_at),
         last.position.to_backend().cast_signed(),
-        ClientLife(client::Life::Unregistered),
-        Origin::of(document_host.as_deref(), &state.redirect_uris).to_string(),
+        known(0)?.as_str_or_null()?.unwrap_or(unknown),
+        text(1)?,
+        asked.origin,
+        text(2)?,
+        known(3)?.as_i64_or_null()?,
     ])?;
     Ok(added > 0)
 }

@@ -34,7 +34,7 @@ impl Reader<Directory> {
     /// everybody approved with this very face: who was first looks like nobody. The one that was there first, if there are several.
     /// `client` is whose face it is, where it may bear the name already with another one, before a change of its redirect URIs.
     ///
-    /// A registration bears a name while it stands approved, whatever became of its mode and resource server.
+    /// A registration bears a name while it stands approved or is dormant, whatever became of its mode and resource server.
     pub fn look_alike(&self, tenant: &TenantId, face: &Face, client: Option<ClientKey>) -> Result<Option<LookAlike>, QueryError> {
         if face.name.is_empty() {
             return Ok(None);
@@ -130,7 +130,7 @@ fn shown(connection: &Connection, found: &Found, likeness: Likeness) -> rusqlite
 /// registrations' rows alone, so that it does not matter whose events come first.
 pub(super) fn bear(tx: &Transaction<'_>, key: ClientKey, server: Option<ResourceServerId>) -> rusqlite::Result<()> {
     const BEAR: &str = "UPDATE registrations SET folded = coalesce((SELECT folded FROM clients WHERE key = client_key), ''), \
-        borne_since = CASE status WHEN 'approved' THEN (SELECT max(approved_at, origin_at, named_at) FROM clients \
+        borne_since = CASE WHEN status IN ('approved', 'dormant', 'returning') THEN (SELECT max(approved_at, origin_at, named_at) FROM clients \
         WHERE key = client_key AND life <> 'deleted' AND clients.folded <> '') END \
         WHERE client_key = :client AND (:server IS NULL OR resource_server = :server)";
     let parameters = named_params! { ":client": Id(key.0), ":server": server.map(|server| Id(server.0)) };
@@ -143,14 +143,14 @@ mod tests {
     use gatebook_events::envelope::Envelope;
     use gatebook_events::identity::Stream;
     use gatebook_events::redirect::RedirectUris;
-    use gatebook_events::registration::{RedirectsApproved, RegistrationEvent, Requested, Restored, Revoked};
+    use gatebook_events::registration::{Dormant, RedirectsApproved, RegistrationEvent, Requested, Restored, Revoked};
     use gatebook_events::resource_server::RegistrationType;
 
     use super::*;
     use crate::ReadModel;
     use crate::scene::{
         Folder, LOOPBACK, approved, at, change, created, id, key, metadata, of_client, of_registration, of_server, recorded, registered,
-        server, staged, tenant, uris,
+        second, server, staged, tenant, uris,
     };
 
     const WEB: &str = "https://evil.example/cb";
@@ -224,6 +224,20 @@ mod tests {
         next(&mut model, of_client(1), &ClientEvent::MetadataUpdated(other));
         assert_eq!(newcomer(&model), None);
         assert_eq!(whom(&model, "Other", &[WEB]), Some((id(1), Likeness::Same)));
+    }
+
+    #[test]
+    fn a_dormant_client_keeps_its_place() {
+        let folder = Folder::new();
+        let mut model = folder.given::<Directory>(&three());
+        for number in [1, 2] {
+            let dormant = RegistrationEvent::Dormant(Dormant { idle_since: second(1) });
+            next(&mut model, of_registration(number), &dormant);
+        }
+        assert_eq!(whom(&model, "Claude Code", &[WEB]), Some((id(1), Likeness::Same)), "it may be back at any moment");
+        next(&mut model, of_registration(1), &RegistrationEvent::Revoked(Revoked::default()));
+        next(&mut model, of_registration(1), &RegistrationEvent::Restored(Restored::default()));
+        assert_eq!(whom(&model, "Claude Code", &[WEB]), Some((id(1), Likeness::Same)));
     }
 
     #[test]

@@ -104,6 +104,20 @@ impl Reader<Directory> {
         })
     }
 
+    /// The same among those that are registered with a tenant.
+    pub fn documents_by_health_of(&self, tenant: &TenantId) -> Result<[(&'static str, u64); 3], QueryError> {
+        const SELECT: &str = "SELECT count(CASE WHEN life = 'registered' AND unreachable_since IS NULL THEN 1 END), \
+            count(CASE WHEN life = 'registered' AND unreachable_since IS NOT NULL THEN 1 END), count(CASE WHEN life = 'withdrawn' THEN 1 END) \
+            FROM clients INDEXED BY clients_with_documents WHERE manifest_version IS NOT NULL \
+            AND EXISTS (SELECT 1 FROM registrations WHERE client_key = key AND tenant = ?1)";
+        self.with(|connection| {
+            let counts = |row: &Row<'_>| Ok([row.get::<_, i64>(0)?, row.get(1)?, row.get(2)?]);
+            let mut statement = connection.prepare_cached(SELECT)?;
+            let [good, unreachable, withdrawn] = statement.query_row([tenant.as_str()], counts)?.map(i64::unsigned_abs);
+            Ok([("good", good), ("unreachable", unreachable), ("withdrawn", withdrawn)])
+        })
+    }
+
     /// The clients of a tenant's registrations that host their own document.
     pub fn documents_of(&self, tenant: &TenantId) -> Result<Vec<ClientId>, QueryError> {
         const SELECT: &str = "SELECT client_id FROM clients INDEXED BY clients_with_documents \

@@ -72,7 +72,6 @@ CREATE TABLE registrations (
     borne_since INTEGER,
     PRIMARY KEY (client_key, resource_server)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX bearers ON registrations (tenant, folded, origin, borne_since, client_key, resource_server) WHERE borne_since IS NOT NULL;
 
 CREATE TABLE names (
     tenant TEXT NOT NULL,
@@ -128,6 +127,26 @@ CREATE TABLE counts (
     number INTEGER NOT NULL,
     PRIMARY KEY (resource_server, client_life, status, registration_type)
 ) STRICT, WITHOUT ROWID;
+";
+
+/// What only queries look along, and what follows from the registrations' rows: `counts` and `names`. A build fills both once, in the
+/// order of an index that it has made; from then on triggers keep them.
+pub(super) const INDEXES: &str = "
+CREATE INDEX resource_servers_of_tenant ON resource_servers (tenant, created_position);
+CREATE INDEX active_resources ON resource_servers (resource, created_position) WHERE life = 'active';
+CREATE INDEX clients_with_documents ON clients (key) WHERE manifest_version IS NOT NULL;
+CREATE INDEX registrations_by_time ON registrations
+    (resource_server, client_life, status, registration_type, requested_at, client_key);
+CREATE INDEX registrations_by_name ON registrations (resource_server, name_key, client_key);
+CREATE INDEX names_by_time ON names (tenant, folded, since, client_key, resource_server);
+CREATE INDEX initial_access_tokens_by_time ON initial_access_tokens (resource_server, issued_at, id);
+CREATE INDEX service_tokens_by_time ON service_tokens (tenant, created_at, id);
+
+INSERT INTO counts SELECT resource_server, client_life, status, registration_type, count(*) FROM registrations
+    GROUP BY resource_server, client_life, status, registration_type;
+CREATE INDEX bearers ON registrations (tenant, folded, origin, borne_since, client_key, resource_server) WHERE borne_since IS NOT NULL;
+INSERT INTO names SELECT tenant, folded, origin, borne_since, client_key, resource_server FROM registrations
+    WHERE borne_since IS NOT NULL ORDER BY tenant, folded, origin, borne_since, client_key, resource_server ON CONFLICT DO NOTHING;
 
 CREATE TRIGGER count_new AFTER INSERT ON registrations BEGIN
     INSERT INTO counts VALUES (new.resource_server, new.client_life, new.status, new.registration_type, 1)
@@ -160,17 +179,4 @@ WHEN old.borne_since IS NOT new.borne_since OR old.folded <> new.folded OR old.o
         ON CONFLICT DO UPDATE SET since = excluded.since, client_key = excluded.client_key, resource_server = excluded.resource_server
         WHERE (excluded.since, excluded.client_key, excluded.resource_server) < (since, client_key, resource_server);
 END;
-";
-
-/// What only queries look along.
-pub(super) const INDEXES: &str = "
-CREATE INDEX resource_servers_of_tenant ON resource_servers (tenant, created_position);
-CREATE INDEX active_resources ON resource_servers (resource, created_position) WHERE life = 'active';
-CREATE INDEX clients_with_documents ON clients (key) WHERE manifest_version IS NOT NULL;
-CREATE INDEX registrations_by_time ON registrations
-    (resource_server, client_life, status, registration_type, requested_at, client_key);
-CREATE INDEX registrations_by_name ON registrations (resource_server, name_key, client_key);
-CREATE INDEX names_by_time ON names (tenant, folded, since, client_key, resource_server);
-CREATE INDEX initial_access_tokens_by_time ON initial_access_tokens (resource_server, issued_at, id);
-CREATE INDEX service_tokens_by_time ON service_tokens (tenant, created_at, id);
 ";

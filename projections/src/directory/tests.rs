@@ -2,8 +2,10 @@
 
 use gatebook_events::client::{ClientEvent, Deleted, MetadataUpdated, SecretRotated};
 use gatebook_events::codec::Stored;
+use gatebook_events::identity::Stream;
 use gatebook_events::registration::{
-    Denied, RedirectsApproved, RedirectsNarrowed, RegistrationEvent, Requested, Restored, Revoked, Suspended,
+    Denied, Dormant, RedirectsApproved, RedirectsNarrowed, RegistrationEvent, Requested, Restored, RevivalAsked, Revived, Revoked,
+    Suspended,
 };
 use gatebook_events::resource_server::{EffectOnExisting, ModesChanged, Renamed, ResourceServerEvent, Retired};
 use gatebook_events::secret::{KeptSecret, SecretHash};
@@ -31,6 +33,49 @@ fn names(reader: &Reader<Directory>, list: &ListClients) -> Vec<String> {
 
 fn all() -> ListClients {
     ListClients::all(tenant("acme"), server(1), 10)
+}
+
+#[test]
+fn a_dormant_client_is_counted_and_listed_as_dormant_and_its_last_decision_stays() {
+    let folder = Folder::new();
+    let mut model = folder.given::<Directory>(&one_client());
+    let due = |model: &ReadModel<Directory>, until: i64| model.reader().approved(server(1), second(until), None, 10).unwrap();
+    assert_eq!((due(&model, 2).len(), due(&model, 3).len()), (0, 1), "it was asked for in second 3");
+    assert_eq!((due(&model, 3)[0].decided_at, due(&model, 3)[0].position), (second(4), Position::from_backend(4)));
+    let steps = [(RegistrationEvent::Dormant(Dormant { idle_since: second(1) }), 4), (RegistrationEvent::RevivalAsked(RevivalAsked {}), 4)];
+    for (event, decided) in steps {
+        let row = next(&mut model, of_registration(1), &event);
+        assert_eq!((row.status(), row.reason, row.decided_at), ("dormant", Reason::Dormant, Some(second(decided))));
+        assert_eq!(due(&model, 99), []);
+        let page = model.reader().clients(&ListClients { status: Some("dormant".to_owned()), ..all() }).unwrap();
+        assert_eq!((page.rows.len(), page.counts.unwrap().by_status), (1, [("dormant", 1)].into()));
+    }
+    let row = next(&mut model, of_registration(1), &RegistrationEvent::Revived(Revived { reason: Some("back".into()) }));
+    assert_eq!((row.status(), row.note.as_deref(), row.decided_at), ("approved", Some("back"), Some(second(7))));
+    assert_eq!(due(&model, 3)[0].decided_at, second(7), "it is new again");
+}
+
+#[test]
+fn pages_of_who_stands_approved_go_on_over_ties_and_types() {
+    let folder = Folder::new();
+    let mut log = vec![one_client().remove(0)];
+    for number in 1..=9_u64 {
+        let client = u128::from(number);
+        log.push(recorded(number * 3, 0, of_client(client), &registered(client, "Same")));
+        log.push(recorded(number * 3 + 1, i64::try_from(number % 2).unwrap(), of_registration(client), &requested(client)));
+        log.push(recorded(number * 3 + 2, 5, of_registration(client), &approved()));
+    }
+    let reader = folder.given::<Directory>(&log).reader();
+    let (mut seen, mut after) = (Vec::new(), None);
+    loop {
+        let page = reader.approved(server(1), second(9), after, 2).unwrap();
+        seen.extend(page.iter().map(|row| row.place.client));
+        after = page.last().map(|row| row.place);
+        if page.len() < 2 {
+            break;
+        }
+    }
+    assert_eq!(seen, [2, 4, 6, 8, 1, 3, 5, 7, 9].map(key));
 }
 
 #[test]
@@ -165,7 +210,9 @@ fn every_order_shows_each_client_once_over_ties() {
             let answer = reader.clients(&list).unwrap();
             assert_eq!(answer.counts.is_some(), page == 0);
             keys.extend(answer.rows.iter().map(|row| match sort {
-                Sort::NewestFirst => (-row.requested_at.timestamp(), String::new(), row.client_key.0.as_u128().wrapping_neg()),
+                Sort::NewestFirst | Sort::WaitingFirst => {
+                    (-row.requested_at.timestamp(), String::new(), row.client_key.0.as_u128().wrapping_neg())
+                }
                 Sort::OldestFirst => (row.requested_at.timestamp(), String::new(), row.client_key.0.as_u128()),
                 Sort::Name => (0, row.metadata.client_name.as_ref().unwrap().to_lowercase(), row.client_key.0.as_u128()),
             }));

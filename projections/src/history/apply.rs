@@ -23,21 +23,40 @@ use crate::read_model::ApplyError;
 
 const KEPT_OUT: &str = "[kept out]";
 
-pub(super) fn apply(tx: &Transaction<'_>, envelope: &Envelope) -> Result<(), ApplyError> {
+/// What an event says that its row needs.
+#[derive(Debug)]
+pub struct Change {
+    stream: Stream,
+    event: AnyEvent,
+    meta: Meta,
+    /// Its data as it is shown, where that is not as it is stored.
+    shown: Option<String>,
+}
+
+impl Change {
+    pub(super) fn of(envelope: &Envelope) -> Result<Self, ApplyError> {
+        let (stream, event) = codec::decode(envelope)?;
+        let meta = serde_json::from_str(&envelope.event.meta).map_err(ApplyError::Meta)?;
+        let shown = match About::of(&event).has_secrets.then(|| without_secrets(&envelope.event.data)).transpose()? {
+            Some(Cow::Owned(shown)) => Some(shown),
+            Some(Cow::Borrowed(_)) | None => None,
+        };
+        Ok(Self { stream, event, meta, shown })
+    }
+}
+
+pub(super) fn apply(tx: &Transaction<'_>, envelope: &Envelope, change: &Change) -> rusqlite::Result<()> {
     const INSERT: &str = "INSERT INTO events (position, id, name, version, recorded_at, tenant, resource_server, client_key, actor_kind, \
         actor_id, actor_via, request_id, causation_id, origin, stream, data) \
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
-    let (stream, event) = codec::decode(envelope)?;
-    let stored = &envelope.event;
-    let meta: Meta = serde_json::from_str(&stored.meta).map_err(ApplyError::Meta)?;
-    let about = About::of(&event);
-    let (resource_server, client_key) = subjects(stream, &event);
+    let (stored, Change { stream, event, meta, shown }) = (&envelope.event, change);
+    let about = About::of(event);
+    let (resource_server, client_key) = subjects(*stream, event);
     // An event about a client may stand in a stream that is not the client's.
     let client_key = client_key.or_else(|| about.client_id.map(ClientId::key));
     if let (Some(key), Some(client_id)) = (client_key, about.client_id) {
         keep_client_id(tx, key, client_id)?;
     }
-    let data = if about.has_secrets { without_secrets(&stored.data)? } else { Cow::Borrowed(&*stored.data) };
     let tenant = meta.tenant.as_ref().or(about.tenant);
     tx.prepare_cached(INSERT)?.execute(params![
         envelope.position.to_backend().cast_signed(),
@@ -55,9 +74,9 @@ pub(super) fn apply(tx: &Transaction<'_>, envelope: &Envelope) -> Result<(), App
         meta.causation_id.map(|id| Id(id.0)),
         meta.origin,
         envelope.stream.as_str(),
-        data,
+        shown.as_deref().unwrap_or(&stored.data),
     ])?;
-    match (&event, client_key, tenant) {
+    match (event, client_key, tenant) {
         (AnyEvent::Client(_), Some(key), None) => show_to_all(tx, key, envelope)?,
         (AnyEvent::Registration(RegistrationEvent::Requested(requested)), Some(key), _)
             if requested.registration_type == RegistrationType::Cimd =>
@@ -108,7 +127,7 @@ impl<'a> About<'a> {
             }
             AnyEvent::Webhook(WebhookEvent::Created(created)) => Self { tenant: Some(&created.tenant), ..Self::default() },
             AnyEvent::Reservation(ReservationEvent::Taken(_))
-            | AnyEvent::Projection(ProjectionEvent::EventSkipped(_))
+            | AnyEvent::Projection(ProjectionEvent::EventSkipped(_) | ProjectionEvent::SkipTakenBack(_))
             | AnyEvent::ServiceToken(ServiceTokenEvent::Revoked(_))
             | AnyEvent::Webhook(
                 WebhookEvent::Edited(_)
@@ -154,7 +173,10 @@ impl<'a> About<'a> {
             | RegistrationEvent::RedirectsRejected(_)
             | RegistrationEvent::RedirectsSuperseded(_)
             | RegistrationEvent::RedirectsNarrowed(_)
-            | RegistrationEvent::RolledBack(_) => Self::default(),
+            | RegistrationEvent::RolledBack(_)
+            | RegistrationEvent::Dormant(_)
+            | RegistrationEvent::RevivalAsked(_)
+            | RegistrationEvent::Revived(_) => Self::default(),
         }
     }
 

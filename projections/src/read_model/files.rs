@@ -89,20 +89,23 @@ fn create<P: Projection>(path: &Path, kind: Kind) -> rusqlite::Result<Opened> {
     Ok(Opened { connection, position: Position::START, indexed })
 }
 
-fn create_tables<P: Projection>(connection: &Connection) -> rusqlite::Result<()> {
+pub(super) fn create_tables<P: Projection>(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(P::SCHEMA)?;
     connection.execute_batch("CREATE TABLE checkpoint (position INTEGER NOT NULL) STRICT; INSERT INTO checkpoint VALUES (0);")
 }
 
-/// All of them or none.
+/// All of them or none. Indexes of many millions of rows are sorted in files, so that the memory stays what it is, and by a second
+/// thread; the little that single statements set aside is kept in memory before and after.
 pub(super) fn create_indexes<P: Projection>(connection: &mut Connection) -> rusqlite::Result<()> {
+    connection.execute_batch("PRAGMA temp_store = FILE; PRAGMA threads = 1;")?;
     let tx = connection.transaction()?;
     tx.execute_batch(P::INDEXES)?;
-    tx.commit()
+    tx.commit()?;
+    connection.execute_batch("PRAGMA temp_store = MEMORY; PRAGMA threads = 0;")
 }
 
 /// The statements that made the tables, so that a changed schema is noticed even if its version was forgotten.
-fn schema(connection: &Connection) -> rusqlite::Result<Vec<Option<String>>> {
+pub(super) fn schema(connection: &Connection) -> rusqlite::Result<Vec<Option<String>>> {
     let mut statement =
         connection.prepare("SELECT sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite\\_stat%' ESCAPE '\\' ORDER BY type, name")?;
     statement.query_map([], |row| row.get(0))?.collect()
@@ -119,10 +122,9 @@ fn tune(connection: &Connection, kind: Kind) -> rusqlite::Result<()> {
         }
         // A build that is killed goes on from its checkpoint, so it is at every moment as whole as one that serves. Nobody reads
         // it meanwhile, and an even longer log lets even more changes of one page be one.
-        // Indexes of many millions of rows are sorted in files, so that the memory stays what it is.
         Kind::Building => {
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 32768; \
-             PRAGMA journal_size_limit = 268435456; PRAGMA temp_store = FILE;"
+             PRAGMA journal_size_limit = 268435456; PRAGMA temp_store = MEMORY;"
         }
     };
     connection.busy_timeout(Duration::from_secs(5))?;

@@ -139,7 +139,8 @@ pub(super) fn dump(connection: &Connection) -> Result<Vec<String>, QueryError> {
     Ok(lines)
 }
 
-fn write_value(line: &mut String, value: ValueRef<'_>) {
+/// A value as text, the same for the same value.
+pub(super) fn write_value(line: &mut String, value: ValueRef<'_>) {
     // Writing to a String cannot fail.
     let _ = match value {
         ValueRef::Null => write!(line, "null"),

@@ -69,7 +69,11 @@ fn an_event_that_fails_half_way_leaves_no_half() {
         fn handles(event_name: &str) -> bool {
             event_name != "client.registered"
         }
-        fn apply(tx: &Transaction<'_>, envelope: &Envelope) -> Result<(), ApplyError> {
+        type Change = ();
+        fn read(_envelope: &Envelope) -> Result<(), ApplyError> {
+            Ok(())
+        }
+        fn apply(tx: &Transaction<'_>, envelope: &Envelope, (): &()) -> Result<(), ApplyError> {
             tx.execute("INSERT INTO seen VALUES (?1)", [envelope.position.to_backend().cast_signed()])?;
             if &*envelope.event.name == "registration.approved" { Err(rusqlite::Error::QueryReturnedNoRows.into()) } else { Ok(()) }
         }
@@ -106,6 +110,7 @@ fn what_was_built_beside_takes_the_place_of_what_serves() {
     assert_eq!(reader.dump().unwrap(), live.dump().unwrap());
     let mut built = ReadModel::<Directory>::open_building(folder.path()).unwrap();
     built.apply(&one_client()).unwrap();
+    built.index().unwrap();
     let expected = built.dump().unwrap();
     // A query that is under way sees its own moment to the end.
     reader
@@ -214,7 +219,13 @@ impl<const VERSION: u32> Projection for Tally<VERSION> {
         true
     }
 
-    fn apply(tx: &Transaction<'_>, _envelope: &Envelope) -> Result<(), ApplyError> {
+    type Change = ();
+
+    fn read(_envelope: &Envelope) -> Result<(), ApplyError> {
+        Ok(())
+    }
+
+    fn apply(tx: &Transaction<'_>, _envelope: &Envelope, (): &()) -> Result<(), ApplyError> {
         let columns = if VERSION < 3 { "(NULL, ?1)" } else { "(?1)" };
         tx.execute(&format!("INSERT INTO seen VALUES {columns}"), [VERSION])?;
         Ok(())

@@ -85,8 +85,8 @@ impl SharedTurns {
         self.bucket.update(key.to_string(), value.into(), revision).await.ok()
     }
 
-    fn mine(&self, now: DateTime<Utc>) -> Option<Holder> {
-        Some(Holder { node: self.node, until: now + LASTS })
+    fn mine(&self, now: DateTime<Utc>) -> Holder {
+        Holder { node: self.node, until: now + LASTS }
     }
 
     /// Extends a turn until it is aborted.
@@ -95,7 +95,7 @@ impl SharedTurns {
             tokio::time::sleep(EXTEND).await;
             now += EXTEND;
             let mut revision = revision.lock().await;
-            let entry = Entry { held: self.mine(now), noted: noted.clone() };
+            let entry = Entry { held: Some(self.mine(now)), noted: noted.clone() };
             match self.write(key, &entry, *revision).await {
                 Some(next) => *revision = next,
                 None => return,
@@ -114,7 +114,7 @@ impl Turns for SharedTurns {
         if let Some(noted) = entry.noted.as_ref().filter(|noted| why == Why::Due && noted.next_at > now) {
             return Turn::Later(noted.next_at);
         }
-        let taken = Entry { held: self.mine(now), noted: entry.noted };
+        let taken = Entry { held: Some(self.mine(now)), noted: entry.noted };
         let Some(revision) = self.write(key, &taken, revision).await else { return Turn::Later(now + SOON) };
         let revision = Arc::new(tokio::sync::Mutex::new(revision));
         let extending = tokio::spawn(self.clone().extend(key, revision.clone(), taken.noted.clone(), now)).abort_handle();

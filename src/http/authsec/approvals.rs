@@ -54,7 +54,8 @@ pub async fn list(
     }))
 }
 
-fn shown<'a>(row: &'a WaitingRow, redirect_uris: &'a RedirectUris) -> Shown<'a> {
+/// Whom a look-alike is looked for of.
+pub fn shown<'a>(row: &'a WaitingRow, redirect_uris: &'a RedirectUris) -> Shown<'a> {
     let WaitingRow { client_id, client_name, registration_type, .. } = row;
     Shown { name: client_name.as_deref(), client_id, registration_type: *registration_type, redirect_uris }
 }
@@ -63,6 +64,7 @@ fn render(row: &WaitingRow, doubts: &Doubts) -> Value {
     let mut body = Map::new();
     let kind = match &row.wish {
         Wish::Registration => "registration",
+        Wish::Revival => "revival",
         Wish::Redirects { .. } => "redirects",
     };
     body.insert("kind".to_owned(), kind.into());

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use gatebook_events::resource_server::RegistrationType;
-use gatebook_projections::directory::{ListClients, Sort};
+use gatebook_projections::directory::{ListClients, RegistrationRow, Sort};
 use gatebook_projections::history::HistoryQuery;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -77,10 +77,17 @@ pub async fn list(
     if page.body.is_none() {
         return Err(caller.problem(Failure::not_found("resource server")));
     }
+    let keys = page.body.iter().flat_map(|page| &page.rows).map(|row| (id, row.client_key)).collect();
+    let uses = app.usage().of(keys).await;
     Ok(page.map(|page| {
         let mut body = Map::new();
         if let Some(page) = page {
-            body.insert("clients".to_owned(), page.rows.iter().map(wire::registration).collect());
+            let render = |row: &RegistrationRow| {
+                let mut client = wire::registration(row);
+                wire::uses(&mut client, uses.get(&(id, row.client_key)));
+                Value::Object(client)
+            };
+            body.insert("clients".to_owned(), page.rows.iter().map(render).collect());
             wire::put(&mut body, "next_cursor", page.next_cursor.map(|cursor| cursor.to_string()));
             wire::put(&mut body, "counts", page.counts.map(|counts| json!({ "by_type": counts.by_type, "by_status": counts.by_status })));
         }
@@ -119,6 +126,8 @@ pub async fn show(
     .map_err(|failure| caller.problem(failure))?;
     let (doubts, client) = row.body.as_ref().ok_or_else(|| caller.problem(Failure::not_found("client")))?;
     let mut body = wire::registration(client);
+    let which = (id, client.client_key);
+    wire::uses(&mut body, app.usage().of(vec![which]).await.get(&which));
     wire::doubts(&mut body, doubts);
     if caller.must_audit().is_ok() {
         let query = HistoryQuery { client_id: Some(client_id), ..HistoryQuery::all(caller.tenant().clone(), HISTORY_HEAD) };

@@ -35,17 +35,29 @@ pub async fn decide(
     body: Body,
 ) -> Result<Fresh<Json<Value>>, Problem> {
     let asked = asked(&caller, &headers, body).await?;
-    let reason = asked.reason;
-    let command = match decision.as_str() {
+    let command = command(&decision, asked.reason, asked.until).ok_or_else(|| caller.problem(Failure::not_found("page")))?;
+    carry_out(&app, &caller, &headers, (&id, &client_id), &command).await
+}
+
+/// What a decision is called in a path.
+pub fn command(decision: &str, reason: Option<String>, until: Option<DateTime<Utc>>) -> Option<RegistrationCommand> {
+    Some(match decision {
         "approve" => RegistrationCommand::Approve { reason },
-        "deny" => RegistrationCommand::Deny { reason, until: asked.until },
+        "deny" => RegistrationCommand::Deny { reason, until },
         "suspend" => RegistrationCommand::Suspend { reason },
         "reinstate" => RegistrationCommand::Reinstate { reason },
         "revoke" => RegistrationCommand::Revoke { reason },
         "restore" => RegistrationCommand::Restore { reason },
-        _ => return Err(caller.problem(Failure::not_found("page"))),
-    };
-    carry_out(&app, &caller, &headers, (&id, &client_id), &command).await
+        _ => return None,
+    })
+}
+
+/// Refuses a reason that is too long to be one.
+pub fn checked_reason(reason: Option<&str>) -> Result<(), Failure> {
+    if reason.is_some_and(|reason| reason.chars().count() > 1024) {
+        return Err(Failure::request(StatusCode::BAD_REQUEST, "invalid-request", "reason is longer than 1024 characters"));
+    }
+    Ok(())
 }
 
 /// `DELETE …/clients/{client_id}` revokes; nothing is ever erased.
@@ -89,9 +101,7 @@ pub async fn reject_redirects(
 async fn asked(caller: &Administrator, headers: &HeaderMap, body: Body) -> Result<Members, Problem> {
     caller.must_change()?;
     let asked: Members = members(headers, body).await.map_err(|failure| caller.problem(failure))?;
-    if asked.reason.as_ref().is_some_and(|reason| reason.chars().count() > 1024) {
-        return Err(caller.problem(Failure::request(StatusCode::BAD_REQUEST, "invalid-request", "reason is longer than 1024 characters")));
-    }
+    checked_reason(asked.reason.as_deref()).map_err(|failure| caller.problem(failure))?;
     Ok(asked)
 }
 

@@ -69,7 +69,7 @@ pub async fn preregister(
 }
 
 /// Enters the client where there is room. A client that is in already takes none: its administrator asks a second time.
-async fn enter(
+pub async fn enter(
     app: &App,
     caller: &Administrator,
     (id, key): (ResourceServerId, ClientKey),

@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, StatusCode};
 use chrono::{DateTime, Utc};
 use gatebook_events::envelope::{EventId, Position};
 use gatebook_events::identity::Stream;
-use gatebook_events::projection::{EventSkipped, ProjectionName, Upkeep};
+use gatebook_events::projection::{EventSkipped, ProjectionName, SkipTakenBack, Upkeep};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -66,15 +66,7 @@ pub async fn skip(
     body: Body,
 ) -> Result<Written<(StatusCode, Json<Value>)>, Problem> {
     let follower = operated(&app, &caller, &name)?;
-    let asked: Members = members(&headers, body).await.map_err(|failure| caller.problem(failure))?;
-    let refuse = |status, code, detail: &str| caller.problem(Failure::request(status, code, detail));
-    let Some(event_id) = asked.event_id.map(EventId) else {
-        return Err(refuse(StatusCode::BAD_REQUEST, "invalid-request", "event_id is missing"));
-    };
-    let reason = asked.reason.unwrap_or_default();
-    if reason.chars().count() > 1024 {
-        return Err(refuse(StatusCode::BAD_REQUEST, "invalid-request", "reason is longer than 1024 characters"));
-    }
+    let (event_id, reason) = named(&caller, &headers, body).await?;
     let name = ProjectionName::parse(&name).map_err(|_| caller.problem(Failure::not_found("projection")))?;
     let upkeep: Upkeep = app.commands().load(Stream::Projection(name)).await.map_err(|error| caller.problem(error))?;
     let (version, progress) = (follower.identity().1, follower.progress());
@@ -87,15 +79,52 @@ pub async fn skip(
                 event_id,
                 event_name: (*poison.event_name).into(),
                 position: poison.position.to_string().into(),
-                reason: reason.into(),
+                reason,
             };
             app.commands().skip_event(&caller.cause, name, skip).await.map_err(|error| caller.problem(error))?.position
         }
         None if upkeep.left_out(version).any(|left_out| left_out == event_id) => None,
-        None => return Err(refuse(StatusCode::CONFLICT, "not-at-this-event", "the projection does not stand still before this event")),
+        None => {
+            let detail = "the projection does not stand still before this event";
+            return Err(caller.problem(Failure::request(StatusCode::CONFLICT, "not-at-this-event", detail)));
+        }
     };
     let begun = follower.retry().await;
     Ok(Written(accepted(&app, &caller, follower, begun).await?, position))
+}
+
+/// `POST /authsec/projections/{name}/unskip`: leaves an event out no longer, and builds the tables anew with it. A build under way
+/// began without it and has to end first. The second time it is no news, and another build.
+pub async fn unskip(
+    State(app): State<App>,
+    caller: Administrator,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Written<(StatusCode, Json<Value>)>, Problem> {
+    let follower = operated(&app, &caller, &name)?;
+    let (event_id, reason) = named(&caller, &headers, body).await?;
+    let name = ProjectionName::parse(&name).map_err(|_| caller.problem(Failure::not_found("projection")))?;
+    if follower.progress().building.is_some() {
+        let detail = "the projection is being built without this event; ask again once that is done";
+        return Err(caller.problem(Failure::request(StatusCode::CONFLICT, "build-under-way", detail)));
+    }
+    let back = SkipTakenBack { projection_version: follower.identity().1, event_id, reason };
+    let position = app.commands().take_skip_back(&caller.cause, name, back).await.map_err(|error| caller.problem(error))?.position;
+    let begun = follower.rebuild().await;
+    Ok(Written(accepted(&app, &caller, follower, begun).await?, position))
+}
+
+/// The event that is meant, and why.
+async fn named(caller: &Administrator, headers: &HeaderMap, body: Body) -> Result<(EventId, Box<str>), Problem> {
+    let asked: Members = members(headers, body).await.map_err(|failure| caller.problem(failure))?;
+    let refuse = |detail: &str| caller.problem(Failure::request(StatusCode::BAD_REQUEST, "invalid-request", detail));
+    let event_id = asked.event_id.map(EventId).ok_or_else(|| refuse("event_id is missing"))?;
+    let reason = asked.reason.unwrap_or_default();
+    if reason.chars().count() > 1024 {
+        return Err(refuse("reason is longer than 1024 characters"));
+    }
+    Ok((event_id, reason.into()))
 }
 
 fn operated<'a>(app: &'a App, caller: &Administrator, name: &str) -> Result<&'a dyn Follower, Problem> {

@@ -168,7 +168,7 @@ fn checked_resource(resource: Option<&str>) -> Result<Option<Option<WebUri>>, Fa
 }
 
 pub(super) fn merged(policy: &Policy, patch: Option<Map<String, Value>>) -> Result<Policy, Failure> {
-    const KNOWN: [&str; 14] = [
+    const KNOWN: [&str; 16] = [
         "admission",
         "redirect_changes",
         "redirect_rules",
@@ -183,6 +183,8 @@ pub(super) fn merged(policy: &Policy, patch: Option<Map<String, Value>>) -> Resu
         "registrations_per_minute",
         "max_clients",
         "instances",
+        "dormant_after_days",
+        "revive",
     ];
     let Some(patch) = patch else { return Ok(policy.clone()) };
     if !patch.keys().all(|name| KNOWN.contains(&name.as_str())) {

@@ -8,9 +8,7 @@ use axum::http::{HeaderMap, StatusCode};
 use chrono::TimeDelta;
 use gatebook_events::envelope::Position;
 use gatebook_events::identity::{ResourceServerId, WebhookId};
-use gatebook_events::webhook::{
-    Created, Disabled, DisabledBecause, Start, TypePrefix, Webhook, WebhookCommand, WebhookUrl, Wish,
-};
+use gatebook_events::webhook::{Created, Disabled, DisabledBecause, Start, TypePrefix, Webhook, WebhookCommand, WebhookUrl, Wish};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::HeaderMap;
-use gatebook_events::decision::Question;
+use gatebook_events::decision::{Question, Refusal};
 use gatebook_events::identity::ClientId;
 use gatebook_events::standing::Decision;
 use serde::Deserialize;
@@ -16,7 +16,7 @@ use super::credentials::JWT_BEARER;
 use super::decisions::{invalid, members, target};
 use crate::app::App;
 use crate::authentication::{self, Credential};
-use crate::doors::{self, Subject};
+use crate::doors::{self, Answer, Subject};
 use crate::http::caller::{Anyone, Authenticator};
 use crate::http::error::OauthError;
 use crate::http::fresh::Written;
@@ -56,26 +56,39 @@ pub async fn authenticate(
         _ => return Err(invalid("either client_secret, or client_assertion with its client_assertion_type").into()),
     };
     let server = target(&app, &caller, shown.resource.as_deref()).await?;
-    let answer = doors::ask(&app, server, &Subject { client_id: &client_id, since: None }, &Question::default()).await?;
+    let (subject, question) = (Subject { client_id: &client_id, since: None }, Question::default());
+    let mut answer = doors::look(&app, server, &subject, &question).await?;
+    let (mut proven, mut refusal) = (false, None);
+    if let Some(client) = answer.client.as_ref().filter(|_| answer.verdict.reason.decision() == Decision::Allow) {
+        let source = shown.source.unwrap_or(from.address);
+        refusal = authentication::authenticate(&app, &client.profile, &credential, source).await?.err();
+        proven = refusal.is_none();
+    }
+    // Who may act and proved nothing was not used, and revives nobody.
+    if refusal.is_none() {
+        let was = answer.verdict.clone();
+        answer = doors::take_note(&app, server, &subject, &question, answer).await?;
+        if !proven && answer.verdict.reason.decision() == Decision::Allow {
+            // It was let in this very moment, and its credentials were not looked at.
+            answer.verdict = was;
+        }
+    }
+    Ok(Written(Json(render(&client_id, &answer, refusal)), answer.position))
+}
+
+fn render(client_id: &ClientId, answer: &Answer, refusal: Option<Refusal>) -> Map<String, Value> {
     let standing = answer.verdict.reason;
     let mut body = Map::new();
     body.insert("decision".to_owned(), json!(standing.decision()));
     body.insert("client_id".to_owned(), client_id.as_str().into());
-    let mut authenticated = false;
-    let mut reason = standing.as_str();
-    if let Some(client) = answer.client.as_ref().filter(|_| standing.decision() == Decision::Allow) {
-        let source = shown.source.unwrap_or(from.address);
-        match authentication::authenticate(&app, &client.profile, &credential, source).await? {
-            Ok(()) => {
-                authenticated = true;
-                body.insert("client".to_owned(), members(client).into());
-                body.insert("warnings".to_owned(), json!(answer.warnings));
-                wire::put(&mut body, "registration_version", answer.version.map(|version| version.to_string()));
-            }
-            Err(refusal) => reason = refusal.as_str(),
-        }
+    let authenticated = answer.client.as_ref().filter(|_| standing.decision() == Decision::Allow && refusal.is_none());
+    if let Some(client) = authenticated {
+        body.insert("client".to_owned(), members(client).into());
+        body.insert("warnings".to_owned(), json!(answer.warnings));
+        wire::put(&mut body, "registration_version", answer.version.map(|version| version.to_string()));
     }
-    body.insert("authenticated".to_owned(), authenticated.into());
-    body.insert("reason".to_owned(), reason.into());
-    Ok(Written(Json(body), answer.position))
+    body.insert("authenticated".to_owned(), authenticated.is_some().into());
+    body.insert("reason".to_owned(), refusal.map_or(standing.as_str(), Refusal::as_str).into());
+    wire::put(&mut body, "cure", standing.cure());
+    body
 }

@@ -102,10 +102,13 @@ pub async fn client(
     let client_id = ClientId::parse(&client_id).map_err(|_| none())?;
     let subject = Subject { client_id: &client_id, since: None };
     let answer = ask(&app, &caller, at.resource.as_deref(), &subject, &Question::default()).await?;
-    let client = answer.client.as_ref().filter(|_| answer.verdict.reason.decision() == Decision::Allow).ok_or_else(none)?;
+    let reason = answer.verdict.reason;
+    // A client that need only be looked at is told so.
+    let refusal = || reason.cure().map_or_else(none, |cure| Failure::request(StatusCode::NOT_FOUND, "invalid_client", cure));
+    let client = answer.client.as_ref().filter(|_| reason.decision() == Decision::Allow).ok_or_else(refusal)?;
     let mut standing = Map::new();
-    standing.insert("decision".to_owned(), json!(answer.verdict.reason.decision()));
-    standing.insert("reason".to_owned(), answer.verdict.reason.as_str().into());
+    standing.insert("decision".to_owned(), json!(reason.decision()));
+    standing.insert("reason".to_owned(), reason.as_str().into());
     standing.insert("status".to_owned(), client.registration.status.as_str().into());
     standing.insert("registration_type".to_owned(), client.profile.registration_type.as_str().into());
     standing.insert("warnings".to_owned(), json!(answer.warnings));
@@ -149,6 +152,7 @@ fn render(answer: &Answer) -> Map<String, Value> {
     let mut body = Map::new();
     body.insert("decision".to_owned(), json!(answer.verdict.reason.decision()));
     body.insert("reason".to_owned(), answer.verdict.reason.as_str().into());
+    wire::put(&mut body, "cure", answer.verdict.reason.cure());
     wire::put(&mut body, "redirect_uri", answer.verdict.redirect_uri.clone());
     let host = answer.verdict.redirect_uri.as_deref().and_then(|uri| RedirectUri::parse(uri).ok().map(|uri| uri.host().to_owned()));
     wire::put(&mut body, "redirect_host", host);

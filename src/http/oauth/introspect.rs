@@ -55,6 +55,7 @@ async fn stands(app: &App, caller: &Decider, grant: &Grant) -> Result<bool, Fail
         return Ok(false);
     }
     let question = Question { grant_type: Some(GrantType::ClientCredentials.as_str()), scope: grant.scope.as_ref(), redirect_uri: None };
-    let answer = doors::ask(app, grant.resource_server, &Subject { client_id: &grant.client_id, since: None }, &question).await?;
+    // Who asks about a token does not use its client.
+    let answer = doors::look(app, grant.resource_server, &Subject { client_id: &grant.client_id, since: None }, &question).await?;
     Ok(answer.verdict.reason.decision() == Decision::Allow)
 }

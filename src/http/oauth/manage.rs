@@ -54,7 +54,7 @@ pub async fn replace(
 
     let cause = holder.cause(&caller);
     let updated = app.commands().update_self(&cause, holder.key, &servers, parsed, first).await?;
-    let profile = updated.client.profile.ok_or(Failure::RegistrationToken)?;
+    let profile = *updated.client.profile.ok_or(Failure::RegistrationToken)?;
     let Json(mut body) = holder.render(&app, &profile, &updated.registrations).await?;
     if let Some((secret, _)) = drawn {
         body.insert("client_secret".to_owned(), secret.expose().into());

@@ -104,7 +104,8 @@ fn granted(client: &Effective, asked: Option<Scope>) -> Result<Option<Scope>, Fa
 /// A client that is who it says hears why it gets no token (RFC 6749 §5.2).
 fn no(reason: Reason) -> Failure {
     let code = if reason == Reason::ScopeNotRegistered { "invalid_scope" } else { "unauthorized_client" };
-    refuse(code, format!("the client gets no token there: {}", reason.as_str()))
+    let cure = reason.cure().map(|cure| format!("; {cure}")).unwrap_or_default();
+    refuse(code, format!("the client gets no token there: {}{cure}", reason.as_str()))
 }
 
 fn refuse(code: &'static str, detail: impl Into<String>) -> Failure {

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
 use async_nats::jetstream::Message;
+use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
 use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::{RawMessageErrorKind, Stream};
 use futures_util::future::{BoxFuture, FutureExt};
@@ -33,7 +33,8 @@ const MEANWHILE: Duration = Duration::from_millis(50);
 struct Skipped(u64);
 
 pub fn follow(stream: Stream, prefix: String, after: Position) -> BoxStream<'static, Result<Vec<Entry>, LogError>> {
-    let follower = Follower { stream, prefix, last: after.to_backend(), messages: None, coming: None, one_by_one: false, failed: None, ended: false };
+    let follower =
+        Follower { stream, prefix, last: after.to_backend(), messages: None, coming: None, one_by_one: false, failed: None, ended: false };
     stream::unfold(follower, |mut follower| async move {
         if follower.ended {
             return None;
@@ -67,22 +68,20 @@ impl Follower {
         if let Some(error) = self.failed.take() {
             return Err(error);
         }
-        let messages = match &mut self.messages {
-            Some(messages) => messages,
-            None => {
-                let coming = self.coming.get_or_insert_with(|| consume(self.stream.clone(), self.last).boxed());
-                let made = tokio::select! {
-                    biased;
-                    made = coming => made,
-                    message = one(&self.stream, self.last + 1, self.one_by_one) => {
-                        self.one_by_one = true;
-                        return Ok(vec![self.entry(message.sequence, &message.subject, &message.payload)?]);
-                    }
-                };
-                (self.coming, self.one_by_one) = (None, false);
-                self.messages.insert(made?)
-            }
-        };
+        if self.messages.is_none() {
+            let coming = self.coming.get_or_insert_with(|| consume(self.stream.clone(), self.last).boxed());
+            let made = tokio::select! {
+                biased;
+                made = coming => made,
+                message = one(&self.stream, self.last + 1, self.one_by_one) => {
+                    self.one_by_one = true;
+                    return Ok(vec![self.entry(message.sequence, &message.subject, &message.payload)?]);
+                }
+            };
+            (self.coming, self.one_by_one) = (None, false);
+            self.messages = Some(made?);
+        }
+        let Some(messages) = &mut self.messages else { return Err(unavailable(Skipped(self.last))) };
         let Some(arrived) = messages.next().await else { return Err(unavailable(Skipped(self.last))) };
         let mut entries = Vec::with_capacity(arrived.len());
         for message in arrived {

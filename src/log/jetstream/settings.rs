@@ -45,7 +45,9 @@ pub async fn find_or_make(nats: &Nats, prefix: &str) -> Result<(Stream, String),
             match nats.jetstream.create_stream(wanted(nats, prefix)).await {
                 Ok(stream) => stream,
                 // Another node was quicker, with another identity.
-                Err(error) if taken(&error.kind()) => nats.jetstream.get_stream(&name).await.map_err(|error| unavailable(Box::new(error)))?,
+                Err(error) if taken(&error.kind()) => {
+                    nats.jetstream.get_stream(&name).await.map_err(|error| unavailable(Box::new(error)))?
+                }
                 Err(error) => return Err(unavailable(Box::new(error))),
             }
         }

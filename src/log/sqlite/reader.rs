@@ -105,40 +105,55 @@ impl Reader {
     /// A stretch ends where an append ends, so that nobody who works by stretches acts on half of one.
     /// `head` must be visible by now: an event missing before it is a break.
     pub fn stretch(&mut self, (after, hash): (Position, Option<ChainHash>), head: Position, limit: usize) -> Result<Stretch, LogError> {
-        let mut hash = match hash {
+        let hash = match hash {
             Some(hash) => hash,
             None => self.hash_at(after)?,
         };
-        let (mut last, head) = (after.to_backend(), head.to_backend());
+        let (last, head) = (after.to_backend(), head.to_backend());
         let upto = match last.saturating_add(limit as u64) {
             cut if cut < head => self.end_of_append(cut)?.min(head),
             _ => head,
         };
         let mut events = Vec::with_capacity(usize::try_from(upto.saturating_sub(last)).unwrap_or_default().min(2 * limit));
+        let hash = self.each((last, hash), upto, |envelope, _, _| {
+            events.push(envelope);
+            Ok::<(), LogError>(())
+        })?;
+        Ok(Stretch { events, hash })
+    }
+
+    /// Hands every event after a position, up to another that must be visible by now, to `take`: verified, with the hash that
+    /// it leaves and its commit's id. Gives the hash that the last one leaves.
+    pub fn each<E: From<LogError>>(
+        &mut self,
+        (mut last, mut hash): (u64, ChainHash),
+        upto: u64,
+        mut take: impl FnMut(Envelope, ChainHash, &[u8]) -> Result<(), E>,
+    ) -> Result<ChainHash, E> {
         let mut query = self
             .connection
             .prepare_cached(select_events!(
-                "FROM events e LEFT JOIN streams s ON s.id = e.stream
+                ", e.commit_id FROM events e LEFT JOIN streams s ON s.id = e.stream
                  WHERE e.position > ?1 AND e.position <= ?2 ORDER BY e.position"
             ))
             .map_err(unavailable)?;
         let mut rows = query.query(params![row::to_sql(last), row::to_sql(upto)]).map_err(unavailable)?;
         while let Some(row) = rows.next().map_err(|error| unreadable(error, last + 1))? {
             if row::number(row, 0) != Some(last + 1) {
-                return Err(missing(last + 1).into());
+                return Err(LogError::from(missing(last + 1)).into());
             }
             let (envelope, stored) = self.names.event(row)?;
             hash = hash.then(&envelope);
             if hash != stored {
-                return Err(broken(&envelope, Wrong::Changed).into());
+                return Err(LogError::from(broken(&envelope, Wrong::Changed)).into());
             }
             last += 1;
-            events.push(envelope);
+            take(envelope, hash, row::bytes(row, 10).unwrap_or_default())?;
         }
         if last < upto {
-            return Err(missing(last + 1).into());
+            return Err(LogError::from(missing(last + 1)).into());
         }
-        Ok(Stretch { events, hash })
+        Ok(hash)
     }
 
     /// The first stream that does not have as many events as were counted, if there is one.
@@ -160,6 +175,13 @@ impl Reader {
             },
         );
         found.optional().map_err(unavailable)
+    }
+
+    /// What SQLite itself finds wrong with the file's pages and indexes, if anything; the first of it only. Takes its time.
+    pub fn damage(&mut self) -> rusqlite::Result<Vec<String>> {
+        let mut check = self.connection.prepare("PRAGMA integrity_check(8)")?;
+        let found = check.query_map([], |row| row.get::<_, String>(0))?.collect::<rusqlite::Result<Vec<_>>>()?;
+        Ok(found.into_iter().filter(|line| line != "ok").collect())
     }
 
     /// The position of the last event that was appended together with the one at `position`.
@@ -249,7 +271,7 @@ pub fn missing(position: u64) -> BrokenChain {
     BrokenChain { position: Position::from_backend(position), event: None, stream: None, wrong: Wrong::Missing }
 }
 
-fn broken(envelope: &Envelope, wrong: Wrong) -> BrokenChain {
+pub fn broken(envelope: &Envelope, wrong: Wrong) -> BrokenChain {
     let Envelope { position, stream, event, .. } = envelope;
     BrokenChain { position: *position, event: Some(event.id), stream: Some(stream.clone()), wrong }
 }

@@ -2,21 +2,30 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
+use super::wal::{self, DamagedWal};
+use crate::draft::{folder, with_ending};
+
 /// The format that this build writes and the newest that it reads; kept in the file's `user_version`.
 pub const FORMAT: i64 = 1;
 
+/// How long a lock may be held by somebody who only asks whether anybody holds it.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+/// What the name of the lock ends with.
+const LOCK: &str = ".lock";
+
 /// "GATE", kept in the file's `application_id`: another program's database is never taken for a log.
-const APPLICATION: i64 = 0x4741_5445;
+pub const APPLICATION: i64 = 0x4741_5445;
 
 /// `hash` stands before the two texts, so that following the chain does not walk the pages that long texts overflow into.
 ///
 /// A stream's revision counts its events from 1. A commit's id stands with each of its events.
-const TABLES: &str = "
+pub const TABLES: &str = "
     CREATE TABLE streams (
         id       INTEGER PRIMARY KEY,
         name     TEXT NOT NULL UNIQUE,
@@ -35,6 +44,10 @@ const TABLES: &str = "
         meta        TEXT NOT NULL,
         data        TEXT NOT NULL
     ) STRICT;
+";
+
+/// Apart from the tables, because a copy of many events makes them faster when all events are there.
+pub const INDEXES: &str = "
     CREATE UNIQUE INDEX events_by_stream ON events (stream, revision);
     CREATE INDEX events_by_commit ON events (commit_id);
 ";
@@ -56,6 +69,9 @@ pub enum OpenError {
     /// The file is a database, but not a log.
     #[error("{} is not an event log", .0.display())]
     NotALog(PathBuf),
+    /// What was last written is damaged, and SQLite would go on without it.
+    #[error(transparent)]
+    DamagedWal(#[from] DamagedWal),
     /// The file, its folder or its lock cannot be used.
     #[error("the event log's file cannot be used")]
     Io(#[from] std::io::Error),
@@ -64,15 +80,23 @@ pub enum OpenError {
     Sqlite(#[from] rusqlite::Error),
 }
 
+/// Whether a process has the log open to write to it.
+pub fn in_use(path: &Path) -> bool {
+    // Let go of at once; whoever wants to write waits for so long.
+    File::open(with_ending(path, LOCK)).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
 /// Takes the lock beside the log, held for as long as the file that is returned.
 pub fn lock(path: &Path) -> Result<File, OpenError> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".lock");
-    let file = private().open(PathBuf::from(name))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(OpenError::InUse(path.to_owned())),
-        Err(TryLockError::Error(error)) => Err(error.into()),
+    let file = private().open(with_ending(path, LOCK))?;
+    let given_up = Instant::now() + PATIENCE;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if Instant::now() < given_up => std::thread::sleep(PATIENCE / 10),
+            Err(TryLockError::WouldBlock) => return Err(OpenError::InUse(path.to_owned())),
+            Err(TryLockError::Error(error)) => return Err(error.into()),
+        }
     }
 }
 
@@ -80,6 +104,7 @@ pub fn lock(path: &Path) -> Result<File, OpenError> {
 pub fn open_writer(path: &Path) -> Result<Connection, OpenError> {
     // SQLite gives the files beside it the mode of the file itself, so creating that one is enough.
     private().open(path)?.sync_all()?;
+    wal::inspect(path)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = connect(path, flags)?;
     let format = format(&connection, path)?;
@@ -98,17 +123,25 @@ pub fn open_writer(path: &Path) -> Result<Connection, OpenError> {
     // power cut. A retry will be told that they stand, so they are made safe first.
     connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
     if format == 0 {
-        let created = format!("BEGIN IMMEDIATE; {TABLES} PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {FORMAT}; COMMIT;");
+        let created =
+            format!("BEGIN IMMEDIATE; {TABLES} {INDEXES} PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {FORMAT}; COMMIT;");
         connection.execute_batch(&created)?;
         // The file's name must survive a power cut as well as its content.
         #[cfg(unix)]
-        File::open(path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")))?.sync_all()?;
+        File::open(folder(path))?.sync_all()?;
     }
     Ok(connection)
 }
 
 /// A connection that reads what was committed, whoever writes.
 pub fn open_reader(path: &Path) -> Result<Connection, OpenError> {
+    // While somebody writes, the file changes under whoever looks at it, and the writer has looked already.
+    if !in_use(path) {
+        let looked = wal::inspect(path);
+        if !in_use(path) {
+            looked?;
+        }
+    }
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = connect(path, flags)?;
     if format(&connection, path)? == 0 {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use gatebook_events::envelope::Position;
+use gatebook_events::envelope::{Envelope, Position};
 
 use super::reader::{Reader, Stretch};
 use crate::log::merkle::Tree;
@@ -24,15 +24,23 @@ pub struct Summary {
     pub root: Root,
 }
 
-pub fn verify(path: &Path, head: Position, mut progress: impl FnMut(Position, Position)) -> Result<Summary, LogError> {
+pub fn verify(
+    path: &Path,
+    head: Position,
+    mut progress: impl FnMut(Position, Position),
+    mut look: impl FnMut(&[Envelope]),
+) -> Result<Summary, LogError> {
     let mut reader = Reader::open(path).map_err(|error| LogError::Unavailable(Box::new(error)))?;
     let mut tree = Tree::default();
     let mut summary = Summary { events: 0, head: Position::START, hash: ChainHash::START, root: tree.root() };
     while summary.head < head {
         let Stretch { events, hash } = reader.stretch((summary.head, Some(summary.hash)), head, BATCH)?;
         let Some(last) = events.last() else { break };
-        events.iter().for_each(|event| tree.push(event));
+        for event in &events {
+            tree.push(event);
+        }
         summary = Summary { events: summary.events + events.len() as u64, head: last.position, hash, root: tree.root() };
+        look(&events);
         progress(summary.head, head);
     }
     match reader.miscounted()? {

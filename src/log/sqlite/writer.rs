@@ -224,4 +224,3 @@ impl Writer {
         self.end = None;
     }
 }
-

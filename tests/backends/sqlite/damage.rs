@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use gatebook::log::sqlite::SqliteLog;
+use gatebook::log::sqlite::{OpenError, SqliteLog};
 use gatebook::log::{BrokenChain, EventLog, LogError, Wrong};
 use gatebook_events::envelope::Position;
 
 use super::{tamper, written};
-use crate::place::followed;
+use crate::place::{events, followed, stream, write};
 
 /// What a follower from the start and a verification say of a log; they must agree.
 async fn found(path: &Path) -> BrokenChain {
@@ -125,4 +125,88 @@ async fn an_event_whose_stream_is_gone_is_found() {
     let (_folder, path, _) = written().await;
     tamper(&path, "DELETE FROM streams WHERE id = 7");
     assert_eq!(found(&path).await.wrong, Wrong::Unreadable);
+}
+
+/// A log as a kill leaves it: forty commits of two events, all of them in the write-ahead log, and nobody has it open.
+async fn killed(folder: &Path) -> (Vec<u8>, Vec<u8>) {
+    let path = folder.join("log.db");
+    let log = SqliteLog::open(&path).unwrap();
+    for _ in 0..40 {
+        write(&log, &stream(), events(2)).await;
+    }
+    let files = (std::fs::read(&path).unwrap(), std::fs::read(folder.join("log.db-wal")).unwrap());
+    log.close().await;
+    files
+}
+
+#[tokio::test]
+async fn a_byte_changed_anywhere_in_the_write_ahead_log_costs_no_more_than_the_last_commit_or_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let (database, ahead) = killed(folder.path()).await;
+    let frames = (ahead.len() - 32) / (24 + 8192);
+    // Every field of the header, and of some frames every field and some of the page.
+    let of_frames = (0..frames).step_by(12).chain([frames - 2, frames - 1]);
+    let in_frame = [0, 3, 4, 7, 8, 12, 16, 20, 24, 24 + 4000, 24 + 8191];
+    let places =
+        [0, 4, 8, 12, 16, 20, 24, 28].into_iter().chain(of_frames.flat_map(|frame| in_frame.map(|at| 32 + frame * (24 + 8192) + at)));
+    let (mut refused, mut excused) = (0, 0);
+    for place in places {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log.db");
+        let mut changed = ahead.clone();
+        changed[place] ^= 0x5a;
+        std::fs::write(&path, &database).unwrap();
+        std::fs::write(folder.path().join("log.db-wal"), &changed).unwrap();
+        match (SqliteLog::open_read_only(&path), SqliteLog::open(&path)) {
+            (Ok(reading), Ok(log)) => {
+                let events = log.verify(|_, _| ()).unwrap().events;
+                assert_eq!(reading.verify(|_, _| ()).unwrap().events, events);
+                assert!(events == 80 || events == 78, "byte {place}: {events} events, and nobody said anything");
+                excused += usize::from(events == 78);
+            }
+            (Err(OpenError::DamagedWal(read)), Err(OpenError::DamagedWal(written))) => {
+                assert_eq!(read, written);
+                assert!(read.at <= place as u64, "byte {place}: {read}");
+                assert_eq!(std::fs::read(&path).unwrap(), database, "nothing was written");
+                assert_eq!(std::fs::read(&read.path).unwrap(), changed, "nothing was written");
+                // As it says: cut off there, what came before stands.
+                std::fs::File::options().write(true).open(&read.path).unwrap().set_len(read.at).unwrap();
+                // A log of which nothing is left but its name is a new one.
+                let events = SqliteLog::open(&path).unwrap().verify(|_, _| ()).unwrap().events;
+                assert!(events + 2 * read.commits >= 78 && events < 80, "byte {place}: {events} and {read}");
+                refused += 1;
+            }
+            (read, written) => panic!("byte {place}: {read:?} {written:?}"),
+        }
+    }
+    assert!(refused > 20 && excused > 0, "{refused} refused, {excused} excused");
+}
+
+#[tokio::test]
+async fn a_write_ahead_log_that_a_kill_cut_off_or_that_was_begun_anew_is_no_damage() {
+    let folder = tempfile::tempdir().unwrap();
+    let (database, ahead) = killed(folder.path()).await;
+    for cut in [0, 20, 32, 33, 32 + 24 + 100, ahead.len() / 2, ahead.len() - 1] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log.db");
+        std::fs::write(&path, &database).unwrap();
+        std::fs::write(folder.path().join("log.db-wal"), &ahead[..cut]).unwrap();
+        let events = SqliteLog::open(&path).unwrap().verify(|_, _| ()).unwrap().events;
+        assert!(events.is_multiple_of(2) && events < 80, "cut at {cut}: {events}");
+    }
+    // Frames of the generation before stand behind those of the current one.
+    let path = folder.path().join("log.db");
+    let log = SqliteLog::open(&path).unwrap();
+    for round in 0..4 {
+        for _ in 0..40 - 10 * round {
+            write(&log, &stream(), events(2)).await;
+        }
+        let copy = tempfile::tempdir().unwrap();
+        for file in ["log.db", "log.db-wal"] {
+            std::fs::copy(folder.path().join(file), copy.path().join(file)).unwrap();
+        }
+        let expected = log.verify(|_, _| ()).unwrap();
+        assert_eq!(SqliteLog::open(&copy.path().join("log.db")).unwrap().verify(|_, _| ()).unwrap(), expected);
+        rusqlite::Connection::open(&path).unwrap().query_row("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(())).unwrap();
+    }
 }

@@ -23,11 +23,14 @@ pub fn follow(parts: Arc<Parts>, after: Position) -> BoxStream<'static, Result<F
     .boxed()
 }
 
+/// A file, and what comes of it.
+type Current = (Arc<MirrorFile>, BoxStream<'static, Result<Followed, LogError>>);
+
 struct Follower {
     parts: Arc<Parts>,
     /// The last event that was handed out, or the one to start after.
     last: Position,
-    current: Option<(Arc<MirrorFile>, BoxStream<'static, Result<Followed, LogError>>)>,
+    current: Option<Current>,
     ended: bool,
 }
 

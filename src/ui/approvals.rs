@@ -1,0 +1,91 @@
+//! `/ui/approvals`: everything that waits at all resource servers of the tenant, the oldest first, to be decided in seconds.
+
+use axum::extract::{RawQuery, State};
+use axum::response::Response;
+use gatebook_events::redirect::RedirectUris;
+use gatebook_projections::approvals::{WaitingRow, Wish};
+use maud::{Markup, html};
+
+use super::client::{Decision, difference, forms};
+use super::doubt;
+use super::fields::Fields;
+use super::frame::{Frame, Place};
+use super::show;
+use super::sorry::Sorry;
+use super::visitor::Visitor;
+use crate::app::App;
+use crate::http::authsec::approvals::shown;
+use crate::http::error::Failure;
+use crate::look_alikes::Doubts;
+
+/// Entries on a page.
+const LIMIT: usize = 50;
+
+/// `GET /ui/approvals`
+pub async fn page(State(app): State<App>, visitor: Visitor, RawQuery(query): RawQuery) -> Result<Response, Sorry> {
+    let fields = Fields::parse(query.unwrap_or_default().as_bytes());
+    let refuse =
+        |_| visitor.sorry(Failure::request(axum::http::StatusCode::BAD_REQUEST, "invalid-cursor", "the page is not one of this list"));
+    let cursor = fields.text("cursor").map(str::parse).transpose().map_err(refuse)?;
+    let frame = Frame::open(&app, &visitor).await?;
+    let tenant = visitor.tenant().clone();
+    let waiting = visitor.read(&app, app.approvals(), move |approvals| approvals.waiting(&tenant, cursor.as_ref(), LIMIT)).await?.body;
+    let (rows, tenant) = (waiting.rows.clone(), visitor.tenant().clone());
+    let doubts = visitor.read(&app, app.directory(), move |directory| {
+        rows.iter().map(|row| shown(row, &row.as_approved()).doubts(directory, &tenant)).collect::<Result<Vec<_>, _>>()
+    });
+    let doubts = doubts.await?.body;
+    let content = html! {
+        div.head { h1 { "Approvals" } }
+        @if visitor.may_change() {
+            p.keys.small { kbd { "j" } " and " kbd { "k" } " go along the queue, " kbd { "a" } " approves, " kbd { "r" } " asks for a reason and says no." }
+        }
+        div #queue data-live {
+            @if waiting.rows.is_empty() {
+                div.empty { h2 { "Nothing waits" } p { "New registrations come here where a resource server wants a review, and so do redirect URIs that clients add." } }
+            } @else {
+                ol.queue { @for (row, doubts) in waiting.rows.iter().zip(&doubts) { (entry(&visitor, row, doubts)) } }
+                p.pages {
+                    span.muted { (show::number(waiting.total, "waits", "wait")) }
+                    @if let Some(next) = &waiting.next_cursor { a rel="next" href={ (visitor.links.to("/approvals")) "?cursor=" (next) } { "Next page" } }
+                }
+            }
+        }
+    };
+    Ok(frame.page(&app, &visitor, Place::Approvals, "Approvals", &content))
+}
+
+fn entry(visitor: &Visitor, row: &WaitingRow, (warnings, resembles): &Doubts) -> Markup {
+    let none = RedirectUris::default();
+    let (decision, wish, difference) = match &row.wish {
+        Wish::Registration => (Decision::Registration, "asks to be let in", difference(&none, &row.redirect_uris, &none)),
+        Wish::Revival => (Decision::Registration, "was dormant and is back", difference(&none, &row.redirect_uris, &none)),
+        Wish::Redirects { change_id, added, removed, .. } => {
+            (Decision::Redirects(*change_id), "asks for other redirect URIs", difference(&row.redirect_uris, added, removed))
+        }
+    };
+    let id = match decision {
+        Decision::Registration => format!("w-{}-{}", row.resource_server, row.client_key),
+        Decision::Redirects(change) => format!("w-{change}"),
+    };
+    html! {
+        li id=(id) data-row {
+            div.top {
+                p {
+                    a.open href=(visitor.links.client(row.resource_server, row.client_id.as_str(), "")) {
+                        (show::client(row.registration_type, &row.client_id, row.client_name.as_deref(), &row.redirect_uris))
+                    }
+                    " " (wish) " at " b { (show::inert(&row.resource_server_name)) }
+                }
+                p.muted { (show::tag(row.registration_type)) " since " (show::time(row.since)) }
+            }
+            (doubt::list(warnings, resembles.as_ref()))
+            (difference)
+            @if let Wish::Redirects { manifest, serves_at, .. } = &row.wish {
+                @if let Some(manifest) = manifest { p.muted { "Version " (manifest.version) " of its document says so." } }
+                @if let Some(at) = serves_at { p.note { "Serves " (show::time(*at)) " unless somebody objects." } }
+            }
+            (forms(visitor, (row.resource_server, &row.client_id), &decision, "queue"))
+        }
+    }
+}

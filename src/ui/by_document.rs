@@ -1,0 +1,77 @@
+//! `POST /ui/servers/{id}/enter/document`: a client entered by the URL of its document, once it was seen what that says.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::Response;
+use maud::html;
+use serde_json::{Value, json};
+
+use super::frame::{self, Frame, Place, Tab};
+use super::server;
+use super::show;
+use super::sorry::{Sorry, capital};
+use super::visitor::{Change, Posted};
+use crate::app::App;
+use crate::http::authsec::manifests;
+use crate::http::caller;
+use crate::http::error::Failure;
+
+/// Reads the document, and shows it; with `confirmed`, enters its client. Both are what the API does.
+pub async fn submit(State(app): State<App>, Path(id): Path<String>, Change(posted): Change) -> Result<Response, Sorry> {
+    let Posted { visitor, fields } = posted;
+    let frame = Frame::open(&app, &visitor).await?;
+    let row = server::named(&visitor, &frame, &id)?;
+    let url = fields.text("document").unwrap_or_default();
+    let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
+    let body = Body::from(json!({ "client_id": url }).to_string());
+    let (state, target, caller) = (State(app.clone()), caller::Path(id), visitor.caller.clone());
+    let back = visitor.links.server(row.id, "enter");
+    if fields.has("confirmed", "1") {
+        return match manifests::enter(state, caller, target, headers, body).await {
+            Ok(_) => Ok(frame::go(&app, &visitor.links.client(row.id, url, ""), true, "The client was entered, and may act.")),
+            Err(problem) => Ok(frame::go(&app, &back, false, told(&problem.0))),
+        };
+    }
+    let Json(said) = match manifests::preview(state, caller, target, headers, body).await {
+        Ok(said) => said,
+        Err(problem) => return Ok(frame::go(&app, &back, false, told(&problem.0))),
+    };
+    let text = |pointer: &str| said.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let host = gatebook_events::redirect::WebUri::parse(url).map(|uri| uri.host().to_owned()).unwrap_or_default();
+    let uris: Vec<&str> = said
+        .pointer("/metadata/redirect_uris")
+        .and_then(Value::as_array)
+        .map(|all| all.iter().filter_map(Value::as_str).collect())
+        .unwrap_or_default();
+    let refused = text("/admission") == "refuse";
+    let content = html! {
+        (server::head(&visitor, row, Tab::Enter))
+        h2 { span.host { (show::cut_host(&host)) } " " (show::inert(&text("/metadata/client_name"))) }
+        @if let Some(other) = said.pointer("/resembles/client_name").and_then(Value::as_str) {
+            ul.doubts { li.grave { "It looks like " b { (show::inert(other)) } ", which is approved and comes from elsewhere." } }
+        }
+        @if refused { p.said.bad role="alert" { (capital(&text("/refusal"))) } }
+        dl.facts {
+            dt { "Document" } dd { code.uri { (show::inert(url)) } }
+            dt { "Redirect URIs" } dd { @for uri in uris { div { code { (show::inert(uri)) } } } }
+        }
+        details #whole { summary { "All that would be registered" } pre { (show::inert(&serde_json::to_string_pretty(&said.get("metadata")).unwrap_or_default())) } }
+        form.fields method="post" action={ (back) "/document" } {
+            (visitor.guard())
+            input type="hidden" name="document" value=(url);
+            input type="hidden" name="confirmed" value="1";
+            p.actions { @if !refused { button.primary type="submit" { "Enter it, approved" } } a.button href=(back) { "Cancel" } }
+        }
+    };
+    Ok(frame.page(&app, &visitor, Place::Server(row.id, Tab::Enter), "A client by its document", &content))
+}
+
+fn told(failure: &Failure) -> String {
+    let sentence = capital(&failure.told().1);
+    match failure {
+        Failure::Document { trouble, .. } => format!("{sentence} ({})", trouble.as_str().replace('_', " ")),
+        _ => sentence,
+    }
+}

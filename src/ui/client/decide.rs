@@ -1,0 +1,83 @@
+//! `POST …/clients/{client_id}/decide` and `…/redirects`: what an administrator decides about one client.
+
+use axum::extract::{Path, State};
+use axum::response::Response;
+use gatebook_events::identity::{ChangeId, ClientId, ResourceServerId};
+use gatebook_events::registration::RegistrationCommand;
+
+use crate::app::App;
+use crate::command::CommandError;
+use crate::http::authsec::decisions::{checked_reason, command};
+use crate::http::error::Failure;
+use crate::ui::bulk::past;
+use crate::ui::fields::Fields;
+use crate::ui::frame;
+use crate::ui::show;
+use crate::ui::sorry::{Sorry, capital};
+use crate::ui::visitor::{Change, Posted, Visitor};
+
+/// Its standing.
+pub async fn decide(State(app): State<App>, Path(target): Path<(String, String)>, Change(posted): Change) -> Result<Response, Sorry> {
+    let Posted { visitor, fields } = posted;
+    let action = fields.text("action").unwrap_or_default();
+    let would = command(action, reason(&visitor, &fields)?, None).ok_or_else(|| visitor.sorry(Failure::not_found("decision")))?;
+    carry_out(&app, &visitor, &target, &fields, (&would, past(action))).await
+}
+
+/// A change of its redirect URIs.
+pub async fn redirects(State(app): State<App>, Path(target): Path<(String, String)>, Change(posted): Change) -> Result<Response, Sorry> {
+    let Posted { visitor, fields } = posted;
+    let change_id: Option<ChangeId> = fields.text("change").and_then(|text| text.parse().ok());
+    if change_id.is_none() {
+        return Err(visitor.sorry(Failure::not_found("change")));
+    }
+    let (would, done) = match fields.text("action") {
+        Some("approve") => (RegistrationCommand::ApproveRedirects { change_id }, "given the redirect URIs that it asked for"),
+        Some("reject") => (
+            RegistrationCommand::RejectRedirects { change_id, reason: reason(&visitor, &fields)? },
+            "refused the redirect URIs that it asked for",
+        ),
+        _ => return Err(visitor.sorry(Failure::not_found("decision"))),
+    };
+    carry_out(&app, &visitor, &target, &fields, (&would, done)).await
+}
+
+fn reason(visitor: &Visitor, fields: &Fields) -> Result<Option<String>, Sorry> {
+    let reason = fields.text("reason").map(str::to_owned);
+    checked_reason(reason.as_deref()).map_err(|failure| visitor.sorry(failure))?;
+    Ok(reason)
+}
+
+async fn carry_out(
+    app: &App,
+    visitor: &Visitor,
+    (id, client_id): &(String, String),
+    fields: &Fields,
+    (would, done): (&RegistrationCommand, &str),
+) -> Result<Response, Sorry> {
+    let missing = || visitor.sorry(Failure::not_found("client"));
+    let server: ResourceServerId = id.parse().map_err(|_| missing())?;
+    let client_id = ClientId::parse(client_id).map_err(|_| missing())?;
+    let address = match fields.text("back") {
+        Some("queue") => visitor.links.to("/approvals"),
+        _ => visitor.links.client(server, client_id.as_str(), ""),
+    };
+    let carried = app.commands().decide_registration(&visitor.caller.cause, visitor.tenant(), (server, client_id.key()), would).await;
+    match carried {
+        Ok(outcome) => {
+            let tenant = visitor.tenant().clone();
+            let wanted = client_id.clone();
+            let row = visitor.read(app, app.directory(), move |directory| directory.client(&tenant, server, &wanted)).await?.body;
+            let name = row.and_then(|row| row.metadata.client_name.map(String::from)).unwrap_or_else(|| client_id.to_string());
+            let was = if outcome.position.is_some() { "was" } else { "was already" };
+            Ok(frame::go(app, &address, true, format!("{} {was} {done}.", show::inert_text(&name))))
+        }
+        // What a person decided about is shown to them again as it stands now.
+        Err(CommandError::Rejected(rejection))
+            if !matches!(rejection, gatebook_events::Rejection::NoSuchRegistration | gatebook_events::Rejection::NoSuchResourceServer) =>
+        {
+            Ok(frame::go(app, &address, false, format!("Nothing was changed: {}", capital(&rejection.to_string()))))
+        }
+        Err(error) => Err(visitor.sorry(error)),
+    }
+}

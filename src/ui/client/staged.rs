@@ -1,0 +1,71 @@
+//! What waits for a decision about a client: the difference that it would make, and the forms that decide.
+
+use gatebook_events::identity::{ChangeId, ClientId, ResourceServerId};
+use gatebook_events::redirect::RedirectUris;
+use gatebook_events::registration::ManifestRef;
+use maud::{Markup, html};
+
+use crate::ui::show;
+use crate::ui::visitor::Visitor;
+
+/// What is decided about.
+#[derive(Debug, Clone, Copy)]
+pub enum Decision {
+    /// Whether it is let in.
+    Registration,
+    /// Whether this very change serves.
+    Redirects(ChangeId),
+}
+
+/// What stays, what goes and what comes.
+pub fn difference(serving: &RedirectUris, added: &RedirectUris, removed: &RedirectUris) -> Markup {
+    let staying = serving.without(removed);
+    html! {
+        ul.difference {
+            @for uri in &staying { li { (show::redirect_uri(uri)) } }
+            @for uri in removed { li.removed { span { span.unseen { "taken away: " } (show::redirect_uri(uri)) } } }
+            @for uri in added { li.added { span { span.unseen { "added: " } (show::redirect_uri(uri)) } } }
+        }
+    }
+}
+
+/// Where a wish came from.
+pub fn origin(origin: &str, manifest: Option<&ManifestRef>) -> Markup {
+    html! {
+        @match (origin, manifest) {
+            (_, Some(manifest)) => { "Version " (manifest.version) " of its document says so." },
+            ("rfc7592", None) => { "The client said so with its registration access token." },
+            (other, None) => { "It came by " (show::inert(other)) "." },
+        }
+    }
+}
+
+/// Approve, or say no with a reason. `back` is where the page that follows is: `client` or `queue`.
+pub fn forms(visitor: &Visitor, (server, client_id): (ResourceServerId, &ClientId), decision: &Decision, back: &str) -> Markup {
+    if !visitor.may_change() {
+        return html! { p.muted { "An administrator decides." } };
+    }
+    let field = format!("why-{server}-{client_id}");
+    let (action, yes, no) = match decision {
+        Decision::Registration => ("decide", "approve", "deny"),
+        Decision::Redirects(_) => ("redirects", "approve", "reject"),
+    };
+    let address = visitor.links.client(server, client_id.as_str(), action);
+    let hidden = html! {
+        (visitor.guard())
+        input type="hidden" name="back" value=(back);
+        @if let Decision::Redirects(change) = decision { input type="hidden" name="change" value=(change); }
+    };
+    html! {
+        div.decision {
+            form method="post" action=(address) { (hidden) button.primary type="submit" name="action" value=(yes) data-key="a" { "Approve" } }
+            // A form of its own, so that Enter after a reason says no.
+            form.no method="post" action=(address) {
+                (hidden)
+                label.unseen for=(field) { "Why not, for the history" }
+                input id=(field) type="text" name="reason" maxlength="1024" autocomplete="off" placeholder="Why not, for the history" data-key="r";
+                button.danger type="submit" name="action" value=(no) { @if no == "deny" { "Deny" } @else { "Reject" } }
+            }
+        }
+    }
+}

@@ -1,0 +1,314 @@
+//! `/ui/servers/{id}/clients`: who is in at a resource server, by family or one by one. What is shown is in the URL.
+
+use axum::extract::{Path, RawQuery, State};
+use axum::response::Response;
+use gatebook_events::identity::ResourceServerId;
+use gatebook_events::resource_server::RegistrationType;
+use gatebook_projections::directory::{ClientPage, Counts, FamilyPage, FamilyRow, ListClients, RegistrationRow, ResourceServerRow, Sort};
+use maud::{Markup, html};
+
+use super::fields::Fields;
+use super::frame::{Frame, Place, Tab};
+use super::server;
+use super::show;
+use super::sorry::Sorry;
+use super::visitor::Visitor;
+use crate::app::App;
+use crate::http::error::Failure;
+
+/// Rows on a page.
+const LIMIT: usize = 50;
+/// What can be done with several clients at once.
+pub const ACTIONS: [(&str, &str); 5] =
+    [("approve", "Approve"), ("suspend", "Suspend"), ("reinstate", "Reinstate"), ("revoke", "Revoke"), ("restore", "Restore")];
+/// The parameters that lose their meaning when the filter changes.
+const CURSOR: &[&str] = &["cursor"];
+
+/// What is shown of the list.
+pub struct Asked {
+    /// The query as it came.
+    pub fields: Fields,
+    /// What it asks for.
+    pub list: ListClients,
+    by_family: bool,
+}
+
+impl Asked {
+    /// Reads the parameters of the page, or the same as fields of a form.
+    pub fn of(visitor: &Visitor, id: ResourceServerId, fields: Fields, limit: usize) -> Result<Self, Sorry> {
+        let refuse = |name: &str| {
+            let detail = format!("the parameter {name} is not acceptable");
+            visitor.sorry(Failure::request(axum::http::StatusCode::BAD_REQUEST, "invalid-request", detail))
+        };
+        let kind = fields.text("type").map(|text| RegistrationType::known(text).ok_or_else(|| refuse("type"))).transpose()?;
+        let sort = fields.text("sort").map_or(Ok(Sort::WaitingFirst), |text| Sort::known(text).ok_or_else(|| refuse("sort")))?;
+        let cursor = fields.text("cursor").map(|text| text.parse().map_err(|_| refuse("cursor"))).transpose()?;
+        let family = fields.text("family").map(str::to_owned);
+        let list = ListClients {
+            tenant: visitor.tenant().clone(),
+            resource_server: id,
+            registration_type: kind,
+            status: fields.text("status").map(str::to_owned),
+            text: fields.text("q").map(str::to_owned),
+            sort,
+            cursor,
+            limit,
+            family,
+        };
+        let by_family = list.family.is_none() && fields.text("group") != Some("none");
+        Ok(Self { fields, list, by_family })
+    }
+
+    fn is_filtered(&self) -> bool {
+        let ListClients { registration_type, status, text, family, .. } = &self.list;
+        registration_type.is_some() || status.is_some() || text.is_some() || family.is_some()
+    }
+}
+
+enum Listed {
+    Families(FamilyPage),
+    OneByOne(ClientPage),
+}
+
+/// `GET /ui/servers/{id}/clients`
+pub async fn page(State(app): State<App>, visitor: Visitor, Path(id): Path<String>, RawQuery(query): RawQuery) -> Result<Response, Sorry> {
+    let frame = Frame::open(&app, &visitor).await?;
+    let row = server::named(&visitor, &frame, &id)?;
+    let asked = Asked::of(&visitor, row.id, Fields::parse(query.unwrap_or_default().as_bytes()), LIMIT)?;
+    let (list, by_family) = (asked.list.clone(), asked.by_family);
+    let listed = visitor.read(&app, app.directory(), move |directory| {
+        if by_family {
+            Ok(directory.families(&list)?.map(Listed::Families))
+        } else {
+            directory.clients(&list).map(|page| Some(Listed::OneByOne(page)))
+        }
+    });
+    let Some(listed) = listed.await?.body else { return Err(visitor.sorry(Failure::not_found("resource server"))) };
+    let content = html! {
+        (server::head(&visitor, row, Tab::Clients))
+        (waiting_note(&visitor, row))
+        (filters(&visitor, row, &asked))
+        div #list data-live { (list_form(&app, &visitor, row, &asked, &listed)) }
+    };
+    let title = format!("Clients of {}", show::inert_text(&row.name));
+    Ok(frame.page(&app, &visitor, Place::Server(row.id, Tab::Clients), &title, &content))
+}
+
+fn waiting_note(visitor: &Visitor, row: &ResourceServerRow) -> Markup {
+    let waiting = row.counts.by_status.get("pending").copied().unwrap_or_default();
+    html! {
+        div #waiting-note data-live {
+            @if waiting > 0 {
+                p.note { (show::number(waiting, "client waits", "clients wait")) " to be let in. " a href=(visitor.links.to("/approvals")) { "Decide in the queue" } }
+            }
+        }
+    }
+}
+
+fn filters(visitor: &Visitor, row: &ResourceServerRow, asked: &Asked) -> Markup {
+    let here = visitor.links.server(row.id, "clients");
+    let Counts { total, by_type, by_status } = &row.counts;
+    let fields = &asked.fields;
+    let chip = |name: &str, value: &str, text: &str, count: Option<u64>| {
+        let on = fields.text(name).unwrap_or_default() == value;
+        html! {
+            a.chip href={ (here) (fields.with(name, value, CURSOR)) } aria-current=[on.then_some("true")] {
+                (text) @if let Some(count) = count { " " span.count { (show::grouped(count)) } }
+            }
+        }
+    };
+    html! {
+        search.filters {
+            form.find method="get" action=(here) {
+                @for name in ["type", "status", "family", "group", "sort"] {
+                    @if let Some(value) = fields.text(name) { input type="hidden" name=(name) value=(value); }
+                }
+                label.unseen for="q" { "Find by name, client id, redirect host or software id" }
+                input #q type="search" name="q" value=[fields.text("q")] placeholder="Find by name, client id, host or software id" data-key="/";
+                button type="submit" { "Find" }
+            }
+            div #facets data-live {
+                p.chips {
+                    span role="group" aria-label="By type" {
+                        (chip("type", "", "All types", Some(*total)))
+                        @for (kind, text) in [(RegistrationType::Dcr, "Dynamic"), (RegistrationType::Cimd, "Manifest"), (RegistrationType::Prereg, "Pre-registered")] {
+                            (chip("type", kind.as_str(), text, by_type.get(&kind).copied()))
+                        }
+                    }
+                    span role="group" aria-label="By status" {
+                        (chip("status", "", "Any status", None))
+                        @for status in ["pending", "approved", "suspended", "denied", "revoked", "deleted"] {
+                            @let count = by_status.get(status).copied();
+                            @if count.is_some() || asked.list.status.as_deref() == Some(status) {
+                                (chip("status", status, show::status_word(status), Some(count.unwrap_or_default())))
+                            }
+                        }
+                    }
+                }
+                p.chips.quiet {
+                    span role="group" aria-label="Grouping" {
+                        @if asked.list.family.is_some() {
+                            a.chip href={ (here) (fields.with("family", "", CURSOR)) } aria-current="true" { "One family" span aria-hidden="true" { " ×" } span.unseen { ": show all" } }
+                        } @else {
+                            (chip("group", "", "By family", None)) (chip("group", "none", "One by one", None))
+                        }
+                    }
+                    span role="group" aria-label="Order" {
+                        (chip("sort", "", "Waiting first", None)) (chip("sort", "newest", "Newest", None)) (chip("sort", "oldest", "Oldest", None)) (chip("sort", "name", "Name", None))
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn list_form(app: &App, visitor: &Visitor, row: &ResourceServerRow, asked: &Asked, listed: &Listed) -> Markup {
+    let (empty, next, summary) = match listed {
+        Listed::Families(page) => {
+            (page.rows.is_empty(), page.next_cursor.as_ref(), Some(show::number(page.families as u64, "family", "families")))
+        }
+        Listed::OneByOne(page) => (page.rows.is_empty(), page.next_cursor.as_ref(), None),
+    };
+    if empty {
+        return nothing(app, visitor, row, asked);
+    }
+    let here = visitor.links.server(row.id, "clients");
+    html! {
+        form.list method="post" action={ (here) "/preview" } {
+            (visitor.guard())
+            @for name in ["type", "status", "q"] {
+                @if let Some(value) = asked.fields.text(name) { input type="hidden" name=(name) value=(value); }
+            }
+            div.scroll tabindex="0" role="region" aria-label="Clients" {
+                @match listed {
+                    Listed::Families(page) => (families(visitor, row, asked, page)),
+                    Listed::OneByOne(page) => (one_by_one(visitor, page)),
+                }
+            }
+            div.foot {
+                @if visitor.may_change() {
+                    p.actions role="group" aria-label="With those that are selected" {
+                        span.muted data-selected { "With those selected:" }
+                        @for (action, text) in ACTIONS {
+                            button type="submit" name="action" value=(action) .danger[action == "revoke"] { (text) "…" }
+                        }
+                    }
+                }
+                p.pages {
+                    @if let Some(summary) = summary { span.muted { (summary) } }
+                    @if asked.list.cursor.is_some() { a href={ (here) (asked.fields.with("cursor", "", &[])) } { "First page" } }
+                    @if let Some(next) = next { a rel="next" href={ (here) (asked.fields.with("cursor", &next.to_string(), &[])) } { "Next page" } }
+                }
+            }
+        }
+    }
+}
+
+fn families(visitor: &Visitor, row: &ResourceServerRow, asked: &Asked, page: &FamilyPage) -> Markup {
+    html! {
+        table.clients {
+            thead { tr {
+                @if visitor.may_change() { th.pick scope="col" { (pick_all()) } }
+                th scope="col" { "Client" } th scope="col" { "Type" } th scope="col" { "Status" } th scope="col" { "Redirects" } th scope="col" { "Last registered" } th scope="col" { span.unseen { "Copy" } }
+            } }
+            tbody {
+                @for family in &page.rows { (family_row(visitor, row, asked, family)) }
+            }
+        }
+    }
+}
+
+fn family_row(visitor: &Visitor, server: &ResourceServerRow, asked: &Asked, family: &FamilyRow) -> Markup {
+    let FamilyRow { sample, number, .. } = family;
+    let name = sample.metadata.client_name.as_deref();
+    let label = label(sample);
+    let address = if *number == 1 {
+        visitor.links.client(server.id, sample.client_id.as_str(), "")
+    } else {
+        format!("{}{}", visitor.links.server(server.id, "clients"), asked.fields.with("family", &family.family, &["cursor", "group"]))
+    };
+    let pick = if *number == 1 { ("client", sample.client_id.as_str()) } else { ("family", family.family.as_str()) };
+    html! {
+        tr data-row {
+            @if visitor.may_change() { td.pick { (tick(pick, &label)) } }
+            td.who { div {
+                a.open href=(address) { (show::client(sample.registration_type, &sample.client_id, name, &sample.redirect_uris)) }
+                @if *number > 1 { " " span.instances { (show::grouped(*number)) " instances" } }
+            } }
+            td { (show::tag(sample.registration_type)) }
+            td.stands {
+                @if *number == 1 { (show::badge(sample.reason)) }
+                @else { @for (status, count) in &family.by_status { span.badge.(status) { (show::grouped(*count)) " " (show::status_word(status).to_lowercase()) } " " } }
+                @if family.staged > 0 { span.badge.pending { @if *number > 1 { (show::grouped(family.staged)) " " } "change waits" } }
+            }
+            td { (show::redirect_hosts(&sample.redirect_uris)) }
+            td.when { (show::time(family.latest)) }
+            td.copying { @if *number == 1 { (show::copied(sample.client_id.as_str(), "the client id")) } }
+        }
+    }
+}
+
+fn one_by_one(visitor: &Visitor, page: &ClientPage) -> Markup {
+    html! {
+        table.clients {
+            thead { tr {
+                @if visitor.may_change() { th.pick scope="col" { (pick_all()) } }
+                th scope="col" { "Client" } th scope="col" { "Type" } th scope="col" { "Status" } th scope="col" { "Redirects" } th scope="col" { "Registered" } th scope="col" { span.unseen { "Copy" } }
+            } }
+            tbody {
+                @for row in &page.rows {
+                    tr data-row {
+                        @if visitor.may_change() { td.pick { (tick(("client", row.client_id.as_str()), &label(row))) } }
+                        td.who { div {
+                            a.open href=(visitor.links.client(row.resource_server, row.client_id.as_str(), "")) {
+                                (show::client(row.registration_type, &row.client_id, row.metadata.client_name.as_deref(), &row.redirect_uris))
+                            }
+                            @if row.metadata.client_name.is_some() { code.id title=(row.client_id.as_str()) { (short(row.client_id.as_str())) } }
+                        } }
+                        td { (show::tag(row.registration_type)) }
+                        td.stands { (show::badge(row.reason)) @if row.staged.is_some() { " " span.badge.pending { "change waits" } } }
+                        td { (show::redirect_hosts(&row.redirect_uris)) }
+                        td.when { (show::time(row.requested_at)) }
+                        td.copying { (show::copied(row.client_id.as_str(), "the client id")) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn label(row: &RegistrationRow) -> String {
+    show::inert_text(row.metadata.client_name.as_deref().unwrap_or(row.client_id.as_str()))
+}
+
+/// An identifier that was drawn, shown by its beginning; a URL is shown whole by its host already.
+fn short(client_id: &str) -> String {
+    let start: String = client_id.chars().take(13).collect();
+    if start.len() < client_id.len() { format!("{start}…") } else { start }
+}
+
+fn tick((name, value): (&str, &str), label: &str) -> Markup {
+    html! { input type="checkbox" name=(name) value=(value) aria-label={ "Select " (label) }; }
+}
+
+/// The script makes it work; without it each row is ticked by itself.
+fn pick_all() -> Markup {
+    html! { input type="checkbox" hidden data-pick-all aria-label="Select all on this page"; span.unseen { "Select" } }
+}
+
+fn nothing(app: &App, visitor: &Visitor, row: &ResourceServerRow, asked: &Asked) -> Markup {
+    let here = visitor.links.server(row.id, "clients");
+    html! {
+        div.empty {
+            @if asked.is_filtered() {
+                h2 { "No client is like that" }
+                p { "Nothing at this resource server matches what you asked for. " a href=(here) { "Show all clients" } "." }
+            } @else {
+                h2 { "No client has come yet" }
+                p { "Clients register themselves at the address below, are met by the URL of the document that they host, or are entered by you." }
+                p { code { "POST " (app.public_url()) "/rs/" (row.id) "/oauth/register" } }
+                @if visitor.may_change() { p { a.button.primary href=(visitor.links.server(row.id, "enter")) { "Pre-register a client" } } }
+            }
+        }
+    }
+}
