@@ -52,7 +52,7 @@ mod node;
 mod store;
 
 use node::Me;
-pub use store::{LOG_FORMAT, Store, back_up, describe, inspect_backup, log_in_use, open_log_read_only, places, vacant_log};
+pub use store::{Keeper, LOG_FORMAT, Store, back_up, describe, inspect_backup, log_in_use, open_log_read_only, places, vacant_log};
 
 /// The parts of a running service. Cheap to clone.
 #[derive(Clone)]
@@ -119,9 +119,12 @@ pub enum StartError {
     /// There is no place for whose turn it is to read a document.
     #[error("failed to open what nodes know of documents")]
     Turns(#[from] crate::documents::turns::OpenError),
-    /// The log that is configured is none that this build has.
-    #[error("the event log {0} is not built in; use sqlite or nats")]
-    NotBuiltIn(&'static str),
+    /// The driver of the cluster cannot be set up.
+    #[error("failed to set up the connection to the cluster that keeps the event log")]
+    Kurrent(#[from] crate::kurrent::KurrentError),
+    /// The cluster has no log for us.
+    #[error("failed to open the event log in the cluster")]
+    KurrentLog(#[from] crate::log::kurrentdb::OpenError),
     /// A read model cannot be opened.
     #[error("failed to open a read model")]
     ReadModel(#[from] OpenError),
@@ -202,8 +205,8 @@ impl App {
         let me = Arc::new(Me { id, url: public_url.clone(), key: instance_key.fingerprint(), store });
         let feed = feed(&config, &history, &public_url, &me)?;
         let (announcing, turns): (Option<Announcing>, Arc<dyn Turns>) = match &me.store {
-            Store::File(_) => (None, Arc::new(Alone)),
-            Store::Shared(_, nats) => {
+            Store::File(_) | Store::Shared(_, Keeper::KurrentDb) => (None, Arc::new(Alone)),
+            Store::Shared(_, Keeper::JetStream(nats)) => {
                 let announcing = cluster::announce(nats, id, me.clone()).await?;
                 (Some(announcing), Arc::new(SharedTurns::open(nats, id).await?))
             }
@@ -250,7 +253,7 @@ impl App {
             feed,
             access_tokens,
         }));
-        if app.0.announcing.is_some() {
+        if matches!(app.0.me.store, Store::Shared(..)) {
             let hearing = tokio::spawn(app.clone().hear_others(log, heard_from)).abort_handle();
             drop(app.0.hearing.set(hearing));
         }

@@ -75,7 +75,7 @@ impl App {
     pub fn log_kind(&self) -> &'static str {
         match self.0.me.store {
             Store::File(_) => "sqlite",
-            Store::Shared(..) => "jetstream",
+            Store::Shared(_, ref keeper) => keeper.kind(),
         }
     }
 
