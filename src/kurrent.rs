@@ -148,7 +148,8 @@ impl Kurrent {
 fn readable(path: &Path) -> Result<(), KurrentError> {
     let refuse = |error: Box<dyn std::error::Error + Send + Sync>| KurrentError::File(path.to_owned(), error);
     let pem = std::fs::read(path).map_err(|error| refuse(error.into()))?;
-    let certificates: Vec<_> = CertificateDer::pem_slice_iter(&pem).collect::<Result<_, _>>().map_err(|error| refuse(error.to_string().into()))?;
+    let certificates: Vec<_> =
+        CertificateDer::pem_slice_iter(&pem).collect::<Result<_, _>>().map_err(|error| refuse(error.to_string().into()))?;
     if certificates.is_empty() { Err(refuse("it has no certificate".into())) } else { Ok(()) }
 }
 
@@ -171,7 +172,9 @@ mod tests {
 
     #[test]
     fn what_is_none_is_refused_without_repeating_it() {
-        for text in ["", "esdb://", "postgres://admin:changeit@a", "esdb://a:x", "esdb://a?name=a.b", "esdb://a?tls=perhaps", "esdb://a,b c:1"] {
+        for text in
+            ["", "esdb://", "postgres://admin:changeit@a", "esdb://a:x", "esdb://a?name=a.b", "esdb://a?tls=perhaps", "esdb://a,b c:1"]
+        {
             let problem = KurrentSettings::parse(text).unwrap_err();
             assert!(!problem.contains("changeit"), "{problem}");
         }

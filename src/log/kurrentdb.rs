@@ -13,7 +13,7 @@ use gatebook_events::envelope::Position;
 use tokio::sync::{Mutex, watch};
 use uuid::Uuid;
 
-use super::shared::{Commit, Entry, Published, PublishError, SharedLog};
+use super::shared::{Commit, Entry, PublishError, Published, SharedLog};
 use super::{Expected, LogError};
 use crate::kurrent::{ANSWER, Kurrent};
 

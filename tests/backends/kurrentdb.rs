@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::StreamExt;
+use futures_util::future::join_all;
 use gatebook::kurrent::{Kurrent, KurrentSettings};
 use gatebook::log::kurrentdb::KurrentDbLog;
 use gatebook::log::shared::SharedLog;
 use gatebook::log::sqlite::mirror::Mirror;
 use gatebook::log::{EventLog, Expected, LogError};
 use gatebook_events::envelope::Position;
-use futures_util::StreamExt;
-use futures_util::future::join_all;
 use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
 use tempfile::TempDir;
 use tonic::transport::{Certificate, Identity, ServerTlsConfig};
@@ -174,8 +174,11 @@ async fn a_mirror_that_begins_late_reads_commits_whole_across_pages() {
     let place = Log::on(Fake::start(1), "esdb");
     let log = place.open().await;
     for _ in 0..5 {
-            let appends: Vec<_> = (0..100).map(|_| append(&stream(), Expected::Empty, events(3))).collect();
-        join_all(appends.into_iter().map(|append| log.append(append))).await.into_iter().for_each(|answer| assert!(!answer.unwrap().duplicate));
+        let appends: Vec<_> = (0..100).map(|_| append(&stream(), Expected::Empty, events(3))).collect();
+        join_all(appends.into_iter().map(|append| log.append(append)))
+            .await
+            .into_iter()
+            .for_each(|answer| assert!(!answer.unwrap().duplicate));
     }
     let head = log.head().await.unwrap();
     let (other, _folder) = place.elsewhere().await;

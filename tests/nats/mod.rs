@@ -153,7 +153,7 @@ impl Nats {
                 streams.filter(|found| found["name"] == stream).find_map(|found| found["cluster"]["leader"].as_str().map(str::to_owned));
             found.filter(|leader| !leader.is_empty())
         });
-        let leader = leader.last()?;
+        let leader = leader.next_back()?;
         self.servers.iter().position(|server| server.name == leader)
     }
 

@@ -366,14 +366,13 @@ impl Streams for Node {
                 position_option: Some(PositionOption::Position(append_resp::Position { commit_position, prepare_position })),
             }),
             Err(current) => append_resp::Result::WrongExpectedVersion(append_resp::WrongExpectedVersion {
-                current_revision_option: Some(current.map_or(
-                    wrong::CurrentRevisionOption::CurrentNoStream(Empty {}),
-                    wrong::CurrentRevisionOption::CurrentRevision,
-                )),
-                expected_revision_option: Some(expected.map_or(
-                    wrong::ExpectedRevisionOption::ExpectedNoStream(Empty {}),
-                    wrong::ExpectedRevisionOption::ExpectedRevision,
-                )),
+                current_revision_option: Some(
+                    current.map_or(wrong::CurrentRevisionOption::CurrentNoStream(Empty {}), wrong::CurrentRevisionOption::CurrentRevision),
+                ),
+                expected_revision_option: Some(
+                    expected
+                        .map_or(wrong::ExpectedRevisionOption::ExpectedNoStream(Empty {}), wrong::ExpectedRevisionOption::ExpectedRevision),
+                ),
                 ..append_resp::WrongExpectedVersion::default()
             }),
         };
