@@ -30,6 +30,7 @@ use crate::config::Config;
 use crate::documents::turns::{Alone, SharedTurns, Turns};
 use crate::documents::{self, Documents, Schedule};
 use crate::dormancy::Dormancy;
+use crate::feed::{self, Feed};
 use crate::fetch::SourceError;
 use crate::http::error::Failure;
 use crate::key_sets::KeySets;
@@ -45,6 +46,7 @@ use crate::statements::Statements;
 use crate::ui::SignedOut;
 use crate::upstream::AuthorizationServer;
 use crate::usage::Usage;
+use crate::webhooks::{Means, WebhookStartError, Webhooks};
 
 mod node;
 mod store;
@@ -89,6 +91,8 @@ struct Parts {
     statements: Statements,
     metrics: Metrics,
     authentication: Authentication,
+    webhooks: Webhooks,
+    feed: Option<Feed>,
     access_tokens: AccessTokens,
 }
 
@@ -134,9 +138,12 @@ pub enum StartError {
     /// Nothing can be fetched from clients' hosts.
     #[error("failed to set up the fetching of clients' documents")]
     Manifests(#[from] SetUpError),
-    /// The schedule of clients' documents or the table of uses cannot be kept.
+    /// What is kept beside the log cannot be kept.
     #[error("failed to open a table beside the log")]
     SideTable(#[from] side_table::OpenError),
+    /// Webhooks cannot be sent anything.
+    #[error("failed to set up webhooks")]
+    Webhooks(#[from] WebhookStartError),
     /// The default resource server cannot be made.
     #[error("failed to set up the default resource server")]
     FirstServer(#[from] CommandError),
@@ -177,11 +184,31 @@ impl App {
         let others = config.other_versions;
         let directory: Projector<Directory> = Projector::start(log.clone(), &folder, others)?;
         let approvals: Projector<Approvals> = Projector::start(log.clone(), &folder, others)?;
-        let history = Projector::start(log.clone(), &folder, others)?;
+        let history: Projector<History> = Projector::start(log.clone(), &folder, others)?;
         let metrics = Metrics::default();
         let dormancy = Dormancy::new(commands.clone(), directory.reader().clone(), usage.clone(), metrics.clone());
+        let webhooks = Webhooks::start(Means {
+            commands: commands.clone(),
+            history: history.clone(),
+            key: instance_key.clone(),
+            source: public_url.clone(),
+            outbox: &places::webhooks(&config),
+            networks: config.webhook_networks.clone(),
+            extra_ca_file: config.extra_ca_file.as_deref(),
+        })?;
         let id = cluster::node_id(&places::node(&config))?;
         let me = Arc::new(Me { id, url: public_url.clone(), key: instance_key.fingerprint(), store });
+        let feed = match config.feed.clone() {
+            None => None,
+            Some(to) => Some(Feed::start(feed::Means {
+                to,
+                history: history.clone(),
+                source: public_url.clone(),
+                instance: me.key.clone(),
+                node: id,
+                checkpoint: places::feed(&config),
+            })?),
+        };
         let (announcing, turns): (Option<Announcing>, Arc<dyn Turns>) = match &me.store {
             Store::File(_) => (None, Arc::new(Alone)),
             Store::Shared(_, nats) => {
@@ -222,6 +249,8 @@ impl App {
             statements,
             metrics,
             authentication,
+            webhooks,
+            feed,
             access_tokens,
         }));
         if app.0.announcing.is_some() {
@@ -351,6 +380,16 @@ impl App {
         &self.0.authentication
     }
 
+    /// What webhooks are sent.
+    pub(crate) fn webhooks(&self) -> &Webhooks {
+        &self.0.webhooks
+    }
+
+    /// Who tells everybody of everything, if anybody does.
+    pub(crate) fn feed(&self) -> Option<&Feed> {
+        self.0.feed.as_ref()
+    }
+
     /// What clients that act for themselves get.
     pub fn access_tokens(&self) -> &AccessTokens {
         &self.0.access_tokens
@@ -413,6 +452,10 @@ impl App {
     /// Ends the projections, and the log's writer once everything that was accepted is answered.
     pub async fn close(&self) {
         self.0.tasks.iter().for_each(AbortHandle::abort);
+        self.0.webhooks.end();
+        if let Some(feed) = &self.0.feed {
+            feed.end();
+        }
         self.0.usage.flush().await;
         for follower in self.followers() {
             follower.end();

@@ -28,6 +28,7 @@ mod roster;
 pub mod service_tokens;
 mod share;
 mod to_the_end;
+pub mod webhooks;
 
 use recent::Recent;
 pub use roster::{Known, Roster, Snapshot};

@@ -15,6 +15,7 @@ use tracing_subscriber::EnvFilter;
 use crate::access_tokens::KeySource;
 use crate::documents::Rhythm;
 use crate::manifest::ManifestSettings;
+use crate::nats::NatsSettings;
 use crate::projector::OtherVersions;
 
 mod admin;
@@ -55,6 +56,8 @@ pub struct Config {
     pub max_staleness: Duration,
     /// The key that repeatable secrets are derived from, where nodes share one; none: made in the data folder.
     pub instance_key_file: Option<PathBuf>,
+    /// Where every event is published; none: nowhere.
+    pub feed: Option<NatsSettings>,
     /// How administrators prove who they are.
     pub admin: AdminSettings,
     /// Where administrators sign in at the pages, beside with a token.
@@ -75,6 +78,8 @@ pub struct Config {
     pub manifests: ManifestSettings,
     /// How often those documents are read again.
     pub rhythm: Rhythm,
+    /// The networks beside the public internet that webhooks may be in.
+    pub webhook_networks: Vec<IpNet>,
     /// Certificate authorities to trust beside the system's, as PEM.
     pub extra_ca_file: Option<PathBuf>,
     /// Where a client is bound that registers without naming a resource server.
@@ -179,13 +184,15 @@ impl Config {
             data,
             public_url: settings.public_url.as_deref().map(|text| BaseUrl::parse("public-url", text)).transpose()?,
             log: LogBackend::of(&settings)?,
+            feed: LogBackend::feed(&settings)?,
             max_staleness: staleness(settings.max_staleness.unwrap_or(10))?,
             instance_key_file: settings.instance_key_file.clone(),
             registrations_per_minute: NonZeroU32::new(settings.registrations_per_minute.unwrap_or(60)),
             max_clients_per_tenant: settings.max_clients_per_tenant.and_then(NonZeroU32::new),
-            trusted_proxies: networks(settings.trusted_proxies.as_deref().unwrap_or_default())?,
+            trusted_proxies: networks("trusted-proxies", settings.trusted_proxies.as_deref())?,
             manifests: manifests::manifests(&settings)?,
             rhythm: manifests::rhythm(&settings)?,
+            webhook_networks: networks("webhook-networks", settings.webhook_networks.as_deref())?,
             extra_ca_file: settings.extra_ca_file,
             default_resource_server: parsed(
                 "default-resource-server",
@@ -218,15 +225,15 @@ fn parsed<T: std::str::FromStr>(name: &'static str, text: Option<&str>, expected
     text.map(|text| text.parse().map_err(|_| ConfigError::invalid(name, format!("is {text:?}, not {expected}")))).transpose()
 }
 
-fn networks(texts: &[String]) -> Result<Vec<IpNet>, ConfigError> {
+fn networks(name: &'static str, texts: Option<&[String]>) -> Result<Vec<IpNet>, ConfigError> {
     let network = |text: &str| match text.parse::<IpNet>() {
         Ok(network) => Ok(network.trunc()),
         Err(_) => text
             .parse::<IpAddr>()
             .map(IpNet::from)
-            .map_err(|_| ConfigError::invalid("trusted-proxies", format!("has {text:?}, not a network like 10.0.0.0/8"))),
+            .map_err(|_| ConfigError::invalid(name, format!("has {text:?}, not a network like 10.0.0.0/8"))),
     };
-    texts.iter().map(|text| network(text.trim())).collect()
+    texts.unwrap_or_default().iter().map(|text| network(text.trim())).collect()
 }
 
 fn upstream(settings: &Settings) -> Result<Option<Upstream>, ConfigError> {
@@ -366,6 +373,7 @@ mod tests {
             (&["--listen", "8080"][..], "setting `listen` is \"8080\", not an address and port such as 127.0.0.1:8080"),
             (&["--listen", ""], "setting `listen` is empty"),
             (&["--admin-jwt-audience", " "], "setting `admin-jwt-audience` is empty"),
+            (&["--webhook-networks", "lan"], "setting `webhook-networks` has \"lan\", not a network like 10.0.0.0/8"),
             (&["--trusted-proxies", "10.0.0.0/8,lan"], "setting `trusted-proxies` has \"lan\", not a network like 10.0.0.0/8"),
             (
                 &["--default-resource-server", "default"],

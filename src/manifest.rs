@@ -23,8 +23,8 @@ use fetch::{Answer, Question};
 use restraint::Restraint;
 
 pub mod address;
-mod fetch;
-mod freshness;
+pub(crate) mod fetch;
+pub(crate) mod freshness;
 mod resolve;
 mod restraint;
 
@@ -153,7 +153,7 @@ pub struct FetchFailure {
 }
 
 impl FetchFailure {
-    fn new(trouble: Trouble, detail: &impl fmt::Display) -> Self {
+    pub(crate) fn new(trouble: Trouble, detail: &impl fmt::Display) -> Self {
         Self { trouble, retry_after: None, detail: detail.to_string().into() }
     }
 
@@ -347,7 +347,7 @@ impl Manifests {
 
 /// The system's certificate authorities and the operator's; no resumption, since no host is asked twice in a row. Without any
 /// authority every host is refused, and the log says why.
-fn tls(extra_ca_file: Option<&Path>) -> Result<ClientConfig, SetUpError> {
+pub(crate) fn tls(extra_ca_file: Option<&Path>) -> Result<ClientConfig, SetUpError> {
     let mut roots = RootCertStore::empty();
     let system = rustls_native_certs::load_native_certs();
     for error in &system.errors {
@@ -366,7 +366,7 @@ fn tls(extra_ca_file: Option<&Path>) -> Result<ClientConfig, SetUpError> {
         }
     }
     if roots.is_empty() {
-        tracing::warn!("there is no certificate authority to trust, so no client's document can be fetched");
+        tracing::warn!("there is no certificate authority to trust, so no client's document can be fetched and no webhook reached");
     }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = ClientConfig::builder_with_provider(provider)

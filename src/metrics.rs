@@ -65,8 +65,11 @@ pub async fn scrape(app: &App) -> String {
     registry.register("appends", "Appends to the event log that stand", app.commands().appends().clone());
     let outcomes = app.documents().manifests().outcomes().clone();
     registry.register("document_fetches", "Fetches of clients' documents, by outcome", outcomes);
+    registry.register("webhook_messages", "Attempts to send a message to a webhook, by outcome", app.webhooks().sent().clone());
     positions(app, &mut registry).await;
     documents(app, &mut registry).await;
+    letters(app, &mut registry).await;
+    feed(app, &mut registry);
     let mut page = String::new();
     // Writing to a text cannot fail.
     let _always = text::encode(&mut page, &registry);
@@ -106,6 +109,21 @@ async fn documents(app: &App, registry: &mut Registry) {
         registry.register("polls_due", "Documents whose time to be read again has come", figure(due));
         registry.register("polls_overdue", "Documents whose time came more than a minute ago", figure(overdue));
     }
+}
+
+fn feed(app: &App, registry: &mut Registry) {
+    let Some(feed) = app.feed() else { return };
+    registry.register("feed_events", "Events that this node published to the feed", feed.published().clone());
+    registry.register("feed_position", "Every event up to here is in the feed", figure(feed.progress().position.to_backend()));
+}
+
+async fn letters(app: &App, registry: &mut Registry) {
+    let Some(letters) = app.webhooks().letters().await else { return };
+    let family = Figures::default();
+    for (state, number) in letters {
+        family.get_or_create(&[("state", state)]).set(number);
+    }
+    registry.register("webhook_letters", "Messages that a webhook has not taken, by what becomes of them", family);
 }
 
 fn figure(number: u64) -> Gauge<u64, AtomicU64> {

@@ -10,12 +10,14 @@ mod hash;
 mod initial_access;
 mod pool;
 mod service;
+mod webhook;
 
 pub use derive::InstanceKey;
 pub use hash::{Cost, hash_secret, verify_secret};
 pub use initial_access::InitialAccessToken;
 pub use pool::SecretHasher;
 pub use service::ServiceToken;
+pub use webhook::WebhookSecret;
 
 /// The longest secret that is looked at, in bytes. Longer ones match nothing.
 pub const LONGEST_SECRET: usize = 1024;

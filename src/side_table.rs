@@ -1,8 +1,16 @@
-//! A table beside the log, in a file of its own: it survives a restart, no event depends on it, and it may be thrown away.
+//! SQLite files beside the log: they survive a restart, no event depends on them, and they may be thrown away.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::{Connection, OpenFlags};
+
+/// A file of its own with tables in it. Cheap to clone.
+#[derive(Clone)]
+pub struct SideTable {
+    connection: Arc<Mutex<Connection>>,
+    what: &'static str,
+}
 
 /// The file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +47,36 @@ pub fn damage(path: &Path) -> Option<String> {
         Ok(sound) if sound == "ok" => None,
         Ok(damage) => Some(damage),
         Err(error) => Some(error.to_string()),
+    }
+}
+
+/// The tables cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to keep {what}")]
+pub struct NotKept {
+    what: &'static str,
+    source: Option<rusqlite::Error>,
+}
+
+impl SideTable {
+    /// Opens the file, or makes it. `what` is in it, for the log's lines.
+    pub fn open(path: &Path, what: &'static str, schema: &str) -> Result<Self, OpenError> {
+        let connection = open(path, schema)?;
+        Ok(Self { connection: Arc::new(Mutex::new(connection)), what })
+    }
+
+    /// Does something with the tables, on a thread that may block.
+    pub async fn with<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, NotKept> {
+        let (connection, what) = (self.connection.clone(), self.what);
+        let done = tokio::task::spawn_blocking(move || work(&mut connection.lock().unwrap_or_else(PoisonError::into_inner))).await;
+        match done {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => Err(NotKept { what, source: Some(error) }),
+            Err(_) => Err(NotKept { what, source: None }),
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use crate::reservation::ReservationEvent;
 use crate::resource_server::ResourceServerEvent;
 use crate::service_token::ServiceTokenEvent;
 use crate::upcast;
+use crate::webhook::WebhookEvent;
 
 /// An event that can be stored and read back.
 pub trait Stored: Sized {
@@ -48,6 +49,8 @@ pub enum AnyEvent {
     Projection(ProjectionEvent),
     /// Of a service token.
     ServiceToken(ServiceTokenEvent),
+    /// Of a webhook.
+    Webhook(WebhookEvent),
 }
 
 /// Reads what an envelope holds.
@@ -62,6 +65,7 @@ pub fn decode(envelope: &Envelope) -> Result<(Stream, AnyEvent), CodecError> {
         Stream::Reservation(..) => AnyEvent::Reservation(ReservationEvent::decode(name, version, data)?),
         Stream::Projection(_) => AnyEvent::Projection(ProjectionEvent::decode(name, version, data)?),
         Stream::ServiceToken(_) => AnyEvent::ServiceToken(ServiceTokenEvent::decode(name, version, data)?),
+        Stream::Webhook(_) => AnyEvent::Webhook(WebhookEvent::decode(name, version, data)?),
     };
     Ok((stream, event))
 }

@@ -181,6 +181,25 @@ impl FromStr for ServiceTokenId {
     }
 }
 
+/// Identifies one webhook.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct WebhookId(pub Uuid);
+
+impl fmt::Display for WebhookId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for WebhookId {
+    type Err = InvalidName;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        canonical(text).map(Self).ok_or(InvalidName("the id of a webhook is a UUID"))
+    }
+}
+
 /// Identifies one staged change of redirect URIs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
@@ -218,6 +237,8 @@ pub enum Stream {
     Projection(ProjectionName),
     /// `service_token-<id>`
     ServiceToken(ServiceTokenId),
+    /// `webhook-<id>`
+    Webhook(WebhookId),
 }
 
 impl Stream {
@@ -238,6 +259,7 @@ impl Stream {
                 pair(id).map(|(server, token)| Self::InitialAccessToken(ResourceServerId(server), InitialAccessTokenId(token)))
             }
             "service_token" => canonical(id).map(|id| Self::ServiceToken(ServiceTokenId(id))),
+            "webhook" => canonical(id).map(|id| Self::Webhook(WebhookId(id))),
             "reservation" => id.split_at_checked(36).and_then(|(server, rest)| {
                 let fingerprint = Fingerprint::parse(rest.strip_prefix('-')?)?;
                 Some(Self::Reservation(ResourceServerId(canonical(server)?), fingerprint))
@@ -259,6 +281,7 @@ impl fmt::Display for Stream {
             Self::Reservation(server, fingerprint) => write!(f, "reservation-{server}-{fingerprint}"),
             Self::Projection(name) => write!(f, "projection-{name}"),
             Self::ServiceToken(id) => write!(f, "service_token-{id}"),
+            Self::Webhook(id) => write!(f, "webhook-{id}"),
         }
     }
 }
@@ -316,6 +339,7 @@ mod tests {
             Stream::Reservation(server, shared),
             Stream::Projection(ProjectionName::parse("directory").unwrap()),
             Stream::ServiceToken(ServiceTokenId(Uuid::from_u128(6))),
+            Stream::Webhook(WebhookId(Uuid::from_u128(5))),
         ] {
             assert_eq!(Stream::parse(&stream.name()), Ok(stream));
         }

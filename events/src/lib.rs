@@ -1,4 +1,4 @@
-//! What can happen to a client, a registration, a resource server, an initial access token or a service token, and when it may.
+//! What can happen to a client, a registration, a resource server, an initial access token, a service token or a webhook, and when it may.
 //!
 //! Pure: no async, no IO, no clock, no randomness. Time, ids and hashes arrive inside the commands.
 //! Each aggregate has a state, commands, [`Aggregate::decide`] (may this happen?) and [`Aggregate::evolve`] (what it changes).
@@ -25,6 +25,7 @@ pub mod secret;
 pub mod service_token;
 pub mod standing;
 mod upcast;
+pub mod webhook;
 
 pub use rejection::Rejection;
 

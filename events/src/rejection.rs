@@ -49,6 +49,10 @@ pub enum Rejection {
     NoSuchInitialAccessToken,
     #[error("there is no such service token")]
     NoSuchServiceToken,
+    #[error("there is no such webhook")]
+    NoSuchWebhook,
+    #[error("the tenant has as many webhooks as it may have")]
+    TooManyWebhooks,
     #[error("the token would never be usable")]
     NeverUsable,
     #[error("the resource server wants an initial access token")]

@@ -19,6 +19,7 @@ use gatebook_events::registration::RegistrationEvent;
 use gatebook_events::reservation::ReservationEvent;
 use gatebook_events::resource_server::ResourceServerEvent;
 use gatebook_events::service_token::ServiceTokenEvent;
+use gatebook_events::webhook::WebhookEvent;
 use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
@@ -241,6 +242,7 @@ fn made() -> BTreeMap<(&'static str, u16), Value> {
         .chain(of::<ReservationEvent>())
         .chain(of::<ProjectionEvent>())
         .chain(of::<ServiceTokenEvent>())
+        .chain(of::<WebhookEvent>())
         .chain(meta);
     all.map(|((name, version), mut schema)| {
         // The name of the type is the code's business.

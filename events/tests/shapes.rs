@@ -40,6 +40,7 @@ use gatebook_events::resource_server::{
 use gatebook_events::scope::Scope;
 use gatebook_events::secret::{KeptSecret, SecretHash, TokenHash};
 use gatebook_events::service_token::{self, ServiceScope, ServiceTokenEvent};
+use gatebook_events::webhook::{self, DisabledBecause, Start, TypePrefix, WebhookEvent, WebhookUrl, Wish};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -128,9 +129,10 @@ fn a_name_is_known_in_its_own_kind_of_stream_only() {
             ReservationEvent::decode(sample.name, sample.version, &sample.encoded).map(drop),
             ProjectionEvent::decode(sample.name, sample.version, &sample.encoded).map(drop),
             ServiceTokenEvent::decode(sample.name, sample.version, &sample.encoded).map(drop),
+            WebhookEvent::decode(sample.name, sample.version, &sample.encoded).map(drop),
         ];
         assert_eq!(readers.iter().filter(|read| read.is_ok()).count(), 1, "{}", sample.name);
-        assert_eq!(readers.iter().filter(|read| matches!(read, Err(CodecError::UnknownName(_)))).count(), 6, "{}", sample.name);
+        assert_eq!(readers.iter().filter(|read| matches!(read, Err(CodecError::UnknownName(_)))).count(), 7, "{}", sample.name);
     }
     for unknown in ["", "client.exploded", "Client.Registered", "registered", "client.registered@1"] {
         assert!(matches!(ClientEvent::decode(unknown, 1, "{}"), Err(CodecError::UnknownName(name)) if name == unknown));
@@ -175,6 +177,7 @@ fn a_shape_that_lacks_what_its_version_promises_is_malformed_and_never_guessed()
         ("initial_access_token.issued", r#"{"tenant":"acme","label":"ci","token":"gbi_plain"}"#),
         ("initial_access_token.used", r#"{"client_id":"a"}"#),
         ("service_token.created", r#"{"tenant":"acme","label":"as","token":"gbt_plain","scopes":[]}"#),
+        ("webhook.created", r#"{"tenant":"acme","label":"siem","url":"https://siem.example/","types":["Client"],"start":"now"}"#),
     ];
     for (name, data) in table {
         let answer = read_and_write(name, 1, data);
@@ -200,7 +203,7 @@ fn rules_that_were_stored_before_a_rule_existed_have_its_default() {
 
 #[test]
 fn names_are_unique_and_begin_with_the_kind_of_their_stream() {
-    let kinds: [(&str, &[(&str, u16)]); 7] = [
+    let kinds: [(&str, &[(&str, u16)]); 8] = [
         ("client.", ClientEvent::SHAPES),
         ("registration.", RegistrationEvent::SHAPES),
         ("resource_server.", ResourceServerEvent::SHAPES),
@@ -208,6 +211,7 @@ fn names_are_unique_and_begin_with_the_kind_of_their_stream() {
         ("reservation.", ReservationEvent::SHAPES),
         ("projection.", ProjectionEvent::SHAPES),
         ("service_token.", ServiceTokenEvent::SHAPES),
+        ("webhook.", WebhookEvent::SHAPES),
     ];
     for (kind, shapes) in kinds {
         for (name, version) in shapes {
@@ -233,6 +237,7 @@ fn shapes() -> impl Iterator<Item = (&'static str, u16)> {
         ReservationEvent::SHAPES,
         ProjectionEvent::SHAPES,
         ServiceTokenEvent::SHAPES,
+        WebhookEvent::SHAPES,
     ];
     events.into_iter().flatten().copied().chain([(META, 1)])
 }
@@ -251,6 +256,7 @@ fn read_and_write(name: &str, version: u16, data: &str) -> Result<String, CodecE
         Some("reservation") => through::<ReservationEvent>(name, version, data),
         Some("projection") => through::<ProjectionEvent>(name, version, data),
         Some("service_token") => through::<ServiceTokenEvent>(name, version, data),
+        Some("webhook") => through::<WebhookEvent>(name, version, data),
         _ => through::<ResourceServerEvent>(name, version, data),
     }
 }
@@ -323,6 +329,7 @@ fn samples() -> Vec<Sample> {
         reservation_samples(),
         projection_samples(),
         service_token_samples(),
+        webhook_samples(),
         meta_samples(),
     ]
     .into_iter()
@@ -690,6 +697,40 @@ fn service_token_samples() -> Vec<Sample> {
         sample(MINIMAL, &Event::Created(minimal)),
         sample(FULL, &Event::Revoked(service_token::Revoked { reason: Some("it leaked".to_owned()) })),
         sample(MINIMAL, &Event::Revoked(service_token::Revoked { reason: None })),
+    ]
+}
+
+fn webhook_samples() -> Vec<Sample> {
+    use WebhookEvent as Event;
+    let url = WebhookUrl::parse("https://siem.example:8443/hooks/gatebook?source=acme").unwrap();
+    let minimal = Wish { label: "SIEM".to_owned(), url, types: Vec::new(), resource_servers: Vec::new() };
+    let prefix = |text: &str| TypePrefix::try_from(text.to_owned()).unwrap();
+    let full = Wish {
+        types: vec![prefix("client."), prefix("registration.revoked")],
+        resource_servers: vec![ResourceServerId(uuid(7)), ResourceServerId(uuid(8))],
+        ..minimal.clone()
+    };
+    let created = |wish: &Wish, start| Event::Created(webhook::Created { tenant: tenant(), wish: wish.clone(), start });
+    let rotated = |old_valid_until| Event::SecretRotated(webhook::SecretRotated { generation: 2, old_valid_until });
+    let disabled = |because, reason| Event::Disabled(webhook::Disabled { because, reason });
+    let dropped = |reason| Event::EventDropped(webhook::EventDropped { event_id: EventId(uuid(4)), reason });
+    let why = || Some("the receiver moved".to_owned());
+    vec![
+        sample(FULL, &created(&full, Start::After(4711))),
+        sample(MINIMAL, &created(&minimal, Start::Beginning)),
+        sample("now", &created(&minimal, Start::Now)),
+        sample(FULL, &Event::Edited(webhook::Edited { wish: full.clone() })),
+        sample(MINIMAL, &Event::Edited(webhook::Edited { wish: minimal })),
+        sample(FULL, &rotated(Some(time("2027-01-01T00:00:00Z")))),
+        sample(MINIMAL, &rotated(None)),
+        sample(FULL, &disabled(DisabledBecause::Administrator, why())),
+        sample(MINIMAL, &disabled(DisabledBecause::Failing, None)),
+        sample("gone", &disabled(DisabledBecause::Gone, None)),
+        sample(FULL, &Event::Enabled(webhook::Enabled {})),
+        sample(FULL, &dropped(why())),
+        sample(MINIMAL, &dropped(None)),
+        sample(FULL, &Event::Deleted(webhook::Deleted { reason: why() })),
+        sample(MINIMAL, &Event::Deleted(webhook::Deleted { reason: None })),
     ]
 }
 

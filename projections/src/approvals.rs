@@ -81,6 +81,13 @@ impl Projection for Approvals {
                 | "initial_access_token.revoked"
                 | "service_token.created"
                 | "service_token.revoked"
+                | "webhook.created"
+                | "webhook.edited"
+                | "webhook.secret_rotated"
+                | "webhook.disabled"
+                | "webhook.enabled"
+                | "webhook.event_dropped"
+                | "webhook.deleted"
                 | "resource_server.cap_neared"
                 | "resource_server.cap_eased"
                 | "reservation.taken"
@@ -109,14 +116,16 @@ impl Projection for Approvals {
                 | Stream::InitialAccessToken(..)
                 | Stream::Reservation(..)
                 | Stream::Projection(_)
-                | Stream::ServiceToken(_),
+                | Stream::ServiceToken(_)
+                | Stream::Webhook(_),
                 AnyEvent::Client(_)
                 | AnyEvent::Registration(_)
                 | AnyEvent::ResourceServer(_)
                 | AnyEvent::InitialAccessToken(_)
                 | AnyEvent::Reservation(_)
                 | AnyEvent::Projection(_)
-                | AnyEvent::ServiceToken(_),
+                | AnyEvent::ServiceToken(_)
+                | AnyEvent::Webhook(_),
             ) => Change::Nothing,
         })
     }

@@ -176,5 +176,14 @@ pub struct HistoryPage {
     pub next_cursor: Option<Position>,
 }
 
+/// What a tenant is told of its history by whoever passes each event on once.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Told {
+    /// The events in the order in which they are passed on.
+    pub rows: Vec<HistoryRow>,
+    /// Where to go on.
+    pub position: Position,
+}
+
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@ use gatebook_events::client::{
     self, ClientEvent, ContentHash, ManifestRecovered, ManifestUnreachable, ManifestVersioned, ManifestWithdrawn,
 };
 use gatebook_events::client::{Registered, Withdrawal};
-use gatebook_events::envelope::Envelope;
+use gatebook_events::envelope::{Envelope, Position};
 use gatebook_events::identity::{ClientId, Stream};
 use gatebook_events::initial_access_token::Clamps;
 use gatebook_events::registration::{ManifestRef, RegistrationEvent, Requested, RolledBack, StagedChange};
@@ -197,4 +197,39 @@ fn what_happens_to_a_document_is_in_the_history_of_every_tenant_that_it_is_regis
     assert_eq!(reader.events(&next).unwrap().rows.iter().map(|row| row.position.to_backend()).collect::<Vec<_>>(), [7, 3, 2]);
     assert!(reader.event(&tenant("globex"), page.rows[0].id).unwrap().is_some());
     assert!(reader.event(&tenant("nobody"), page.rows[0].id).unwrap().is_none());
+}
+
+#[test]
+fn whoever_passes_events_on_once_hears_of_a_client_of_nobody_when_it_comes() {
+    let folder = Folder::new();
+    let mut elsewhere = at(4, the_registration(2), &requested("other"));
+    elsewhere.event.meta = r#"{"tenant":"other","actor":{"kind":"system"}}"#.into();
+    let reader = folder
+        .given::<History>(&[
+            of_nobody(1, &versioned(1, "App")),
+            at(2, of_server(1), &created("acme", None)),
+            of_nobody(3, &versioned(2, "App")),
+            elsewhere,
+            of_nobody(5, &versioned(3, "App")),
+            at(6, the_registration(1), &requested("acme")),
+            of_nobody(7, &versioned(4, "App")),
+            at(8, the_registration(1), &approved()),
+        ])
+        .reader();
+    let told = |owner: &str, after: u64, limit| {
+        let told = reader.told(&tenant(owner), Position::from_backend(after), limit).unwrap();
+        (told.rows.iter().map(|row| row.position.to_backend()).collect::<Vec<_>>(), told.position.to_backend())
+    };
+    assert_eq!(told("acme", 0, 100), (vec![2, 1, 3, 5, 6, 7, 8], 8));
+    assert_eq!(told("acme", 5, 100), (vec![1, 3, 5, 6, 7, 8], 8), "at the place where it comes, wherever one begins");
+    assert_eq!(told("acme", 6, 100), (vec![7, 8], 8));
+    assert_eq!(told("acme", 0, 2), (vec![2], 2), "what is not its turn yet counts as read");
+    assert_eq!(told("acme", 8, 100), (vec![], 8));
+    assert_eq!(told("other", 0, 100), (vec![1, 3, 4, 5, 7], 7));
+    assert_eq!(told("third", 0, 100), (vec![], 0));
+    let everything: Vec<_> =
+        reader.everything_after(Position::from_backend(2), 4).unwrap().iter().map(|row| row.position.to_backend()).collect();
+    assert_eq!(everything, [3, 4, 5, 6]);
+    assert_eq!(reader.at(Position::from_backend(4)).unwrap().unwrap().tenant, Some(tenant("other")));
+    assert_eq!(reader.at(Position::from_backend(9)).unwrap(), None);
 }

@@ -53,6 +53,22 @@ pub mod places {
         }
     }
 
+    /// What webhooks were sent.
+    pub fn webhooks(config: &Config) -> PathBuf {
+        match &config.log {
+            LogBackend::Sqlite => config.data.join("webhooks.db"),
+            LogBackend::JetStream(_) | LogBackend::KurrentDb(_) => shared(config).join("webhooks.db"),
+        }
+    }
+
+    /// How far the feed is.
+    pub fn feed(config: &Config) -> PathBuf {
+        match &config.log {
+            LogBackend::Sqlite => config.data.join("feed.db"),
+            LogBackend::JetStream(_) | LogBackend::KurrentDb(_) => shared(config).join("feed.db"),
+        }
+    }
+
     /// When clients' documents are read again.
     pub fn schedule(data: &Path) -> PathBuf {
         data.join("schedule.db")

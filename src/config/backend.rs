@@ -24,24 +24,20 @@ impl LogBackend {
     /// The backend that the settings name, with all that they say about it.
     pub(super) fn of(settings: &Settings) -> Result<Self, ConfigError> {
         let backend = settings.log.as_deref().map_or(Ok(Self::Sqlite), |text| Self::parse("log", text))?;
-        let Self::JetStream(mut nats) = backend else {
-            return match settings.first_of_nats() {
-                Some(name) => Err(ConfigError::Needs { name, missing: "a nats:// URI in `log`" }),
+        let Self::JetStream(nats) = backend else {
+            return match settings.first_of_nats().filter(|_| settings.feed.is_none()) {
+                Some(name) => Err(ConfigError::Needs { name, missing: "a nats:// URI in `log` or `feed`" }),
                 None => Ok(backend),
             };
         };
-        nats.credentials.clone_from(&settings.nats_credentials);
-        nats.ca_file.clone_from(&settings.nats_ca_file);
-        nats.certificate = match (&settings.nats_certificate, &settings.nats_certificate_key) {
-            (Some(certificate), Some(key)) => Some((certificate.clone(), key.clone())),
-            (None, None) => None,
-            (Some(_), None) => return Err(ConfigError::Needs { name: "nats-certificate", missing: "`nats-certificate-key`" }),
-            (None, Some(_)) => return Err(ConfigError::Needs { name: "nats-certificate-key", missing: "`nats-certificate`" }),
-        };
-        for text in settings.nats_monitoring.iter().flatten() {
-            nats.monitoring.push(monitoring(text.trim())?);
-        }
-        Ok(Self::JetStream(nats))
+        completed(nats, settings).map(Self::JetStream)
+    }
+
+    /// Where the feed goes, as far as it is wanted. Who we are is the same there as where the log is.
+    pub(super) fn feed(settings: &Settings) -> Result<Option<NatsSettings>, ConfigError> {
+        let Some(text) = settings.feed.as_deref() else { return Ok(None) };
+        let nats = NatsSettings::parse(text).map_err(|problem| ConfigError::invalid("feed", problem))?;
+        completed(nats, settings).map(Some)
     }
 
     /// `sqlite`, or a URI whose scheme tells the backend.
@@ -63,6 +59,22 @@ impl LogBackend {
             _ => Err(ConfigError::invalid(name, "is neither sqlite nor a nats://, esdb:// or kurrentdb:// URI")),
         }
     }
+}
+
+/// The cluster with what other settings say about it.
+fn completed(mut nats: NatsSettings, settings: &Settings) -> Result<NatsSettings, ConfigError> {
+    nats.credentials.clone_from(&settings.nats_credentials);
+    nats.ca_file.clone_from(&settings.nats_ca_file);
+    nats.certificate = match (&settings.nats_certificate, &settings.nats_certificate_key) {
+        (Some(certificate), Some(key)) => Some((certificate.clone(), key.clone())),
+        (None, None) => None,
+        (Some(_), None) => return Err(ConfigError::Needs { name: "nats-certificate", missing: "`nats-certificate-key`" }),
+        (None, Some(_)) => return Err(ConfigError::Needs { name: "nats-certificate-key", missing: "`nats-certificate`" }),
+    };
+    for text in settings.nats_monitoring.iter().flatten() {
+        nats.monitoring.push(monitoring(text.trim())?);
+    }
+    Ok(nats)
 }
 
 /// Where a NATS server tells about itself. It is a network of one's own, and what is read there decides nothing but warnings.

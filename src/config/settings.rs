@@ -40,6 +40,10 @@ pub struct Settings {
     #[arg(long, env = "GATEBOOK_LOG", value_name = "BACKEND", hide_env_values = true)]
     pub log: Option<String>,
 
+    /// Where every event is published as a CloudEvent: nats:// or tls:// (NATS with JetStream); nowhere unless set
+    #[arg(long, env = "GATEBOOK_FEED", value_name = "URI", hide_env_values = true)]
+    pub feed: Option<String>,
+
     /// The credentials file (.creds) for NATS
     #[arg(long, env = "GATEBOOK_NATS_CREDENTIALS", value_name = "FILE")]
     pub nats_credentials: Option<PathBuf>,
@@ -197,6 +201,11 @@ pub struct Settings {
     #[arg(long, env = "GATEBOOK_MANIFEST_POLLS_AT_ONCE", value_name = "COUNT")]
     pub manifest_polls_at_once: Option<usize>,
 
+    /// Networks with private addresses that webhooks may be in, with commas between them [default: none]
+    #[arg(long, env = "GATEBOOK_WEBHOOK_NETWORKS", value_name = "NETWORKS", value_delimiter = ',')]
+    #[serde(deserialize_with = "one_text_or_many")]
+    pub webhook_networks: Option<Vec<String>>,
+
     /// A PEM file of certificate authorities to trust beside the system's
     #[arg(long, env = "GATEBOOK_EXTRA_CA_FILE", value_name = "FILE")]
     pub extra_ca_file: Option<PathBuf>,
@@ -276,6 +285,7 @@ impl Settings {
             data: self.data.or(fallback.data),
             public_url: self.public_url.or(fallback.public_url),
             log: self.log.or(fallback.log),
+            feed: self.feed.or(fallback.feed),
             nats_credentials: self.nats_credentials.or(fallback.nats_credentials),
             nats_ca_file: self.nats_ca_file.or(fallback.nats_ca_file),
             nats_certificate: self.nats_certificate.or(fallback.nats_certificate),
@@ -314,6 +324,7 @@ impl Settings {
             manifest_poll_seconds: self.manifest_poll_seconds.or(fallback.manifest_poll_seconds),
             manifest_max_age: self.manifest_max_age.or(fallback.manifest_max_age),
             manifest_polls_at_once: self.manifest_polls_at_once.or(fallback.manifest_polls_at_once),
+            webhook_networks: self.webhook_networks.or(fallback.webhook_networks),
             extra_ca_file: self.extra_ca_file.or(fallback.extra_ca_file),
             default_resource_server: self.default_resource_server.or(fallback.default_resource_server),
             address_detail: self.address_detail.or(fallback.address_detail),
@@ -343,6 +354,7 @@ impl Settings {
             ("metrics-listen", &self.metrics_listen),
             ("public-url", &self.public_url),
             ("log", &self.log),
+            ("feed", &self.feed),
             ("admin-jwks-url", &self.admin_jwks_url),
             ("admin-jwt-issuer", &self.admin_jwt_issuer),
             ("admin-jwt-audience", &self.admin_jwt_audience),

@@ -2,7 +2,6 @@
 //! thrown away; no event depends on it.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
 use gatebook_events::identity::{ClientId, ClientKey};
@@ -10,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::turns::Noted;
 use crate::manifest::Validators;
-use crate::side_table::{self, OpenError};
+use crate::side_table::{OpenError, SideTable};
 
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS documents (
@@ -27,7 +26,7 @@ CREATE INDEX IF NOT EXISTS documents_by_time ON documents (next_at);
 
 /// When each document is read again. Cheap to clone.
 #[derive(Clone)]
-pub struct Schedule(Arc<Mutex<Connection>>);
+pub struct Schedule(SideTable);
 
 /// A document that is due.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,9 +42,9 @@ pub struct Due {
 }
 
 impl Schedule {
-    /// Opens the file, or makes it. Losing the last seconds of it costs a poll too early.
+    /// Opens the file, or makes it. What is lost of it costs a poll too early.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
-        Ok(Self(Arc::new(Mutex::new(side_table::open(path, SCHEMA)?))))
+        SideTable::open(path, "the schedule of clients' documents", SCHEMA).map(Self)
     }
 
     /// Enters documents that are not in it yet, to be read at `next_at`.
@@ -181,15 +180,13 @@ impl Schedule {
         what: &'static str,
         work: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Option<T> {
-        let connection = self.0.clone();
-        let done = tokio::task::spawn_blocking(move || work(&mut connection.lock().unwrap_or_else(PoisonError::into_inner))).await;
-        match done {
-            Ok(Ok(value)) => Some(value),
-            Ok(Err(error)) => {
-                tracing::error!(%error, what, "the schedule of clients' documents cannot be kept");
+        match self.0.with(work).await {
+            Ok(value) => Some(value),
+            Err(error) => {
+                let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+                tracing::error!(%error, cause, what, "the schedule of clients' documents cannot be kept");
                 None
             }
-            Err(_) => None,
         }
     }
 }

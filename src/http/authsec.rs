@@ -12,6 +12,7 @@ pub mod approvals;
 pub mod audit;
 pub mod clients;
 pub mod cluster;
+pub mod dead_letters;
 pub mod decisions;
 pub mod manifests;
 pub mod preregister;
@@ -23,6 +24,7 @@ pub mod secrets;
 pub mod service_tokens;
 pub mod signing_keys;
 pub mod stream;
+pub mod webhooks;
 
 /// The most entries of one page, and how many there are unless asked otherwise.
 const PAGE: (usize, usize) = (500, 50);

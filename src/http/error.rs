@@ -17,6 +17,7 @@ use crate::command::CommandError;
 use crate::documents::DocumentError;
 use crate::log::{AppendError, LogError};
 use crate::manifest::FetchFailure;
+use crate::side_table::NotKept;
 use crate::statements::StatementRefusal;
 
 /// Why a call failed, before it is known who has to be told.
@@ -83,6 +84,9 @@ pub enum Failure {
     /// The caller showed too many wrong secrets of a client; after so many seconds it may show another.
     #[error("too many wrong secrets of this client from this source")]
     TooManyGuesses(u64),
+    /// What webhooks were sent cannot be read or kept.
+    #[error(transparent)]
+    NotKept(#[from] NotKept),
     /// There is too much to do at the moment.
     #[error("too much is under way")]
     Busy,
@@ -129,7 +133,9 @@ impl Failure {
             | Self::Log(_) => Verdict::new(StatusCode::SERVICE_UNAVAILABLE, "log-unavailable"),
             Self::Command(CommandError::History(_)) => Verdict::new(StatusCode::INTERNAL_SERVER_ERROR, "history-unreadable"),
             Self::Query(QueryError::Cursor(_)) => Verdict::new(StatusCode::BAD_REQUEST, "invalid-cursor"),
-            Self::Query(_) | Self::Internal(_) | Self::Token(_) => Verdict::new(StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+            Self::Query(_) | Self::Internal(_) | Self::NotKept(_) | Self::Token(_) => {
+                Verdict::new(StatusCode::INTERNAL_SERVER_ERROR, "internal")
+            }
             Self::Metadata(error) => Verdict::new(StatusCode::BAD_REQUEST, metadata_code(error)),
             Self::Statement(StatementRefusal::Unapproved) => Verdict::new(StatusCode::BAD_REQUEST, "unapproved_software_statement"),
             Self::Statement(StatementRefusal::Invalid(_)) => Verdict::new(StatusCode::BAD_REQUEST, "invalid_software_statement"),
@@ -226,7 +232,8 @@ impl Verdict {
             | Rejection::NoSuchRegistration
             | Rejection::NoSuchResourceServer
             | Rejection::NoSuchInitialAccessToken
-            | Rejection::NoSuchServiceToken => Self::new(StatusCode::NOT_FOUND, "not-found"),
+            | Rejection::NoSuchServiceToken
+            | Rejection::NoSuchWebhook => Self::new(StatusCode::NOT_FOUND, "not-found"),
             Rejection::AlreadyExists => Self::new(StatusCode::CONFLICT, "already-exists"),
             Rejection::ModeNotAdmitted(_) => Self::new(StatusCode::FORBIDDEN, "mode-not-admitted"),
             Rejection::RedirectOutsideRules(_) | Rejection::SchemeNotListed(_) | Rejection::RedirectOutsideClamps(_) => {
@@ -239,6 +246,7 @@ impl Verdict {
                 Self::new(StatusCode::UNAUTHORIZED, "invalid_token")
             }
             Rejection::Full(_) => Self::new(StatusCode::CONFLICT, "register-full"),
+            Rejection::TooManyWebhooks => Self::new(StatusCode::CONFLICT, "too-many-webhooks"),
             Rejection::NotHome => Self::new(StatusCode::FORBIDDEN, "not-home"),
             Rejection::NoDocument => Self::new(StatusCode::CONFLICT, "no-document"),
             Rejection::NoSuchVersion(_) => Self::new(StatusCode::NOT_FOUND, "no-such-version"),

@@ -6,11 +6,12 @@ use axum::http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use super::authsec::projections::trouble;
+use super::wire;
 use crate::app::App;
 use crate::projector::Trouble;
 
 /// 200 while the log answers and every projection follows it, 503 otherwise. Tables that are being built, and builds that failed
-/// while others serve, take nothing away from it.
+/// while others serve, take nothing away from it; neither does a feed that is behind.
 pub async fn health(State(app): State<App>) -> (StatusCode, Json<Value>) {
     let log = app.log().head().await.is_ok();
     let (mut stopped, mut building, mut troubles) = (Vec::new(), Vec::new(), Vec::new());
@@ -34,6 +35,12 @@ pub async fn health(State(app): State<App>) -> (StatusCode, Json<Value>) {
     body.insert("stopped_projections".to_owned(), json!(stopped));
     if !building.is_empty() {
         body.insert("building_projections".to_owned(), json!(building));
+    }
+    if let Some(feed) = app.feed() {
+        let progress = feed.progress();
+        let mut told = Map::from_iter([("position".to_owned(), progress.position.to_string().into())]);
+        wire::put(&mut told, "trouble", progress.trouble.as_deref());
+        body.insert("feed".to_owned(), told.into());
     }
     if !troubles.is_empty() {
         body.insert("troubles".to_owned(), troubles.into());

@@ -15,6 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::pki_types::ServerName;
 
@@ -22,7 +23,7 @@ use super::FetchFailure;
 use super::freshness::{self, Validators};
 
 /// The most that the head of an answer may take, in bytes. hyper's least is 8 KiB.
-const LARGEST_HEAD: usize = 16 * 1024;
+pub(crate) const LARGEST_HEAD: usize = 16 * 1024;
 /// Of a host with many addresses only the first few are tried.
 const MOST_ADDRESSES: usize = 4;
 
@@ -49,23 +50,29 @@ pub(super) struct Answer {
 
 /// Connects, asks and reads. Dropped before it is done, it leaves no connection behind.
 pub(super) async fn exchange(tls: &Arc<ClientConfig>, question: &Question<'_>) -> Result<Answer, FetchFailure> {
-    let stream = connect(question).await?;
+    let stream = connect(question.addresses, question.patience).await?;
     if !question.url.is_https() {
         return ask(stream, question).await;
     }
-    let host = question.url.host().trim_start_matches('[').trim_end_matches(']').to_owned();
-    let name = ServerName::try_from(host).map_err(|error| FetchFailure::new(Trouble::Tls, &error))?;
-    let stream = TlsConnector::from(tls.clone()).connect(name, stream).await;
-    ask(stream.map_err(|error| FetchFailure::new(Trouble::Tls, &error))?, question).await
+    let host = question.url.host().trim_start_matches('[').trim_end_matches(']');
+    ask(secure(tls, host, stream).await?, question).await
 }
 
-async fn connect(question: &Question<'_>) -> Result<TcpStream, FetchFailure> {
+/// TLS over a connection, with whoever proves to be this host.
+pub(crate) async fn secure(tls: &Arc<ClientConfig>, host: &str, stream: TcpStream) -> Result<TlsStream<TcpStream>, FetchFailure> {
+    let name = ServerName::try_from(host.to_owned()).map_err(|error| FetchFailure::new(Trouble::Tls, &error))?;
+    let stream = TlsConnector::from(tls.clone()).connect(name, stream).await;
+    stream.map_err(|error| FetchFailure::new(Trouble::Tls, &error))
+}
+
+/// A connection to the first address that answers; each was judged. Only the last one is waited for longer than `patience`.
+pub(crate) async fn connect(addresses: &[SocketAddr], patience: Duration) -> Result<TcpStream, FetchFailure> {
     let mut last = FetchFailure::new(Trouble::Dns, &"the host has no address");
-    let addresses = question.addresses.iter().take(MOST_ADDRESSES);
+    let addresses = addresses.iter().take(MOST_ADDRESSES);
     let count = addresses.len();
     for (number, address) in addresses.enumerate() {
         // The last one has all the time that is left.
-        let patience = if number + 1 == count { Duration::MAX } else { question.patience };
+        let patience = if number + 1 == count { Duration::MAX } else { patience };
         match tokio::time::timeout(patience, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => return Ok(stream),
             Ok(Err(error)) => last = FetchFailure::new(Trouble::Connect, &format_args!("{address}: {error}")),

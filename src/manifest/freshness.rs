@@ -68,7 +68,7 @@ pub(super) fn fresh_for(headers: &HeaderMap) -> Option<Duration> {
 }
 
 /// For how long the host asks to be left alone.
-pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     text(headers, header::RETRY_AFTER).and_then(seconds).or_else(|| until(headers, header::RETRY_AFTER))
 }
 

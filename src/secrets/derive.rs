@@ -3,11 +3,12 @@
 use std::fmt;
 use std::path::Path;
 
+use gatebook_events::identity::WebhookId;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use uuid::{Builder, Uuid};
 
-use super::{ClientSecret, SecretError, with_prefix};
+use super::{ClientSecret, SecretError, WebhookSecret, with_prefix};
 use crate::keys::{self, KEY_LENGTH, KeyError};
 
 /// The instance's own key, `instance.key` in the data folder. Whoever has it can compute every derived secret.
@@ -43,6 +44,12 @@ impl InstanceKey {
     /// The client secret that belongs to `info`, so that a retried request is answered with the same one.
     pub fn derive_client_secret(&self, info: &[&[u8]]) -> ClientSecret {
         ClientSecret::received(with_prefix(ClientSecret::PREFIX, self.derive(b"gatebook client secret 1", info)))
+    }
+
+    /// The secret of one generation that messages to a webhook are signed with.
+    pub fn derive_webhook_secret(&self, webhook: WebhookId, generation: u32) -> WebhookSecret {
+        let parts: [&[u8]; 2] = [webhook.0.as_bytes(), &generation.to_be_bytes()];
+        WebhookSecret::new(self.derive(b"gatebook webhook secret 1", &parts))
     }
 
     /// A key that nobody else has, for as long as the process lives.
@@ -112,6 +119,9 @@ mod tests {
         // An answer that was given must be given again after an upgrade.
         assert_eq!(KEY.derive_client_secret(&[b"a", b"b"]).expose(), "gbs_nfHL0xUaStICFkhzmju1cnhIkhT5J-FZ7ht5CaPrtjs");
         assert_eq!(KEY.derive_uuid(&[b"a", b"b"]).to_string(), "1c0a2421-3c2c-8874-99cb-d4b4a65e37f8");
+        let hook = |generation| KEY.derive_webhook_secret(WebhookId(Uuid::from_u128(7)), generation).expose();
+        assert_eq!(hook(1), "whsec_5YymZJepqV3lcSfRLjwhBSorVyEEoEdJNaTNBP+BbFA=");
+        assert_ne!(hook(1), hook(2));
     }
 
     #[test]

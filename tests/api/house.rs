@@ -175,7 +175,9 @@ impl House {
     }
 
     fn remember(&self, method: &Method, path: &str, answer: &Answer) {
-        for member in ["client_secret", "registration_access_token", "initial_access_token", "service_token", "access_token"] {
+        for member in
+            ["client_secret", "registration_access_token", "initial_access_token", "service_token", "access_token", "signing_secret"]
+        {
             if let Some(secret) = answer.body[member].as_str() {
                 self.saw_issued(secret);
             }
@@ -202,6 +204,9 @@ impl House {
             }
             if *method == Method::POST && page.ends_with("/service-tokens") {
                 members.remove("service_token");
+            }
+            if *method == Method::POST && (page.ends_with("/webhooks") || page.ends_with("/rotate-secret")) {
+                members.remove("signing_secret");
             }
         }
         self.heard.lock().unwrap().push((format!("{method} {path}"), shown.to_string()));

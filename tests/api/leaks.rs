@@ -50,9 +50,12 @@ async fn no_secret_or_token_is_on_disk_in_a_log_line_or_in_another_answer() {
 
     let issued = house.issued();
     let kinds = |prefix: &str| issued.iter().filter(|secret| secret.starts_with(prefix)).count();
-    assert!(kinds("gbs_") >= 6 && kinds("gbr_") >= 3 && kinds("gbi_") >= 2 && kinds("eyJ") >= 3, "too little was issued to prove anything");
+    assert!(
+        kinds("gbs_") >= 6 && kinds("gbr_") >= 3 && kinds("gbi_") >= 2 && kinds("eyJ") >= 3 && kinds("whsec_") >= 2,
+        "too little was issued to prove anything"
+    );
     let mut places = files(house.folder.path());
-    for file in ["log.db", "log.db-wal", "directory@", "history@", "approvals@"] {
+    for file in ["log.db", "log.db-wal", "directory@", "history@", "approvals@", "webhooks.db"] {
         assert!(places.iter().any(|(name, bytes)| name.contains(file) && !bytes.is_empty()), "{file} was not looked at");
     }
     places.extend(house.heard().into_iter().map(|(call, text)| (call, text.into_bytes())));
@@ -118,6 +121,14 @@ async fn a_busy_day(house: &House) {
     admin.get("/authsec/service-tokens").await.is(200);
     admin.delete(&format!("/authsec/service-tokens/{}", made.text("id"))).await.is(204);
     service.post("/oauth/decisions", json!({ "client_id": "x" })).await.is(401);
+    let hook = json!({ "label": "siem", "url": "https://127.0.0.1:9/hook" });
+    let hook = admin.post("/authsec/webhooks", hook).await.is(201);
+    let page = format!("/authsec/webhooks/{}", hook.text("id"));
+    admin.post(&format!("{page}/rotate-secret"), json!({ "overlap_seconds": 60 })).await.is(200);
+    admin.patch(&page, json!({ "signing_secret": hook["signing_secret"] })).await.is(400);
+    admin.get(&page).await.is(200);
+    admin.get("/authsec/webhooks").await.is(200);
+    admin.delete(&page).await.is(204);
     let entered =
         house.admin("default").with("idempotency-key", "once").post(&clients(DEFAULT), json!({ "client_name": "ci" })).await.is(201);
     house.admin("default").with("idempotency-key", "once").post(&clients(DEFAULT), json!({ "client_name": "ci" })).await.is(201);
@@ -168,7 +179,11 @@ fn leaks(places: &[Place], secrets: &[String]) -> Vec<String> {
             let told = secret.strip_prefix("gbs_").or(secret.strip_prefix("gbr_")).or(secret.rsplit('.').next()).unwrap();
             // An initial access token and a service token begin with ids, which are no secret.
             let told = if told.starts_with("gbi_") || told.starts_with("gbt_") { &told[told.len() - 43..] } else { told };
-            let drawn = URL_SAFE_NO_PAD.decode(told).unwrap();
+            let hook = told.strip_prefix("whsec_");
+            let (told, drawn) = match hook {
+                Some(told) => (told, STANDARD.decode(told).unwrap()),
+                None => (told, URL_SAFE_NO_PAD.decode(told).unwrap()),
+            };
             if text.contains(told) || bytes.windows(drawn.len()).any(|window| window == drawn) {
                 found.push(format!("{name} has {secret}"));
             }

@@ -101,6 +101,8 @@ struct Theirs {
     token: String,
     /// The id of their service token.
     service: String,
+    /// The id of their webhook, which rests.
+    hook: String,
 }
 
 impl Theirs {
@@ -126,7 +128,9 @@ impl Theirs {
         ids.push(house.holder(&made.text("initial_access_token")).post("/oauth/register", body).await.is(201).text("client_id"));
         let service = json!({ "label": "b", "scopes": ["gatebook:decide"], "resource_servers": [server] });
         let service = admin.post("/authsec/service-tokens", service).await.is(201).text("id");
-        Self { server, clients: ids, token: made.text("id"), service }
+        let hook = admin.post("/authsec/webhooks", json!({ "label": "b", "url": "https://b.example/hook" })).await.is(201).text("id");
+        admin.post(&format!("/authsec/webhooks/{hook}/disable"), json!({})).await.is(200);
+        Self { server, clients: ids, token: made.text("id"), service, hook }
     }
 
     /// Everything that B's administrators can read, page by page.
@@ -137,6 +141,9 @@ impl Theirs {
             "/authsec/approvals".to_owned(),
             "/authsec/service-tokens".to_owned(),
             format!("/authsec/service-tokens/{}", self.service),
+            "/authsec/webhooks".to_owned(),
+            format!("/authsec/webhooks/{}", self.hook),
+            format!("/authsec/webhooks/{}/dead-letters", self.hook),
             "/authsec/audit/events?limit=500".to_owned(),
             "/authsec/audit/events?order=oldest&limit=2".to_owned(),
             format!("/authsec/resource-servers/{DEFAULT}"),
@@ -262,6 +269,8 @@ impl Ours {
             }
             Deed::EndToken { server: number, token } => {
                 admin.delete(&format!("/authsec/service-tokens/{}", theirs.service)).await.problem(404, "not-found");
+                admin.delete(&format!("/authsec/webhooks/{}", theirs.hook)).await.problem(404, "not-found");
+                admin.post(&format!("/authsec/webhooks/{}/enable", theirs.hook), json!({})).await.problem(404, "not-found");
                 let their = (theirs.token.clone(), String::new());
                 let (id, _) = self.tokens.iter().chain([&their]).cycle().nth(token).unwrap();
                 admin.delete(&format!("{}/{id}", tokens(&server(number)))).await;

@@ -34,6 +34,7 @@ use gatebook_events::registration::RegistrationEvent;
 use gatebook_events::reservation::ReservationEvent;
 use gatebook_events::resource_server::ResourceServerEvent;
 use gatebook_events::service_token::ServiceTokenEvent;
+use gatebook_events::webhook::WebhookEvent;
 use tempfile::TempDir;
 
 /// The folders of `tests/fixtures`, each with a log that an earlier build wrote.
@@ -85,6 +86,7 @@ fn shapes() -> BTreeSet<(&'static str, u16)> {
         ReservationEvent::SHAPES,
         ProjectionEvent::SHAPES,
         ServiceTokenEvent::SHAPES,
+        WebhookEvent::SHAPES,
     ];
     events.into_iter().flatten().copied().collect()
 }

@@ -18,6 +18,7 @@ use gatebook_events::identity::{ClientId, ResourceServerId, TenantId};
 use gatebook_events::metadata;
 use gatebook_events::projection::{EventSkipped, ProjectionName, SkipTakenBack};
 use gatebook_events::secret::{KeptSecret, SecretHash, TokenHash};
+use gatebook_events::webhook::{EventDropped, WebhookCommand};
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
@@ -228,6 +229,20 @@ async fn tokens_statements_and_sharing(house: &House) {
     let service = house.admin("default").post("/authsec/service-tokens", service).await.is(201);
     let end = format!("/authsec/service-tokens/{}", service.text("id"));
     house.admin("default").call(reqwest::Method::DELETE, &end, Some(json!({ "reason": "it leaked" }))).await.is(204);
+
+    let hook = json!({ "label": "SIEM", "url": "https://siem.example/hook", "types": ["client."], "resource_servers": [DEFAULT],
+        "start": "4" });
+    let hook = house.admin("default").post("/authsec/webhooks", hook).await.is(201);
+    let page = format!("/authsec/webhooks/{}", hook.text("id"));
+    house.admin("default").patch(&page, json!({ "types": ["client.", "registration."] })).await.is(200);
+    house.admin("default").post(&format!("{page}/rotate-secret"), json!({ "overlap_seconds": 60 })).await.is(200);
+    house.admin("default").post(&format!("{page}/disable"), json!({ "reason": "it moves" })).await.is(200);
+    house.admin("default").post(&format!("{page}/enable"), json!({})).await.is(200);
+    let dropped = WebhookCommand::DropEvent(EventDropped { event_id: EventId(Uuid::from_u128(7)), reason: Some("not needed".to_owned()) });
+    let (id, tenant) = (hook.text("id").parse().unwrap(), TenantId::default_tenant());
+    let by = Cause { tenant: Some(tenant.clone()), ..cause() };
+    house.app.commands().change_webhook(&by, id, &tenant, &dropped).await.unwrap();
+    house.admin("default").call(reqwest::Method::DELETE, &page, Some(json!({ "reason": "replaced" }))).await.is(204);
 
     let (key, jwk) = vendor();
     let issuers = json!([{ "issuer": "https://vendor.example", "jwks": { "keys": [jwk] } },

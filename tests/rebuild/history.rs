@@ -16,7 +16,7 @@ use gatebook::secrets::InitialAccessToken;
 use gatebook_events::client::{ClientCommand, ClientEvent, ContentHash, Document, Withdrawal};
 use gatebook_events::codec::Stored;
 use gatebook_events::envelope::{Actor, ActorKind, Envelope, EventId, Position};
-use gatebook_events::identity::{ClientId, ClientKey, InitialAccessTokenId, ResourceServerId, ServiceTokenId, Stream, TenantId};
+use gatebook_events::identity::{ClientId, ClientKey, InitialAccessTokenId, ResourceServerId, ServiceTokenId, Stream, TenantId, WebhookId};
 use gatebook_events::initial_access_token::{Clamps, InitialAccessTokenCommand, InitialAccessTokenEvent};
 use gatebook_events::metadata::{self, GrantType, Parsed};
 use gatebook_events::projection::{EventSkipped, ProjectionEvent, ProjectionName, SkipTakenBack};
@@ -29,6 +29,7 @@ use gatebook_events::resource_server::{
 };
 use gatebook_events::secret::{KeptSecret, SecretHash, TokenHash};
 use gatebook_events::service_token::{self, ServiceScope, ServiceTokenEvent};
+use gatebook_events::webhook::{self, DisabledBecause, Start, WebhookCommand, WebhookEvent, WebhookUrl, Wish};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -100,7 +101,7 @@ pub enum Step {
     NewToken {
         client: usize,
     },
-    /// An initial access token is issued, for so many uses, and beside it a service token.
+    /// An initial access token is issued, for so many uses, and beside it a service token and a webhook.
     Issue {
         server: usize,
         max_uses: Option<u32>,
@@ -228,6 +229,7 @@ pub fn every_name() -> Vec<&'static str> {
         ReservationEvent::SHAPES,
         ProjectionEvent::SHAPES,
         ServiceTokenEvent::SHAPES,
+        WebhookEvent::SHAPES,
     ]
     .concat();
     shapes.into_iter().map(|(name, _)| name).collect()
@@ -252,6 +254,7 @@ struct Known {
     hosted: Vec<(ClientId, TenantId, ResourceServerId)>,
     tokens: Vec<(TenantId, ResourceServerId, InitialAccessTokenId, InitialAccessToken)>,
     services: Vec<(TenantId, ServiceTokenId)>,
+    hooks: Vec<(TenantId, WebhookId)>,
 }
 
 impl House {
@@ -482,7 +485,8 @@ impl House {
                     expires_at: None,
                 };
                 commands.create_service_token(&admin(&tenant), id, created).await.unwrap();
-                known.services.push((tenant, id));
+                known.services.push((tenant.clone(), id));
+                known.hooks.push(self.hook(tenant, server).await);
             }
             Step::RegisterWith { token: pick, says } => {
                 let Some((tenant, server, _, token)) = known.tokens.get(pick % known.tokens.len().max(1)).cloned() else { return };
@@ -496,12 +500,37 @@ impl House {
                 if let Some((tenant, id)) = known.services.get(pick % known.services.len().max(1)).cloned() {
                     commands.revoke_service_token(&admin(&tenant), id, &tenant, None).await.unwrap();
                 }
+                if let Some((tenant, id)) = known.hooks.get(pick % known.hooks.len().max(1)).cloned() {
+                    let delete = WebhookCommand::Delete { reason: None };
+                    commands.change_webhook(&admin(&tenant), id, &tenant, &delete).await.unwrap();
+                }
                 let Some((tenant, server, id, _)) = known.tokens.get(pick % known.tokens.len().max(1)).cloned() else { return };
                 let reason = Some("no longer needed".to_owned());
                 commands.revoke_token(&admin(&tenant), (server, id), &tenant, reason).await.unwrap();
             }
             _ => panic!("a step without a token"),
         }
+    }
+
+    /// Everything that a webhook can be told to do, but end.
+    async fn hook(&self, tenant: TenantId, server: ResourceServerId) -> (TenantId, WebhookId) {
+        let (id, by) = (WebhookId(Uuid::now_v7()), cause(ActorKind::Admin, Some("ada"), Some(tenant.clone())));
+        let url = WebhookUrl::parse("https://siem.example/hook").unwrap();
+        let wish = Wish { label: "siem".to_owned(), url, types: Vec::new(), resource_servers: vec![server] };
+        let created = webhook::Created { tenant: tenant.clone(), wish: wish.clone(), start: Start::Beginning };
+        if self.commands.create_webhook(&by, id, created).await.is_err() {
+            return (tenant, id);
+        }
+        for command in [
+            WebhookCommand::Edit(Wish { resource_servers: Vec::new(), ..wish }),
+            WebhookCommand::RotateSecret { old_valid_until: None },
+            WebhookCommand::Disable(webhook::Disabled { because: DisabledBecause::Gone, reason: None }),
+            WebhookCommand::Enable,
+            WebhookCommand::DropEvent(webhook::EventDropped { event_id: EventId(Uuid::now_v7()), reason: None }),
+        ] {
+            self.commands.change_webhook(&by, id, &tenant, &command).await.unwrap();
+        }
+        (tenant, id)
     }
 }
 

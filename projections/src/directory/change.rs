@@ -88,14 +88,16 @@ impl Change {
                 | Stream::InitialAccessToken(..)
                 | Stream::Reservation(..)
                 | Stream::Projection(_)
-                | Stream::ServiceToken(_),
+                | Stream::ServiceToken(_)
+                | Stream::Webhook(_),
                 AnyEvent::Client(_)
                 | AnyEvent::Registration(_)
                 | AnyEvent::ResourceServer(_)
                 | AnyEvent::InitialAccessToken(_)
                 | AnyEvent::Reservation(_)
                 | AnyEvent::Projection(_)
-                | AnyEvent::ServiceToken(_),
+                | AnyEvent::ServiceToken(_)
+                | AnyEvent::Webhook(_),
             ) => Self::Nothing,
         }
     }

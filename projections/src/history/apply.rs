@@ -13,6 +13,7 @@ use gatebook_events::registration::RegistrationEvent;
 use gatebook_events::reservation::ReservationEvent;
 use gatebook_events::resource_server::{RegistrationType, ResourceServerEvent};
 use gatebook_events::service_token::ServiceTokenEvent;
+use gatebook_events::webhook::WebhookEvent;
 use rusqlite::{Transaction, params};
 use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
@@ -124,9 +125,18 @@ impl<'a> About<'a> {
             AnyEvent::ServiceToken(ServiceTokenEvent::Created(created)) => {
                 Self { tenant: Some(&created.tenant), has_secrets: true, ..Self::default() }
             }
+            AnyEvent::Webhook(WebhookEvent::Created(created)) => Self { tenant: Some(&created.tenant), ..Self::default() },
             AnyEvent::Reservation(ReservationEvent::Taken(_))
             | AnyEvent::Projection(ProjectionEvent::EventSkipped(_) | ProjectionEvent::SkipTakenBack(_))
-            | AnyEvent::ServiceToken(ServiceTokenEvent::Revoked(_)) => Self::default(),
+            | AnyEvent::ServiceToken(ServiceTokenEvent::Revoked(_))
+            | AnyEvent::Webhook(
+                WebhookEvent::Edited(_)
+                | WebhookEvent::SecretRotated(_)
+                | WebhookEvent::Disabled(_)
+                | WebhookEvent::Enabled(_)
+                | WebhookEvent::EventDropped(_)
+                | WebhookEvent::Deleted(_),
+            ) => Self::default(),
         }
     }
 
@@ -199,7 +209,7 @@ fn subjects(stream: Stream, event: &AnyEvent) -> (Option<ResourceServerId>, Opti
         Stream::Client(key) => (None, Some(key)),
         Stream::Registration(server, key) => (Some(server), Some(key)),
         Stream::ResourceServer(id) | Stream::InitialAccessToken(id, _) | Stream::Reservation(id, _) => (Some(id), None),
-        Stream::ServiceToken(_) | Stream::Projection(_) => (None, None),
+        Stream::ServiceToken(_) | Stream::Projection(_) | Stream::Webhook(_) => (None, None),
     }
 }
 

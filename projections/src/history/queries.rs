@@ -4,7 +4,7 @@ use gatebook_events::envelope::{ActorKind, EventId, Position};
 use gatebook_events::identity::{ClientId, ClientKey, ResourceServerId, TenantId};
 use rusqlite::{Connection, OptionalExtension, Row, ToSql};
 
-use super::{History, HistoryPage, HistoryQuery, HistoryRow};
+use super::{History, HistoryPage, HistoryQuery, HistoryRow, Told};
 use crate::column::{At, Id, Word};
 use crate::read_model::{QueryError, Reader};
 
@@ -42,6 +42,67 @@ impl Reader<History> {
         let query = HistoryQuery { cursor: Some(position), newest_first: false, ..HistoryQuery::all(tenant.clone(), limit) };
         self.with(|connection| Ok(rows(connection, &query, limit)?))
     }
+
+    /// The same for whoever passes each event on once. What happened to a client of no tenant before it came to this one is not
+    /// at its own place, where it may not have been shown yet, but right before the client comes.
+    pub fn told(&self, tenant: &TenantId, position: Position, limit: usize) -> Result<Told, QueryError> {
+        let query = HistoryQuery { cursor: Some(position), newest_first: false, ..HistoryQuery::all(tenant.clone(), limit) };
+        self.with(|connection| {
+            let mut told = Told { rows: Vec::new(), position };
+            for row in rows(connection, &query, limit)? {
+                told.position = row.position;
+                if let Some(key) = row.client_key.filter(|_| row.tenant.is_none() || row.name == CAME) {
+                    let came = came(connection, tenant, key)?;
+                    if row.tenant.is_none() && came.is_none_or(|came| row.position < came) {
+                        continue;
+                    }
+                    if came == Some(row.position) {
+                        told.rows.extend(before(connection, key, row.position)?);
+                    }
+                }
+                told.rows.push(row);
+            }
+            Ok(told)
+        })
+    }
+
+    /// Every tenant's events after a position, and those of none.
+    pub fn everything_after(&self, position: Position, limit: usize) -> Result<Vec<HistoryRow>, QueryError> {
+        self.with(|connection| {
+            let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+            let sql = format!("SELECT {COLUMNS} FROM events WHERE position > ?1 ORDER BY position LIMIT ?2");
+            let mut statement = connection.prepare_cached(&sql)?;
+            let found = statement.query_map((position.to_backend().cast_signed(), limit), history_row)?;
+            Ok(found.collect::<Result<_, _>>()?)
+        })
+    }
+
+    /// The event at a position.
+    pub fn at(&self, position: Position) -> Result<Option<HistoryRow>, QueryError> {
+        self.with(|connection| {
+            let mut statement = connection.prepare_cached(&format!("SELECT {COLUMNS} FROM events WHERE position = ?1"))?;
+            Ok(statement.query_row([position.to_backend().cast_signed()], history_row).optional()?)
+        })
+    }
+}
+
+/// With this event a client comes to a resource server.
+const CAME: &str = "registration.requested";
+
+/// When a client first came to one of the tenant's resource servers.
+fn came(connection: &Connection, tenant: &TenantId, client: ClientKey) -> rusqlite::Result<Option<Position>> {
+    const FIRST: &str = "SELECT min(position) FROM events INDEXED BY events_of_client WHERE client_key = ?1 AND tenant = ?2 AND name = ?3";
+    let parameters = (Id(client.0), tenant.as_str(), CAME);
+    let first = connection.prepare_cached(FIRST)?.query_row(parameters, |row| row.get::<_, Option<i64>>(0))?;
+    Ok(first.map(|position| Position::from_backend(position.cast_unsigned())))
+}
+
+/// What happened to a client of no tenant before this position.
+fn before(connection: &Connection, client: ClientKey, position: Position) -> rusqlite::Result<Vec<HistoryRow>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM events INDEXED BY events_of_client WHERE client_key = ?1 AND tenant IS NULL AND position < ?2 ORDER BY position"
+    );
+    connection.prepare_cached(&sql)?.query_map((Id(client.0), position.to_backend().cast_signed()), history_row)?.collect()
 }
 
 fn rows(connection: &Connection, query: &HistoryQuery, limit: usize) -> rusqlite::Result<Vec<HistoryRow>> {

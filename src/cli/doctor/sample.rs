@@ -32,7 +32,14 @@ impl Sample {
             Ok(Stream::ResourceServer(_)) => {
                 self.servers.insert(envelope.stream.clone());
             }
-            Ok(Stream::InitialAccessToken(..) | Stream::ServiceToken(_) | Stream::Reservation(..) | Stream::Projection(_)) | Err(_) => {}
+            Ok(
+                Stream::InitialAccessToken(..)
+                | Stream::ServiceToken(_)
+                | Stream::Webhook(_)
+                | Stream::Reservation(..)
+                | Stream::Projection(_),
+            )
+            | Err(_) => {}
         }
     }
 

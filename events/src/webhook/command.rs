@@ -1,0 +1,30 @@
+//! What can be asked of a webhook.
+
+use chrono::{DateTime, Utc};
+
+use super::{Created, Disabled, EventDropped, Wish};
+
+/// What can be asked of a webhook.
+#[derive(Debug, Clone)]
+pub enum WebhookCommand {
+    /// Create it.
+    Create(Created),
+    /// Want something else, or be elsewhere.
+    Edit(Wish),
+    /// Sign with a new secret.
+    RotateSecret {
+        /// Until when the one before is signed with too; none: it ends at once.
+        old_valid_until: Option<DateTime<Utc>>,
+    },
+    /// Send nothing more.
+    Disable(Disabled),
+    /// Go on where it was disabled.
+    Enable,
+    /// Never send one event. Whether it is one that could not be sent is for whoever asks to know.
+    DropEvent(EventDropped),
+    /// End it.
+    Delete {
+        /// Why, for the history.
+        reason: Option<String>,
+    },
+}

@@ -1,0 +1,268 @@
+//! `/authsec/webhooks[/{webhook_id}]`: who is told of the tenant's events. Created, listed, edited, disabled, enabled and deleted; a
+//! secret is shown once.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use chrono::TimeDelta;
+use gatebook_events::envelope::Position;
+use gatebook_events::identity::{ResourceServerId, WebhookId};
+use gatebook_events::webhook::{Created, Disabled, DisabledBecause, Start, TypePrefix, Webhook, WebhookCommand, WebhookUrl, Wish};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use super::resource_servers::{checked_name, invalid};
+use crate::app::App;
+use crate::command::Done;
+use crate::command::webhooks::KnownWebhook;
+use crate::http::caller::{Administrator, Path};
+use crate::http::error::{Failure, Problem};
+use crate::http::fresh::Written;
+use crate::http::json::members;
+use crate::http::wire;
+use crate::webhooks::Standing;
+
+/// The longest time that two secrets may work side by side, in seconds: 90 days.
+const MAX_OVERLAP: u32 = 90 * 24 * 3600;
+
+/// What is said of a webhook; when it is edited, all of it may be absent.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Members {
+    label: Option<String>,
+    url: Option<String>,
+    types: Option<Vec<TypePrefix>>,
+    resource_servers: Option<Vec<ResourceServerId>>,
+    /// `now` (the default), `beginning`, or a position; only when it is created.
+    start: Option<String>,
+}
+
+/// What may be said of an end.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reason {
+    pub(super) reason: Option<String>,
+}
+
+/// The members of a rotation.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rotation {
+    /// For how many seconds messages are signed with the old secret too.
+    #[serde(default)]
+    overlap_seconds: u32,
+}
+
+/// `POST /authsec/webhooks`
+pub async fn create(
+    State(app): State<App>,
+    caller: Administrator,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Written<(StatusCode, Json<Value>)>, Problem> {
+    caller.must_change()?;
+    let asked: Members = members(&headers, body).await.map_err(|failure| caller.problem(failure))?;
+    let start = start(asked.start.as_deref()).map_err(|failure| caller.problem(failure))?;
+    let wish = wish(asked, None).map_err(|failure| caller.problem(failure))?;
+    let id = WebhookId(Uuid::now_v7());
+    let created = Created { tenant: caller.tenant().clone(), wish, start };
+    let done = app.commands().create_webhook(&caller.cause, id, created).await.map_err(|error| caller.problem(error))?;
+    app.webhooks().changed(id);
+    let mut body = show(&app, &caller, id).await?;
+    body.insert("signing_secret".to_owned(), app.webhooks().secret(id, done.state.generation).expose().into());
+    Ok(Written((StatusCode::CREATED, Json(Value::Object(body))), done.position))
+}
+
+/// `GET /authsec/webhooks`
+pub async fn list(State(app): State<App>, caller: Administrator) -> Result<Json<Value>, Problem> {
+    caller.must_audit()?;
+    let known = app.commands().webhooks_of(caller.tenant()).await.map_err(|error| caller.problem(error))?;
+    let mut shown = Vec::with_capacity(known.len());
+    for known in known {
+        let standing = app.webhooks().outbox().standing(known.id).await.map_err(|error| caller.problem(error))?;
+        shown.push(render(&known, &standing));
+    }
+    Ok(Json(json!({ "webhooks": shown })))
+}
+
+/// `GET /authsec/webhooks/{webhook_id}`
+pub async fn read(State(app): State<App>, caller: Administrator, Path(id): Path<String>) -> Result<Json<Value>, Problem> {
+    caller.must_audit()?;
+    let id = webhook_id(&caller, &id)?;
+    Ok(Json(Value::Object(show(&app, &caller, id).await?)))
+}
+
+/// `PATCH /authsec/webhooks/{webhook_id}`
+pub async fn edit(
+    State(app): State<App>,
+    caller: Administrator,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Written<Json<Value>>, Problem> {
+    caller.must_change()?;
+    let id = webhook_id(&caller, &id)?;
+    let asked: Members = members(&headers, body).await.map_err(|failure| caller.problem(failure))?;
+    if asked.start.is_some() {
+        return Err(caller.problem(invalid("start is said when a webhook is created")));
+    }
+    let known = the_tenants(&app, &caller, id).await?;
+    let wish = wish(asked, known.webhook.wish).map_err(|failure| caller.problem(failure))?;
+    let done = change(&app, &caller, id, &WebhookCommand::Edit(wish)).await?;
+    Ok(Written(Json(Value::Object(show(&app, &caller, id).await?)), done.position))
+}
+
+/// `DELETE /authsec/webhooks/{webhook_id}`: it is sent nothing more; its history stays.
+pub async fn delete(
+    State(app): State<App>,
+    caller: Administrator,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Written<StatusCode>, Problem> {
+    caller.must_change()?;
+    let id = webhook_id(&caller, &id)?;
+    let Reason { reason } = members(&headers, body).await.map_err(|failure| caller.problem(failure))?;
+    let done = change(&app, &caller, id, &WebhookCommand::Delete { reason }).await?;
+    Ok(Written(StatusCode::NO_CONTENT, done.position))
+}
+
+/// `POST /authsec/webhooks/{webhook_id}/disable`: it is sent nothing, and misses nothing.
+pub async fn disable(
+    State(app): State<App>,
+    caller: Administrator,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Written<Json<Value>>, Problem> {
+    caller.must_change()?;
+    let id = webhook_id(&caller, &id)?;
+    let Reason { reason } = members(&headers, body).await.map_err(|failure| caller.problem(failure))?;
+    let disabled = Disabled { because: DisabledBecause::Administrator, reason };
+    let done = change(&app, &caller, id, &WebhookCommand::Disable(disabled)).await?;
+    Ok(Written(Json(Value::Object(show(&app, &caller, id).await?)), done.position))
+}
+
+/// `POST /authsec/webhooks/{webhook_id}/enable`: it goes on where it was disabled.
+pub async fn enable(State(app): State<App>, caller: Administrator, Path(id): Path<String>) -> Result<Written<Json<Value>>, Problem> {
+    caller.must_change()?;
+    let id = webhook_id(&caller, &id)?;
+    the_tenants(&app, &caller, id).await?;
+    // Before it is enabled, so that it is not disabled again for what was before.
+    app.webhooks().outbox().hasten(id, app.commands().clock().now()).await.map_err(|error| caller.problem(error))?;
+    let done = change(&app, &caller, id, &WebhookCommand::Enable).await?;
+    app.webhooks().insist(id);
+    Ok(Written(Json(Value::Object(show(&app, &caller, id).await?)), done.position))
+}
+
+/// `POST /authsec/webhooks/{webhook_id}/rotate-secret`: a new secret, shown once.
+pub async fn rotate_secret(
+    State(app): State<App>,
+    caller: Administrator,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Written<Json<Value>>, Problem> {
+    caller.must_change()?;
+    let id = webhook_id(&caller, &id)?;
+    let asked: Rotation = members(&headers, body).await.map_err(|failure| caller.problem(failure))?;
+    if asked.overlap_seconds > MAX_OVERLAP {
+        return Err(caller.problem(invalid("overlap_seconds is more than 90 days")));
+    }
+    let overlap = TimeDelta::seconds(i64::from(asked.overlap_seconds));
+    let old_valid_until = (asked.overlap_seconds > 0).then(|| app.commands().clock().now() + overlap);
+    let done = change(&app, &caller, id, &WebhookCommand::RotateSecret { old_valid_until }).await?;
+    let mut body = Map::new();
+    body.insert("id".to_owned(), id.to_string().into());
+    body.insert("signing_secret".to_owned(), app.webhooks().secret(id, done.state.generation).expose().into());
+    wire::put(&mut body, "old_secret_valid_until", old_valid_until.map(wire::time));
+    Ok(Written(Json(Value::Object(body)), done.position))
+}
+
+/// A webhook's id in a path. What is no id names nothing.
+pub(super) fn webhook_id(caller: &Administrator, text: &str) -> Result<WebhookId, Problem> {
+    text.parse().map_err(|_| caller.problem(missing()))
+}
+
+/// A webhook of the caller's tenant.
+pub(super) async fn the_tenants(app: &App, caller: &Administrator, id: WebhookId) -> Result<KnownWebhook, Problem> {
+    let known = app.commands().webhook(id).await.map_err(|error| caller.problem(error))?;
+    known.filter(|known| known.webhook.tenant.as_ref() == Some(caller.tenant())).ok_or_else(|| caller.problem(missing()))
+}
+
+pub(super) async fn change(app: &App, caller: &Administrator, id: WebhookId, command: &WebhookCommand) -> Result<Done<Webhook>, Problem> {
+    let done = app.commands().change_webhook(&caller.cause, id, caller.tenant(), command).await;
+    app.webhooks().changed(id);
+    done.map_err(|error| caller.problem(error))
+}
+
+async fn show(app: &App, caller: &Administrator, id: WebhookId) -> Result<Map<String, Value>, Problem> {
+    let known = the_tenants(app, caller, id).await?;
+    let standing = app.webhooks().outbox().standing(id).await.map_err(|error| caller.problem(error))?;
+    Ok(render(&known, &standing))
+}
+
+fn wish(asked: Members, before: Option<Wish>) -> Result<Wish, Failure> {
+    let url = asked.url.map(|text| WebhookUrl::parse(&text).map_err(|problem| invalid(&format!("url {problem}")))).transpose()?;
+    let label = asked.label.map(checked_name).transpose()?;
+    let (old_label, old_url, old_types, old_servers) = match before {
+        Some(wish) => (Some(wish.label), Some(wish.url), wish.types, wish.resource_servers),
+        None => (None, None, Vec::new(), Vec::new()),
+    };
+    let mut types = asked.types.unwrap_or(old_types);
+    types.sort_unstable();
+    types.dedup();
+    let mut resource_servers = asked.resource_servers.unwrap_or(old_servers);
+    resource_servers.sort_unstable();
+    resource_servers.dedup();
+    if types.len() > Wish::MOST || resource_servers.len() > Wish::MOST {
+        return Err(invalid("types or resource_servers has more than 50 entries"));
+    }
+    let label = label.or(old_label).ok_or_else(|| invalid("label is missing"))?;
+    let url = url.or(old_url).ok_or_else(|| invalid("url is missing"))?;
+    Ok(Wish { label, url, types, resource_servers })
+}
+
+fn start(text: Option<&str>) -> Result<Start, Failure> {
+    match text {
+        None | Some("now") => Ok(Start::Now),
+        Some("beginning") => Ok(Start::Beginning),
+        Some(text) => text
+            .parse::<Position>()
+            .map(|position| Start::After(position.to_backend()))
+            .map_err(|_| invalid("start is neither now, nor beginning, nor a position")),
+    }
+}
+
+fn render(known: &KnownWebhook, standing: &Standing) -> Map<String, Value> {
+    let mut body = Map::new();
+    body.insert("id".to_owned(), known.id.to_string().into());
+    if let Some(wish) = &known.webhook.wish {
+        body.insert("label".to_owned(), wish.label.clone().into());
+        body.insert("url".to_owned(), wish.url.as_str().into());
+        body.insert("types".to_owned(), json!(wish.types));
+        body.insert("resource_servers".to_owned(), json!(wish.resource_servers));
+    }
+    body.insert("state".to_owned(), known.webhook.life.as_str().into());
+    if let Some(disabled) = &known.webhook.disabled {
+        body.insert("disabled_because".to_owned(), disabled.because.as_str().into());
+        wire::put(&mut body, "disabled_reason", disabled.reason.clone());
+    }
+    body.insert("created_at".to_owned(), wire::time(known.created_at).into());
+    wire::put(&mut body, "old_secret_valid_until", known.webhook.old_valid_until.map(wire::time));
+    wire::put(&mut body, "position", standing.position.map(|position| position.to_string()));
+    body.insert("waiting".to_owned(), standing.waiting.into());
+    body.insert("dead_letters".to_owned(), standing.dead.into());
+    body.insert("held_behind_dead_letters".to_owned(), standing.held.into());
+    wire::put(&mut body, "last_taken_at", standing.taken_at.map(wire::time));
+    wire::put(&mut body, "last_failed_at", standing.failed_at.map(wire::time));
+    wire::put(&mut body, "failing_since", standing.failing_since.map(wire::time));
+    wire::put(&mut body, "trouble", standing.trouble.clone());
+    body
+}
+
+fn missing() -> Failure {
+    Failure::not_found("webhook")
+}

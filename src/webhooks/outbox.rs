@@ -1,0 +1,396 @@
+//! How far each webhook has come, and what it has not taken yet. A side table: lost, everything is sent again from where the webhook
+//! began.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
+
+use chrono::{DateTime, Utc};
+use gatebook_events::envelope::{EventId, Position};
+use gatebook_events::identity::WebhookId;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use uuid::Uuid;
+
+use crate::side_table::{NotKept, OpenError, SideTable};
+
+/// A letter is an event that was not taken at the first attempt, or that waits behind one of its stream.
+const SCHEMA: &str = "
+CREATE TABLE IF NOT EXISTS webhooks (
+    webhook BLOB PRIMARY KEY NOT NULL,
+    position INTEGER NOT NULL,
+    taken_at INTEGER,
+    failed_at INTEGER,
+    failing_since INTEGER,
+    trouble TEXT
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS letters (
+    webhook BLOB NOT NULL,
+    position INTEGER NOT NULL,
+    stream TEXT NOT NULL,
+    event_id BLOB NOT NULL,
+    name TEXT NOT NULL,
+    attempts INTEGER NOT NULL,
+    next_at INTEGER NOT NULL,
+    tried_at INTEGER,
+    trouble TEXT,
+    dead_at INTEGER,
+    PRIMARY KEY (webhook, position)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS letters_of_stream ON letters (webhook, stream, position);
+";
+
+/// Nobody of the same stream stands before it.
+const FIRST: &str = "NOT EXISTS (SELECT 1 FROM letters AS earlier WHERE earlier.webhook = letters.webhook \
+    AND earlier.stream = letters.stream AND earlier.position < letters.position)";
+
+const COLUMNS: &str = "position, stream, event_id, name, attempts, next_at, tried_at, trouble, dead_at";
+
+/// The table. Cheap to clone.
+#[derive(Clone)]
+pub struct Outbox(SideTable);
+
+/// An event that a webhook has not taken.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Letter {
+    /// Where it stands in the log.
+    pub position: Position,
+    /// In which stream; the stream's later events wait behind it.
+    pub stream: String,
+    /// Its id.
+    pub event_id: EventId,
+    /// Its stored name.
+    pub name: String,
+    /// How often it was sent.
+    pub attempts: u32,
+    /// When it is sent again.
+    pub next_at: DateTime<Utc>,
+    /// When it was last sent; none for one that waits behind another.
+    pub tried_at: Option<DateTime<Utc>>,
+    /// What went wrong then.
+    pub trouble: Option<String>,
+    /// Since when it is not sent again unless somebody wishes so.
+    pub dead_at: Option<DateTime<Utc>>,
+}
+
+/// How far a webhook has come.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Standing {
+    /// Everything up to here was taken or is a letter; none before anything was read.
+    pub position: Option<Position>,
+    /// Letters that are sent again, and those behind them.
+    pub waiting: u64,
+    /// Letters that are not.
+    pub dead: u64,
+    /// Letters behind those.
+    pub held: u64,
+    /// When something was last taken.
+    pub taken_at: Option<DateTime<Utc>>,
+    /// When something was last not taken.
+    pub failed_at: Option<DateTime<Utc>>,
+    /// Since when nothing was taken.
+    pub failing_since: Option<DateTime<Utc>>,
+    /// What went wrong last, while nothing is taken.
+    pub trouble: Option<String>,
+}
+
+/// What came of a round of sending.
+#[derive(Debug, Default)]
+pub struct Round {
+    /// How far was read, if anything new was.
+    pub position: Option<Position>,
+    /// Letters that were taken.
+    pub taken: Vec<Position>,
+    /// Letters that were not, as they are now.
+    pub letters: Vec<Letter>,
+    /// Why something that was sent was not taken.
+    pub trouble: Option<String>,
+}
+
+impl Outbox {
+    /// Opens the file, or makes it.
+    pub fn open(path: &Path) -> Result<Self, OpenError> {
+        SideTable::open(path, "what webhooks were sent", SCHEMA).map(Self)
+    }
+
+    /// How far a webhook has come.
+    pub async fn standing(&self, webhook: WebhookId) -> Result<Standing, NotKept> {
+        self.0.with(move |connection| standing(connection, webhook)).await
+    }
+
+    /// The letters that are due, no stream's second one before its first.
+    pub async fn due(&self, webhook: WebhookId, now: DateTime<Utc>, limit: usize) -> Result<Vec<Letter>, NotKept> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let read = move |connection: &mut Connection| {
+            let sql = format!(
+                "SELECT {COLUMNS} FROM letters WHERE webhook = ?1 AND dead_at IS NULL AND next_at <= ?2 AND {FIRST} \
+                 ORDER BY next_at, position LIMIT ?3"
+            );
+            let mut statement = connection.prepare_cached(&sql)?;
+            let found = statement.query_map(params![webhook.0.as_bytes(), now.timestamp_micros(), limit], letter)?;
+            found.collect()
+        };
+        self.0.with(read).await
+    }
+
+    /// When the next letter is due.
+    pub async fn next_at(&self, webhook: WebhookId) -> Result<Option<DateTime<Utc>>, NotKept> {
+        let read = move |connection: &mut Connection| {
+            let sql = format!("SELECT min(next_at) FROM letters WHERE webhook = ?1 AND dead_at IS NULL AND {FIRST}");
+            connection.prepare_cached(&sql)?.query_row([webhook.0.as_bytes()], |row| row.get::<_, Option<i64>>(0))
+        };
+        Ok(self.0.with(read).await?.and_then(DateTime::from_timestamp_micros))
+    }
+
+    /// The streams that have letters: what else happens there has to wait behind them.
+    pub async fn streams(&self, webhook: WebhookId) -> Result<HashSet<String>, NotKept> {
+        let read = move |connection: &mut Connection| {
+            let mut statement = connection.prepare_cached("SELECT DISTINCT stream FROM letters WHERE webhook = ?1")?;
+            statement.query_map([webhook.0.as_bytes()], |row| row.get(0))?.collect()
+        };
+        self.0.with(read).await
+    }
+
+    /// Notes what came of a round, all of it or nothing. The position never goes back.
+    pub async fn note(&self, webhook: WebhookId, round: Round, now: DateTime<Utc>) -> Result<(), NotKept> {
+        const KNOW: &str = "INSERT INTO webhooks (webhook, position) VALUES (?1, ?2) \
+            ON CONFLICT DO UPDATE SET position = max(position, excluded.position)";
+        const FAILED: &str =
+            "UPDATE webhooks SET failed_at = ?2, failing_since = coalesce(failing_since, ?2), trouble = ?3 WHERE webhook = ?1";
+        const TAKEN: &str = "UPDATE webhooks SET taken_at = ?2, failing_since = NULL, trouble = NULL WHERE webhook = ?1";
+        const PUT: &str = "INSERT OR REPLACE INTO letters \
+            (webhook, position, stream, event_id, name, attempts, next_at, tried_at, trouble, dead_at) \
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+        self.0
+            .with(move |connection| {
+                let (tx, id, now) = (connection.transaction()?, webhook.0.as_bytes().as_slice(), now.timestamp_micros());
+                let any_taken = !round.taken.is_empty();
+                if let Some(position) = round.position {
+                    tx.prepare_cached(KNOW)?.execute(params![id, number(position)])?;
+                }
+                for position in round.taken {
+                    tx.prepare_cached("DELETE FROM letters WHERE webhook = ?1 AND position = ?2")?
+                        .execute(params![id, number(position)])?;
+                }
+                for letter in round.letters {
+                    tx.prepare_cached(PUT)?.execute(params![
+                        id,
+                        number(letter.position),
+                        letter.stream,
+                        letter.event_id.0.as_bytes(),
+                        letter.name,
+                        letter.attempts,
+                        letter.next_at.timestamp_micros(),
+                        letter.tried_at.map(|at| at.timestamp_micros()),
+                        letter.trouble,
+                        letter.dead_at.map(|at| at.timestamp_micros()),
+                    ])?;
+                }
+                if let Some(trouble) = round.trouble {
+                    tx.prepare_cached(FAILED)?.execute(params![id, now, trouble])?;
+                }
+                if any_taken {
+                    tx.prepare_cached(TAKEN)?.execute(params![id, now])?;
+                }
+                tx.commit()
+            })
+            .await
+    }
+
+    /// Has everything that waits sent now, and forgets for how long nothing was taken.
+    pub async fn hasten(&self, webhook: WebhookId, now: DateTime<Utc>) -> Result<(), NotKept> {
+        self.0
+            .with(move |connection| {
+                let (tx, id) = (connection.transaction()?, webhook.0.as_bytes().as_slice());
+                let hasten = "UPDATE letters SET next_at = ?2 WHERE webhook = ?1 AND dead_at IS NULL AND next_at > ?2";
+                tx.execute(hasten, params![id, now.timestamp_micros()])?;
+                tx.execute("UPDATE webhooks SET failing_since = NULL, trouble = NULL WHERE webhook = ?1", [id])?;
+                tx.commit()
+            })
+            .await
+    }
+
+    /// One page of the dead letters in the order of the log, each with how many letters wait behind it.
+    pub async fn dead(&self, webhook: WebhookId, after: Position, limit: usize) -> Result<Vec<(Letter, u64)>, NotKept> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let read = move |connection: &mut Connection| {
+            let sql = format!(
+                "SELECT {COLUMNS}, (SELECT count(*) FROM letters AS later WHERE later.webhook = letters.webhook \
+                 AND later.stream = letters.stream AND later.position > letters.position) \
+                 FROM letters WHERE webhook = ?1 AND dead_at IS NOT NULL AND position > ?2 ORDER BY position LIMIT ?3"
+            );
+            let mut statement = connection.prepare_cached(&sql)?;
+            let found = statement.query_map(params![webhook.0.as_bytes(), number(after), limit], |row| {
+                Ok((letter(row)?, row.get::<_, i64>(9)?.unsigned_abs()))
+            })?;
+            found.collect()
+        };
+        self.0.with(read).await
+    }
+
+    /// One dead letter.
+    pub async fn dead_letter(&self, webhook: WebhookId, event: EventId) -> Result<Option<Letter>, NotKept> {
+        let read = move |connection: &mut Connection| {
+            let sql = format!("SELECT {COLUMNS} FROM letters WHERE webhook = ?1 AND event_id = ?2 AND dead_at IS NOT NULL");
+            connection.prepare_cached(&sql)?.query_row(params![webhook.0.as_bytes(), event.0.as_bytes()], letter).optional()
+        };
+        self.0.with(read).await
+    }
+
+    /// Has a dead letter sent again, or all of them. Says how many there were.
+    pub async fn revive(&self, webhook: WebhookId, event: Option<EventId>, now: DateTime<Utc>) -> Result<usize, NotKept> {
+        let revive = move |connection: &mut Connection| {
+            let event = event.map(|id| id.0.into_bytes());
+            let sql = "UPDATE letters SET dead_at = NULL, attempts = 0, next_at = ?3 \
+                WHERE webhook = ?1 AND dead_at IS NOT NULL AND (?2 IS NULL OR event_id = ?2)";
+            connection.execute(sql, params![webhook.0.as_bytes(), event, now.timestamp_micros()])
+        };
+        self.0.with(revive).await
+    }
+
+    /// Takes a dead letter out for good.
+    pub async fn drop_dead(&self, webhook: WebhookId, event: EventId) -> Result<(), NotKept> {
+        let remove = "DELETE FROM letters WHERE webhook = ?1 AND event_id = ?2 AND dead_at IS NOT NULL";
+        self.0.with(move |connection| connection.execute(remove, params![webhook.0.as_bytes(), event.0.as_bytes()]).map(drop)).await
+    }
+
+    /// Forgets a webhook.
+    pub async fn forget(&self, webhook: WebhookId) -> Result<(), NotKept> {
+        self.0
+            .with(move |connection| {
+                let tx = connection.transaction()?;
+                tx.execute("DELETE FROM letters WHERE webhook = ?1", [webhook.0.as_bytes()])?;
+                tx.execute("DELETE FROM webhooks WHERE webhook = ?1", [webhook.0.as_bytes()])?;
+                tx.commit()
+            })
+            .await
+    }
+
+    /// How many letters there are of all webhooks: that wait, and that are dead.
+    pub async fn counts(&self) -> Result<BTreeMap<&'static str, u64>, NotKept> {
+        let sql = "SELECT count(*) - count(dead_at), count(dead_at) FROM letters";
+        let read =
+            move |connection: &mut Connection| connection.query_row(sql, [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)));
+        let (waiting, dead) = self.0.with(read).await?;
+        Ok(BTreeMap::from([("waiting", waiting.unsigned_abs()), ("dead", dead.unsigned_abs())]))
+    }
+}
+
+fn standing(connection: &Connection, webhook: WebhookId) -> rusqlite::Result<Standing> {
+    const KNOWN: &str = "SELECT position, taken_at, failed_at, failing_since, trouble FROM webhooks WHERE webhook = ?1";
+    const COUNTS: &str = "SELECT count(dead_at), count(CASE WHEN dead_at IS NULL AND held THEN 1 END), \
+        count(CASE WHEN dead_at IS NULL AND NOT held THEN 1 END) FROM (SELECT dead_at, EXISTS (SELECT 1 FROM letters AS earlier \
+        WHERE earlier.webhook = letters.webhook AND earlier.stream = letters.stream AND earlier.position < letters.position \
+        AND earlier.dead_at IS NOT NULL) AS held FROM letters WHERE webhook = ?1)";
+    let id = webhook.0.as_bytes().as_slice();
+    let known = |row: &Row<'_>| {
+        Ok(Standing {
+            position: Some(Position::from_backend(row.get::<_, i64>(0)?.cast_unsigned())),
+            taken_at: time(row, 1)?,
+            failed_at: time(row, 2)?,
+            failing_since: time(row, 3)?,
+            trouble: row.get(4)?,
+            ..Standing::default()
+        })
+    };
+    let mut standing = connection.prepare_cached(KNOWN)?.query_row([id], known).optional()?.unwrap_or_default();
+    let count = |row: &Row<'_>, column| row.get::<_, i64>(column).map(i64::unsigned_abs);
+    (standing.dead, standing.held, standing.waiting) =
+        connection.prepare_cached(COUNTS)?.query_row([id], |row| Ok((count(row, 0)?, count(row, 1)?, count(row, 2)?)))?;
+    Ok(standing)
+}
+
+fn letter(row: &Row<'_>) -> rusqlite::Result<Letter> {
+    Ok(Letter {
+        position: Position::from_backend(row.get::<_, i64>(0)?.cast_unsigned()),
+        stream: row.get(1)?,
+        event_id: EventId(Uuid::from_bytes(row.get(2)?)),
+        name: row.get(3)?,
+        attempts: row.get(4)?,
+        next_at: time(row, 5)?.unwrap_or_default(),
+        tried_at: time(row, 6)?,
+        trouble: row.get(7)?,
+        dead_at: time(row, 8)?,
+    })
+}
+
+fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<DateTime<Utc>>> {
+    Ok(row.get::<_, Option<i64>>(column)?.and_then(DateTime::from_timestamp_micros))
+}
+
+fn number(position: Position) -> i64 {
+    position.to_backend().cast_signed()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOOK: WebhookId = WebhookId(Uuid::from_u128(1));
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap()
+    }
+
+    fn place(number: u64) -> Position {
+        Position::from_backend(number)
+    }
+
+    fn letter(position: u64, stream: &str, next_at: i64) -> Letter {
+        Letter {
+            position: place(position),
+            stream: stream.to_owned(),
+            event_id: EventId(Uuid::from_u128(u128::from(position))),
+            name: "client.registered".to_owned(),
+            attempts: 1,
+            next_at: at(next_at),
+            tried_at: Some(at(0)),
+            trouble: Some("status 500".to_owned()),
+            dead_at: None,
+        }
+    }
+
+    fn dead(position: u64, stream: &str) -> Letter {
+        Letter { dead_at: Some(at(1)), ..letter(position, stream, 0) }
+    }
+
+    async fn positions(outbox: &Outbox, now: i64) -> Vec<u64> {
+        outbox.due(HOOK, at(now), 10).await.unwrap().iter().map(|letter| letter.position.to_backend()).collect()
+    }
+
+    #[tokio::test]
+    async fn of_each_stream_only_the_first_letter_is_due_and_none_behind_a_dead_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let outbox = Outbox::open(&folder.path().join("webhooks.db")).unwrap();
+        let letters = vec![letter(3, "a", 10), letter(4, "a", 0), letter(5, "b", 0), dead(6, "c"), letter(7, "c", 0), letter(8, "d", 5)];
+        outbox.note(HOOK, Round { position: Some(place(8)), letters, ..Round::default() }, at(0)).await.unwrap();
+        assert_eq!(positions(&outbox, 4).await, [5]);
+        assert_eq!(positions(&outbox, 10).await, [5, 8, 3]);
+        assert_eq!(outbox.next_at(HOOK).await.unwrap(), Some(at(0)));
+        let standing = outbox.standing(HOOK).await.unwrap();
+        assert_eq!((standing.waiting, standing.dead, standing.held), (4, 1, 1));
+        outbox.note(HOOK, Round { taken: vec![place(3), place(5)], ..Round::default() }, at(10)).await.unwrap();
+        assert_eq!(positions(&outbox, 10).await, [4, 8]);
+        assert_eq!(outbox.dead(HOOK, Position::START, 10).await.unwrap(), [(dead(6, "c"), 1)]);
+        assert_eq!(outbox.revive(HOOK, Some(EventId(Uuid::from_u128(6))), at(11)).await.unwrap(), 1);
+        assert_eq!(positions(&outbox, 11).await, [4, 8, 6]);
+        outbox.forget(HOOK).await.unwrap();
+        assert_eq!(outbox.standing(HOOK).await.unwrap(), Standing::default());
+    }
+
+    #[tokio::test]
+    async fn a_restart_forgets_nothing_and_a_position_never_goes_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("webhooks.db");
+        {
+            let outbox = Outbox::open(&path).unwrap();
+            let trouble = Some("timed_out".to_owned());
+            outbox.note(HOOK, Round { position: Some(place(8)), trouble: trouble.clone(), ..Round::default() }, at(0)).await.unwrap();
+            outbox.note(HOOK, Round { position: Some(place(5)), trouble, ..Round::default() }, at(9)).await.unwrap();
+        }
+        let outbox = Outbox::open(&path).unwrap();
+        let standing = outbox.standing(HOOK).await.unwrap();
+        assert_eq!((standing.position, standing.failing_since, standing.failed_at), (Some(place(8)), Some(at(0)), Some(at(9))));
+        outbox.note(HOOK, Round { taken: vec![place(3)], ..Round::default() }, at(20)).await.unwrap();
+        let standing = outbox.standing(HOOK).await.unwrap();
+        assert_eq!((standing.taken_at, standing.failing_since, standing.trouble), (Some(at(20)), None, None));
+    }
+}
