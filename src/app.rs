@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use gatebook_events::Rejection;
 use gatebook_events::client;
-use gatebook_events::envelope::{Actor, ActorKind};
+use gatebook_events::envelope::{Actor, ActorKind, Position};
 use gatebook_events::identity::{ClientId, ClientKey, ResourceServerId, TenantId};
 use gatebook_events::registration::Registration;
 use gatebook_events::resource_server::{Life, Policy, RegistrationType, ResourceServerCommand};
@@ -68,6 +68,8 @@ struct Parts {
     announcing: Option<Announcing>,
     /// What others write is heard by it.
     hearing: OnceLock<AbortHandle>,
+    /// How far it has heard.
+    heard: watch::Sender<Position>,
     commands: Commands,
     directory: Projector<Directory>,
     approvals: Projector<Approvals>,
@@ -86,7 +88,7 @@ struct Parts {
     usage: Usage,
     dormancy: Dormancy,
     /// What runs beside the calls.
-    tasks: [AbortHandle; 3],
+    tasks: Vec<AbortHandle>,
     look_alikes: LookAlikes,
     statements: Statements,
     metrics: Metrics,
@@ -219,7 +221,11 @@ impl App {
         let documents = Documents::among_others(manifests, commands.clone(), (schedule, turns), config.rhythm.clone());
         let readers = (directory.reader().clone(), approvals.reader().clone());
         let poller = documents::start(documents.clone(), readers.0, readers.1, complete(&directory));
-        let tasks = [poller, usage.start(), dormancy.start(complete(&directory))];
+        let mut tasks = vec![poller, usage.start()];
+        if announcing.is_none() {
+            // Of several nodes each knows only when it saw a client itself, and must not call one dormant that another one sees.
+            tasks.push(dormancy.start(complete(&directory)));
+        }
         let app = Self(Arc::new(Parts {
             directory,
             approvals,
@@ -233,6 +239,7 @@ impl App {
             me,
             announcing,
             hearing: OnceLock::new(),
+            heard: watch::Sender::new(heard_from),
             commands,
             admins,
             provider,

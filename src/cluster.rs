@@ -3,6 +3,7 @@
 //! What is told is kept by nobody. A node that is not heard of for a while is silent, and later forgotten.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -168,7 +169,11 @@ pub fn node_id(file: &Path) -> std::io::Result<Uuid> {
         Ok(text) => text.trim().parse().map_err(|_| std::io::ErrorKind::InvalidData.into()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let drawn = Uuid::now_v7();
-            std::fs::write(file, format!("{drawn}\n"))?;
+            let mut options = std::fs::OpenOptions::new();
+            options.write(true).create_new(true);
+            #[cfg(unix)]
+            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+            options.open(file)?.write_all(format!("{drawn}\n").as_bytes())?;
             Ok(drawn)
         }
         Err(error) => Err(error),

@@ -172,6 +172,8 @@ impl Commands {
         A::Event: Send + Sync + 'static,
     {
         let name = stream.name();
+        // What was read a moment ago is told only while the log itself would tell it.
+        self.log.head().await?;
         let read = async {
             let read = self.log.read(&name).await?;
             let decode = |envelope: &Envelope| A::Event::decode(&envelope.event.name, envelope.event.version, &envelope.event.data);
@@ -183,6 +185,9 @@ impl Commands {
     /// Takes note that somebody else wrote to a stream.
     pub fn heard_of(&self, stream: &StreamName) {
         self.recent.forget(stream);
+        if let Ok(Stream::ServiceToken(id)) = Stream::parse(stream) {
+            self.service_tokens.forget(id);
+        }
     }
 
     /// A resource server as this node knows it now.

@@ -20,7 +20,7 @@ pub mod shared;
 pub mod sqlite;
 
 pub use chain::{BrokenChain, ChainHash, Wrong};
-pub use merkle::Root;
+pub use merkle::{Root, Tree};
 
 /// Where events are kept for ever.
 #[async_trait]

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::{App, Store};
 use crate::cluster::{Announcement, End, Heard, Own};
-use crate::log::{EventLog, Followed};
+use crate::log::{EventLog, Followed, LogError};
 
 /// A client's document was read, here or elsewhere, and said something new.
 const DOCUMENT_READ: &str = "client.manifest_versioned";
@@ -79,13 +79,30 @@ impl App {
         }
     }
 
+    /// Waits until what is asked of this node shows an event that stands at this position, whoever wrote it. False if that takes too
+    /// long.
+    pub async fn reached(&self, position: Position) -> Result<bool, LogError> {
+        let bound = self.config().read_wait;
+        if !self.log().reached(position, bound).await? {
+            return Ok(false);
+        }
+        if self.0.announcing.is_none() {
+            return Ok(true);
+        }
+        let mut heard = self.0.heard.subscribe();
+        Ok(tokio::time::timeout(bound, heard.wait_for(|heard| *heard >= position)).await.is_ok())
+    }
+
     /// Does what has to be done here about what others write, until the log ends: resource servers are known as they are now, and a
     /// projection goes on that stands before an event that somebody has decided to leave out.
     pub(super) async fn hear_others(self, log: Arc<dyn EventLog>, after: Position) {
         let mut following = log.follow(after);
         while let Some(followed) = following.next().await {
             match followed {
-                Ok(Followed::Events(events)) => self.hear(&events).await,
+                Ok(Followed::Events(events)) => {
+                    self.hear(&events).await;
+                    self.0.heard.send_replace(events.last().map(|last| last.position).unwrap_or_default());
+                }
                 Ok(Followed::CaughtUp(_)) => {}
                 Err(error) => {
                     tracing::debug!(%error, "what other nodes write is no longer followed");
@@ -96,6 +113,8 @@ impl App {
     }
 
     async fn hear(&self, events: &[Envelope]) {
+        // First of all what was read and kept is forgotten, so that the doors see what stands now.
+        events.iter().for_each(|one| self.commands().heard_of(&one.stream));
         let mut streams: Vec<_> = events.iter().filter_map(|one| Stream::parse(&one.stream).ok()).collect();
         streams.dedup();
         for stream in streams {

@@ -29,6 +29,13 @@ struct Known {
 }
 
 impl KnownTokens {
+    /// Somebody wrote to it, or may have.
+    pub fn forget(&self, id: ServiceTokenId) {
+        let mut known = self.known();
+        known.revocations += 1;
+        known.held.remove(&id);
+    }
+
     fn known(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -63,9 +70,7 @@ impl Commands {
         }
         let revoke = ServiceTokenCommand::Revoke { reason };
         let done = self.transact_from(Stream::ServiceToken(id), cause, &revoke, token, revision).await;
-        let mut known = self.service_tokens.known();
-        known.revocations += 1;
-        known.held.remove(&id);
+        self.service_tokens.forget(id);
         done
     }
 

@@ -81,7 +81,7 @@ fn named(headers: &HeaderMap) -> Result<Option<Position>, Failure> {
 
 async fn arrived(app: &App, headers: &HeaderMap) -> Result<(), Failure> {
     let Some(named) = named(headers)? else { return Ok(()) };
-    if app.log().reached(named, app.config().read_wait).await? {
+    if app.reached(named).await? {
         return Ok(());
     }
     Err(Failure::request(StatusCode::SERVICE_UNAVAILABLE, "read-model-behind", "this node has not reached that position yet"))

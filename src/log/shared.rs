@@ -57,6 +57,8 @@ pub struct Entry {
 pub struct Published {
     /// Where the entry stands; where an earlier try stands, if there was one.
     pub position: Position,
+    /// Whether it was an earlier try that got in.
+    pub duplicate: bool,
 }
 
 /// Why an entry is not in, or may not be.

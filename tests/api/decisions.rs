@@ -141,6 +141,7 @@ fn lists() -> Vec<(Method, String, Option<Value>, Kind)> {
         (Method::GET, "/authsec/approvals".to_owned(), None, Kind::Looks),
         (Method::GET, "/authsec/audit/events".to_owned(), None, Kind::Audits),
         (Method::GET, "/authsec/projections".to_owned(), None, Kind::Audits),
+        (Method::GET, "/authsec/cluster".to_owned(), None, Kind::Audits),
         (Method::POST, "/authsec/resource-servers".to_owned(), Some(json!({ "name": "New" })), Kind::Changes),
     ]
 }

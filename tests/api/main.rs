@@ -14,6 +14,7 @@ mod house;
 mod administration;
 mod authenticate;
 mod bad_input;
+mod cluster;
 mod decisions;
 mod doors;
 mod doors_agree;

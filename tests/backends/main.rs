@@ -16,4 +16,5 @@ mod place;
 
 mod jetstream;
 mod memory;
+mod mirror;
 mod sqlite;

@@ -125,7 +125,8 @@ async fn check(cluster: &Cluster, nodes: &[Instance], standing: &HashSet<String>
     let ((left, right), _) = ends.await;
     assert_eq!(left["chain_head"], right["chain_head"], "{left} {right}");
     for admin in &admins {
-        listed_after(admin, left["position"].as_str().unwrap()).await;
+        // One that has heard nothing for too long says so, and then hears again.
+        until("the lists answer", async || listed_after(admin, left["position"].as_str().unwrap()).await).await;
         let rows = admin.all(&format!("{DEFAULT_SERVER}/clients"), "clients").await;
         let listed: HashSet<&str> = rows.iter().map(|row| row["client_id"].as_str().unwrap()).collect();
         let lost: Vec<_> = standing.iter().filter(|client_id| !listed.contains(client_id.as_str())).collect();

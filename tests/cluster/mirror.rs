@@ -6,6 +6,7 @@ use std::path::Path;
 
 use gatebook::log::ChainHash;
 use gatebook_events::envelope::{Envelope, EventId, Position, Revision, StoredEvent, StreamName};
+use reqwest::Method;
 use rusqlite::Connection;
 use serde_json::json;
 
@@ -77,7 +78,8 @@ async fn a_mirror_that_is_damaged_while_its_node_runs_is_found_when_it_is_read_a
     let Some(cluster) = Cluster::start("a mirror that breaks", 1) else { return };
     let node = cluster.node(0, &[]);
     let (anyone, admin) = (Caller::anyone(&node), cluster.admin(&node));
-    let (client_id, _) = register(&anyone, "victim").await;
+    let (client_id, token) = register(&anyone, "victim").await;
+    let (holder, own) = (anyone.with(&token), format!("/oauth/register/{client_id}"));
     for n in 0..20 {
         register(&anyone, &format!("client {n}")).await;
     }
@@ -86,9 +88,9 @@ async fn a_mirror_that_is_damaged_while_its_node_runs_is_found_when_it_is_read_a
     let change = "UPDATE events SET data = replace(data, 'victim', 'culprit')";
     assert_eq!(Connection::open(cluster.mirror(0)).unwrap().execute(change, []).unwrap() > 0, true);
     // Nobody is told anything by what was changed.
-    let (_, took) = until("the door answers again", async || {
-        let (status, answer) = decision(&admin, &client_id).await;
-        assert!(status == 503 || answer["client"]["client_name"] == "victim", "{answer}");
+    let (_, took) = until("the client is told again", async || {
+        let (status, answer) = holder.call(Method::GET, &own, None).await.unwrap();
+        assert!(status == 503 || answer["client_name"] == "victim", "{answer}");
         (status == 200 && !put_aside(&cluster.mirror(0)).is_empty()).then_some(())
     })
     .await;

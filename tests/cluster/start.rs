@@ -2,10 +2,11 @@
 
 use async_nats::jetstream;
 use async_nats::jetstream::stream::Config;
+use reqwest::Method;
 use serde_json::json;
 
 use crate::instance::Caller;
-use crate::nodes::{Cluster, until};
+use crate::nodes::{Cluster, this, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nodes_that_start_at_once_make_one_log_with_one_first_resource_server() {
@@ -62,4 +63,43 @@ async fn a_mirror_of_another_log_is_not_taken_for_this_ones() {
     cluster.node(0, &[]).stop();
     let refusal = cluster.refusal(0, "another");
     assert!(refusal.contains("mirrors another event log"), "{refusal}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_is_no_append_stops_every_mirror_and_is_named() {
+    let Some(cluster) = Cluster::start("messages that are no appends", 1) else { return };
+    let node = cluster.node(0, &["--max-staleness", "1"]);
+    let (anyone, admin) = (Caller::anyone(&node), cluster.admin(&node));
+    assert_eq!(anyone.get("/health").await["status"], "ok");
+    let client = async_nats::connect(cluster.nats.uri("gatebook").split('?').next().unwrap()).await.unwrap();
+    jetstream::new(client).publish("gatebook.log.client-1", "hello".into()).await.unwrap().await.unwrap();
+    let (trouble, _) = until("the node says so", async || {
+        let page = this(&admin).await;
+        page["trouble"].as_str().map(str::to_owned)
+    })
+    .await;
+    assert!(trouble.contains("broken at position 2") && trouble.contains("client-1"), "{trouble}");
+    until("the node answers nothing any more", async || (anyone.call(Method::GET, "/health", None).await.unwrap().0 == 503).then_some(()))
+        .await;
+    let (status, answer) =
+        anyone.call(Method::POST, "/oauth/register", Some(&json!({ "redirect_uris": ["http://localhost/cb"] }))).await.unwrap();
+    assert_eq!((status, &answer["error"]), (503, &json!("temporarily_unavailable")), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_with_another_instance_key_is_pointed_out() {
+    let Some(cluster) = Cluster::start("nodes with other keys", 1) else { return };
+    let (one, other) = (cluster.node(0, &[]), cluster.node_with_its_own_key(1));
+    let (page, _) = until("the other one is heard of", async || {
+        let page = cluster.admin(&one).get("/authsec/cluster").await;
+        page["nodes"][1].is_object().then_some(page)
+    })
+    .await;
+    assert_eq!(page["nodes"][1]["other_instance_key"], true, "{page}");
+    other.stop();
+    until("its silence is noticed", async || {
+        let page = cluster.admin(&one).get("/authsec/cluster").await;
+        (page["nodes"][1]["state"] == "silent").then_some(())
+    })
+    .await;
 }

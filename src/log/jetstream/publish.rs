@@ -23,6 +23,8 @@ const TOO_LARGE: u64 = 10054;
 struct Answer {
     #[serde(default)]
     seq: u64,
+    #[serde(default)]
+    duplicate: bool,
     error: Option<Refusal>,
 }
 
@@ -63,7 +65,7 @@ fn unanswered(error: RequestError) -> PublishError {
 fn judge(payload: &[u8]) -> Result<Published, PublishError> {
     let answer: Answer = serde_json::from_slice(payload).map_err(|error| PublishError::Unknown(Box::new(error)))?;
     match answer.error {
-        None => Ok(Published { position: Position::from_backend(answer.seq) }),
+        None => Ok(Published { position: Position::from_backend(answer.seq), duplicate: answer.duplicate }),
         Some(refusal) => Err(match refusal.err_code {
             WRONG_LAST_SEQUENCE => PublishError::Conflict,
             WRONG_LAST_SEQUENCE_IN_FLIGHT => PublishError::Busy,
@@ -88,6 +90,7 @@ mod tests {
         for code in [10163, 10008, 10077, 0] {
             assert!(matches!(refused(code), PublishError::Unknown(_)), "{code}");
         }
-        assert_eq!(judge(br#"{"stream":"gatebook","seq":7,"duplicate":true}"#).unwrap().position.to_backend(), 7);
+        let known = judge(br#"{"stream":"gatebook","seq":7,"duplicate":true}"#).unwrap();
+        assert_eq!(known, Published { position: Position::from_backend(7), duplicate: true });
     }
 }

@@ -16,8 +16,8 @@ use gatebook_events::envelope::{Position, StreamName};
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 
-use crate::log::shared::{Commit, PublishError, SharedLog};
-use crate::log::{Append, AppendError, Appended, BrokenChain, ChainHash, Closed, EventLog, Followed, LogError, StreamEvents};
+use crate::log::shared::{Commit, PublishError, Published, SharedLog};
+use crate::log::{Append, AppendError, Appended, BrokenChain, ChainHash, Closed, EventLog, Expected, Followed, LogError, StreamEvents};
 
 mod feed;
 mod file;
@@ -31,6 +31,8 @@ use waiting::Waiting;
 const PATIENCE: Duration = Duration::from_secs(4);
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(50);
+/// How often an append is published behind entries that are no events.
+const MOST_TRIES: usize = 8;
 /// A mirror that takes in nothing for so long while it is opened is not going to.
 const OPENING: Duration = Duration::from_secs(60);
 
@@ -202,7 +204,10 @@ impl Drop for Mirror {
         for task in &self.tasks {
             task.abort();
         }
-        self.parts.file.send_replace(None);
+        // Tasks end a moment later, and whoever opens the file next must not wait for them.
+        if let Some(file) = self.parts.file.send_replace(None) {
+            file.shut();
+        }
     }
 }
 
@@ -269,41 +274,76 @@ impl Parts {
 
     async fn append(&self, append: Append) -> Result<Appended, AppendError> {
         let mut waiter = self.waiting.for_commit(append.commit);
-        let file = self.file().map_err(unavailable)?;
-        let expected = match self.noticing(file.prepare(append.clone()).await).map_err(unavailable)? {
-            Prepared::Expect(expected) => expected,
-            Prepared::Answered(answer) => return answer,
-        };
-        let commit = Commit { stream: append.stream.clone(), expected, id: append.commit, events: append.events.clone() };
-        let published = tokio::select! {
-            biased;
-            Ok(answer) = &mut waiter.answer => return answer,
-            published = self.publish(&commit) => published?,
-        };
-        let mut upto = self.upto.subscribe();
-        let arrived = async {
-            match published {
-                Outcome::At(position) => upto.wait_for(|upto| *upto >= position).await.is_ok(),
-                Outcome::Conflict => self.ask_for_head().await.is_ok(),
+        for tried in 0..MOST_TRIES {
+            let expected = match self.prepare(&append).await {
+                Ok(Prepared::Expect(expected)) => expected,
+                Ok(Prepared::Answered(answer)) => return answer,
+                Err(error) if tried == 0 => return Err(AppendError::Unavailable(Box::new(error))),
+                Err(error) => return Err(AppendError::Indeterminate(Box::new(error))),
+            };
+            let commit = Commit { stream: append.stream.clone(), expected, id: append.commit, events: append.events.clone() };
+            let begun = Instant::now();
+            let published = tokio::select! {
+                biased;
+                answer = waiter.told() => return answer,
+                published = self.publish(&commit) => published?,
+            };
+            let arrived = tokio::select! {
+                biased;
+                answer = waiter.told() => {
+                    if matches!(published, Outcome::Now(_)) {
+                        // Whatever was in the shared log when it was published stands before it, so all of that is here too.
+                        self.know_all_since(begun);
+                    }
+                    return answer;
+                }
+                arrived = tokio::time::timeout(PATIENCE, self.has(&published)) => arrived.unwrap_or_default(),
+            };
+            if !arrived {
+                return Err(AppendError::Indeterminate(Box::new(Late)));
             }
-        };
-        let arrived = tokio::select! {
-            biased;
-            Ok(answer) = &mut waiter.answer => return answer,
-            arrived = tokio::time::timeout(PATIENCE, arrived) => arrived.unwrap_or_default(),
-        };
-        if !arrived {
-            return Err(AppendError::Indeterminate(Box::new(Late)));
+            // An earlier try was in already, or somebody else was quicker: the file knows. Where neither is so, what came between is no
+            // event, and it is tried again behind that.
         }
-        // An earlier try was in already, or somebody else was quicker: the file knows.
-        match self.noticing(self.file().map_err(indeterminate)?.prepare(append.clone()).await).map_err(indeterminate)? {
-            Prepared::Answered(answer) => answer,
-            // The stream stands where the writer thought, and yet: what came between is no event. It is worth another try.
-            Prepared::Expect(_) => {
-                let current = self.file().map_err(indeterminate)?.log.read(&append.stream).await.ok().and_then(|read| read.revision);
-                Err(AppendError::Conflict { stream: append.stream, current })
+        Err(AppendError::Conflict { stream: append.stream, current: None })
+    }
+
+    /// What is to be expected of the stream. A writer who knows of more than has come here was told so by another node.
+    async fn prepare(&self, append: &Append) -> Result<Prepared, LogError> {
+        let prepared = self.noticing(self.file()?.prepare(append.clone()).await)?;
+        let ahead = match (&prepared, append.expected) {
+            (Prepared::Answered(Err(AppendError::Conflict { current, .. })), Expected::At(expected)) => {
+                current.is_none_or(|current| current.to_backend() < expected.to_backend())
             }
+            _ => false,
+        };
+        if !ahead {
+            return Ok(prepared);
         }
+        self.ask_for_head().await?;
+        self.noticing(self.file()?.prepare(append.clone()).await)
+    }
+
+    /// Waits until what a commit came to can be told from the file. False if it will not be.
+    async fn has(&self, published: &Outcome) -> bool {
+        match published {
+            Outcome::Now(position) | Outcome::Earlier(position) => {
+                let mut upto = self.upto.subscribe();
+                upto.wait_for(|upto| upto >= position).await.is_ok()
+            }
+            Outcome::Conflict => self.ask_for_head().await.is_ok(),
+        }
+    }
+
+    /// Notes that nothing is missing that was in the shared log at this moment.
+    fn know_all_since(&self, moment: Instant) {
+        self.fresh.send_if_modified(|since| {
+            let later = since.is_none_or(|since| since < moment);
+            if later {
+                *since = Some(moment);
+            }
+            later
+        });
     }
 
     /// Publishes until somebody says what came of it, for as long as there is patience.
@@ -312,7 +352,8 @@ impl Parts {
         let mut unknown = None;
         loop {
             let (error, pause) = match self.shared.publish(commit).await {
-                Ok(published) => return Ok(Outcome::At(published.position)),
+                Ok(Published { position, duplicate: false }) => return Ok(Outcome::Now(position)),
+                Ok(Published { position, .. }) => return Ok(Outcome::Earlier(position)),
                 Err(PublishError::Conflict) => return Ok(Outcome::Conflict),
                 Err(PublishError::Never(why)) => return Err(AppendError::Refused(why)),
                 // What is on its way may be our own; that is known once it has arrived.
@@ -340,16 +381,10 @@ impl Parts {
 
 /// What the shared log made of a commit.
 enum Outcome {
-    /// It is in, maybe by an earlier try.
-    At(Position),
+    /// It has got in now.
+    Now(Position),
+    /// An earlier try is in; its entry may have come here before anybody waited for it.
+    Earlier(Position),
     /// The stream has moved on, maybe by an earlier try.
     Conflict,
-}
-
-fn unavailable(error: LogError) -> AppendError {
-    AppendError::Unavailable(Box::new(error))
-}
-
-fn indeterminate(error: LogError) -> AppendError {
-    AppendError::Indeterminate(Box::new(error))
 }

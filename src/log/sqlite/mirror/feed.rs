@@ -14,9 +14,10 @@ use crate::log::{BrokenChain, Closed, LogError};
 /// How often the head is asked for unless somebody wants to know sooner.
 const INTERVAL: Duration = Duration::from_millis(500);
 /// How long the answer, and what is in it, may take until it is asked for anew.
-const ANSWER: Duration = Duration::from_secs(3);
+const ANSWER: Duration = Duration::from_secs(1);
 /// Between two attempts to follow.
 const PAUSE: Duration = Duration::from_millis(200);
+const LONG_PAUSE: Duration = Duration::from_secs(5);
 /// How often a file is replaced while the service runs. A disk that breaks every one of them is for people.
 const REPLACED: u32 = 3;
 /// A head that stands before what was read here, so often in a row, is no new leader that catches up: entries were lost.
@@ -77,7 +78,8 @@ pub async fn feed(parts: Arc<Parts>) {
                     LogError::Unavailable(_) => tracing::warn!(%error, "the cluster's event log is not followed at the moment"),
                 }
                 parts.note(Some(&error.to_string()));
-                tokio::time::sleep(PAUSE).await;
+                // A break over there does not mend itself in a moment.
+                tokio::time::sleep(if matches!(error, LogError::Broken(_)) { LONG_PAUSE } else { PAUSE }).await;
             }
         }
     }
@@ -147,7 +149,8 @@ pub async fn watch_head(parts: Arc<Parts>) {
                     parts.head.send_replace(head);
                     let mut upto = parts.upto.subscribe();
                     if let Ok(Ok(_)) = tokio::time::timeout(ANSWER, upto.wait_for(|upto| *upto >= head)).await {
-                        parts.fresh.send_replace(Some(asked));
+                        parts.know_all_since(asked);
+                        parts.note(None);
                     }
                 }
             }

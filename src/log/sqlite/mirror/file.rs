@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use gatebook_events::envelope::{Envelope, Position, Revision, StreamName};
-use rusqlite::{Connection, OptionalExtension, ffi, params};
+use rusqlite::{Connection, OptionalExtension, Row, ffi, params};
 use sha2::{Digest, Sha256};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -20,11 +20,12 @@ use crate::log::sqlite::tail::Tail;
 use crate::log::sqlite::verify::{self, Summary};
 use crate::log::sqlite::writer::{Answer, End, Writer};
 use crate::log::sqlite::{Shared, SqliteLog, schema};
-use crate::log::{Append, AppendError, BrokenChain, Closed, Expected, LogError, Wrong};
+use crate::log::{Append, AppendError, Appended, BrokenChain, Closed, Expected, LogError, Wrong};
 
 use super::OpenError;
 
-/// `mirrored` is by name, because a stream may have entries that are no events here: those that came second.
+/// `mirrored` has the shared log's revision that each stream's last entry left, and the one that the last of them left that is events
+/// here: those that came second are not. -1 is before the first.
 const TABLES: &str = "
     CREATE TABLE IF NOT EXISTS mirror (
         one  INTEGER PRIMARY KEY CHECK (one = 1),
@@ -35,9 +36,13 @@ const TABLES: &str = "
     CREATE TABLE IF NOT EXISTS mirrored (
         stream   TEXT PRIMARY KEY,
         revision INTEGER NOT NULL,
+        stands   INTEGER NOT NULL,
         seal     BLOB NOT NULL
     ) STRICT, WITHOUT ROWID;
 ";
+
+/// Before a stream's first entry.
+const BEFORE: i64 = -1;
 
 /// How many batches may wait to be written.
 const QUEUE: usize = 4;
@@ -115,11 +120,11 @@ impl MirrorFile {
             if sealed != seal(&[of.as_bytes(), &upto.to_be_bytes()]) {
                 return Ok(Some(Wrong::Changed));
             }
-            let mut all = connection.prepare("SELECT stream, revision, seal FROM mirrored")?;
+            let mut all = connection.prepare("SELECT revision, stands, seal, stream FROM mirrored")?;
             let mut rows = all.query([])?;
             while let Some(row) = rows.next()? {
-                let (stream, revision, sealed): (String, i64, Vec<u8>) = (row.get(0)?, row.get(1)?, row.get(2)?);
-                if sealed != seal(&[stream.as_bytes(), &revision.to_be_bytes()]) {
+                let stream: String = row.get(3)?;
+                if Place::of(row, &stream)?.is_err() {
                     return Ok(Some(Wrong::Changed));
                 }
             }
@@ -161,6 +166,15 @@ impl MirrorFile {
         }
     }
 
+    /// The same, but blocks.
+    pub fn shut(&self) {
+        let keeping = self.lock().take();
+        if let Some(Keeping { requests, thread }) = keeping {
+            drop(requests);
+            let _joined = thread.join();
+        }
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<Keeping>> {
         self.keeping.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -168,46 +182,69 @@ impl MirrorFile {
 
 impl Drop for MirrorFile {
     fn drop(&mut self) {
-        if let Some(Keeping { requests, thread }) = self.lock().take() {
-            drop(requests);
-            let _joined = thread.join();
-        }
+        self.shut();
     }
 }
 
 /// In one transaction, so that the revision belongs to what was judged.
 fn prepare(reader: &mut Reader, append: &Append) -> Result<Prepared, LogError> {
     let (connection, names) = reader.parts();
-    let mut known = || -> rusqlite::Result<(Judged, Option<Sealed>)> {
+    let mut known = || -> rusqlite::Result<(Judged, Result<Place, Unsealed>)> {
         let moment = connection.unchecked_transaction()?;
         let judged = judge(&moment, names, append)?;
-        let revision = mirrored(&moment, &append.stream)?;
+        let place = place(&moment, &append.stream)?;
         moment.commit()?;
-        Ok((judged, revision))
+        Ok((judged, place))
     };
     match known().map_err(|error| reader::unreadable(error, 0))? {
         (Judged::Answered(answer), _) => Ok(Prepared::Answered(answer)),
-        (Judged::Fits(_), None) => Ok(Prepared::Expect(Expected::Empty)),
-        (Judged::Fits(_), Some(Ok(revision))) => Ok(Prepared::Expect(Expected::At(revision))),
-        (Judged::Fits(_), Some(Err(()))) => Err(unsealed(&append.stream)),
+        (Judged::Fits(_), Ok(Place { revision: BEFORE, .. })) => Ok(Prepared::Expect(Expected::Empty)),
+        (Judged::Fits(_), Ok(place)) => Ok(Prepared::Expect(Expected::At(Revision::from_backend(place.revision.cast_unsigned())))),
+        (Judged::Fits(_), Err(Unsealed)) => Err(unsealed(&append.stream)),
     }
 }
 
-/// The shared log's revision of a stream, or that what is kept is not what was written.
-type Sealed = Result<Revision, ()>;
+/// Where a stream stands in the shared log.
+#[derive(Clone, Copy)]
+struct Place {
+    /// What its last entry left.
+    revision: i64,
+    /// What the last of its entries left that is events here.
+    stands: i64,
+}
 
-fn mirrored(connection: &Connection, stream: &StreamName) -> rusqlite::Result<Option<Sealed>> {
+/// What is kept of a stream's place is not what was written.
+struct Unsealed;
+
+impl Place {
+    const NONE: Self = Self { revision: BEFORE, stands: BEFORE };
+
+    /// A row of revision, stands and seal.
+    fn of(row: &Row<'_>, stream: &str) -> rusqlite::Result<Result<Self, Unsealed>> {
+        let place = Self { revision: row.get(0)?, stands: row.get(1)? };
+        Ok(if row.get::<_, Vec<u8>>(2)? == place.seal(stream) { Ok(place) } else { Err(Unsealed) })
+    }
+
+    fn seal(self, stream: &str) -> Vec<u8> {
+        seal(&[stream.as_bytes(), &self.revision.to_be_bytes(), &self.stands.to_be_bytes()])
+    }
+
+    /// Whether a writer who expected this knew of all that stands.
+    fn fits(self, expected: Expected) -> bool {
+        let believed = match expected {
+            Expected::Empty => BEFORE,
+            Expected::At(revision) => row::to_sql(revision.to_backend()),
+        };
+        (self.stands..=self.revision).contains(&believed)
+    }
+}
+
+fn place(connection: &Connection, stream: &StreamName) -> rusqlite::Result<Result<Place, Unsealed>> {
     let found = connection
-        .prepare_cached("SELECT revision, seal FROM mirrored WHERE stream = ?1")?
-        .query_row([stream.as_str()], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?)))
+        .prepare_cached("SELECT revision, stands, seal FROM mirrored WHERE stream = ?1")?
+        .query_row([stream.as_str()], |row| Place::of(row, stream.as_str()))
         .optional()?;
-    Ok(found.map(|(revision, sealed)| {
-        if sealed == seal(&[stream.as_str().as_bytes(), &revision.to_be_bytes()]) {
-            Ok(Revision::from_backend(revision.cast_unsigned()))
-        } else {
-            Err(())
-        }
-    }))
+    Ok(found.unwrap_or(Ok(Place::NONE)))
 }
 
 fn unsealed(stream: &StreamName) -> LogError {
@@ -264,20 +301,18 @@ impl Keeper {
     }
 }
 
-/// Takes in one entry, if it stands: if it is no repetition, and came behind the entry that its writer knew. Every node judges so by
+/// Takes in one entry, if it stands: if it is no repetition, and its writer knew of all that stood. Every node judges so by
 /// what came before it, and all see the same.
 fn keep(writer: &mut Writer, entry: Entry, end: &mut End, written: &mut Vec<Envelope>) -> rusqlite::Result<Answer> {
     let Entry { revision, commit, .. } = entry;
     let stream = commit.stream;
-    let known = match mirrored(writer.connection(), &stream)? {
-        None => Expected::Empty,
-        Some(Ok(revision)) => Expected::At(revision),
-        Some(Err(())) => return Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_CORRUPT), None)),
+    let Ok(known) = place(writer.connection(), &stream)? else {
+        return Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_CORRUPT), None));
     };
     let current = find_stream(writer.connection(), &stream)?.map(|(_, revision)| revision);
     // A revision that no stream has: whatever else there is to say of the append is said first.
     let nowhere = Expected::At(Revision::from_backend(u64::MAX));
-    let expected = if known == commit.expected { Expected::from(current) } else { nowhere };
+    let expected = if known.fits(commit.expected) { Expected::from(current) } else { nowhere };
     let append = Append { stream: stream.clone(), expected, commit: commit.id, events: commit.events };
     let answer = writer.apply(append, end, written)?;
     match &answer {
@@ -286,12 +321,13 @@ fn keep(writer: &mut Writer, entry: Entry, end: &mut End, written: &mut Vec<Enve
         }
         Err(AppendError::Indeterminate(_) | AppendError::Unavailable(_)) | Ok(_) => {}
     }
-    let number = row::to_sql(revision.to_backend());
-    let sealed = seal(&[stream.as_str().as_bytes(), &number.to_be_bytes()]);
+    let revision = row::to_sql(revision.to_backend());
+    let stands = if matches!(answer, Ok(Appended { duplicate: false, .. })) { revision } else { known.stands };
+    let place = Place { revision, stands };
     writer
         .connection()
-        .prepare_cached("INSERT OR REPLACE INTO mirrored (stream, revision, seal) VALUES (?1, ?2, ?3)")?
-        .execute(params![stream.as_str(), number, sealed])?;
+        .prepare_cached("INSERT OR REPLACE INTO mirrored (stream, revision, stands, seal) VALUES (?1, ?2, ?3, ?4)")?
+        .execute(params![stream.as_str(), revision, stands, place.seal(stream.as_str())])?;
     Ok(answer)
 }
 

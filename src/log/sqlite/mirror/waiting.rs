@@ -20,8 +20,8 @@ struct Waiters {
 
 /// One who waits; forgotten when it is dropped.
 pub struct Waiter {
-    /// What the entry came to.
-    pub answer: oneshot::Receiver<Answer>,
+    /// None once somebody else waits for the same commit.
+    answer: Option<oneshot::Receiver<Answer>>,
     waiters: Arc<Mutex<Waiters>>,
     commit: CommitId,
     number: u64,
@@ -35,7 +35,7 @@ impl Waiting {
         waiters.drawn += 1;
         let number = waiters.drawn;
         waiters.by_commit.insert(commit, (number, told));
-        Waiter { answer, waiters: self.0.clone(), commit, number }
+        Waiter { answer: Some(answer), waiters: self.0.clone(), commit, number }
     }
 
     /// Tells whoever waits for it.
@@ -44,6 +44,19 @@ impl Waiting {
             // Gone in the same moment.
             let _ = told.send(answer);
         }
+    }
+}
+
+impl Waiter {
+    /// What the entry came to. Never, if somebody else is told.
+    pub async fn told(&mut self) -> Answer {
+        if let Some(answer) = &mut self.answer
+            && let Ok(answer) = answer.await
+        {
+            return answer;
+        }
+        self.answer = None;
+        std::future::pending().await
     }
 }
 
