@@ -27,7 +27,6 @@ use crate::clock::Clock;
 use crate::cluster::{self, Announcing};
 use crate::command::{Cause, CommandError, Commands, Snapshot};
 use crate::config::Config;
-use crate::documents::turns::{Alone, SharedTurns, Turns};
 use crate::documents::{self, Documents, Schedule};
 use crate::dormancy::Dormancy;
 use crate::feed::{self, Feed};
@@ -164,10 +163,7 @@ impl App {
     /// Opens or makes everything in the data folder and starts the projections. `public_url` is what clients reach.
     pub async fn start(config: Config, public_url: String, clock: Clock) -> Result<Self, StartError> {
         crate::keys::create_data_folder(&config.data)?;
-        let instance_key = match &config.instance_key_file {
-            Some(file) => InstanceKey::read(file)?,
-            None => InstanceKey::open(&config.data)?,
-        };
+        let instance_key = InstanceKey::of(&config)?;
         let admins = AdminVerifier::try_new(&config.admin, clock.clone())?;
         let provider = Provider::try_new(config.sign_in.as_ref(), &config.admin, clock.clone())?;
         let ring = KeyRing::open(config.token_keys.clone(), config.token_life)?;
@@ -204,13 +200,7 @@ impl App {
         let id = cluster::node_id(&places::node(&config))?;
         let me = Arc::new(Me { id, url: public_url.clone(), key: instance_key.fingerprint(), store });
         let feed = feed(&config, &history, &public_url, &me)?;
-        let (announcing, turns): (Option<Announcing>, Arc<dyn Turns>) = match &me.store {
-            Store::File(_) | Store::Shared(_, Keeper::KurrentDb) => (None, Arc::new(Alone)),
-            Store::Shared(_, Keeper::JetStream(nats)) => {
-                let announcing = cluster::announce(nats, id, me.clone()).await?;
-                (Some(announcing), Arc::new(SharedTurns::open(nats, id).await?))
-            }
-        };
+        let (announcing, turns) = node::join(&me).await?;
         let documents = Documents::among_others(manifests, commands.clone(), (schedule, turns), config.rhythm.clone());
         let readers = (directory.reader().clone(), approvals.reader().clone());
         let poller = documents::start(documents.clone(), readers.0, readers.1, complete(&directory));

@@ -9,8 +9,9 @@ use gatebook_events::envelope::{Envelope, Position};
 use gatebook_events::identity::Stream;
 use uuid::Uuid;
 
-use super::{App, Store};
-use crate::cluster::{Announcement, End, Heard, Own};
+use super::{App, Keeper, StartError, Store};
+use crate::cluster::{self, Announcement, Announcing, End, Heard, Own};
+use crate::documents::turns::{Alone, SharedTurns, Turns};
 use crate::log::{EventLog, Followed, LogError};
 
 /// A client's document was read, here or elsewhere, and said something new.
@@ -26,6 +27,17 @@ pub struct Me {
     pub key: String,
     /// Its log.
     pub store: Store,
+}
+
+/// Joins the other nodes, where there are any: tells them of this one, and takes turns with them.
+pub async fn join(me: &Arc<Me>) -> Result<(Option<Announcing>, Arc<dyn Turns>), StartError> {
+    match &me.store {
+        Store::File(_) | Store::Shared(_, Keeper::KurrentDb) => Ok((None, Arc::new(Alone))),
+        Store::Shared(_, Keeper::JetStream(nats)) => {
+            let announcing = cluster::announce(nats, me.id, me.clone()).await?;
+            Ok((Some(announcing), Arc::new(SharedTurns::open(nats, me.id).await?)))
+        }
+    }
 }
 
 #[async_trait]

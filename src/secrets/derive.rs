@@ -11,6 +11,7 @@ use sha2::Sha256;
 use uuid::{Builder, Uuid};
 
 use super::{ClientSecret, SecretError, WebhookSecret, with_prefix};
+use crate::config::Config;
 use crate::keys::{self, KEY_LENGTH, KeyError};
 
 /// The instance's own key, `instance.key` in the data folder. Whoever has it can compute every derived secret.
@@ -26,8 +27,13 @@ impl InstanceKey {
         keys::read_or_create(&data.join(Self::FILE)).map(|key| Self(key.bytes))
     }
 
+    /// The key in the file that is configured, else the one in the data folder.
+    pub fn of(config: &Config) -> Result<Self, KeyError> {
+        config.instance_key_file.as_deref().map_or_else(|| Self::open(&config.data), Self::read)
+    }
+
     /// Reads the key in a file that somebody has to have made.
-    pub fn read(file: &Path) -> Result<Self, KeyError> {
+    fn read(file: &Path) -> Result<Self, KeyError> {
         let none = || KeyError::Io { path: file.to_owned(), source: std::io::ErrorKind::NotFound.into() };
         keys::read(file)?.map(|key| Self(key.bytes)).ok_or_else(none)
     }

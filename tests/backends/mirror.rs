@@ -47,14 +47,14 @@ impl Lax {
         Arc::new(Self { entries: Arc::default(), count: watch::Sender::new(0), manners: Mutex::new(Manners::LetsIn) })
     }
 
-    fn from_now_on(&self, manners: Manners) {
+    fn behave(&self, manners: Manners) {
         *self.manners.lock().unwrap() = manners;
     }
 }
 
 #[async_trait]
 impl SharedLog for Lax {
-    fn identity(&self) -> &str {
+    fn identity(&self) -> &'static str {
         "lax"
     }
 
@@ -154,14 +154,14 @@ async fn an_append_that_was_let_in_is_answered_so_although_the_shared_log_says_o
     let stream = stream();
     let mut expected = Expected::Empty;
     for manners in [Manners::Forgets, Manners::CallsItConflict, Manners::Forgets] {
-        shared.from_now_on(manners);
+        shared.behave(manners);
         expected = Expected::At(log.append(append(&stream, expected, events(2))).await.unwrap().revision);
     }
     assert_eq!(log.read(&stream).await.unwrap().events.len(), 6);
-    shared.from_now_on(Manners::Loses);
+    shared.behave(Manners::Loses);
     let lost = append(&stream, expected, events(1));
     assert!(matches!(log.append(lost.clone()).await, Err(AppendError::Indeterminate(_))));
-    shared.from_now_on(Manners::LetsIn);
+    shared.behave(Manners::LetsIn);
     assert!(!log.append(lost.clone()).await.unwrap().duplicate);
     assert!(log.append(lost).await.unwrap().duplicate);
 }

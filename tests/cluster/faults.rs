@@ -13,7 +13,7 @@ use crate::nodes::{Cluster, listed_after, this, until};
 
 const ROUNDS: usize = 5;
 /// Load before a fault, and after everything is up again.
-const CALM: Duration = Duration::from_millis(1000);
+const CALM: Duration = Duration::from_secs(1);
 /// How long a leader stands still: the first time for as long as anybody should have to bear, later for less.
 const STILL: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(3));
 

@@ -71,7 +71,7 @@ impl Load {
                             tokio::time::sleep(PAUSE).await;
                         }
                         Ok(Ok((status, answer))) => panic!("{status}: {answer}"),
-                        Err(_) => panic!("a call had no answer and no end"),
+                        Err(late) => panic!("a call had no answer and no end: {late}"),
                     }
                 }
                 answers

@@ -146,13 +146,14 @@ impl Nats {
     pub fn leader(&self, stream: &str) -> Option<usize> {
         let running = (0..self.count()).filter(|n| self.servers[*n].process.is_some());
         let told = running.filter_map(|n| get(self.servers[n].monitoring, "/jsz?streams=1"));
-        let leader = told.filter_map(|jsz| {
+        let mut leader = told.filter_map(|jsz| {
             let streams =
                 jsz["account_details"].as_array()?.iter().flat_map(|account| account["stream_detail"].as_array().into_iter().flatten());
             let found =
                 streams.filter(|found| found["name"] == stream).find_map(|found| found["cluster"]["leader"].as_str().map(str::to_owned));
             found.filter(|leader| !leader.is_empty())
         });
+        // Whoever was deposed a moment ago may not know it yet; any of them is good enough to be struck.
         let leader = leader.next_back()?;
         self.servers.iter().position(|server| server.name == leader)
     }
