@@ -51,7 +51,7 @@ mod node;
 mod store;
 
 use node::Me;
-pub use store::{LOG_FORMAT, Store, back_up, describe, inspect_backup, log_in_use, open_log_read_only, places, vacant_log};
+pub use store::{Keeper, LOG_FORMAT, Store, back_up, describe, inspect_backup, log_in_use, open_log_read_only, places, vacant_log};
 
 /// The parts of a running service. Cheap to clone.
 #[derive(Clone)]
@@ -118,9 +118,12 @@ pub enum StartError {
     /// There is no place for whose turn it is to read a document.
     #[error("failed to open what nodes know of documents")]
     Turns(#[from] crate::documents::turns::OpenError),
-    /// The log that is configured is none that this build has.
-    #[error("the event log {0} is not built in; use sqlite or nats")]
-    NotBuiltIn(&'static str),
+    /// The driver of the cluster cannot be set up.
+    #[error("failed to set up the connection to the cluster that keeps the event log")]
+    Kurrent(#[from] crate::kurrent::KurrentError),
+    /// The cluster has no log for us.
+    #[error("failed to open the event log in the cluster")]
+    KurrentLog(#[from] crate::log::kurrentdb::OpenError),
     /// A read model cannot be opened.
     #[error("failed to open a read model")]
     ReadModel(#[from] OpenError),
@@ -240,7 +243,7 @@ impl App {
             feed,
             access_tokens,
         }));
-        if app.0.announcing.is_some() {
+        if matches!(app.0.me.store, Store::Shared(..)) {
             let hearing = tokio::spawn(app.clone().hear_others(log, heard_from)).abort_handle();
             drop(app.0.hearing.set(hearing));
         }

@@ -27,7 +27,7 @@ mod ui;
 mod url;
 
 pub use admin::{AdminKeySource, AdminSettings};
-pub use backend::{BackendUri, LogBackend};
+pub use backend::LogBackend;
 pub use settings::{AddressDetail, LogFormat, ManifestProfile, Settings};
 pub use ui::SignInSettings;
 pub use url::BaseUrl;

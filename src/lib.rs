@@ -23,6 +23,7 @@ pub mod http;
 pub mod import;
 mod key_sets;
 pub mod keys;
+pub mod kurrent;
 pub mod log;
 mod look_alikes;
 pub mod manifest;

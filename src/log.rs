@@ -14,6 +14,7 @@ use gatebook_events::envelope::{CommitId, Envelope, Position, Revision, StoredEv
 
 mod chain;
 pub mod jetstream;
+pub mod kurrentdb;
 pub mod memory;
 mod merkle;
 pub mod shared;

@@ -33,7 +33,16 @@ const WALLS: &[Wall] = &[
         reason: "which log it is must be one decision in one place",
         inside: &["src/"],
         except: &["src/app", "src/log/"],
-        words: &["SqliteLog", "MemoryLog", "JetStreamLog", "log::sqlite::", "log::memory::", "log::jetstream::"],
+        words: &[
+            "SqliteLog",
+            "MemoryLog",
+            "JetStreamLog",
+            "KurrentDbLog",
+            "log::sqlite::",
+            "log::memory::",
+            "log::jetstream::",
+            "log::kurrentdb::",
+        ],
         breach: "let log = SqliteLog::open(path)?;",
     },
     Wall {
@@ -61,7 +70,7 @@ const WALLS: &[Wall] = &[
         reason: "backends are exchangeable",
         inside: &["src/log/memory"],
         except: &[],
-        words: &["sqlite", "Sqlite", "jetstream", "JetStream"],
+        words: &["sqlite", "Sqlite", "jetstream", "JetStream", "kurrentdb", "KurrentDb"],
         breach: "use super::sqlite::SqliteLog;",
     },
     Wall {
@@ -69,7 +78,7 @@ const WALLS: &[Wall] = &[
         reason: "backends are exchangeable",
         inside: &["src/log/sqlite"],
         except: &[],
-        words: &["MemoryLog", "super::memory", "log::memory", "jetstream", "JetStream"],
+        words: &["MemoryLog", "super::memory", "log::memory", "jetstream", "JetStream", "kurrentdb", "KurrentDb"],
         breach: "use crate::log::memory::MemoryLog;",
     },
     Wall {

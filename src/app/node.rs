@@ -9,7 +9,7 @@ use gatebook_events::envelope::{Envelope, Position};
 use gatebook_events::identity::Stream;
 use uuid::Uuid;
 
-use super::{App, StartError, Store};
+use super::{App, Keeper, StartError, Store};
 use crate::cluster::{self, Announcement, Announcing, End, Heard, Own};
 use crate::documents::turns::{Alone, SharedTurns, Turns};
 use crate::log::{EventLog, Followed, LogError};
@@ -32,8 +32,8 @@ pub struct Me {
 /// Joins the other nodes, where there are any: tells them of this one, and takes turns with them.
 pub async fn join(me: &Arc<Me>) -> Result<(Option<Announcing>, Arc<dyn Turns>), StartError> {
     match &me.store {
-        Store::File(_) => Ok((None, Arc::new(Alone))),
-        Store::Shared(_, nats) => {
+        Store::File(_) | Store::Shared(_, Keeper::KurrentDb) => Ok((None, Arc::new(Alone))),
+        Store::Shared(_, Keeper::JetStream(nats)) => {
             let announcing = cluster::announce(nats, me.id, me.clone()).await?;
             Ok((Some(announcing), Arc::new(SharedTurns::open(nats, me.id).await?)))
         }
@@ -87,7 +87,7 @@ impl App {
     pub fn log_kind(&self) -> &'static str {
         match self.0.me.store {
             Store::File(_) => "sqlite",
-            Store::Shared(..) => "jetstream",
+            Store::Shared(_, ref keeper) => keeper.kind(),
         }
     }
 

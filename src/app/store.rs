@@ -8,8 +8,10 @@ use chrono::{DateTime, Utc};
 use gatebook_events::envelope::Position;
 
 use crate::config::{Config, LogBackend};
+use crate::kurrent::Kurrent;
 use crate::log::EventLog;
 use crate::log::jetstream::{self, JetStreamLog};
+use crate::log::kurrentdb::{self, KurrentDbLog};
 /// The newest format of the event log that this build knows.
 pub use crate::log::sqlite::FORMAT as LOG_FORMAT;
 use crate::log::sqlite::mirror::Mirror;
@@ -26,8 +28,27 @@ const PAUSE: Duration = Duration::from_millis(500);
 pub enum Store {
     /// A file, of which this process is the only writer.
     File(Arc<SqliteLog>),
-    /// A log that nodes share, and this node's mirror of it.
-    Shared(Arc<Mirror>, Box<Nats>),
+    /// A log that nodes share, by this node's mirror of it.
+    Shared(Arc<Mirror>, Keeper),
+}
+
+/// Who keeps a log that nodes share.
+#[derive(Clone)]
+pub enum Keeper {
+    /// NATS, by which nodes talk to each other too.
+    JetStream(Box<Nats>),
+    /// `KurrentDB`, by which they do not.
+    KurrentDb,
+}
+
+impl Keeper {
+    /// What kind of log it is.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::JetStream(_) => "jetstream",
+            Self::KurrentDb => "kurrentdb",
+        }
+    }
 }
 
 /// Where things lie in the data folder. What belongs to a shared log has a folder of its own: its positions are not those of the
@@ -105,11 +126,16 @@ impl Store {
             LogBackend::Sqlite => Ok(Self::File(Arc::new(SqliteLog::open(&path)?))),
             LogBackend::JetStream(settings) => {
                 crate::keys::create_data_folder(path.parent().unwrap_or(&config.data))?;
-                let (nats, log) = reach(settings).await?;
+                let (nats, log) = reached(async || connect(settings).await).await?;
                 let mirror = Mirror::open(&path, Arc::new(log), config.max_staleness).await?;
-                Ok(Self::Shared(Arc::new(mirror), Box::new(nats)))
+                Ok(Self::Shared(Arc::new(mirror), Keeper::JetStream(Box::new(nats))))
             }
-            LogBackend::KurrentDb(_) => Err(StartError::NotBuiltIn("kurrentdb")),
+            LogBackend::KurrentDb(settings) => {
+                crate::keys::create_data_folder(path.parent().unwrap_or(&config.data))?;
+                let log = reached(async || Ok(KurrentDbLog::open(Kurrent::try_new(settings)?).await?)).await?;
+                let mirror = Mirror::open(&path, Arc::new(log), config.max_staleness).await?;
+                Ok(Self::Shared(Arc::new(mirror), Keeper::KurrentDb))
+            }
         }
     }
 
@@ -131,12 +157,16 @@ impl Store {
 }
 
 /// The whole cluster may have been started a moment ago, so it gets some time to agree on who leads.
-async fn reach(settings: &NatsSettings) -> Result<(Nats, JetStreamLog), StartError> {
+async fn reached<T>(attempt: impl AsyncFn() -> Result<T, StartError>) -> Result<T, StartError> {
     let until = Instant::now() + nats::START;
     loop {
-        let error = match connect(settings).await {
+        let error = match attempt().await {
             Ok(found) => return Ok(found),
-            Err(error @ (StartError::Nats(NatsError::Connect(_)) | StartError::Stream(jetstream::OpenError::Unavailable { .. }))) => error,
+            Err(
+                error @ (StartError::Nats(NatsError::Connect(_))
+                | StartError::Stream(jetstream::OpenError::Unavailable { .. })
+                | StartError::KurrentLog(kurrentdb::OpenError::Unavailable { .. })),
+            ) => error,
             Err(error) => return Err(error),
         };
         if Instant::now() >= until {
@@ -192,6 +222,8 @@ pub fn describe(config: &Config) -> String {
         LogBackend::JetStream(settings) => {
             format!("{} on {} (jetstream), mirrored in {}", settings.name, settings.servers.join(", "), path.display())
         }
-        LogBackend::KurrentDb(_) => "kurrentdb".to_owned(),
+        LogBackend::KurrentDb(settings) => {
+            format!("{} on {} (kurrentdb), mirrored in {}", settings.name, settings.hosts.join(", "), path.display())
+        }
     }
 }

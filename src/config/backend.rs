@@ -1,8 +1,7 @@
 //! Which event log is used, as its setting names it.
 
-use std::fmt;
-
 use super::{ConfigError, Settings};
+use crate::kurrent::KurrentSettings;
 use crate::nats::NatsSettings;
 
 /// Where events are kept.
@@ -13,12 +12,8 @@ pub enum LogBackend {
     /// NATS with `JetStream`.
     JetStream(Box<NatsSettings>),
     /// `KurrentDB`, once named `EventStoreDB`.
-    KurrentDb(BackendUri),
+    KurrentDb(KurrentSettings),
 }
-
-/// A cluster's connection string, which may hold a password: printing it shows the scheme only.
-#[derive(Clone, PartialEq, Eq)]
-pub struct BackendUri(String);
 
 impl LogBackend {
     /// The backend that the settings name, with all that they say about it.
@@ -56,7 +51,9 @@ impl LogBackend {
             "nats" | "tls" => {
                 NatsSettings::parse(text).map(|nats| Self::JetStream(Box::new(nats))).map_err(|problem| ConfigError::invalid(name, problem))
             }
-            "esdb" | "esdb+discover" | "kurrentdb" | "kurrentdb+discover" => Ok(Self::KurrentDb(BackendUri(text.to_owned()))),
+            "esdb" | "esdb+discover" | "kurrentdb" | "kurrentdb+discover" => {
+                KurrentSettings::parse(text).map(Self::KurrentDb).map_err(|problem| ConfigError::invalid(name, problem))
+            }
             // The text itself is not repeated: it may hold a password.
             _ => Err(ConfigError::invalid(name, "is neither sqlite nor a nats://, esdb:// or kurrentdb:// URI")),
         }
@@ -85,20 +82,6 @@ fn monitoring(text: &str) -> Result<reqwest::Url, ConfigError> {
     url.ok_or_else(|| ConfigError::invalid("nats-monitoring", "has something that is no http or https URL"))
 }
 
-impl BackendUri {
-    /// The connection string with everything in it, for the driver.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for BackendUri {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = self.0.split_once("://").map_or("", |(scheme, _)| scheme);
-        write!(f, "{scheme}://…")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,7 +93,7 @@ mod tests {
         assert!(matches!(parse("nats://a:4222,b:4222"), LogBackend::JetStream(nats) if nats.servers == ["a:4222", "b:4222"]));
         assert!(matches!(parse("tls://a"), LogBackend::JetStream(nats) if nats.tls));
         for text in ["esdb://h:2113?tls=false", "esdb+discover://h", "kurrentdb://h", "kurrentdb+discover://a,b,c"] {
-            assert!(matches!(parse(text), LogBackend::KurrentDb(uri) if uri.expose() == text));
+            assert!(matches!(parse(text), LogBackend::KurrentDb(_)));
         }
     }
 

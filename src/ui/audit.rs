@@ -24,7 +24,7 @@ pub use export::export;
 const LIMIT: usize = 50;
 
 /// The names that the filter offers, by what they are about.
-const NAMES: [(&str, &[&str]); 4] = [
+const NAMES: [(&str, &[&str]); 5] = [
     (
         "Registrations",
         &[
@@ -78,6 +78,18 @@ const NAMES: [(&str, &[&str]); 4] = [
             "initial_access_token.revoked",
             "service_token.created",
             "service_token.revoked",
+        ],
+    ),
+    (
+        "Webhooks",
+        &[
+            "webhook.created",
+            "webhook.edited",
+            "webhook.secret_rotated",
+            "webhook.disabled",
+            "webhook.enabled",
+            "webhook.event_dropped",
+            "webhook.deleted",
         ],
     ),
 ];

@@ -15,6 +15,7 @@ mod model;
 mod place;
 
 mod jetstream;
+mod kurrentdb;
 mod memory;
 mod mirror;
 mod sqlite;

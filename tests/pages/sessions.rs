@@ -203,8 +203,10 @@ async fn a_page_that_is_open_hears_of_what_its_tenant_does_and_of_nothing_else()
     let mut stream = guest.request(Method::GET, "/ui/live", &[("last-event-id", &position)], None).send().await.unwrap();
     assert_eq!(stream.status(), 200);
     let mut heard = String::new();
-    while let Some(chunk) = stream.chunk().await.unwrap() {
+    let patience = std::time::Duration::from_secs(20);
+    while let Some(chunk) = tokio::time::timeout(patience, stream.chunk()).await.unwrap().unwrap() {
         heard.push_str(std::str::from_utf8(&chunk).unwrap());
+        assert!(heard.len() < 10_000 && heard.matches(": \n\n").count() < 3, "it only says that it is alive: {heard}");
         if heard.contains("event: changed") {
             house.app.stop();
         }

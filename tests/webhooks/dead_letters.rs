@@ -75,14 +75,14 @@ async fn a_dead_letter_that_is_sent_again_lets_the_rest_of_its_stream_follow() {
     receiver.answers(taken);
     let list = house.admin("default").get(&page).await;
     let newest = list["dead_letters"][1]["event_id"].as_str().unwrap();
-    house.admin("default").post(&format!("{page}/{last}/retry"), json!({})).await.is(204);
+    house.admin("default").post(&format!("{page}/{newest}/retry"), json!({})).await.is(204);
     let names: Vec<_> = receiver.taken(6).await[4..].iter().map(|one| one.text("type").to_owned()).collect();
     assert_eq!(names, ["registration.suspended", "registration.reinstated"]);
     assert_eq!(house.admin("default").post(&format!("{page}/retry"), json!({})).await.is(200)["retried"], 1);
     receiver.taken(7).await;
     until(&house, &made, |shown| shown["dead_letters"] == 0 && shown["waiting"] == 0).await;
     assert_eq!(house.admin("default").post(&format!("{page}/retry"), json!({})).await.is(200)["retried"], 0);
-    house.admin("default").post(&format!("{page}/{last}/retry"), json!({})).await.problem(404, "not-found");
+    house.admin("default").post(&format!("{page}/{newest}/retry"), json!({})).await.problem(404, "not-found");
 }
 
 #[tokio::test]
@@ -92,12 +92,12 @@ async fn a_dead_letter_that_is_given_up_is_a_fact_and_lets_the_rest_of_its_strea
     let list = house.admin("default").get(&page).await;
     let newest = list["dead_letters"][1]["event_id"].as_str().unwrap();
     let reason = json!({ "reason": "the receiver knows it from elsewhere" });
-    house.admin("default").call(reqwest::Method::DELETE, &format!("{page}/{last}"), Some(reason.clone())).await.is(204);
+    house.admin("default").call(reqwest::Method::DELETE, &format!("{page}/{newest}"), Some(reason.clone())).await.is(204);
     let next = receiver.taken(5).await.remove(4);
     assert_eq!(next.text("type"), "registration.reinstated");
     until(&house, &made, |shown| shown["dead_letters"] == 1 && shown["held_behind_dead_letters"] == 0).await;
-    house.admin("default").delete(&format!("{page}/{last}")).await.problem(404, "not-found");
+    house.admin("default").delete(&format!("{page}/{newest}")).await.problem(404, "not-found");
     let told = trail(&house).await.pop().unwrap();
-    assert_eq!((&told["type"], &told["data"]["event_id"]), (&json!("webhook.event_dropped"), &json!(last)));
+    assert_eq!((&told["type"], &told["data"]["event_id"]), (&json!("webhook.event_dropped"), &json!(newest)));
     assert_eq!(told["data"]["reason"], reason["reason"]);
 }

@@ -31,7 +31,12 @@ pub(super) fn decide(registration: &Registration, command: &Command) -> Result<V
         (Status::Suspended | Status::Revoked, Command::Approve { .. }) => wrong("approved"),
 
         (Status::Pending | Status::Dormant | Status::Returning, Command::Deny { reason, until }) => {
-            Ok(vec![Event::Denied(Denied { reason: reason.clone(), until: *until })])
+            // Who is turned away has nothing waiting: asking again later, it asks for what it wants then.
+            let staged = registration
+                .staged
+                .as_ref()
+                .map(|staged| Event::RedirectsRejected(RedirectsRejected { change_id: staged.change_id, reason: reason.clone() }));
+            Ok(staged.into_iter().chain([Event::Denied(Denied { reason: reason.clone(), until: *until })]).collect())
         }
         (Status::Denied, Command::Deny { .. }) => Ok(vec![]),
         (Status::Approved | Status::Suspended | Status::Revoked, Command::Deny { .. }) => wrong("denied"),

@@ -94,14 +94,14 @@ pub(super) fn create_tables<P: Projection>(connection: &Connection) -> rusqlite:
     connection.execute_batch("CREATE TABLE checkpoint (position INTEGER NOT NULL) STRICT; INSERT INTO checkpoint VALUES (0);")
 }
 
-/// All of them or none. Indexes of many millions of rows are sorted in files, so that the memory stays what it is, and by a second
-/// thread; the little that single statements set aside is kept in memory before and after.
+/// All of them or none. Indexes of many millions of rows are sorted in files, in pieces of the size of the cache, so that the memory
+/// stays what it is, and with a second thread; the little that single statements set aside is kept in memory before and after.
 pub(super) fn create_indexes<P: Projection>(connection: &mut Connection) -> rusqlite::Result<()> {
-    connection.execute_batch("PRAGMA temp_store = FILE; PRAGMA threads = 1;")?;
+    connection.execute_batch("PRAGMA temp_store = FILE; PRAGMA threads = 1; PRAGMA cache_size = -16384;")?;
     let tx = connection.transaction()?;
     tx.execute_batch(P::INDEXES)?;
     tx.commit()?;
-    connection.execute_batch("PRAGMA temp_store = MEMORY; PRAGMA threads = 0;")
+    connection.execute_batch("PRAGMA temp_store = MEMORY; PRAGMA threads = 0; PRAGMA cache_size = -65536;")
 }
 
 /// The statements that made the tables, so that a changed schema is noticed even if its version was forgotten.
