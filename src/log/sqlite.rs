@@ -3,6 +3,7 @@
 //! One thread writes. It takes all appends that have queued up while the last commit reached the disk and commits them
 //! together, so one fsync answers many. Readers have connections of their own and never wait for it.
 
+mod appends;
 mod backup;
 mod copy;
 mod follow;
@@ -31,6 +32,7 @@ use reader::{Reader, Readers};
 use tail::Tail;
 use writer::{Request, Writer};
 
+pub use appends::{Appends, AppendsError};
 pub use backup::{Backup, BackupError, Restored, Vacant};
 pub use copy::Copied;
 pub use copy::CopyError;
