@@ -5,7 +5,6 @@
 
 use std::path::{Path, PathBuf};
 
-use futures_util::{StreamExt, stream};
 use gatebook_events::envelope::Position;
 
 use super::store::{connect_to, places};
@@ -17,8 +16,6 @@ use crate::log::{Append, AppendError, ChainHash, EventLog, LogError};
 
 /// About how many events are read at a time.
 const STRETCH: usize = 2048;
-/// How many appends are on their way to a file at a time.
-const AT_ONCE: usize = 512;
 /// How many appends are on their way to a shared log at a time.
 const BATCH: usize = 256;
 
@@ -118,16 +115,12 @@ impl Open {
     async fn take(&self, appends: Vec<(Append, Position)>) -> Result<(), MigrationError> {
         match self {
             Self::File(log, _) => {
-                let mut answers = stream::iter(appends)
-                    .map(|(append, wanted)| async move { (log.append(append).await, wanted) })
-                    .buffered(AT_ONCE);
-                while let Some((answer, wanted)) = answers.next().await {
-                    let found = answer?.position;
-                    if found != wanted {
-                        return Err(MigrationError::Misplaced { wanted, found });
-                    }
+                let (appends, wanted): (Vec<_>, Vec<_>) = appends.into_iter().unzip();
+                let appended = log.append_in_order(appends).await?;
+                match appended.iter().map(|one| one.position).zip(wanted).find(|(found, wanted)| found != wanted) {
+                    Some((found, wanted)) => Err(MigrationError::Misplaced { wanted, found }),
+                    None => Ok(()),
                 }
-                Ok(())
             }
             Self::Shared(mirror, _) => {
                 let mut rest = appends.as_slice();

@@ -142,6 +142,23 @@ impl SqliteLog {
         self.shared.readers.with(move |reader| reader.hash_at(position)).await
     }
 
+    /// Appends many, in this order whatever else is asked for meanwhile, and says where each stands.
+    pub async fn append_in_order(&self, appends: Vec<Append>) -> Result<Vec<Appended>, AppendError> {
+        let mut outcomes = Vec::with_capacity(appends.len());
+        let requests = self.requests().ok_or_else(closed)?;
+        for append in appends {
+            let (append, (answer, outcome)) = (append.checked()?, oneshot::channel());
+            requests.send(Request { append, answer }).await.map_err(|_| closed())?;
+            outcomes.push(outcome);
+        }
+        drop(requests);
+        let mut appended = Vec::with_capacity(outcomes.len());
+        for outcome in outcomes {
+            appended.push(outcome.await.map_err(|lost| AppendError::Indeterminate(Box::new(lost)))??);
+        }
+        Ok(appended)
+    }
+
     /// Takes no more appends, waits until those it took are answered, and leaves the file in order.
     ///
     /// Followers end. Dropping the log does the same, but blocks.
