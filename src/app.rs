@@ -47,6 +47,7 @@ use crate::upstream::AuthorizationServer;
 use crate::usage::Usage;
 use crate::webhooks::{Means, WebhookStartError, Webhooks};
 
+pub mod migrate;
 mod node;
 mod store;
 
@@ -118,6 +119,9 @@ pub enum StartError {
     /// There is no place for whose turn it is to read a document.
     #[error("failed to open what nodes know of documents")]
     Turns(#[from] crate::documents::turns::OpenError),
+    /// What was to be shared is not.
+    #[error("a log in a file is not shared")]
+    NotShared,
     /// The driver of the cluster cannot be set up.
     #[error("failed to set up the connection to the cluster that keeps the event log")]
     Kurrent(#[from] crate::kurrent::KurrentError),

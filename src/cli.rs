@@ -10,6 +10,7 @@ mod backup;
 pub mod demo;
 mod doctor;
 mod import;
+mod migrate_log;
 mod poll;
 mod rebuild;
 mod restore;
@@ -42,6 +43,8 @@ enum Command {
     Restore(Box<restore::RestoreArgs>),
     /// Check the data folder, beside a service that runs or without one, and say what to do
     Doctor(Box<doctor::DoctorArgs>),
+    /// Copy the event log from one backend to another, as --log names them
+    MigrateLog(Box<migrate_log::MigrateLogArgs>),
     /// Have a running instance read its clients' documents again now
     Poll(Box<poll::PollArgs>),
     /// Enter clients that were registered elsewhere, from a file
@@ -78,6 +81,7 @@ pub async fn run() -> Result<(), Failed> {
         Command::Backup(args) => backup::run(*args),
         Command::Restore(args) => restore::run(*args).await,
         Command::Doctor(args) => doctor::run(*args).await,
+        Command::MigrateLog(args) => migrate_log::run(*args).await,
         Command::Poll(args) => poll::run(*args).await,
         Command::Import(args) => import::run(*args).await,
         Command::Demo(args) => demo::run(*args).await,

@@ -12,6 +12,7 @@ use crate::kurrent::Kurrent;
 use crate::log::EventLog;
 use crate::log::jetstream::{self, JetStreamLog};
 use crate::log::kurrentdb::{self, KurrentDbLog};
+use crate::log::shared::SharedLog;
 /// The newest format of the event log that this build knows.
 pub use crate::log::sqlite::FORMAT as LOG_FORMAT;
 use crate::log::sqlite::mirror::Mirror;
@@ -108,6 +109,11 @@ pub mod places {
         data.join("usage.db")
     }
 
+    /// What a migration needs while it is under way.
+    pub fn migration(config: &Config) -> PathBuf {
+        config.data.join("migration")
+    }
+
     /// Which node this is.
     pub fn node(config: &Config) -> PathBuf {
         config.data.join("node-id")
@@ -124,17 +130,10 @@ impl Store {
         let path = places::log(config);
         match &config.log {
             LogBackend::Sqlite => Ok(Self::File(Arc::new(SqliteLog::open(&path)?))),
-            LogBackend::JetStream(settings) => {
+            shared => {
                 crate::keys::create_data_folder(path.parent().unwrap_or(&config.data))?;
-                let (nats, log) = reached(async || connect(settings).await).await?;
-                let mirror = Mirror::open(&path, Arc::new(log), config.max_staleness).await?;
-                Ok(Self::Shared(Arc::new(mirror), Keeper::JetStream(Box::new(nats))))
-            }
-            LogBackend::KurrentDb(settings) => {
-                crate::keys::create_data_folder(path.parent().unwrap_or(&config.data))?;
-                let log = reached(async || Ok(KurrentDbLog::open(Kurrent::try_new(settings)?).await?)).await?;
-                let mirror = Mirror::open(&path, Arc::new(log), config.max_staleness).await?;
-                Ok(Self::Shared(Arc::new(mirror), Keeper::KurrentDb))
+                let (log, keeper) = connect_to(shared).await?;
+                Ok(Self::Shared(Arc::new(Mirror::open(&path, log, config.max_staleness).await?), keeper))
             }
         }
     }
@@ -152,6 +151,21 @@ impl Store {
         match self {
             Self::File(log) => log.close().await,
             Self::Shared(mirror, _) => mirror.close().await,
+        }
+    }
+}
+
+/// The log that nodes share, waited for, and who keeps it.
+pub(super) async fn connect_to(backend: &LogBackend) -> Result<(Arc<dyn SharedLog>, Keeper), StartError> {
+    match backend {
+        LogBackend::Sqlite => Err(StartError::NotShared),
+        LogBackend::JetStream(settings) => {
+            let (nats, log) = reached(async || connect(settings).await).await?;
+            Ok((Arc::new(log), Keeper::JetStream(Box::new(nats))))
+        }
+        LogBackend::KurrentDb(settings) => {
+            let log = reached(async || Ok(KurrentDbLog::open(Kurrent::try_new(settings)?).await?)).await?;
+            Ok((Arc::new(log), Keeper::KurrentDb))
         }
     }
 }

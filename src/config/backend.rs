@@ -35,6 +35,14 @@ impl LogBackend {
         completed(nats, settings).map(Some)
     }
 
+    /// One end of a migration: what `--log` takes, or `sqlite:` and the path of a file.
+    pub fn end_of_migration(name: &'static str, text: &str, settings: &Settings) -> Result<Self, ConfigError> {
+        match Self::parse(name, text)? {
+            Self::JetStream(nats) => completed(*nats, settings).map(|nats| Self::JetStream(Box::new(nats))),
+            other => Ok(other),
+        }
+    }
+
     /// `sqlite`, or a URI whose scheme tells the backend.
     pub(super) fn parse(name: &'static str, text: &str) -> Result<Self, ConfigError> {
         if text == "sqlite" {

@@ -347,6 +347,18 @@ impl Settings {
         given.iter().find(|(_, given)| *given).map(|(name, _)| *name)
     }
 
+    /// The same without what is about NATS, for a command that names its logs by itself.
+    pub(crate) fn without_nats(self) -> Self {
+        Self {
+            nats_credentials: None,
+            nats_ca_file: None,
+            nats_certificate: None,
+            nats_certificate_key: None,
+            nats_monitoring: None,
+            ..self
+        }
+    }
+
     /// Refuses a text that is there and empty: `--admin-jwt-audience "$UNSET"` must not turn a check off.
     pub(super) fn without_blanks(self) -> Result<Self, ConfigError> {
         let texts = [

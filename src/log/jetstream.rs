@@ -49,6 +49,10 @@ impl SharedLog for JetStreamLog {
         publish::publish(&self.nats, &self.prefix, commit).await
     }
 
+    async fn load(&self, commits: &[Commit], behind: Position) -> Result<Position, PublishError> {
+        publish::load(&self.nats, &self.prefix, commits, behind).await
+    }
+
     fn follow(&self, after: Position) -> BoxStream<'static, Result<Vec<Entry>, LogError>> {
         follow::follow(self.stream.clone(), self.prefix.clone(), after)
     }

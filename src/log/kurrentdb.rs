@@ -83,8 +83,8 @@ impl SharedLog for KurrentDbLog {
         let stream = format!("{}{}", self.0.prefix, commit.stream);
         let position = append(&self.0.kurrent, stream, state, events).await?;
         self.0.written.send_modify(|number| *number += 1);
-        // KurrentDB does not say whether it knew the append.
-        Ok(Published { position, duplicate: false })
+        // KurrentDB does not say whether it knew the append, so it has to be taken for one that it did.
+        Ok(Published { position, duplicate: true })
     }
 
     fn follow(&self, after: Position) -> BoxStream<'static, Result<Vec<Entry>, LogError>> {

@@ -21,6 +21,16 @@ pub trait SharedLog: Send + Sync + 'static {
     /// One and the same commit may be published again and again.
     async fn publish(&self, commit: &Commit) -> Result<Published, PublishError>;
 
+    /// Adds entries behind the one at a position, in this order, for a log that nobody else writes to: none of them is in unless those
+    /// before it are. Says where the last one stands.
+    async fn load(&self, commits: &[Commit], behind: Position) -> Result<Position, PublishError> {
+        let mut last = behind;
+        for commit in commits {
+            last = self.publish(commit).await?.position;
+        }
+        Ok(last)
+    }
+
     /// Every entry after a position, in order and without end. Ends with an error, after which it can be followed anew.
     fn follow(&self, after: Position) -> BoxStream<'static, Result<Vec<Entry>, LogError>>;
 

@@ -3,6 +3,7 @@
 //! One thread writes. It takes all appends that have queued up while the last commit reached the disk and commits them
 //! together, so one fsync answers many. Readers have connections of their own and never wait for it.
 
+mod appends;
 mod backup;
 mod copy;
 mod follow;
@@ -31,6 +32,7 @@ use reader::{Reader, Readers};
 use tail::Tail;
 use writer::{Request, Writer};
 
+pub use appends::{Appends, AppendsError};
 pub use backup::{Backup, BackupError, Restored, Vacant};
 pub use copy::Copied;
 pub use copy::CopyError;
@@ -138,6 +140,23 @@ impl SqliteLog {
     /// What the event at a position and all before it hash to.
     pub async fn hash_at(&self, position: Position) -> Result<ChainHash, LogError> {
         self.shared.readers.with(move |reader| reader.hash_at(position)).await
+    }
+
+    /// Appends many, in this order whatever else is asked for meanwhile, and says where each stands.
+    pub async fn append_in_order(&self, appends: Vec<Append>) -> Result<Vec<Appended>, AppendError> {
+        let mut outcomes = Vec::with_capacity(appends.len());
+        let requests = self.requests().ok_or_else(closed)?;
+        for append in appends {
+            let (append, (answer, outcome)) = (append.checked()?, oneshot::channel());
+            requests.send(Request { append, answer }).await.map_err(|_| closed())?;
+            outcomes.push(outcome);
+        }
+        drop(requests);
+        let mut appended = Vec::with_capacity(outcomes.len());
+        for outcome in outcomes {
+            appended.push(outcome.await.map_err(|lost| AppendError::Indeterminate(Box::new(lost)))??);
+        }
+        Ok(appended)
     }
 
     /// Takes no more appends, waits until those it took are answered, and leaves the file in order.

@@ -185,7 +185,7 @@ impl Reader {
     }
 
     /// The position of the last event that was appended together with the one at `position`.
-    fn end_of_append(&self, position: u64) -> Result<u64, LogError> {
+    pub fn end_of_append(&self, position: u64) -> Result<u64, LogError> {
         let last: Option<u64> = self
             .connection
             .prepare_cached("SELECT max(position) FROM events WHERE commit_id = (SELECT commit_id FROM events WHERE position = ?1)")
