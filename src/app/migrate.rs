@@ -180,7 +180,8 @@ pub async fn migrate(config: &Config, from: &End, to: &End, progress: impl Fn(Po
     target.close().await;
     let walk = move || -> Result<[Summary; 2], StartError> {
         let [from, to] = paths;
-        let verify = |path: &Path| SqliteLog::open_read_only(path)?.verify(|_, _| ()).map_err(|error| StartError::FirstServer(error.into()));
+        let verify =
+            |path: &Path| SqliteLog::open_read_only(path)?.verify(|_, _| ()).map_err(|error| StartError::FirstServer(error.into()));
         Ok([verify(&from)?, verify(&to)?])
     };
     let summaries = tokio::task::spawn_blocking(walk).await.map_err(|_| MigrationError::Thread)?;

@@ -34,7 +34,8 @@ pub async fn run(args: MigrateLogArgs) -> Result<(), Failed> {
     let config = checked(Settings { log: None, feed: None, ..args.settings.clone() }.without_nats())?;
     let (from, to) = (placed(from, &config), placed(to, &config));
     let bar = rebuild::bar("copying");
-    let migrated = migrate(&config, &from, &to, progress(&bar)).await.map_err(|error| Failed::because("failed to migrate the event log", error))?;
+    let migrated =
+        migrate(&config, &from, &to, progress(&bar)).await.map_err(|error| Failed::because("failed to migrate the event log", error))?;
     bar.finish_and_clear();
     let (summary, found) = (migrated.summary, migrated.found.to_backend());
     println!("{} events, {} of them copied now; both hold the same", summary.events, summary.events - found);
@@ -53,7 +54,8 @@ fn end(name: &'static str, text: &str, settings: &Settings) -> Result<Named, Fai
     if let Some(path) = text.strip_prefix("sqlite:").filter(|path| !path.is_empty()) {
         return Ok(Named::File(Some(path.into())));
     }
-    let backend = LogBackend::end_of_migration(name, text, settings).map_err(|error| Failed::because("failed to accept the settings", error))?;
+    let backend =
+        LogBackend::end_of_migration(name, text, settings).map_err(|error| Failed::because("failed to accept the settings", error))?;
     Ok(if backend == LogBackend::Sqlite { Named::File(None) } else { Named::Shared(backend) })
 }
 

@@ -1,7 +1,13 @@
 //! A log that moves from one backend to another and back holds the same: the real binary, on files, on real NATS servers, and on a
 //! fake of KurrentDB.
 #![cfg(unix)]
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test that cannot go on has failed")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on has failed"
+)]
 
 #[path = "../instance/mod.rs"]
 mod instance;
@@ -76,9 +82,13 @@ async fn fill(path: &Path, clients: u64) -> u64 {
         version: 1,
         recorded_at: DateTime::from_timestamp_micros(1_800_000_000_000_000 + i64::try_from(number).unwrap()).unwrap(),
         meta: Arc::from(r#"{"actor":{"kind":"system"}}"#),
-        data: Arc::from(format!(r#"{{ "number" : {number}, "text": "ünïcödé \" {}" }}"#, "x".repeat(usize::try_from(number % 300).unwrap()))),
+        data: Arc::from(format!(
+            r#"{{ "number" : {number}, "text": "ünïcödé \" {}" }}"#,
+            "x".repeat(usize::try_from(number % 300).unwrap())
+        )),
     };
-    let append = |stream: &StreamName, expected, events| Append { stream: stream.clone(), expected, commit: CommitId(Uuid::new_v4()), events };
+    let append =
+        |stream: &StreamName, expected, events| Append { stream: stream.clone(), expected, commit: CommitId(Uuid::new_v4()), events };
     let written: Vec<u64> = stream::iter(0..clients)
         .map(|number| {
             let log = log.clone();
