@@ -144,10 +144,12 @@ pub async fn look(app: &App, server_id: ResourceServerId, subject: &Subject<'_>,
         None => None,
     };
     let document_host = document_host(client_id, profile.registration_type);
+    let came = registrations.after(1);
     let known = Surroundings {
         document_host: document_host.as_deref(),
         unreachable_since: profile.manifest.as_ref().and_then(|manifest| manifest.unreachable_since),
         likeness: resembles.as_ref().map(|other| other.likeness),
+        came_with: came.as_ref().map(|came| &came.redirect_uris),
     };
     let mut warnings = decision::warnings(registration, question.redirect_uri, known);
     warnings.extend(changed.then_some(Warning::RegistrationChanged));

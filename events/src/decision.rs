@@ -128,6 +128,8 @@ pub enum Warning {
     HostDiffers,
     /// Its name looks like that of an approved client from elsewhere.
     LookAlike,
+    /// The answer goes to a host that the client did not have when it came.
+    NewHost,
     /// A change of its redirect URIs waits for an administrator; what is answered here is what serves.
     StagedChangeWaiting,
     /// Its document cannot be reached now; the last good one serves.
@@ -138,10 +140,11 @@ pub enum Warning {
 
 impl Warning {
     /// Every warning.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::LoopbackOnly,
         Self::HostDiffers,
         Self::LookAlike,
+        Self::NewHost,
         Self::StagedChangeWaiting,
         Self::DocumentUnreachable,
         Self::RegistrationChanged,
@@ -153,6 +156,7 @@ impl Warning {
             Self::LoopbackOnly => "loopback_only",
             Self::HostDiffers => "host_differs",
             Self::LookAlike => "look_alike",
+            Self::NewHost => "new_host",
             Self::StagedChangeWaiting => "staged_change_waiting",
             Self::DocumentUnreachable => "document_unreachable",
             Self::RegistrationChanged => "registration_changed",
@@ -272,6 +276,8 @@ pub struct Surroundings<'a> {
     pub unreachable_since: Option<DateTime<Utc>>,
     /// How much it looks like an approved client from elsewhere.
     pub likeness: Option<Likeness>,
+    /// The redirect URIs that it came with.
+    pub came_with: Option<&'a RedirectUris>,
 }
 
 /// The warnings that follow from what serves, from where the document is, and from what else is known.
@@ -279,8 +285,15 @@ pub fn warnings(registration: &Registration, redirect_uri: Option<&str>, known: 
     let serving = &registration.redirect_uris;
     let asked = redirect_uri.and_then(|asked| serving.matching(asked));
     let mut warnings = warnings_of_appearance(serving, asked, known);
-    let others =
-        [(Warning::StagedChangeWaiting, registration.staged.is_some()), (Warning::DocumentUnreachable, known.unreachable_since.is_some())];
+    let is_new = |uri: &RedirectUri| {
+        let knew = |came: &RedirectUris| came.iter().any(|old| old.host().eq_ignore_ascii_case(uri.host()));
+        leaves_the_machine(uri) && known.came_with.is_some_and(|came| !knew(came))
+    };
+    let others = [
+        (Warning::NewHost, asked.map_or_else(|| serving.iter().any(is_new), is_new)),
+        (Warning::StagedChangeWaiting, registration.staged.is_some()),
+        (Warning::DocumentUnreachable, known.unreachable_since.is_some()),
+    ];
     warnings.extend(others.into_iter().filter_map(|(warning, holds)| holds.then_some(warning)));
     warnings
 }
@@ -467,5 +480,16 @@ mod tests {
             [Warning::HostDiffers, Warning::LookAlike, Warning::DocumentUnreachable]
         );
         assert_eq!(warnings(&elsewhere, None, Surroundings::default()), []);
+    }
+
+    #[test]
+    fn a_host_that_came_later_is_new_and_those_that_it_came_with_are_not() {
+        let came = serving(&["https://app.example/cb"]).redirect_uris;
+        let now = serving(&["https://app.example/cb", "https://relay.example/cb", "http://localhost/cb"]);
+        let known = Surroundings { came_with: Some(&came), ..Surroundings::default() };
+        let warned = |asked| warnings(&now, asked, known).contains(&Warning::NewHost);
+        assert!(warned(None) && warned(Some("https://relay.example/cb")));
+        assert!(!warned(Some("https://app.example/cb")) && !warned(Some("http://localhost:4711/cb")));
+        assert!(!warnings(&now, None, Surroundings::default()).contains(&Warning::NewHost), "nobody said what it came with");
     }
 }

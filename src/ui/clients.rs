@@ -1,8 +1,10 @@
 //! `/ui/servers/{id}/clients`: who is in at a resource server, by family or one by one. What is shown is in the URL.
 
+use std::collections::HashMap;
+
 use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
-use gatebook_events::identity::ResourceServerId;
+use gatebook_events::identity::{ClientKey, ResourceServerId};
 use gatebook_events::resource_server::RegistrationType;
 use gatebook_projections::directory::{ClientPage, Counts, FamilyPage, FamilyRow, ListClients, RegistrationRow, ResourceServerRow, Sort};
 use maud::{Markup, html};
@@ -15,6 +17,7 @@ use super::sorry::Sorry;
 use super::visitor::Visitor;
 use crate::app::App;
 use crate::http::error::Failure;
+use crate::usage::Uses;
 
 /// Rows on a page.
 const LIMIT: usize = 50;
@@ -65,6 +68,9 @@ impl Asked {
     }
 }
 
+/// When the registrations of a page were used.
+type Seen = HashMap<(ResourceServerId, ClientKey), Uses>;
+
 enum Listed {
     Families(FamilyPage),
     OneByOne(ClientPage),
@@ -84,11 +90,16 @@ pub async fn page(State(app): State<App>, visitor: Visitor, Path(id): Path<Strin
         }
     });
     let Some(listed) = listed.await?.body else { return Err(visitor.sorry(Failure::not_found("resource server"))) };
+    let shown: Vec<_> = match &listed {
+        Listed::Families(page) => page.rows.iter().filter(|one| one.number == 1).map(|one| (row.id, one.sample.client_key)).collect(),
+        Listed::OneByOne(page) => page.rows.iter().map(|one| (row.id, one.client_key)).collect(),
+    };
+    let seen = app.usage().of(shown).await;
     let content = html! {
         (server::head(&visitor, row, Tab::Clients))
         (waiting_note(&visitor, row))
         (filters(&visitor, row, &asked))
-        div #list data-live { (list_form(&app, &visitor, row, &asked, &listed)) }
+        div #list data-live { (list_form(&app, &visitor, row, &asked, (&listed, &seen))) }
     };
     let title = format!("Clients of {}", show::inert_text(&row.name));
     Ok(frame.page(&app, &visitor, Place::Server(row.id, Tab::Clients), &title, &content))
@@ -162,7 +173,7 @@ fn filters(visitor: &Visitor, row: &ResourceServerRow, asked: &Asked) -> Markup 
     }
 }
 
-fn list_form(app: &App, visitor: &Visitor, row: &ResourceServerRow, asked: &Asked, listed: &Listed) -> Markup {
+fn list_form(app: &App, visitor: &Visitor, row: &ResourceServerRow, asked: &Asked, (listed, seen): (&Listed, &Seen)) -> Markup {
     let (empty, next, summary) = match listed {
         Listed::Families(page) => {
             (page.rows.is_empty(), page.next_cursor.as_ref(), Some(show::number(page.families as u64, "family", "families")))
@@ -181,8 +192,8 @@ fn list_form(app: &App, visitor: &Visitor, row: &ResourceServerRow, asked: &Aske
             }
             div.scroll tabindex="0" role="region" aria-label="Clients" {
                 @match listed {
-                    Listed::Families(page) => (families(visitor, row, asked, page)),
-                    Listed::OneByOne(page) => (one_by_one(visitor, page)),
+                    Listed::Families(page) => (families((visitor, row), asked, page, seen)),
+                    Listed::OneByOne(page) => (one_by_one(visitor, page, seen)),
                 }
             }
             div.foot {
@@ -204,21 +215,21 @@ fn list_form(app: &App, visitor: &Visitor, row: &ResourceServerRow, asked: &Aske
     }
 }
 
-fn families(visitor: &Visitor, row: &ResourceServerRow, asked: &Asked, page: &FamilyPage) -> Markup {
+fn families((visitor, row): (&Visitor, &ResourceServerRow), asked: &Asked, page: &FamilyPage, seen: &Seen) -> Markup {
     html! {
         table.clients {
             thead { tr {
                 @if visitor.may_change() { th.pick scope="col" { (pick_all()) } }
-                th scope="col" { "Client" } th scope="col" { "Type" } th scope="col" { "Status" } th scope="col" { "Redirects" } th scope="col" { "Last registered" } th scope="col" { span.unseen { "Copy" } }
+                th scope="col" { "Client" } th scope="col" { "Type" } th scope="col" { "Status" } th scope="col" { "Redirects" } th scope="col" { "Last seen" } th scope="col" { "Last registered" } th scope="col" { span.unseen { "Copy" } }
             } }
             tbody {
-                @for family in &page.rows { (family_row(visitor, row, asked, family)) }
+                @for family in &page.rows { (family_row((visitor, row), asked, family, seen)) }
             }
         }
     }
 }
 
-fn family_row(visitor: &Visitor, server: &ResourceServerRow, asked: &Asked, family: &FamilyRow) -> Markup {
+fn family_row((visitor, server): (&Visitor, &ResourceServerRow), asked: &Asked, family: &FamilyRow, seen: &Seen) -> Markup {
     let FamilyRow { sample, number, .. } = family;
     let name = sample.metadata.client_name.as_deref();
     let label = label(sample);
@@ -242,18 +253,19 @@ fn family_row(visitor: &Visitor, server: &ResourceServerRow, asked: &Asked, fami
                 @if family.staged > 0 { span.badge.pending { @if *number > 1 { (show::grouped(family.staged)) " " } "change waits" } }
             }
             td { (show::redirect_hosts(&sample.redirect_uris)) }
+            td.when { @if *number == 1 { (last_seen(seen, sample)) } @else { span.muted { "open it to see" } } }
             td.when { (show::time(family.latest)) }
             td.copying { @if *number == 1 { (show::copied(sample.client_id.as_str(), "the client id")) } }
         }
     }
 }
 
-fn one_by_one(visitor: &Visitor, page: &ClientPage) -> Markup {
+fn one_by_one(visitor: &Visitor, page: &ClientPage, seen: &Seen) -> Markup {
     html! {
         table.clients {
             thead { tr {
                 @if visitor.may_change() { th.pick scope="col" { (pick_all()) } }
-                th scope="col" { "Client" } th scope="col" { "Type" } th scope="col" { "Status" } th scope="col" { "Redirects" } th scope="col" { "Registered" } th scope="col" { span.unseen { "Copy" } }
+                th scope="col" { "Client" } th scope="col" { "Type" } th scope="col" { "Status" } th scope="col" { "Redirects" } th scope="col" { "Last seen" } th scope="col" { "Registered" } th scope="col" { span.unseen { "Copy" } }
             } }
             tbody {
                 @for row in &page.rows {
@@ -268,11 +280,22 @@ fn one_by_one(visitor: &Visitor, page: &ClientPage) -> Markup {
                         td { (show::tag(row.registration_type)) }
                         td.stands { (show::badge(row.reason)) @if row.staged.is_some() { " " span.badge.pending { "change waits" } } }
                         td { (show::redirect_hosts(&row.redirect_uris)) }
+                        td.when { (last_seen(seen, row)) }
                         td.when { (show::time(row.requested_at)) }
                         td.copying { (show::copied(row.client_id.as_str(), "the client id")) }
                     }
                 }
             }
+        }
+    }
+}
+
+/// The day of its last use, as far as this node saw.
+fn last_seen(seen: &Seen, row: &RegistrationRow) -> Markup {
+    html! {
+        @match seen.get(&(row.resource_server, row.client_key)) {
+            Some(uses) => (show::time(uses.last)),
+            None => span.muted { "never" },
         }
     }
 }

@@ -36,6 +36,7 @@ fn sentence(warning: Warning) -> &'static str {
         Warning::LoopbackOnly => "Answers stay on the user’s own machine, where any program can claim to be this client.",
         Warning::HostDiffers => "Answers go to another host than the one that its document is on.",
         Warning::LookAlike => "Its name looks like that of an approved client from elsewhere.",
+        Warning::NewHost => "Answers go to a host that it did not have when it came.",
         Warning::StagedChangeWaiting => "A change of its redirect URIs waits; what is answered is what serves.",
         Warning::RegistrationChanged => "What serves has changed since the answer that was referred to.",
         Warning::DocumentUnreachable => "Its document cannot be reached; the last good one serves.",

@@ -317,6 +317,9 @@ fn a_use_opens_no_door_that_an_administrator_closed() {
 fn while_a_client_is_dormant_its_redirect_uris_are_heard_as_ever() {
     given(and(serving(), dormant())).when(&claim(1, [A, C])).then([narrowed([B]), staged(1, uris([C]), uris([B]), uris([A, C]))]);
     given(and(waiting(), dormant())).when(&approve_change(1)).then([change_approved(1)]);
+    // Who is turned away takes along what waits, so that nothing of it comes back when it asks anew.
+    let denied = given(and(waiting(), dormant())).when(&deny(None)).then([change_rejected(1), denied(None)]);
+    assert_eq!(denied.state().staged, None);
 }
 
 #[test]
