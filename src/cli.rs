@@ -9,6 +9,7 @@ use crate::config::{Config, Settings};
 mod backup;
 pub mod demo;
 mod doctor;
+mod health;
 mod import;
 mod migrate_log;
 mod poll;
@@ -45,6 +46,8 @@ enum Command {
     Doctor(Box<doctor::DoctorArgs>),
     /// Copy the event log from one backend to another, as --log names them
     MigrateLog(Box<migrate_log::MigrateLogArgs>),
+    /// Ask a running instance whether it is well, as a container's health check does
+    Health(health::HealthArgs),
     /// Have a running instance read its clients' documents again now
     Poll(Box<poll::PollArgs>),
     /// Enter clients that were registered elsewhere, from a file
@@ -81,6 +84,7 @@ pub async fn run() -> Result<(), Failed> {
         Command::Backup(args) => backup::run(*args),
         Command::Restore(args) => restore::run(*args).await,
         Command::Doctor(args) => doctor::run(*args).await,
+        Command::Health(args) => health::run(args).await,
         Command::MigrateLog(args) => migrate_log::run(*args).await,
         Command::Poll(args) => poll::run(*args).await,
         Command::Import(args) => import::run(*args).await,
