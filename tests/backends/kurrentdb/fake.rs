@@ -102,7 +102,7 @@ impl Fake {
                 // As the real one: an answer does not wait for whether there is more to send.
                 let incoming = incoming.inspect(|stream| stream.as_ref().unwrap().set_nodelay(true).unwrap());
                 tokio::select! {
-                    served = router.serve_with_incoming(incoming) => served.unwrap(),
+                    ended = router.serve_with_incoming(incoming) => ended.unwrap(),
                     _ = ended => {}
                 }
             });
@@ -181,7 +181,7 @@ impl Db {
     /// write them, and the others one for each event.
     fn add(&mut self, stream: &[u8], events: Vec<Proposed>) -> (u64, (u64, u64)) {
         self.appends += 1;
-        let together = self.appends % 3 == 0 && events.len() > 1;
+        let together = self.appends.is_multiple_of(3) && events.len() > 1;
         let first = self.all.len();
         for (id, mut metadata, custom_metadata, data) in events {
             self.position += 64 + data.len() as u64 + custom_metadata.len() as u64;
@@ -198,7 +198,7 @@ impl Db {
         }
         let last = self.all.last().unwrap();
         let answer = (last.revision, last.place);
-        if self.appends % 5 == 0 {
+        if self.appends.is_multiple_of(5) {
             // The server writes to itself, too.
             self.position += 200;
             let place = (self.position, self.position);
@@ -245,6 +245,7 @@ impl Node {
         }
     }
 
+    #[expect(clippy::result_large_err, reason = "tonic answers with it")]
     fn must_lead(&self, asked: &MetadataMap) -> Result<(), Status> {
         let leader = self.shared.db.lock().unwrap().leader;
         if leader == self.number || asked.get("requires-leader").is_none_or(|value| value != "true") {
@@ -338,7 +339,7 @@ impl Streams for Node {
                         }
                     };
                     ids.insert(id.clone());
-                    events.push((id, event.metadata, event.custom_metadata.into(), event.data.into()));
+                    events.push((id, event.metadata, event.custom_metadata, event.data));
                 }
             }
         }
@@ -392,6 +393,7 @@ impl Streams for Node {
     }
 }
 
+#[expect(clippy::result_large_err, reason = "tonic answers with it")]
 fn answer(contents: Vec<read_resp::Content>) -> Response<BoxStream<'static, Result<ReadResp, Status>>> {
     Response::new(stream::iter(contents.into_iter().map(|content| Ok(ReadResp { content: Some(content) }))).boxed())
 }
@@ -405,8 +407,8 @@ fn event(record: Record) -> read_resp::ReadEvent {
         prepare_position,
         commit_position,
         metadata: record.metadata,
-        custom_metadata: record.custom_metadata.into(),
-        data: record.data.into(),
+        custom_metadata: record.custom_metadata,
+        data: record.data,
     };
     read_resp::ReadEvent {
         event: Some(recorded),
