@@ -1,5 +1,5 @@
 //! What `docker-compose.yml` and `Dockerfile` promise, as far as it can be read from them: no engine runs them here.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops where it fails")]
+#![expect(clippy::unwrap_used, reason = "a test stops where it fails")]
 
 use std::collections::BTreeSet;
 use std::path::Path;
