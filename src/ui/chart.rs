@@ -82,8 +82,8 @@ fn date(day: i64) -> String {
 
 /// The next even number with one digit before its zeros: half of it is a whole number.
 fn round_up(most: u64) -> u64 {
-    let mut scale = 1;
-    while scale < most / 10 {
+    let mut scale: u64 = 1;
+    while scale.saturating_mul(100) < most {
         scale *= 10;
     }
     [4, 6, 8, 10, 20, 40, 60, 80, 100].into_iter().map(|top| top * scale).find(|top| *top >= most).unwrap_or(most * 2)

@@ -151,7 +151,8 @@ async fn request(log: &dyn EventLog, model: &mut Model, append: Append) {
     let right = append.expected == model.expected(&append.stream, Belief::Right);
     let answer = match log.append(append.clone()).await {
         Ok(answer) => {
-            assert!(right && !answer.duplicate, "{append:?} was let in");
+            // A backend whose own answer was lost on the way asks again by itself, and then finds what it had written.
+            assert!(right, "{append:?} was let in");
             Some(answer)
         }
         Err(AppendError::Conflict { .. }) => {

@@ -226,14 +226,15 @@ mod tests {
         ]))
         .unwrap();
         let patch = Draft::of(&policy).patch().unwrap();
-        let mut known = json!(policy);
+        let mut patched = json!(policy);
         for (name, value) in patch {
             if value.is_null() {
-                assert!(known.get(&name).is_none(), "{name}");
+                assert!(patched.get(&name).is_none(), "{name}");
             } else {
-                assert_eq!(known[&name].take(), value, "{name}");
+                patched[&name] = value;
             }
         }
+        assert_eq!(serde_json::from_value::<Policy>(patched).unwrap(), policy);
     }
 
     #[test]
