@@ -1,4 +1,5 @@
 //! The parts of a running service, put together. The only place that names a concrete event log.
+//! Why this file is long: every part stands here once where it is made and once where it is asked for.
 
 use std::fmt::Write;
 use std::sync::{Arc, OnceLock};

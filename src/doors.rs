@@ -20,6 +20,10 @@ use crate::http::error::Failure;
 use crate::look_alikes::Shown;
 use crate::manifest::Urgency;
 
+mod proof;
+
+pub use proof::{Presented, grant, prove, still_granted};
+
 /// The answer at a door.
 #[derive(Debug)]
 pub struct Answer {
@@ -64,7 +68,7 @@ pub async fn ask(app: &App, server_id: ResourceServerId, subject: &Subject<'_>, 
 
 /// Takes note of an answer that a client goes on from: that it is used, if it may act. One that is dormant is revived first, or
 /// waits for an administrator from now on, as the resource server's rules have it; the answer is then how it stands after that.
-pub async fn take_note(
+async fn take_note(
     app: &App,
     server_id: ResourceServerId,
     subject: &Subject<'_>,

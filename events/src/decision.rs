@@ -267,6 +267,16 @@ pub fn answer(standing: standing::Reason, registration: &Registration, metadata:
     }
 }
 
+/// For which scope a client is given a token for itself (RFC 6749 §3.3, §4.4.2): what it asks for, else all that it has. One that
+/// nobody bounded has none, for there is nothing to hold its wish against.
+pub fn granted<'a>(metadata: &'a ClientMetadata, asked: Option<&'a Scope>) -> Result<Option<&'a Scope>, Reason> {
+    match (asked, &metadata.scope) {
+        (None, most) => Ok(most.as_ref()),
+        (Some(asked), Some(most)) if asked.tokens().all(|token| most.tokens().any(|known| known == token)) => Ok(Some(asked)),
+        (Some(_), _) => Err(Reason::ScopeNotRegistered),
+    }
+}
+
 /// What is known of a client beside its registration.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Surroundings<'a> {
@@ -491,5 +501,18 @@ mod tests {
         assert!(warned(None) && warned(Some("https://relay.example/cb")));
         assert!(!warned(Some("https://app.example/cb")) && !warned(Some("http://localhost:4711/cb")));
         assert!(!warnings(&now, None, Surroundings::default()).contains(&Warning::NewHost), "nobody said what it came with");
+    }
+
+    #[test]
+    fn a_token_has_the_scope_that_was_asked_for_within_what_is_registered() {
+        let scope = |text: &str| Scope::parse(text).unwrap().unwrap();
+        let (all, one, more) = (scope("a b"), scope("b"), scope("b c"));
+        let bounded = ClientMetadata { scope: Some(all.clone()), ..said() };
+        assert_eq!(granted(&bounded, None), Ok(Some(&all)));
+        assert_eq!(granted(&bounded, Some(&one)), Ok(Some(&one)));
+        assert_eq!(granted(&bounded, Some(&more)), Err(Reason::ScopeNotRegistered));
+        let unbounded = ClientMetadata { scope: None, ..said() };
+        assert_eq!(granted(&unbounded, None), Ok(None));
+        assert_eq!(granted(&unbounded, Some(&one)), Err(Reason::ScopeNotRegistered));
     }
 }

@@ -1,3 +1,5 @@
+//! What each format's files come to: who is taken, with what, and who is refused and why.
+
 use gatebook_events::metadata::AuthMethod;
 use serde_json::json;
 

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::HeaderMap;
-use gatebook_events::decision::{Question, Refusal};
+use gatebook_events::decision::Refusal;
 use gatebook_events::identity::ClientId;
 use gatebook_events::standing::Decision;
 use serde::Deserialize;
@@ -15,8 +15,8 @@ use serde_json::{Map, Value, json};
 use super::credentials::JWT_BEARER;
 use super::decisions::{invalid, members, target};
 use crate::app::App;
-use crate::authentication::{self, Credential};
-use crate::doors::{self, Answer, Subject};
+use crate::authentication::Credential;
+use crate::doors::{self, Answer, Presented};
 use crate::http::caller::{Anyone, Authenticator};
 use crate::http::error::OauthError;
 use crate::http::fresh::Written;
@@ -56,24 +56,10 @@ pub async fn authenticate(
         _ => return Err(invalid("either client_secret, or client_assertion with its client_assertion_type").into()),
     };
     let server = target(&app, &caller, shown.resource.as_deref()).await?;
-    let (subject, question) = (Subject { client_id: &client_id, since: None }, Question::default());
-    let mut answer = doors::look(&app, server, &subject, &question).await?;
-    let (mut proven, mut refusal) = (false, None);
-    if let Some(client) = answer.client.as_ref().filter(|_| answer.verdict.reason.decision() == Decision::Allow) {
-        let source = shown.source.unwrap_or(from.address);
-        refusal = authentication::authenticate(&app, &client.profile, &credential, source).await?.err();
-        proven = refusal.is_none();
-    }
-    // Who may act and proved nothing was not used, and revives nobody.
-    if refusal.is_none() {
-        let was = answer.verdict.clone();
-        answer = doors::take_note(&app, server, &subject, &question, answer).await?;
-        if !proven && answer.verdict.reason.decision() == Decision::Allow {
-            // It was let in this very moment, and its credentials were not looked at.
-            answer.verdict = was;
-        }
-    }
-    Ok(Written(Json(render(&client_id, &answer, refusal)), answer.position))
+    let source = shown.source.unwrap_or(from.address);
+    let presented = Presented { client_id, credential, source };
+    let (answer, refusal) = doors::prove(&app, server, &presented).await?;
+    Ok(Written(Json(render(&presented.client_id, &answer, refusal)), answer.position))
 }
 
 fn render(client_id: &ClientId, answer: &Answer, refusal: Option<Refusal>) -> Map<String, Value> {

@@ -1,5 +1,7 @@
 //! What a client shows of itself at the token endpoint (RFC 6749 §2.3, RFC 7523 §2.2).
 
+use std::net::IpAddr;
+
 use axum::http::{HeaderMap, StatusCode, header};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -8,6 +10,7 @@ use reqwest::Url;
 use serde_json::{Map, Value};
 
 use crate::authentication::Credential;
+use crate::doors::Presented;
 use crate::http::error::Failure;
 use crate::http::json::Form;
 use crate::secrets::ClientSecret;
@@ -15,14 +18,8 @@ use crate::secrets::ClientSecret;
 /// RFC 7523 §2.2
 pub(super) const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
-/// A client, as it says, and how it means to prove that.
-pub(super) struct Presented {
-    pub client_id: ClientId,
-    pub credential: Credential,
-}
-
 /// What the request shows; one way at a time (RFC 6749 §2.3). A client that shows nothing is one that cannot be served.
-pub(super) fn presented(headers: &HeaderMap, form: &Form) -> Result<Presented, Failure> {
+pub(super) fn presented(headers: &HeaderMap, form: &Form, source: IpAddr) -> Result<Presented, Failure> {
     let named = form.one("client_id")?;
     let (secret, assertion) = (form.one("client_secret")?, form.one("client_assertion")?);
     let kind = form.one("client_assertion_type")?;
@@ -42,7 +39,7 @@ pub(super) fn presented(headers: &HeaderMap, form: &Form) -> Result<Presented, F
     if named.is_some_and(|named| named != id) {
         return Err(invalid("client_id names another client than the credential does"));
     }
-    Ok(Presented { client_id: ClientId::parse(&id).map_err(|_| Failure::Client)?, credential })
+    Ok(Presented { client_id: ClientId::parse(&id).map_err(|_| Failure::Client)?, credential, source })
 }
 
 /// Id and secret out of a `Basic` header, each encoded as in a form (RFC 6749 §2.3.1). Some clients send them as they are: what

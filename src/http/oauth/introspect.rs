@@ -4,17 +4,12 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::HeaderMap;
-use gatebook_events::decision::Question;
-use gatebook_events::identity::Stream;
-use gatebook_events::metadata::GrantType;
-use gatebook_events::registration::{Registration, Status};
-use gatebook_events::standing::Decision;
 use serde_json::{Map, Value, json};
 
 use super::decisions::invalid;
 use crate::access_tokens::Grant;
 use crate::app::App;
-use crate::doors::{self, Subject};
+use crate::doors;
 use crate::http::caller::Decider;
 use crate::http::error::{Failure, OauthError};
 use crate::http::json as body_json;
@@ -44,18 +39,9 @@ pub async fn introspect(
     Ok(Json(body))
 }
 
-/// Whether its client would get such a token now, at a resource server that the caller may ask about.
+/// Whether it is good at a resource server that the caller may ask about.
 async fn stands(app: &App, caller: &Decider, grant: &Grant) -> Result<bool, Failure> {
     let server = app.commands().resource_server(grant.resource_server).await?;
-    if server.tenant.as_ref() != Some(&caller.tenant) || !caller.sees(grant.resource_server) {
-        return Ok(false);
-    }
-    let registration: Registration = app.commands().load(Stream::Registration(grant.resource_server, grant.client_id.key())).await?;
-    if registration.status == Status::None {
-        return Ok(false);
-    }
-    let question = Question { grant_type: Some(GrantType::ClientCredentials.as_str()), scope: grant.scope.as_ref(), redirect_uri: None };
-    // Who asks about a token does not use its client.
-    let answer = doors::look(app, grant.resource_server, &Subject { client_id: &grant.client_id, since: None }, &question).await?;
-    Ok(answer.verdict.reason.decision() == Decision::Allow)
+    let theirs = server.tenant.as_ref() == Some(&caller.tenant) && caller.sees(grant.resource_server);
+    Ok(theirs && doors::still_granted(app, grant).await?)
 }
