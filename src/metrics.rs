@@ -19,7 +19,11 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 
 /// Counts by so many labels.
 pub type Counts<const N: usize> = Family<[(&'static str, &'static str); N], Counter>;
-type Figures = Family<[(&'static str, &'static str); 1], Gauge<u64, AtomicU64>>;
+type Figures<const N: usize> = Family<[(&'static str, &'static str); N], Gauge<u64, AtomicU64>>;
+type Measures = Family<[(&'static str, &'static str); 1], Gauge<f64, AtomicU64>>;
+
+/// What a projection can be up to, as [`Progress::state`](crate::projector::Progress::state) says it.
+const STATES: [&str; 4] = ["live", "catching_up", "building", "stopped"];
 
 /// A document that is due for longer than this is overdue: the poller does not keep up.
 const OVERDUE: TimeDelta = TimeDelta::minutes(1);
@@ -76,21 +80,34 @@ pub async fn scrape(app: &App) -> String {
     page
 }
 
-/// How far the log goes, and how far each projection has come. Where the log does not answer, its figures are absent.
+/// How far the log goes, and how far each projection has come. Where the log does not answer, what is measured against it is absent.
 async fn positions(app: &App, registry: &mut Registry) {
-    let (positions, lags, states) = (Figures::default(), Figures::default(), Figures::default());
-    let head = app.log().head().await.ok();
+    let (positions, lags, rates, states) = (Figures::default(), Figures::default(), Measures::default(), Figures::default());
+    let (waits, built, ups) = (Measures::default(), Figures::default(), Figures::default());
+    let (head, now) = (app.log().head().await.ok(), app.commands().clock().now());
     for follower in app.followers() {
-        let (label, progress) = ([("projection", follower.identity().0)], follower.progress());
+        let (name, progress) = (follower.identity().0, follower.progress());
+        let label = [("projection", name)];
         positions.get_or_create(&label).set(progress.position.to_backend());
-        states.get_or_create(&label).set(u64::from(progress.stopped.is_none()));
-        if let Some(head) = head {
-            lags.get_or_create(&label).set(head.to_backend().saturating_sub(progress.position.to_backend()));
+        rates.get_or_create(&label).set(progress.pace.events_per_second());
+        ups.get_or_create(&label).set(u64::from(progress.stopped.is_none()));
+        let Some(head) = head else { continue };
+        lags.get_or_create(&label).set(progress.lag_events(head));
+        waits.get_or_create(&label).set(progress.lag_seconds(head, now));
+        for state in STATES {
+            states.get_or_create(&[("projection", name), ("state", state)]).set(u64::from(state == progress.state(head)));
+        }
+        if let Some(building) = progress.building {
+            built.get_or_create(&label).set(building.percent(head));
         }
     }
     registry.register("projection_position", "The last event that the projection shows", positions);
     registry.register("projection_lag", "Events in the log that the projection does not show yet", lags);
-    registry.register("projection_up", "1 while the projection follows the log, 0 once it stopped", states);
+    registry.register("projection_lag_seconds", "For how long the oldest of them has waited", waits);
+    registry.register("projection_rate", "Events that came into the projection in a second", rates);
+    registry.register("projection_state", "1 for the state that the projection is in", states);
+    registry.register("projection_built_percent", "How much is done of the tables that are being built", built);
+    registry.register("projection_up", "1 while the projection follows the log, 0 once it stopped", ups);
     if let Some(head) = head {
         registry.register("log_head", "The position of the last event in the log", figure(head.to_backend()));
     }
@@ -99,7 +116,7 @@ async fn positions(app: &App, registry: &mut Registry) {
 async fn documents(app: &App, registry: &mut Registry) {
     let directory = app.directory().reader().clone();
     if let Ok(Ok(healths)) = tokio::task::spawn_blocking(move || directory.documents_by_health()).await {
-        let family = Figures::default();
+        let family = Figures::<1>::default();
         for (health, number) in healths {
             family.get_or_create(&[("health", health)]).set(number);
         }
@@ -119,7 +136,7 @@ fn feed(app: &App, registry: &mut Registry) {
 
 async fn letters(app: &App, registry: &mut Registry) {
     let Some(letters) = app.webhooks().letters().await else { return };
-    let family = Figures::default();
+    let family = Figures::<1>::default();
     for (state, number) in letters {
         family.get_or_create(&[("state", state)]).set(number);
     }

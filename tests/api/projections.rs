@@ -103,6 +103,17 @@ async fn what_it_cannot_read_stops_it_is_named_everywhere_and_is_skipped_by_an_e
     let red = health(&house).await.is(503);
     assert_eq!(red["stopped_projections"], json!(NAMES));
     assert_eq!((&red["troubles"][0]["event_id"], &red["troubles"][0]["while"]), (&json!(poison), &json!("following")));
+    let figures = gatebook::metrics::scrape(&house.app).await;
+    for figure in [
+        "lag_seconds{projection=\"directory\"} 90.0".to_owned(),
+        format!("lag{{projection=\"directory\"}} {}", directory["lag_events"]),
+        "state{projection=\"directory\",state=\"stopped\"} 1".to_owned(),
+        "state{projection=\"directory\",state=\"live\"} 0".to_owned(),
+        "up{projection=\"directory\"} 0".to_owned(),
+        "rate{projection=\"directory\"} ".to_owned(),
+    ] {
+        assert!(figures.contains(&format!("\ngatebook_projection_{figure}")), "{figure}: {figures}");
+    }
 
     // What it has it shows, and says that there is more; clients come in all the while.
     let admin = house.admin("default");
