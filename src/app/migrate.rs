@@ -14,10 +14,8 @@ use crate::log::sqlite::mirror::Mirror;
 use crate::log::sqlite::{Appends, AppendsError, SqliteLog, Summary};
 use crate::log::{Append, AppendError, ChainHash, EventLog, LogError};
 
-/// About how many events are read at a time.
-const STRETCH: usize = 2048;
-/// How many appends are on their way to a shared log at a time.
-const BATCH: usize = 256;
+/// About how many events are read at a time, and on their way to a shared log: what the slowest disk takes before an answer is late.
+const STRETCH: usize = 1024;
 
 /// One end of a migration.
 #[derive(Debug, Clone)]
@@ -123,17 +121,11 @@ impl Open {
                 }
             }
             Self::Shared(mirror, _) => {
-                let mut rest = appends.as_slice();
-                while let Some((batch, others)) = rest.split_at_checked(apart(rest)).filter(|(batch, _)| !batch.is_empty()) {
-                    let batch_appends: Vec<_> = batch.iter().map(|(append, _)| append.clone()).collect();
-                    mirror.load(&batch_appends).await?;
-                    let (wanted, found) = (batch.last().map(|(_, wanted)| *wanted).unwrap_or_default(), mirror.head().await?);
-                    if found != wanted {
-                        return Err(MigrationError::Misplaced { wanted, found });
-                    }
-                    rest = others;
-                }
-                Ok(())
+                let wanted = appends.last().map(|(_, wanted)| *wanted).unwrap_or_default();
+                let appends: Vec<_> = appends.into_iter().map(|(append, _)| append).collect();
+                mirror.load(&appends).await?;
+                let found = mirror.head().await?;
+                if found == wanted { Ok(()) } else { Err(MigrationError::Misplaced { wanted, found }) }
             }
         }
     }
@@ -144,12 +136,6 @@ impl Open {
             Self::Shared(mirror, _) => mirror.close().await,
         }
     }
-}
-
-/// How many appends from the first on are of different streams, and no more than are sent at a time.
-fn apart(appends: &[(Append, Position)]) -> usize {
-    let mut seen = std::collections::HashSet::new();
-    appends.iter().take(BATCH).take_while(|(append, _)| seen.insert(append.stream.as_str())).count()
 }
 
 /// Copies all events, and walks both ends to see that they hold the same. Both have to be left alone meanwhile: a file is locked, and

@@ -7,7 +7,7 @@
 use async_nats::jetstream::stream::Stream;
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
-use gatebook_events::envelope::Position;
+use gatebook_events::envelope::{Position, Revision};
 
 use super::LogError;
 use super::shared::{Commit, Entry, PublishError, Published, SharedLog};
@@ -49,7 +49,12 @@ impl SharedLog for JetStreamLog {
         publish::publish(&self.nats, &self.prefix, commit).await
     }
 
-    async fn load(&self, commits: &[Commit], behind: Position) -> Result<Position, PublishError> {
+    /// The server knows a subject's last message by its place among all.
+    fn left_by(&self, _: &Commit, position: Position) -> Revision {
+        Revision::from_backend(position.to_backend())
+    }
+
+    async fn load(&self, commits: Vec<Commit>, behind: Position) -> Result<Position, PublishError> {
         publish::load(&self.nats, &self.prefix, commits, behind).await
     }
 

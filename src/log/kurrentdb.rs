@@ -9,7 +9,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use eventstore::{AppendToStreamOptions, Error, EventData, ReadStreamOptions, StreamPosition, StreamState};
 use futures_util::stream::BoxStream;
-use gatebook_events::envelope::Position;
+use gatebook_events::envelope::{Position, Revision};
 use tokio::sync::{Mutex, watch};
 use uuid::Uuid;
 
@@ -85,6 +85,15 @@ impl SharedLog for KurrentDbLog {
         self.0.written.send_modify(|number| *number += 1);
         // KurrentDB does not say whether it knew the append, so it has to be taken for one that it did.
         Ok(Published { position, duplicate: true })
+    }
+
+    /// KurrentDB counts a stream's events from 0.
+    fn left_by(&self, commit: &Commit, _: Position) -> Revision {
+        let before = match commit.expected {
+            Expected::Empty => 0,
+            Expected::At(revision) => revision.to_backend() + 1,
+        };
+        Revision::from_backend((before + commit.events.len() as u64).saturating_sub(1))
     }
 
     fn follow(&self, after: Position) -> BoxStream<'static, Result<Vec<Entry>, LogError>> {

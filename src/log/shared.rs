@@ -4,6 +4,8 @@
 //! and is asked for a position asks the mirror. Whether an entry stands is decided where it is mirrored, in the order that all
 //! nodes see: so every node decides alike, and an engine that lets two writers through where one should be makes no difference.
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use gatebook_events::envelope::{CommitId, Position, Revision, StoredEvent, StreamName};
@@ -21,12 +23,20 @@ pub trait SharedLog: Send + Sync + 'static {
     /// One and the same commit may be published again and again.
     async fn publish(&self, commit: &Commit) -> Result<Published, PublishError>;
 
+    /// What a stream's last entry is known by once this commit is in at this position.
+    fn left_by(&self, commit: &Commit, position: Position) -> Revision;
+
     /// Adds entries behind the one at a position, in this order, for a log that nobody else writes to: none of them is in unless those
-    /// before it are. Says where the last one stands.
-    async fn load(&self, commits: &[Commit], behind: Position) -> Result<Position, PublishError> {
-        let mut last = behind;
-        for commit in commits {
-            last = self.publish(commit).await?.position;
+    /// before it are. One whose stream has an earlier one among them is expected behind that one, whatever it says itself, because
+    /// that could not be known before. Says where the last one stands.
+    async fn load(&self, commits: Vec<Commit>, behind: Position) -> Result<Position, PublishError> {
+        let (mut last, mut left) = (behind, HashMap::new());
+        for mut commit in commits {
+            if let Some(revision) = left.get(&commit.stream) {
+                commit.expected = Expected::At(*revision);
+            }
+            last = self.publish(&commit).await?.position;
+            left.insert(commit.stream.clone(), self.left_by(&commit, last));
         }
         Ok(last)
     }

@@ -82,6 +82,10 @@ impl SharedLog for Lax {
         }
     }
 
+    fn left_by(&self, _: &Commit, position: Position) -> Revision {
+        Revision::from_backend(position.to_backend())
+    }
+
     fn follow(&self, after: Position) -> BoxStream<'static, Result<Vec<Entry>, LogError>> {
         let done = usize::try_from(after.to_backend()).unwrap();
         stream::unfold((self.entries.clone(), self.count.subscribe(), done), |(entries, mut count, done)| async move {

@@ -1,10 +1,12 @@
 //! Publishing, and what each answer of the server means.
 
+use std::collections::HashMap;
+
 use async_nats::client::{RequestError, RequestErrorKind};
 use async_nats::header::{NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, NATS_EXPECTED_STREAM, NATS_MESSAGE_ID};
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::{HeaderMap, Request};
-use gatebook_events::envelope::Position;
+use gatebook_events::envelope::{Position, Revision};
 use serde::Deserialize;
 
 use super::wire;
@@ -38,17 +40,22 @@ struct Refusal {
     description: String,
 }
 
-/// Publishes many at a time: each is let in only behind the one before it, whatever its subject.
-pub async fn load(nats: &Nats, prefix: &str, commits: &[Commit], behind: Position) -> Result<Position, PublishError> {
+/// Publishes many at a time: each is let in only behind the one before it, whatever its subject. So it is known before it is sent
+/// where each will stand.
+pub async fn load(nats: &Nats, prefix: &str, commits: Vec<Commit>, behind: Position) -> Result<Position, PublishError> {
     let unsent = |error| PublishError::NotTaken(Box::new(error));
     let mut confirmations = Vec::with_capacity(commits.len());
-    let mut last = behind.to_backend();
-    for commit in commits {
-        let payload = wire::encode(commit).map_err(|error| PublishError::Never(error.to_string()))?;
+    let (mut last, mut left) = (behind.to_backend(), HashMap::new());
+    for mut commit in commits {
+        if let Some(revision) = left.get(&commit.stream) {
+            commit.expected = Expected::At(Revision::from_backend(*revision));
+        }
+        let payload = wire::encode(&commit).map_err(|error| PublishError::Never(error.to_string()))?;
         let message = PublishMessage::build().payload(payload).message_id(commit.id.0.to_string());
         let message = message.expected_stream(&nats.name).expected_last_sequence(last);
         confirmations.push(nats.jetstream.send_publish(wire::subject(prefix, &commit.stream), message).await.map_err(unsent)?);
         last += 1;
+        left.insert(commit.stream, last);
     }
     for confirmation in confirmations {
         confirmation.await.map_err(|error| PublishError::Unknown(Box::new(error)))?;

@@ -22,6 +22,7 @@ use crate::log::{Append, AppendError, Appended, BrokenChain, ChainHash, Closed, 
 mod feed;
 mod file;
 mod follow;
+mod load;
 mod waiting;
 
 use file::{MirrorFile, Prepared};
@@ -33,8 +34,6 @@ const PATIENCE: Duration = Duration::from_secs(4);
 const PAUSE: Duration = Duration::from_millis(50);
 /// How often an append is published behind entries that are no events.
 const MOST_TRIES: usize = 8;
-/// How often appends are added again that were not confirmed, where many are added.
-const MOST_LOADS: u32 = 20;
 /// A mirror that takes in nothing for so long while it is opened is not going to.
 const OPENING: Duration = Duration::from_secs(60);
 
@@ -178,41 +177,6 @@ impl Mirror {
             age: self.parts.fresh.borrow().map(|since| since.elapsed()),
             put_aside: story.put_aside.clone(),
             trouble: story.trouble.clone(),
-        }
-    }
-
-    /// Adds appends in this order, for a log that nobody else writes to, and waits until they are here. Each has to be of a stream of
-    /// its own. What is in already is left as it is; what is not in at the end can be added again.
-    pub async fn load(&self, appends: &[Append]) -> Result<(), AppendError> {
-        let mut tries = 0;
-        loop {
-            let mut commits = Vec::with_capacity(appends.len());
-            for append in appends {
-                match self.parts.prepare(append).await.map_err(|error| AppendError::Unavailable(Box::new(error)))? {
-                    Prepared::Expect(expected) => {
-                        let (stream, events) = (append.stream.clone(), append.events.clone());
-                        commits.push(Commit { stream, expected, id: append.commit, events });
-                    }
-                    Prepared::Answered(answer) => drop(answer?),
-                }
-            }
-            if commits.is_empty() {
-                return Ok(());
-            }
-            let behind = *self.parts.upto.borrow();
-            tries += 1;
-            match self.parts.shared.load(&commits, behind).await {
-                Ok(last) if self.parts.has(&Outcome::Now(last)).await => return Ok(()),
-                Ok(_) => return Err(AppendError::Indeterminate(Box::new(Late))),
-                Err(PublishError::Never(why)) => return Err(AppendError::Refused(why)),
-                Err(error) if tries == MOST_LOADS => return Err(AppendError::Indeterminate(Box::new(error))),
-                Err(error) => {
-                    tracing::warn!(%error, "some appends were not confirmed; what is in is left, and the rest is added again");
-                    tokio::time::sleep(PAUSE * 10).await;
-                    // Whether it is reachable is found out by the next try.
-                    let _either = self.parts.ask_for_head().await;
-                }
-            }
         }
     }
 

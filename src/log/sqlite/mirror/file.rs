@@ -187,7 +187,7 @@ impl Drop for MirrorFile {
 }
 
 /// In one transaction, so that the revision belongs to what was judged.
-fn prepare(reader: &mut Reader, append: &Append) -> Result<Prepared, LogError> {
+pub fn prepare(reader: &mut Reader, append: &Append) -> Result<Prepared, LogError> {
     let (connection, names) = reader.parts();
     let mut known = || -> rusqlite::Result<(Judged, Result<Place, Unsealed>)> {
         let moment = connection.unchecked_transaction()?;
