@@ -190,8 +190,8 @@ async fn what_a_kill_left_in_the_write_ahead_log_is_not_dropped_without_a_word_w
 enum Moment {
     /// Its file was begun.
     Begun,
-    /// Its write-ahead log is gone: it is closed, and about to be put in place.
-    Closed,
+    /// A transaction of it is whole: there are few, and the last of them is soon followed by its being put in place.
+    Written,
     /// Its file has its new name.
     Renamed,
 }
@@ -210,10 +210,10 @@ async fn whoever_is_killed_while_tables_are_swapped_the_next_start_shows_the_sam
     let (_folder, data) = stopped().await;
     let first = events(&data);
     let building = data.join("read-models").join(format!("directory@{}.building.db", Directory::VERSION));
-    let ahead = building.with_extension("db-wal");
+    let journal = building.with_extension("db-journal");
     let mut answered = 13;
     for round in 0..24 {
-        let moment = [Moment::Begun, Moment::Closed, Moment::Renamed][round % 3];
+        let moment = [Moment::Begun, Moment::Written, Moment::Renamed][round % 3];
         let service = Instance::start(&data);
         let (admin, anyone) = (Caller::admin(&service, &data), Caller::anyone(&service));
         // Clients come in all the while, so that what serves is written to while it is replaced.
@@ -225,14 +225,14 @@ async fn whoever_is_killed_while_tables_are_swapped_the_next_start_shows_the_sam
             registered
         });
         let rebuild = tokio::spawn(async move { drop(admin.call(Method::POST, "/authsec/projections/directory/rebuild", None).await) });
-        let (building, ahead) = (building.clone(), ahead.clone());
+        let (building, journal) = (building.clone(), journal.clone());
         let kill = move || {
             until("no build was begun", &|| building.exists());
             match moment {
                 Moment::Begun => {}
-                Moment::Closed => {
-                    until("nothing was written", &|| ahead.exists() || !building.exists());
-                    until("it was never closed", &|| !ahead.exists());
+                Moment::Written => {
+                    until("nothing was written", &|| journal.exists() || !building.exists());
+                    until("nothing was ever written whole", &|| !journal.exists());
                 }
                 Moment::Renamed => until("it was never put in place", &|| !building.exists()),
             }

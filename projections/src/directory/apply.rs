@@ -107,34 +107,27 @@ pub(super) fn client_registered(tx: &Transaction<'_>, key: ClientKey, envelope: 
     if came_before > 0 { names::bear(tx, key, None) } else { Ok(()) }
 }
 
+/// Each row is written once, whatever changed of it: rows of clients are long.
 fn metadata_updated(tx: &Transaction<'_>, key: ClientKey, at: At, metadata: &ClientMetadata) -> rusqlite::Result<()> {
+    const KNOWN: &str = "SELECT client_id, registration_type, name_key, folded FROM clients WHERE key = ?1";
     const UPDATE: &str = "UPDATE clients SET metadata = :metadata, name_key = :name_key, family = :family, search = :search, \
-        updated_at = :at WHERE key = :key";
-    let known = tx
-        .prepare_cached("SELECT client_id, registration_type, name_key FROM clients WHERE key = ?1")?
-        .query_row([Id(key.0)], |row| {
-            Ok((row.get::<_, Word<ClientId>>(0)?.0, row.get::<_, Word<RegistrationType>>(1)?.0, row.get::<_, String>(2)?))
-        })
-        .optional()?;
-    let Some((client_id, registration_type, old_name_key)) = known else { return Ok(()) };
-    let name_key = text::name_key(&client_id, metadata);
+        updated_at = :at, named_at = CASE WHEN folded = :folded THEN named_at ELSE :at END, folded = :folded WHERE key = :key";
+    let known = tx.prepare_cached(KNOWN)?.query_row([Id(key.0)], |row| {
+        let (client_id, registration_type) = (row.get::<_, Word<ClientId>>(0)?.0, row.get::<_, Word<RegistrationType>>(1)?.0);
+        Ok((client_id, registration_type, row.get::<_, String>(2)?, row.get::<_, String>(3)?))
+    });
+    let Some((client_id, registration_type, old_name_key, old_folded)) = known.optional()? else { return Ok(()) };
+    let (name_key, folded) = (text::name_key(&client_id, metadata), text::folded(metadata));
     tx.prepare_cached(UPDATE)?.execute(named_params! {
         ":key": Id(key.0),
         ":metadata": Json(metadata),
         ":name_key": name_key,
         ":family": text::family(&client_id, registration_type, metadata),
         ":search": text::search(&client_id, metadata),
+        ":folded": folded.as_str(),
         ":at": at,
     })?;
-    if name_key != old_name_key {
-        tx.prepare_cached("UPDATE registrations SET name_key = ?2 WHERE client_key = ?1")?.execute((Id(key.0), name_key))?;
-    }
-    let renamed = tx.prepare_cached("UPDATE clients SET folded = ?2, named_at = ?3 WHERE key = ?1 AND folded <> ?2")?.execute((
-        Id(key.0),
-        text::folded(metadata).as_str(),
-        at,
-    ))?;
-    if renamed > 0 { names::bear(tx, key, None) } else { Ok(()) }
+    if name_key == old_name_key && folded.as_str() == old_folded { Ok(()) } else { names::renamed(tx, key, &name_key) }
 }
 
 fn secret_changed(tx: &Transaction<'_>, key: ClientKey, at: At, secret: Option<&KeptSecret>) -> rusqlite::Result<()> {

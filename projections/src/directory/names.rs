@@ -126,15 +126,28 @@ fn shown(connection: &Connection, found: &Found, likeness: Likeness) -> rusqlite
     shown.optional()
 }
 
+/// What a registration bears, by its client's row and its own.
+macro_rules! borne {
+    () => {
+        "folded = coalesce((SELECT folded FROM clients WHERE key = client_key), ''), \
+         borne_since = CASE WHEN status IN ('approved', 'dormant', 'returning') THEN (SELECT max(approved_at, origin_at, named_at) \
+         FROM clients WHERE key = client_key AND life <> 'deleted' AND clients.folded <> '') END "
+    };
+}
+
 /// Brings what a client's registrations bear up to date: at one resource server, or at all. It follows from the client's and the
 /// registrations' rows alone, so that it does not matter whose events come first.
 pub(super) fn bear(tx: &Transaction<'_>, key: ClientKey, server: Option<ResourceServerId>) -> rusqlite::Result<()> {
-    const BEAR: &str = "UPDATE registrations SET folded = coalesce((SELECT folded FROM clients WHERE key = client_key), ''), \
-        borne_since = CASE WHEN status IN ('approved', 'dormant', 'returning') THEN (SELECT max(approved_at, origin_at, named_at) FROM clients \
-        WHERE key = client_key AND life <> 'deleted' AND clients.folded <> '') END \
-        WHERE client_key = :client AND (:server IS NULL OR resource_server = :server)";
+    const BEAR: &str =
+        concat!("UPDATE registrations SET ", borne!(), "WHERE client_key = :client AND (:server IS NULL OR resource_server = :server)");
     let parameters = named_params! { ":client": Id(key.0), ":server": server.map(|server| Id(server.0)) };
     tx.prepare_cached(BEAR)?.execute(parameters).map(drop)
+}
+
+/// The same at all resource servers for a client that has another name, by which its registrations are sorted too.
+pub(super) fn renamed(tx: &Transaction<'_>, key: ClientKey, name_key: &str) -> rusqlite::Result<()> {
+    const RENAMED: &str = concat!("UPDATE registrations SET name_key = ?2, ", borne!(), "WHERE client_key = ?1");
+    tx.prepare_cached(RENAMED)?.execute((Id(key.0), name_key)).map(drop)
 }
 
 #[cfg(test)]

@@ -68,7 +68,10 @@ fn open_existing<P: Projection>(path: &Path, kind: Kind) -> rusqlite::Result<Opt
     let without_indexes = schema(&expected)? == found;
     create_indexes::<P>(&mut expected)?;
     let indexed = schema(&expected)? == found;
-    let fits = indexed || (without_indexes && kind == Kind::Building);
+    let fits = match kind {
+        Kind::Serving => indexed,
+        Kind::Building => (indexed || without_indexes) && is_of_this_boot(&connection)?,
+    };
     if !fits {
         return Ok(None);
     }
@@ -85,6 +88,8 @@ fn create<P: Projection>(path: &Path, kind: Kind) -> rusqlite::Result<Opened> {
     let indexed = kind == Kind::Serving;
     if indexed {
         create_indexes::<P>(&mut connection)?;
+    } else {
+        connection.pragma_update(None, "user_version", boot().unwrap_or_default())?;
     }
     Ok(Opened { connection, position: Position::START, indexed })
 }
@@ -120,18 +125,29 @@ fn tune(connection: &Connection, kind: Kind) -> rusqlite::Result<()> {
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 8192; \
              PRAGMA journal_size_limit = 67108864; PRAGMA temp_store = MEMORY;"
         }
-        // A build that is killed goes on from its checkpoint, so it is at every moment as whole as one that serves. Nobody reads
-        // it meanwhile, and an even longer log lets even more changes of one page be one.
-        Kind::Building => {
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 32768; \
-             PRAGMA journal_size_limit = 268435456; PRAGMA temp_store = MEMORY;"
-        }
+        // Nobody reads it meanwhile and it can be built anew, so it never waits for the disk, and a new page is written once, not to
+        // a log first. If the process is killed, the journal takes back what was half done, and the build goes on from its checkpoint.
+        // If the machine goes down, nothing is known of it; see `is_of_this_boot`.
+        Kind::Building => "PRAGMA journal_mode = DELETE; PRAGMA synchronous = OFF; PRAGMA temp_store = MEMORY;",
     };
     connection.busy_timeout(Duration::from_secs(5))?;
     // Before the first table; rows of events are long, and two of them to a page split more pages than they fill.
     connection.execute_batch("PRAGMA page_size = 8192;")?;
     connection.execute_batch(durability)?;
     connection.execute_batch("PRAGMA cache_size = -65536; PRAGMA foreign_keys = OFF;")
+}
+
+/// Whether a build was begun since the machine was started. What one before left may never have come to the disk.
+fn is_of_this_boot(connection: &Connection) -> rusqlite::Result<bool> {
+    let begun: u32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    Ok(boot() == Some(begun))
+}
+
+/// A number of this start of the machine, which is another one after the next; none where the system does not name its starts, and
+/// then a build that was interrupted begins anew.
+fn boot() -> Option<u32> {
+    let name = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    u32::from_str_radix(name.get(..7)?, 16).ok()
 }
 
 /// Statements are prepared once. Without the guarantee SQLite prepares most of them anew for each event's values, which costs

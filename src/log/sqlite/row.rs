@@ -22,7 +22,11 @@ pub(super) use select_events;
 
 /// The names of events met so far, each kept once: there are few, and millions of events bear them.
 #[derive(Debug, Default)]
-pub struct Names(HashMap<Box<str>, Arc<str>>);
+pub struct Names {
+    known: HashMap<Box<str>, Arc<str>>,
+    /// What surrounded the event before: events of one append share it.
+    meta: Option<Arc<str>>,
+}
 
 impl Names {
     /// No instance has nearly as many kinds of event; a file that was tampered with may.
@@ -41,7 +45,7 @@ impl Names {
                 name: self.name(text(row, 5)?),
                 version: u16::try_from(number(row, 6)?).ok()?,
                 recorded_at: DateTime::from_timestamp_micros(row.get_ref(7).ok()?.as_i64().ok()?)?,
-                meta: Arc::from(text(row, 8)?),
+                meta: self.meta(text(row, 8)?),
                 data: Arc::from(text(row, 9)?),
             };
             Some((Envelope { position: position?, stream: stream.clone()?, revision, event }, hash))
@@ -54,15 +58,22 @@ impl Names {
     }
 
     fn name(&mut self, name: &str) -> Arc<str> {
-        if let Some(known) = self.0.get(name) {
+        if let Some(known) = self.known.get(name) {
             return known.clone();
         }
-        if self.0.len() >= Self::MOST {
-            self.0.clear();
+        if self.known.len() >= Self::MOST {
+            self.known.clear();
         }
         let new: Arc<str> = Arc::from(name);
-        self.0.insert(Box::from(name), new.clone());
+        self.known.insert(Box::from(name), new.clone());
         new
+    }
+
+    fn meta(&mut self, meta: &str) -> Arc<str> {
+        match &self.meta {
+            Some(last) if **last == *meta => last.clone(),
+            _ => self.meta.insert(Arc::from(meta)).clone(),
+        }
     }
 }
 
