@@ -1,4 +1,5 @@
-//! What `docker-compose.yml` and `Dockerfile` promise, as far as it can be read from them: no engine runs them here.
+//! What `docker-compose.yml` and `Dockerfile` promise, as far as it shows without an engine.
+#![cfg(unix)]
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test stops where it fails")]
 
 use std::collections::BTreeSet;
@@ -8,8 +9,12 @@ use std::process::{Command, Stdio};
 
 use saphyr::{LoadableYamlNode, Yaml};
 
+#[path = "instance/mod.rs"]
+mod instance;
 #[path = "nats/mod.rs"]
 mod nats;
+#[path = "containers/sealed.rs"]
+mod sealed;
 
 fn file(name: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()
