@@ -8,6 +8,7 @@ use async_nats::{Client, ConnectOptions, jetstream};
 use reqwest::Url;
 
 mod servers;
+mod tls;
 mod uri;
 
 pub use uri::UriProblem;
@@ -36,7 +37,7 @@ pub struct NatsSettings {
     pub replicas: Option<usize>,
     /// A credentials file (a user's JWT and the key that belongs to it).
     pub credentials: Option<PathBuf>,
-    /// Certificate authorities to trust beside the system's, as PEM.
+    /// Certificate authorities to trust instead of the system's, as PEM.
     pub ca_file: Option<PathBuf>,
     /// Our own certificate and its key, as PEM.
     pub certificate: Option<(PathBuf, PathBuf)>,
@@ -75,9 +76,15 @@ pub enum NatsError {
         /// What the system says.
         source: std::io::Error,
     },
-    /// Nobody answers, or nobody lets us in.
+    /// Nobody answers.
     #[error("cannot connect to NATS")]
     Connect(#[source] async_nats::ConnectError),
+    /// The servers do not know us.
+    #[error("the NATS servers do not let us in: user and password, token or credentials are not what they expect")]
+    NotLetIn,
+    /// The server cannot prove who it is, or wants us to and we cannot.
+    #[error("cannot agree on TLS with NATS")]
+    Tls(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// A server is too old.
     #[error(
         "the NATS server {server} is {version}, and 2.11 is the oldest that can keep an event log: before it, replicas could let \
@@ -98,7 +105,7 @@ impl Nats {
     /// Connects, and looks at every server that can be found.
     pub async fn connect(settings: &NatsSettings) -> Result<Self, NatsError> {
         let options = settings.options().await?;
-        let client = options.connect(settings.addresses()).await.map_err(NatsError::Connect)?;
+        let client = options.connect(settings.addresses()).await.map_err(tls::judged)?;
         let told = client.server_info();
         servers::must_be_fit(&told)?;
         servers::look_at_all(settings, &told).await?;
@@ -111,10 +118,6 @@ impl Nats {
 
 impl NatsSettings {
     async fn options(&self) -> Result<ConnectOptions, NatsError> {
-        let at = |path: &PathBuf| {
-            let path = path.clone();
-            move |source| NatsError::File { path, source }
-        };
         let mut options = ConnectOptions::new();
         options = match &self.login {
             Login::Nobody => options,
@@ -122,21 +125,10 @@ impl NatsSettings {
             Login::Token(token) => options.token(token.clone()),
         };
         if let Some(path) = &self.credentials {
-            options = options.credentials_file(path).await.map_err(at(path))?;
+            options = options.credentials_file(path).await.map_err(|source| NatsError::File { path: path.clone(), source })?;
         }
-        if let Some(path) = &self.ca_file {
-            std::fs::metadata(path).map_err(at(path))?;
-            options = options.add_root_certificates(path.clone());
-        }
-        if let Some((certificate, key)) = &self.certificate {
-            for path in [certificate, key] {
-                std::fs::metadata(path).map_err(at(path))?;
-            }
-            options = options.add_client_certificate(certificate.clone(), key.clone());
-        }
-        Ok(options
+        Ok(tls::prepare(options, self)?
             .name("gatebook")
-            .require_tls(self.tls)
             .ping_interval(PING)
             .connection_timeout(ANSWER)
             .request_timeout(Some(ANSWER))

@@ -1,10 +1,20 @@
-//! What `docker-compose.yml` and `Dockerfile` promise, as far as it can be read from them: no engine runs them here.
-#![expect(clippy::unwrap_used, reason = "a test stops where it fails")]
+//! What `docker-compose.yml` and `Dockerfile` promise, as far as it shows without an engine.
+#![cfg(unix)]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test stops where it fails")]
 
 use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use saphyr::{LoadableYamlNode, Yaml};
+
+#[path = "instance/mod.rs"]
+mod instance;
+#[path = "nats/mod.rs"]
+mod nats;
+#[path = "containers/sealed.rs"]
+mod sealed;
 
 fn file(name: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()
@@ -69,8 +79,13 @@ fn the_compose_file_has_what_each_profile_needs() {
         let name = service.name;
         assert!(!service.texts("profiles").is_empty(), "{name} would start with every profile");
         for volume in service.texts("volumes") {
-            assert!(volumes.contains(volume.split(':').next().unwrap()), "{name} mounts {volume}, which nobody declares");
+            let from = volume.split(':').next().unwrap();
+            let there =
+                if from.starts_with("./") { Path::new(env!("CARGO_MANIFEST_DIR")).join(from).is_file() } else { volumes.contains(from) };
+            assert!(there, "{name} mounts {volume}, which is not there");
         }
+        // Compose copies what stands in the file itself into the container, and refuses to where that can only be read.
+        assert!(service.field("configs").is_none(), "{name} has a file copied into it");
         assert!(service.keys("depends_on").is_subset(&names), "{name}");
         assert!(service.texts("ports").iter().all(|port| port.starts_with("127.0.0.1:")), "{name} is open to the network");
         let once = ["keys", "kurrentdb-certificates", "admin-token"].contains(&name);
@@ -80,6 +95,40 @@ fn the_compose_file_has_what_each_profile_needs() {
             assert_eq!(service.texts("cap_drop"), ["ALL"], "{name}");
         }
     }
+}
+
+#[test]
+fn a_nats_server_begins_with_its_file_and_its_environment() {
+    let program = match nats::program() {
+        Ok(program) => program,
+        Err(reason) => return nats::not_run("the configuration of the NATS servers in containers", &reason),
+    };
+    let (folder, ports) = (tempfile::tempdir().unwrap(), nats::free_ports(3));
+    let mut configuration = file("containers/nats.conf").replace("/data", folder.path().to_str().unwrap());
+    for (listens, port) in [("0.0.0.0:8222", ports[0]), ("0.0.0.0:6222", ports[1])] {
+        assert!(configuration.contains(listens), "{listens}");
+        configuration = configuration.replace(listens, &format!("127.0.0.1:{port}"));
+    }
+    let place = folder.path().join("nats.conf");
+    std::fs::write(&place, configuration).unwrap();
+
+    let text = file("docker-compose.yml");
+    let documents = Yaml::load_from_str(&text).unwrap();
+    let service = Service::of("nats-1", &documents[0]["services"]["nats-1"]);
+    let environment = service.field("environment").and_then(Yaml::as_mapping).unwrap().iter();
+    // A password that looks like a number is none for that.
+    let environment =
+        environment.map(|(name, value)| (name.as_str().unwrap(), value.as_str().unwrap().replace("${NATS_PASSWORD:-}", "12e6")));
+    let mut server = Command::new(program);
+    server.arg("-c").arg(&place).args(["--addr", "127.0.0.1", "--port", &ports[2].to_string()]);
+    server.envs(environment).env("HOSTNAME", service.field("hostname").and_then(Yaml::as_str).unwrap());
+    let mut server = server.stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = Vec::new();
+    let lines = BufReader::new(server.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let ready = lines.inspect(|line| said.push(line.clone())).any(|line| line.contains("Server is ready"));
+    server.kill().unwrap();
+    server.wait().unwrap();
+    assert!(ready, "{said:#?}");
 }
 
 #[test]

@@ -186,10 +186,15 @@ async fn reached<T>(attempt: impl AsyncFn() -> Result<T, StartError>) -> Result<
         if Instant::now() >= until {
             return Err(error);
         }
-        let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+        let cause = innermost(&error);
         tracing::warn!(%error, %cause, "the cluster is waited for");
         tokio::time::sleep(PAUSE).await;
     }
+}
+
+/// What it all came from, which is what an operator can do something about.
+fn innermost(error: &dyn std::error::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), innermost)
 }
 
 async fn connect(settings: &NatsSettings) -> Result<(Nats, JetStreamLog), StartError> {

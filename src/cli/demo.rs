@@ -49,7 +49,7 @@ pub async fn run(args: DemoArgs) -> Result<(), Failed> {
     }
     if args.documents {
         for url in DOCUMENTS {
-            let told = Story::at(&args.url, &minter).enter_document(url).await;
+            let told = Story::at(&args.url, &minter)?.enter_document(url).await;
             println!("{url}: {}", told.err().map_or_else(|| "entered".to_owned(), |error| error.to_string()));
         }
     }
@@ -59,7 +59,7 @@ pub async fn run(args: DemoArgs) -> Result<(), Failed> {
 /// Tells the story and says what came of it. `pace` is called before each client comes, with how many came before, so that a
 /// clock which stands still can be moved.
 pub async fn fill(url: &str, minter: &AdminMinter, mut pace: impl FnMut(usize)) -> Result<Vec<String>, Failed> {
-    let story = Story::at(url, minter);
+    let story = Story::at(url, minter)?;
     let servers = story.home(Method::GET, "/authsec/resource-servers", None).await?;
     let tools = text(&servers, "/resource_servers/0/id")?;
     let named = json!({ "name": "MCP tools", "resource": "https://mcp.example.com/" });
@@ -167,8 +167,8 @@ struct Story<'a> {
 }
 
 impl<'a> Story<'a> {
-    fn at(url: &str, minter: &'a AdminMinter) -> Self {
-        Self { house: Running::at(url), minter }
+    fn at(url: &str, minter: &'a AdminMinter) -> Result<Self, Failed> {
+        Ok(Self { house: Running::at(url)?, minter })
     }
 
     /// Somebody who registers themselves.

@@ -17,7 +17,7 @@ pub struct HealthArgs {
 /// Says what the instance says, and fails if that is not that it is well.
 #[expect(clippy::print_stdout, reason = "this is a command for people")]
 pub async fn run(args: HealthArgs) -> Result<(), Failed> {
-    let said = Running::at(&args.url).call(Method::GET, "/health", None, None).await?;
+    let said = Running::at(&args.url)?.call(Method::GET, "/health", None, None).await?;
     println!("{said}");
     Ok(())
 }

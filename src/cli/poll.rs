@@ -36,7 +36,7 @@ pub async fn run(args: PollArgs) -> Result<(), Failed> {
     let tenant = TenantId::parse(&args.tenant).map_err(|error| Failed::because("failed to name a tenant", error))?;
     let admin = Admin { tenant, subject: "poll".to_owned(), role: Role::Admin };
     let token = minter.mint(&admin, chrono::TimeDelta::minutes(1)).map_err(because)?;
-    let answer = Running::at(&args.url).call(Method::POST, "/authsec/manifests/poll", Some(&token), None).await?;
+    let answer = Running::at(&args.url)?.call(Method::POST, "/authsec/manifests/poll", Some(&token), None).await?;
     println!("{} documents are read now", answer.get("due").and_then(Value::as_u64).unwrap_or_default());
     Ok(())
 }

@@ -54,7 +54,7 @@ pub async fn run(args: RebuildArgs) -> Result<(), Failed> {
         return Err(Failed::new("there is no such projection; there are directory, approvals and history"));
     }
     match args.url {
-        Some(url) => in_service(&Running::at(&url), &config, &wanted).await,
+        Some(url) => in_service(&Running::at(&url)?, &config, &wanted).await,
         None => in_place(&config, &wanted).await,
     }
 }

@@ -1,9 +1,10 @@
 //! An instance that runs, as commands talk to it: over HTTP, like everybody else.
 
-use reqwest::{Client, Method, Response};
+use reqwest::{Client, Method, Response, Url};
 use serde_json::Value;
 
 use super::Failed;
+use crate::config::is_loopback;
 
 /// An instance that runs.
 pub(super) struct Running {
@@ -13,8 +14,18 @@ pub(super) struct Running {
 
 impl Running {
     /// The instance at this URL.
-    pub fn at(url: &str) -> Self {
-        Self { http: Client::new(), url: url.trim_end_matches('/').to_owned() }
+    pub fn at(url: &str) -> Result<Self, Failed> {
+        let mut http = Client::builder();
+        if !url.starts_with("https:") {
+            // Nobody has to be trusted there, and an image may have no authority that could be.
+            http = http.tls_certs_only([]);
+        }
+        if Url::parse(url).is_ok_and(|url| is_loopback(&url)) {
+            // Engines give containers the proxy of their host, which does not lead to what runs in here.
+            http = http.no_proxy();
+        }
+        let http = http.build().map_err(|error| Failed::because("failed to prepare to ask the service", error))?;
+        Ok(Self { http, url: url.trim_end_matches('/').to_owned() })
     }
 
     /// What it answers, if it is a success.

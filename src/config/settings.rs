@@ -48,7 +48,7 @@ pub struct Settings {
     #[arg(long, env = "GATEBOOK_NATS_CREDENTIALS", value_name = "FILE")]
     pub nats_credentials: Option<PathBuf>,
 
-    /// A PEM file of certificate authorities to trust for NATS, beside the system's
+    /// A PEM file of certificate authorities to trust for NATS, instead of the system's
     #[arg(long, env = "GATEBOOK_NATS_CA_FILE", value_name = "FILE")]
     pub nats_ca_file: Option<PathBuf>,
 

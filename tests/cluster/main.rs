@@ -18,6 +18,8 @@ mod faults;
 mod load;
 mod mirror;
 mod nodes;
+mod papers;
+mod secured;
 mod start;
 mod together;
 mod turns;

@@ -5,7 +5,8 @@ use async_nats::jetstream::stream::Config;
 use reqwest::Method;
 use serde_json::json;
 
-use crate::instance::Caller;
+use crate::instance::{Caller, gatebook, refusal};
+use crate::nats::{self, Nats};
 use crate::nodes::{Cluster, this, until};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -55,6 +56,18 @@ async fn a_stream_that_would_lose_events_is_refused_by_what_is_wrong_with_it() {
     jetstream.create_stream(fit).await.unwrap();
     let node = cluster.node(0, &[]);
     assert_eq!(Caller::anyone(&node).get("/health").await["status"], "ok");
+}
+
+#[test]
+fn a_server_that_is_too_old_is_refused_with_its_version_and_the_reason() {
+    let nats = match Nats::start_old() {
+        Ok(nats) => nats,
+        Err(reason) => return nats::not_run("a NATS server before 2.11", &reason),
+    };
+    let data = tempfile::tempdir().unwrap();
+    let mut command = gatebook(&["serve", "--listen", "127.0.0.1:0", "--log", &nats.uri("gatebook")]);
+    let said = refusal(command.arg("--data").arg(data.path()).output().unwrap());
+    assert!(said.contains(" is 2.") && said.contains("2.11 is the oldest") && said.contains("two writers"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -52,15 +52,32 @@ pub fn not_run(what: &str, reason: &str) {
 
 /// Where `nats-server` is, or why it is not.
 pub fn program() -> Result<PathBuf, String> {
-    const VARIABLE: &str = "GATEBOOK_NATS_SERVER";
-    let program = std::env::var_os(VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from);
-    program.ok_or_else(|| format!("{VARIABLE} names no nats-server; tests/run installs it"))
+    named("GATEBOOK_NATS_SERVER")
+}
+
+fn named(variable: &str) -> Result<PathBuf, String> {
+    let program = std::env::var_os(variable).filter(|path| !path.is_empty()).map(PathBuf::from);
+    program.ok_or_else(|| format!("{variable} names no nats-server; tests/run installs it"))
 }
 
 impl Nats {
     /// Starts as many servers and waits until they are ready to keep things.
     pub fn start(count: usize) -> Result<Self, String> {
-        let program = program()?;
+        Self::start_with(count, "")
+    }
+
+    /// Starts servers in whose configuration these lines stand too.
+    pub fn start_with(count: usize, more: &str) -> Result<Self, String> {
+        Ok(Self::start_program(program()?, count, &format!(", sync_interval: always, strict: true }}\n{more}")))
+    }
+
+    /// Starts one of a version that is too old to keep an event log, and does not know every word of a configuration.
+    pub fn start_old() -> Result<Self, String> {
+        Ok(Self::start_program(named("GATEBOOK_OLD_NATS_SERVER")?, 1, " }\n"))
+    }
+
+    /// `rest` is how the block of JetStream ends, and what stands behind it.
+    fn start_program(program: PathBuf, count: usize, rest: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let ports = free_ports(count * 3);
         let servers: Vec<_> = (0..count)
@@ -75,7 +92,7 @@ impl Nats {
             };
             let text = format!(
                 "server_name: {0}\nlisten: \"127.0.0.1:{1}\"\nhttp: \"127.0.0.1:{2}\"\nmax_payload: 4MB\n\
-                 jetstream {{ store_dir: \"{3}\", max_file: 4GB, max_mem: 256MB, sync_interval: always, strict: true }}\n{cluster}",
+                 jetstream {{ store_dir: \"{3}\", max_file: 4GB, max_mem: 256MB{rest}{cluster}",
                 server.name,
                 server.client,
                 server.monitoring,
@@ -88,7 +105,7 @@ impl Nats {
             nats.run(n);
         }
         nats.until_ready();
-        Ok(nats)
+        nats
     }
 
     /// How many there are.
@@ -98,8 +115,13 @@ impl Nats {
 
     /// The URI of a log of its own in here.
     pub fn uri(&self, name: &str) -> String {
-        let servers: Vec<_> = self.servers.iter().map(|server| format!("127.0.0.1:{}", server.client)).collect();
-        format!("nats://{}?name={name}", servers.join(","))
+        format!("nats://{}?name={name}", self.at("127.0.0.1"))
+    }
+
+    /// The servers, as somebody writes them who knows this machine by that name.
+    pub fn at(&self, host: &str) -> String {
+        let servers: Vec<_> = self.servers.iter().map(|server| format!("{host}:{}", server.client)).collect();
+        servers.join(",")
     }
 
     /// Where one of them tells about itself.
