@@ -109,6 +109,7 @@ fn query(visitor: &Visitor, fields: &Fields, limit: usize) -> Result<HistoryQuer
         event_name: fields.text("type").map(str::to_owned),
         since: moment("since")?,
         until: moment("until")?,
+        up_to: None,
         cursor: fields.text("cursor").map(|text| text.parse().map_err(|_| refuse("cursor"))).transpose()?,
         newest_first: fields.text("order") != Some("oldest"),
         limit,

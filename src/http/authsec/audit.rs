@@ -49,6 +49,7 @@ pub async fn list(
         event_name: filters.r#type,
         since: parameter::<DateTime<Utc>>(&caller, "since", filters.since.as_deref())?,
         until: parameter::<DateTime<Utc>>(&caller, "until", filters.until.as_deref())?,
+        up_to: None,
         cursor: parameter(&caller, "cursor", filters.cursor.as_deref())?,
         newest_first: filters.order.as_deref() != Some("oldest"),
         limit: page_limit(filters.limit),
