@@ -12,6 +12,7 @@ mod answer;
 mod house;
 
 mod administration;
+mod as_of;
 mod authenticate;
 mod bad_input;
 mod cluster;
