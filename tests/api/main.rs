@@ -20,6 +20,7 @@ mod decisions;
 mod doors;
 mod doors_agree;
 mod dormancy;
+mod export;
 mod floods;
 mod history;
 mod leaks;

@@ -146,6 +146,7 @@ impl Theirs {
             format!("/authsec/webhooks/{}/dead-letters", self.hook),
             "/authsec/audit/events?limit=500".to_owned(),
             "/authsec/audit/events?order=oldest&limit=2".to_owned(),
+            "/authsec/audit/export?format=csv".to_owned(),
             format!("/authsec/resource-servers/{DEFAULT}"),
             clients(DEFAULT),
         ];
