@@ -39,7 +39,7 @@ pub struct Filters {
 /// The moment that is asked about.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Moment {
+pub struct Asked {
     as_of: Option<String>,
 }
 
@@ -115,10 +115,10 @@ pub async fn read(
     State(app): State<App>,
     caller: Administrator,
     Path((id, client_id)): Path<(String, String)>,
-    Query(moment): Query<Moment>,
+    Query(asked): Query<Asked>,
     headers: HeaderMap,
 ) -> Result<Fresh<Json<Value>>, Problem> {
-    let then = then(&app, &caller, &headers, (server_id(&caller, &id)?, "client"), moment.as_of.as_deref()).await?;
+    let then = then(&app, &caller, &headers, (server_id(&caller, &id)?, "client"), asked.as_of.as_deref()).await?;
     let body = show_then(&app, &caller, &headers, (&id, &client_id), then.as_ref()).await?;
     Ok(body.map(|body| Json(Value::Object(body))))
 }
