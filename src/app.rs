@@ -39,6 +39,7 @@ use crate::log::EventLog;
 use crate::look_alikes::LookAlikes;
 use crate::manifest::{Manifests, SetUpError, Urgency};
 use crate::metrics::Metrics;
+use crate::past::Past;
 use crate::projector::{Follower, Projector};
 use crate::secrets::{InstanceKey, SecretHasher};
 use crate::side_table;
@@ -88,6 +89,7 @@ struct Parts {
     documents: Documents,
     usage: Usage,
     dormancy: Dormancy,
+    past: Past,
     /// What runs beside the calls.
     tasks: Vec<AbortHandle>,
     look_alikes: LookAlikes,
@@ -159,7 +161,7 @@ pub enum StartError {
     /// The system has no random numbers to give.
     #[error("failed to prepare for the check of secrets")]
     Secrets(#[from] crate::secrets::SecretError),
-    /// The folder of the read models cannot be made.
+    /// The folder of the read models cannot be made, or what is left of old ones cannot be removed.
     #[error("failed to make the folder of the read models")]
     Folder(#[from] std::io::Error),
 }
@@ -191,6 +193,7 @@ impl App {
         let directory: Projector<Directory> = Projector::start(log.clone(), &folder, others)?;
         let approvals: Projector<Approvals> = Projector::start(log.clone(), &folder, others)?;
         let history: Projector<History> = Projector::start(log.clone(), &folder, others)?;
+        let past = Past::open(log.clone(), &places::past(&config))?;
         let metrics = Metrics::default();
         let dormancy = Dormancy::new(commands.clone(), directory.reader().clone(), usage.clone(), metrics.clone());
         let webhooks = Webhooks::start(Means {
@@ -209,7 +212,7 @@ impl App {
         let documents = Documents::among_others(manifests, commands.clone(), (schedule, turns), config.rhythm.clone());
         let readers = (directory.reader().clone(), approvals.reader().clone());
         let poller = documents::start(documents.clone(), readers.0, readers.1, complete(&directory));
-        let mut tasks = vec![poller, usage.start()];
+        let mut tasks = vec![poller, usage.start(), past.start()];
         if announcing.is_none() {
             // Of several nodes each knows only when it saw a client itself, and must not call one dormant that another one sees.
             tasks.push(dormancy.start(complete(&directory)));
@@ -239,6 +242,7 @@ impl App {
             documents,
             usage,
             dormancy,
+            past,
             tasks,
             look_alikes: LookAlikes::default(),
             statements,
@@ -360,6 +364,11 @@ impl App {
         &self.0.dormancy
     }
 
+    /// The client lists as they were.
+    pub(crate) fn past(&self) -> &Past {
+        &self.0.past
+    }
+
     /// Who vouches for clients that register themselves.
     pub fn statements(&self) -> &Statements {
         &self.0.statements
@@ -452,6 +461,7 @@ impl App {
             feed.end();
         }
         self.0.usage.flush().await;
+        self.0.past.end().await;
         for follower in self.followers() {
             follower.end();
         }

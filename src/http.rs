@@ -103,6 +103,7 @@ pub fn router(app: App) -> Router {
         .route("/approvals", get(authsec::approvals::list))
         .route("/audit/events", get(authsec::audit::list))
         .route("/audit/events/{event_id}", get(authsec::audit::read))
+        .route("/audit/export", get(authsec::audit::export::export))
         .route("/audit/stream", get(authsec::stream::stream))
         .route("/projections", get(authsec::projections::list))
         .route("/projections/{name}/rebuild", post(authsec::projections::rebuild))

@@ -141,6 +141,8 @@ pub struct HistoryQuery {
     pub since: Option<DateTime<Utc>>,
     /// Only recorded before then.
     pub until: Option<DateTime<Utc>>,
+    /// Only up to the event at this position.
+    pub up_to: Option<Position>,
     /// The position of the last event of the page before.
     pub cursor: Option<Position>,
     /// Whether the last event comes first.
@@ -160,6 +162,7 @@ impl HistoryQuery {
             event_name: None,
             since: None,
             until: None,
+            up_to: None,
             cursor: None,
             newest_first: true,
             limit,

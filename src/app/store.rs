@@ -75,6 +75,14 @@ pub mod places {
         }
     }
 
+    /// The client lists as they were, for as long as somebody looks at them.
+    pub fn past(config: &Config) -> PathBuf {
+        match &config.log {
+            LogBackend::Sqlite => config.data.join("past"),
+            LogBackend::JetStream(_) | LogBackend::KurrentDb(_) => shared(config).join("past"),
+        }
+    }
+
     /// What webhooks were sent.
     pub fn webhooks(config: &Config) -> PathBuf {
         match &config.log {

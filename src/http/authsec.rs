@@ -9,6 +9,7 @@ use super::caller::Administrator;
 use super::error::{Failure, Problem};
 
 pub mod approvals;
+pub mod as_of;
 pub mod audit;
 pub mod clients;
 pub mod cluster;

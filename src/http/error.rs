@@ -17,6 +17,7 @@ use crate::command::CommandError;
 use crate::documents::DocumentError;
 use crate::log::{AppendError, LogError};
 use crate::manifest::FetchFailure;
+use crate::past::PastError;
 use crate::side_table::NotKept;
 use crate::statements::StatementRefusal;
 
@@ -78,6 +79,9 @@ pub enum Failure {
         /// Seconds after which it is worth another attempt.
         retry_after: u64,
     },
+    /// What was cannot be shown, or not yet.
+    #[error(transparent)]
+    Past(#[from] PastError),
     /// The caller came too often.
     #[error("too many registrations {}", .0.ceiling.as_words())]
     TooMany(Allowance),
@@ -130,10 +134,11 @@ impl Failure {
                 Verdict::new(StatusCode::SERVICE_UNAVAILABLE, "contended")
             }
             Self::Command(CommandError::Append(AppendError::Indeterminate(_) | AppendError::Unavailable(_)) | CommandError::Read(_))
-            | Self::Log(_) => Verdict::new(StatusCode::SERVICE_UNAVAILABLE, "log-unavailable"),
+            | Self::Log(_)
+            | Self::Past(PastError::Log(_)) => Verdict::new(StatusCode::SERVICE_UNAVAILABLE, "log-unavailable"),
             Self::Command(CommandError::History(_)) => Verdict::new(StatusCode::INTERNAL_SERVER_ERROR, "history-unreadable"),
             Self::Query(QueryError::Cursor(_)) => Verdict::new(StatusCode::BAD_REQUEST, "invalid-cursor"),
-            Self::Query(_) | Self::Internal(_) | Self::NotKept(_) | Self::Token(_) => {
+            Self::Query(_) | Self::Internal(_) | Self::NotKept(_) | Self::Token(_) | Self::Past(PastError::Fold(_)) => {
                 Verdict::new(StatusCode::INTERNAL_SERVER_ERROR, "internal")
             }
             Self::Metadata(error) => Verdict::new(StatusCode::BAD_REQUEST, metadata_code(error)),
@@ -147,6 +152,7 @@ impl Failure {
             Self::Request { status, code, .. } => Verdict::new(*status, code),
             Self::Document { .. } => Verdict::new(StatusCode::BAD_REQUEST, "document-unusable"),
             Self::Building { .. } => Verdict::new(StatusCode::SERVICE_UNAVAILABLE, "read-model-building"),
+            Self::Past(PastError::UnderWay { .. }) => Verdict::new(StatusCode::SERVICE_UNAVAILABLE, "past-building"),
             Self::RegistrationToken | Self::ServiceToken => Verdict::new(StatusCode::UNAUTHORIZED, "invalid_token"),
             Self::Client => Verdict::new(StatusCode::UNAUTHORIZED, "invalid_client"),
             Self::TooMany(_) | Self::TooManyGuesses(_) => Verdict::new(StatusCode::TOO_MANY_REQUESTS, "temporarily_unavailable"),
@@ -163,15 +169,16 @@ impl Failure {
                 "the initial access token is not valid here".to_owned()
             }
             Self::Command(CommandError::Rejected(rejection)) => rejection.to_string(),
-            Self::Building { .. } => self.to_string(),
+            Self::Building { .. } | Self::Past(PastError::UnderWay { .. }) => self.to_string(),
             _ if verdict.status.is_server_error() => "the service cannot answer now; the request id names the cause in its log".to_owned(),
             other => other.to_string(),
         }
     }
 
     fn log(&self, verdict: &Verdict) {
-        // That a projection is being built is said once, where it is begun.
-        if verdict.status.is_server_error() && !matches!(self, Self::Building { .. }) {
+        // That a projection is being built is said once, where it is begun; that the past takes its time is nobody's fault.
+        let takes_time = matches!(self, Self::Building { .. } | Self::Past(PastError::UnderWay { .. }));
+        if verdict.status.is_server_error() && !takes_time {
             let cause = std::error::Error::source(self).map(ToString::to_string).unwrap_or_default();
             tracing::error!(status = verdict.status.as_u16(), code = verdict.code, error = %self, %cause, "a request failed");
         }
@@ -190,7 +197,7 @@ impl Failure {
             Self::Client => {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"gatebook\", charset=\"UTF-8\""));
             }
-            Self::Busy => {
+            Self::Busy | Self::Past(PastError::UnderWay { .. }) => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from(1));
             }
             Self::TooMany(spent) => {

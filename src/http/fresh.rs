@@ -28,6 +28,11 @@ pub struct Fresh<T> {
 }
 
 impl<T> Fresh<T> {
+    /// An answer about a moment, which no later event changes.
+    pub const fn then(body: T, shown: Position) -> Self {
+        Self { body, shown, stale: false }
+    }
+
     /// The answer, where an old one would be a wrong one.
     pub fn unless_stale(self) -> Result<T, Failure> {
         if self.stale {
@@ -35,6 +40,11 @@ impl<T> Fresh<T> {
         } else {
             Ok(self.body)
         }
+    }
+
+    /// The last event that it knows of.
+    pub const fn shown(&self) -> Position {
+        self.shown
     }
 
     /// Whether it comes from tables that could not catch up in time.

@@ -109,6 +109,7 @@ fn query(visitor: &Visitor, fields: &Fields, limit: usize) -> Result<HistoryQuer
         event_name: fields.text("type").map(str::to_owned),
         since: moment("since")?,
         until: moment("until")?,
+        up_to: None,
         cursor: fields.text("cursor").map(|text| text.parse().map_err(|_| refuse("cursor"))).transpose()?,
         newest_first: fields.text("order") != Some("oldest"),
         limit,
@@ -116,7 +117,7 @@ fn query(visitor: &Visitor, fields: &Fields, limit: usize) -> Result<HistoryQuer
 }
 
 /// A moment in UTC, as a browser's field has it or with a zone.
-fn parse_moment(text: &str) -> Option<DateTime<Utc>> {
+pub fn parse_moment(text: &str) -> Option<DateTime<Utc>> {
     let zoned = DateTime::parse_from_rfc3339(text).ok().map(|at| at.to_utc());
     let formats = ["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"];
     zoned.or_else(|| formats.iter().find_map(|format| NaiveDateTime::parse_from_str(text, format).ok()).map(|at| at.and_utc()))

@@ -1,8 +1,10 @@
-//! `/ui/servers/{id}/clients`: who is in at a resource server, by family or one by one. What is shown is in the URL.
+//! `/ui/servers/{id}/clients`: who is in at a resource server, by family or one by one, now or at a moment. What is shown is in
+//! the URL.
 
 use std::collections::HashMap;
 
 use axum::extract::{Path, RawQuery, State};
+use axum::http::HeaderMap;
 use axum::response::Response;
 use gatebook_events::identity::{ClientKey, ResourceServerId};
 use gatebook_events::resource_server::RegistrationType;
@@ -16,8 +18,11 @@ use super::show;
 use super::sorry::Sorry;
 use super::visitor::Visitor;
 use crate::app::App;
+use crate::http::authsec::as_of::{self, Then};
 use crate::http::error::Failure;
 use crate::usage::Uses;
+
+mod past;
 
 /// Rows on a page.
 const LIMIT: usize = 50;
@@ -33,6 +38,8 @@ pub struct Asked {
     pub fields: Fields,
     /// What it asks for.
     pub list: ListClients,
+    /// The moment that is shown, if it is not now.
+    then: Option<Then>,
     by_family: bool,
 }
 
@@ -59,7 +66,12 @@ impl Asked {
             family,
         };
         let by_family = list.family.is_none() && fields.text("group") != Some("none");
-        Ok(Self { fields, list, by_family })
+        Ok(Self { fields, list, then: None, by_family })
+    }
+
+    /// Whether anything can be done with what is shown: the past is only looked at.
+    fn can_act(&self, visitor: &Visitor) -> bool {
+        self.then.is_none() && visitor.may_change()
     }
 
     fn is_filtered(&self) -> bool {
@@ -68,8 +80,8 @@ impl Asked {
     }
 }
 
-/// When the registrations of a page were used.
-type Seen = HashMap<(ResourceServerId, ClientKey), Uses>;
+/// When the registrations of a page were used; none where the past is shown, because that is no event.
+type Seen = Option<HashMap<(ResourceServerId, ClientKey), Uses>>;
 
 enum Listed {
     Families(FamilyPage),
@@ -79,27 +91,38 @@ enum Listed {
 /// `GET /ui/servers/{id}/clients`
 pub async fn page(State(app): State<App>, visitor: Visitor, Path(id): Path<String>, RawQuery(query): RawQuery) -> Result<Response, Sorry> {
     let frame = Frame::open(&app, &visitor).await?;
-    let row = server::named(&visitor, &frame, &id)?;
-    let asked = Asked::of(&visitor, row.id, Fields::parse(query.unwrap_or_default().as_bytes()), LIMIT)?;
+    let now = server::named(&visitor, &frame, &id)?;
+    let fields = Fields::parse(query.unwrap_or_default().as_bytes());
+    let then = past::asked(&app, &visitor, now.id, &fields).await?;
+    let asked = Asked { then, ..Asked::of(&visitor, now.id, fields, LIMIT)? };
     let (list, by_family) = (asked.list.clone(), asked.by_family);
-    let listed = visitor.read(&app, app.directory(), move |directory| {
-        if by_family {
-            Ok(directory.families(&list)?.map(Listed::Families))
+    let headers = HeaderMap::new();
+    let listed = as_of::read(&app, &headers, asked.then.as_ref(), move |directory| {
+        let Some(row) = directory.resource_server(&list.tenant, list.resource_server)? else { return Ok(None) };
+        let listed = if by_family {
+            directory.families(&list)?.map(Listed::Families)
         } else {
-            directory.clients(&list).map(|page| Some(Listed::OneByOne(page)))
-        }
+            directory.clients(&list).map(|page| Some(Listed::OneByOne(page)))?
+        };
+        Ok(listed.map(|listed| (row, listed)))
     });
-    let Some(listed) = listed.await?.body else { return Err(visitor.sorry(Failure::not_found("resource server"))) };
+    let listed = listed.await.map_err(|failure| visitor.sorry(failure))?;
+    let Some((row, listed)) = listed.body else { return Err(visitor.sorry(Failure::not_found("resource server"))) };
+    let row = &row;
     let shown: Vec<_> = match &listed {
         Listed::Families(page) => page.rows.iter().filter(|one| one.number == 1).map(|one| (row.id, one.sample.client_key)).collect(),
         Listed::OneByOne(page) => page.rows.iter().map(|one| (row.id, one.client_key)).collect(),
     };
-    let seen = app.usage().of(shown).await;
+    let seen = if asked.then.is_none() { Some(app.usage().of(shown).await) } else { None };
+    let here = visitor.links.server(row.id, "clients");
     let content = html! {
         (server::head(&visitor, row, Tab::Clients))
-        (waiting_note(&visitor, row))
+        @match &asked.then {
+            Some(then) => (past::notice(&here, &asked.fields, then)),
+            None => (waiting_note(&visitor, row)),
+        }
         (filters(&visitor, row, &asked))
-        div #list data-live { (list_form(&app, &visitor, row, &asked, (&listed, &seen))) }
+        div #list data-live[asked.then.is_none()] { (list_form(&app, &visitor, row, &asked, (&listed, &seen))) }
     };
     let title = format!("Clients of {}", show::inert_text(&row.name));
     Ok(frame.page(&app, &visitor, Place::Server(row.id, Tab::Clients), &title, &content))
@@ -131,14 +154,15 @@ fn filters(visitor: &Visitor, row: &ResourceServerRow, asked: &Asked) -> Markup 
     html! {
         search.filters {
             form.find method="get" action=(here) {
-                @for name in ["type", "status", "family", "group", "sort"] {
+                @for name in ["type", "status", "family", "group", "sort", past::AS_OF] {
                     @if let Some(value) = fields.text(name) { input type="hidden" name=(name) value=(value); }
                 }
                 label.unseen for="q" { "Find by name, client id, redirect host or software id" }
                 input #q type="search" name="q" value=[fields.text("q")] placeholder="Find by name, client id, host or software id" data-key="/";
                 button type="submit" { "Find" }
             }
-            div #facets data-live {
+            (past::field(&here, fields, &["q", "type", "status", "family", "group", "sort"], asked.then.as_ref()))
+            div #facets data-live[asked.then.is_none()] {
                 p.chips {
                     span role="group" aria-label="By type" {
                         (chip("type", "", "All types", Some(*total)))
@@ -193,11 +217,11 @@ fn list_form(app: &App, visitor: &Visitor, row: &ResourceServerRow, asked: &Aske
             div.scroll tabindex="0" role="region" aria-label="Clients" {
                 @match listed {
                     Listed::Families(page) => (families((visitor, row), asked, page, seen)),
-                    Listed::OneByOne(page) => (one_by_one(visitor, page, seen)),
+                    Listed::OneByOne(page) => (one_by_one(visitor, asked, page, seen)),
                 }
             }
             div.foot {
-                @if visitor.may_change() {
+                @if asked.can_act(visitor) {
                     p.actions role="group" aria-label="With those that are selected" {
                         span.muted data-selected { "With those selected:" }
                         @for (action, text) in ACTIONS {
@@ -219,7 +243,7 @@ fn families((visitor, row): (&Visitor, &ResourceServerRow), asked: &Asked, page:
     html! {
         table.clients {
             thead { tr {
-                @if visitor.may_change() { th.pick scope="col" { (pick_all()) } }
+                @if asked.can_act(visitor) { th.pick scope="col" { (pick_all()) } }
                 th scope="col" { "Client" } th scope="col" { "Type" } th scope="col" { "Status" } th scope="col" { "Redirects" } th scope="col" { "Last seen" } th scope="col" { "Last registered" } th scope="col" { span.unseen { "Copy" } }
             } }
             tbody {
@@ -241,7 +265,7 @@ fn family_row((visitor, server): (&Visitor, &ResourceServerRow), asked: &Asked, 
     let pick = if *number == 1 { ("client", sample.client_id.as_str()) } else { ("family", family.family.as_str()) };
     html! {
         tr data-row {
-            @if visitor.may_change() { td.pick { (tick(pick, &label)) } }
+            @if asked.can_act(visitor) { td.pick { (tick(pick, &label)) } }
             td.who { div {
                 a.open href=(address) { (show::client(sample.registration_type, &sample.client_id, name, &sample.redirect_uris)) }
                 @if *number > 1 { " " span.instances { (show::grouped(*number)) " instances" } }
@@ -260,17 +284,17 @@ fn family_row((visitor, server): (&Visitor, &ResourceServerRow), asked: &Asked, 
     }
 }
 
-fn one_by_one(visitor: &Visitor, page: &ClientPage, seen: &Seen) -> Markup {
+fn one_by_one(visitor: &Visitor, asked: &Asked, page: &ClientPage, seen: &Seen) -> Markup {
     html! {
         table.clients {
             thead { tr {
-                @if visitor.may_change() { th.pick scope="col" { (pick_all()) } }
+                @if asked.can_act(visitor) { th.pick scope="col" { (pick_all()) } }
                 th scope="col" { "Client" } th scope="col" { "Type" } th scope="col" { "Status" } th scope="col" { "Redirects" } th scope="col" { "Last seen" } th scope="col" { "Registered" } th scope="col" { span.unseen { "Copy" } }
             } }
             tbody {
                 @for row in &page.rows {
                     tr data-row {
-                        @if visitor.may_change() { td.pick { (tick(("client", row.client_id.as_str()), &label(row))) } }
+                        @if asked.can_act(visitor) { td.pick { (tick(("client", row.client_id.as_str()), &label(row))) } }
                         td.who { div {
                             a.open href=(visitor.links.client(row.resource_server, row.client_id.as_str(), "")) {
                                 (show::client(row.registration_type, &row.client_id, row.metadata.client_name.as_deref(), &row.redirect_uris))
@@ -293,9 +317,10 @@ fn one_by_one(visitor: &Visitor, page: &ClientPage, seen: &Seen) -> Markup {
 /// The day of its last use, as far as this node saw.
 fn last_seen(seen: &Seen, row: &RegistrationRow) -> Markup {
     html! {
-        @match seen.get(&(row.resource_server, row.client_key)) {
-            Some(uses) => (show::time(uses.last)),
-            None => span.muted { "never" },
+        @match seen.as_ref().map(|seen| seen.get(&(row.resource_server, row.client_key))) {
+            Some(Some(uses)) => (show::time(uses.last)),
+            Some(None) => span.muted { "never" },
+            None => span.muted { "not known" },
         }
     }
 }
@@ -325,7 +350,9 @@ fn nothing(app: &App, visitor: &Visitor, row: &ResourceServerRow, asked: &Asked)
         div.empty {
             @if asked.is_filtered() {
                 h2 { "No client is like that" }
-                p { "Nothing at this resource server matches what you asked for. " a href=(here) { "Show all clients" } "." }
+                p { "Nothing at this resource server matches what you asked for. " a href={ (here) (asked.fields.with("q", "", &["type", "status", "family", "group", "sort", "cursor"])) } { "Show all clients" } "." }
+            } @else if asked.then.is_some() {
+                h2 { "No client had come yet" }
             } @else {
                 h2 { "No client has come yet" }
                 p { "Clients register themselves at the address below, are met by the URL of the document that they host, or are entered by you." }

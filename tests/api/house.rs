@@ -209,7 +209,8 @@ impl House {
                 members.remove("signing_secret");
             }
         }
-        self.heard.lock().unwrap().push((format!("{method} {path}"), shown.to_string()));
+        let shown = if shown.is_null() { answer.text.clone() } else { shown.to_string() };
+        self.heard.lock().unwrap().push((format!("{method} {path}"), shown));
     }
 }
 

@@ -150,6 +150,10 @@ async fn a_busy_day(house: &House) {
     }
     admin.get(&clients(DEFAULT)).await.is(200);
     house.viewer("default").get(&clients(DEFAULT)).await.is(200);
+    admin.get(&format!("{}?as_of={}", clients(DEFAULT), house.head().await)).await.is(200);
+    for format in ["ndjson", "csv"] {
+        house.auditor("default").get(&format!("/authsec/audit/export?format={format}")).await.is(200);
+    }
     for path in ["/authsec/approvals", "/authsec/audit/events?limit=500", "/authsec/projections", "/authsec/resource-servers"] {
         house.auditor("default").get(path).await.is(200);
     }

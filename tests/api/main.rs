@@ -12,6 +12,7 @@ mod answer;
 mod house;
 
 mod administration;
+mod as_of;
 mod authenticate;
 mod bad_input;
 mod cluster;
@@ -19,6 +20,7 @@ mod decisions;
 mod doors;
 mod doors_agree;
 mod dormancy;
+mod export;
 mod floods;
 mod history;
 mod leaks;

@@ -11,7 +11,7 @@ use crate::house::{Caller, DEFAULT, House, client, clients};
 
 /// Something that tenant A does. Numbers choose among A's clients and resource servers; some mean B's, which must not help.
 #[derive(Debug, Clone)]
-enum Deed {
+pub enum Deed {
     Register { server: usize, name: String, resource: bool },
     Enter { server: usize, name: String },
     Decide { server: usize, client: usize, decision: &'static str },
@@ -27,7 +27,7 @@ enum Deed {
     EndToken { server: usize, token: usize },
 }
 
-fn deed() -> impl Strategy<Value = Deed> {
+pub fn deed() -> impl Strategy<Value = Deed> {
     let (server, client, name) = (0..4_usize, 0..8_usize, "[a-z]{1,8}");
     let decision = prop::sample::select(vec!["approve", "deny", "suspend", "reinstate", "revoke", "restore"]);
     let verb = prop::sample::select(vec!["approve-redirects", "reject-redirects"]);
@@ -95,7 +95,7 @@ fn tokens(server: &str) -> String {
 }
 
 /// Tenant B, with something of everything.
-struct Theirs {
+pub struct Theirs {
     server: String,
     clients: Vec<String>,
     token: String,
@@ -106,7 +106,7 @@ struct Theirs {
 }
 
 impl Theirs {
-    async fn settle(house: &House) -> Self {
+    pub async fn settle(house: &House) -> Self {
         let made = json!({ "name": "B", "resource": "https://b.example/mcp", "policy": { "admission": { "prereg": "review" } } });
         let server = house.server("b", made).await;
         let admin = house.admin("b");
@@ -146,11 +146,12 @@ impl Theirs {
             format!("/authsec/webhooks/{}/dead-letters", self.hook),
             "/authsec/audit/events?limit=500".to_owned(),
             "/authsec/audit/events?order=oldest&limit=2".to_owned(),
+            "/authsec/audit/export?format=csv".to_owned(),
             format!("/authsec/resource-servers/{DEFAULT}"),
             clients(DEFAULT),
         ];
         pages.extend([tokens(&self.server), format!("{}/{}", tokens(&self.server), self.token)]);
-        for query in ["", "?sort=name&limit=2", "?sort=oldest", "?type=dcr", "?status=suspended", "?q=b"] {
+        for query in ["", "?as_of=9", "?sort=name&limit=2", "?sort=oldest", "?type=dcr", "?status=suspended", "?q=b"] {
             pages.push(format!("{}{query}", clients(&self.server)));
         }
         pages.extend(self.clients.iter().map(|id| client(&self.server, id)));
@@ -170,20 +171,20 @@ impl Theirs {
 }
 
 /// Tenant A, the default one, which tries everything.
-struct Ours {
-    servers: Vec<String>,
+pub struct Ours {
+    pub servers: Vec<String>,
     /// Clients, with their registration access tokens where they have one.
-    clients: Vec<(String, String)>,
+    pub clients: Vec<(String, String)>,
     /// Initial access tokens by their ids.
     tokens: Vec<(String, String)>,
 }
 
 impl Ours {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self { servers: vec![DEFAULT.to_owned()], clients: Vec::new(), tokens: Vec::new() }
     }
 
-    async fn do_all(&mut self, house: &House, theirs: &Theirs, deeds: Vec<Deed>) {
+    pub async fn do_all(&mut self, house: &House, theirs: &Theirs, deeds: Vec<Deed>) {
         let admin = house.admin("default");
         for deed in deeds {
             house.clock.advance(chrono::TimeDelta::seconds(1));

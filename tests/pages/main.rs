@@ -12,5 +12,6 @@ mod house;
 mod export;
 mod forms;
 mod guest;
+mod past;
 mod provider;
 mod sessions;

@@ -110,7 +110,7 @@ fn rows(connection: &Connection, query: &HistoryQuery, limit: usize) -> rusqlite
     let server = query.resource_server.map(|id| Id(id.0));
     let client = query.client_id.as_ref().map(|client_id| Id(client_id.key().0));
     let (since, until) = (query.since.map(At), query.until.map(At));
-    let cursor = query.cursor.map(|position| position.to_backend().cast_signed());
+    let [cursor, up_to] = [query.cursor, query.up_to].map(|position| position.map(|position| position.to_backend().cast_signed()));
     let tenant = query.tenant.as_str();
     let mut parameters: Vec<(&str, &dyn ToSql)> = vec![(":tenant", &tenant), (":limit", &limit)];
     // The narrowest index there is; without the hints SQLite would have to guess how many events a client or a tenant has.
@@ -129,6 +129,7 @@ fn rows(connection: &Connection, query: &HistoryQuery, limit: usize) -> rusqlite
         (" AND name = :name", ":name", name.as_ref().map(|value| value as &dyn ToSql)),
         (" AND recorded_at >= :since", ":since", since.as_ref().map(|value| value as &dyn ToSql)),
         (" AND recorded_at < :until", ":until", until.as_ref().map(|value| value as &dyn ToSql)),
+        (" AND events.position <= :up_to", ":up_to", up_to.as_ref().map(|value| value as &dyn ToSql)),
         (past, ":cursor", cursor.as_ref().map(|value| value as &dyn ToSql)),
     ] {
         if let Some(value) = value {

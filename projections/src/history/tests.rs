@@ -94,7 +94,10 @@ fn history_is_filtered_and_never_shows_another_tenants() {
     assert_eq!(positions(&reader, &HistoryQuery { actor: Some("admin".into()), ..all() }).len(), 4);
     assert_eq!(positions(&reader, &HistoryQuery { actor: Some("system".into()), ..all() }), [0; 0]);
     assert_eq!(positions(&reader, &HistoryQuery { since: Some(second(2)), until: Some(second(4)), ..all() }), [3, 2]);
+    assert_eq!(positions(&reader, &HistoryQuery { up_to: Some(Position::from_backend(3)), ..all() }), [3, 2, 1]);
     assert_eq!(positions(&reader, &HistoryQuery { tenant: tenant("other"), ..all() }), [6, 5]);
+    let before = HistoryQuery { tenant: tenant("other"), up_to: Some(Position::from_backend(5)), ..all() };
+    assert_eq!(positions(&reader, &before), [5], "what belongs to no tenant too");
 }
 
 #[test]

@@ -17,6 +17,8 @@ use crate::http::error::{Failure, Problem};
 use crate::http::fresh::{self, Fresh};
 use crate::http::wire;
 
+pub mod export;
+
 /// The filters of the trail.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -33,6 +35,24 @@ pub struct Filters {
     limit: Option<usize>,
 }
 
+impl Filters {
+    fn query(self, caller: &Administrator) -> Result<HistoryQuery, Problem> {
+        Ok(HistoryQuery {
+            tenant: caller.tenant().clone(),
+            resource_server: parameter(caller, "resource_server", self.resource_server.as_deref())?,
+            client_id: self.client_id.as_deref().map(|text| super::client_key(caller, text)).transpose()?.map(|(id, _)| id),
+            actor: self.actor,
+            event_name: self.r#type,
+            since: parameter::<DateTime<Utc>>(caller, "since", self.since.as_deref())?,
+            until: parameter::<DateTime<Utc>>(caller, "until", self.until.as_deref())?,
+            up_to: None,
+            cursor: parameter(caller, "cursor", self.cursor.as_deref())?,
+            newest_first: self.order.as_deref() != Some("oldest"),
+            limit: page_limit(self.limit),
+        })
+    }
+}
+
 /// `GET /authsec/audit/events`
 pub async fn list(
     State(app): State<App>,
@@ -41,18 +61,7 @@ pub async fn list(
     headers: HeaderMap,
 ) -> Result<Fresh<Json<Value>>, Problem> {
     caller.must_audit()?;
-    let query = HistoryQuery {
-        tenant: caller.tenant().clone(),
-        resource_server: parameter(&caller, "resource_server", filters.resource_server.as_deref())?,
-        client_id: filters.client_id.as_deref().map(|text| super::client_key(&caller, text)).transpose()?.map(|(id, _)| id),
-        actor: filters.actor,
-        event_name: filters.r#type,
-        since: parameter::<DateTime<Utc>>(&caller, "since", filters.since.as_deref())?,
-        until: parameter::<DateTime<Utc>>(&caller, "until", filters.until.as_deref())?,
-        cursor: parameter(&caller, "cursor", filters.cursor.as_deref())?,
-        newest_first: filters.order.as_deref() != Some("oldest"),
-        limit: page_limit(filters.limit),
-    };
+    let query = filters.query(&caller)?;
     let page = fresh::read(&app, app.history(), &headers, move |history| history.events(&query))
         .await
         .map_err(|failure| caller.problem(failure))?;

@@ -1,14 +1,16 @@
-//! `GET /authsec/resource-servers/{id}/clients[/{client_id}]`: who is allowed in, and how they came.
+//! `GET /authsec/resource-servers/{id}/clients[/{client_id}]`: who is allowed in, and how they came; now or at a moment.
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
+use gatebook_events::identity::ResourceServerId;
 use gatebook_events::resource_server::RegistrationType;
 use gatebook_projections::directory::{ListClients, RegistrationRow, Sort};
 use gatebook_projections::history::HistoryQuery;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::as_of::{self, Then};
 use super::{audit, client_key, page_limit, parameter, server_id};
 use crate::app::App;
 use crate::http::caller::{Administrator, Path, Query};
@@ -31,6 +33,14 @@ pub struct Filters {
     sort: Option<String>,
     cursor: Option<String>,
     limit: Option<usize>,
+    as_of: Option<String>,
+}
+
+/// The moment that is asked about.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Asked {
+    as_of: Option<String>,
 }
 
 /// `GET /authsec/resource-servers/{id}/clients`
@@ -66,7 +76,8 @@ pub async fn list(
         cursor: parameter(&caller, "cursor", filters.cursor.as_deref())?,
         limit: page_limit(filters.limit),
     };
-    let page = fresh::read(&app, app.directory(), &headers, move |directory| {
+    let then = then(&app, &caller, &headers, (id, "resource server"), filters.as_of.as_deref()).await?;
+    let page = as_of::read(&app, &headers, then.as_ref(), move |directory| {
         if directory.resource_server(&query.tenant, id)?.is_none() {
             return Ok(None);
         }
@@ -77,8 +88,9 @@ pub async fn list(
     if page.body.is_none() {
         return Err(caller.problem(Failure::not_found("resource server")));
     }
-    let keys = page.body.iter().flat_map(|page| &page.rows).map(|row| (id, row.client_key)).collect();
-    let uses = app.usage().of(keys).await;
+    // When clients were used is no event, so nobody knows what was known of it then.
+    let live = page.body.iter().filter(|_| then.is_none());
+    let uses = app.usage().of(live.flat_map(|page| &page.rows).map(|row| (id, row.client_key)).collect()).await;
     Ok(page.map(|page| {
         let mut body = Map::new();
         if let Some(page) = page {
@@ -89,6 +101,9 @@ pub async fn list(
             };
             body.insert("clients".to_owned(), page.rows.iter().map(render).collect());
             wire::put(&mut body, "next_cursor", page.next_cursor.map(|cursor| cursor.to_string()));
+            if let Some(then) = &then {
+                then.put(&mut body);
+            }
             wire::put(&mut body, "counts", page.counts.map(|counts| json!({ "by_type": counts.by_type, "by_status": counts.by_status })));
         }
         Json(Value::Object(body))
@@ -100,10 +115,24 @@ pub async fn read(
     State(app): State<App>,
     caller: Administrator,
     Path((id, client_id)): Path<(String, String)>,
+    Query(asked): Query<Asked>,
     headers: HeaderMap,
 ) -> Result<Fresh<Json<Value>>, Problem> {
-    let body = show(&app, &caller, &headers, &id, &client_id).await?;
+    let then = then(&app, &caller, &headers, (server_id(&caller, &id)?, "client"), asked.as_of.as_deref()).await?;
+    let body = show_then(&app, &caller, &headers, (&id, &client_id), then.as_ref()).await?;
     Ok(body.map(|body| Json(Value::Object(body))))
+}
+
+async fn then(
+    app: &App,
+    caller: &Administrator,
+    headers: &HeaderMap,
+    of: (ResourceServerId, &'static str),
+    text: Option<&str>,
+) -> Result<Option<Then>, Problem> {
+    let Some(text) = text else { return Ok(None) };
+    let asked = as_of::parse(text).map_err(|failure| caller.problem(failure))?;
+    Then::of(app, caller, headers, of, asked).await.map(Some).map_err(|failure| caller.problem(failure))
 }
 
 /// One client with its staged change and, for those who may read it, the head of its history.
@@ -114,11 +143,22 @@ pub async fn show(
     id: &str,
     client_id: &str,
 ) -> Result<Fresh<Map<String, Value>>, Problem> {
+    show_then(app, caller, headers, (id, client_id), None).await
+}
+
+/// The same as it was at a moment.
+async fn show_then(
+    app: &App,
+    caller: &Administrator,
+    headers: &HeaderMap,
+    (id, client_id): (&str, &str),
+    then: Option<&Then>,
+) -> Result<Fresh<Map<String, Value>>, Problem> {
     let id = server_id(caller, id)?;
     let (client_id, _) = client_key(caller, client_id)?;
     let tenant = caller.tenant().clone();
     let wanted = client_id.clone();
-    let row = fresh::read(app, app.directory(), headers, move |directory| {
+    let row = as_of::read(app, headers, then, move |directory| {
         let row = directory.client(&tenant, id, &wanted)?;
         row.map(|row| Ok((Shown::of(&row).doubts(directory, &tenant)?, row))).transpose()
     })
@@ -126,11 +166,16 @@ pub async fn show(
     .map_err(|failure| caller.problem(failure))?;
     let (doubts, client) = row.body.as_ref().ok_or_else(|| caller.problem(Failure::not_found("client")))?;
     let mut body = wire::registration(client);
-    let which = (id, client.client_key);
-    wire::uses(&mut body, app.usage().of(vec![which]).await.get(&which));
+    if let Some(then) = then {
+        then.put(&mut body);
+    } else {
+        let which = (id, client.client_key);
+        wire::uses(&mut body, app.usage().of(vec![which]).await.get(&which));
+    }
     wire::doubts(&mut body, doubts);
     if caller.must_audit().is_ok() {
-        let query = HistoryQuery { client_id: Some(client_id), ..HistoryQuery::all(caller.tenant().clone(), HISTORY_HEAD) };
+        let all = HistoryQuery::all(caller.tenant().clone(), HISTORY_HEAD);
+        let query = HistoryQuery { client_id: Some(client_id), up_to: then.map(Then::position), ..all };
         let page = fresh::read(app, app.history(), headers, move |history| history.events(&query))
             .await
             .map_err(|failure| caller.problem(failure))?;
