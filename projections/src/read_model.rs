@@ -299,10 +299,12 @@ impl<P: Projection> ReadModel<P> {
         let mut gate = reader.close_gate();
         let swapped = files::put_in_place(&building, &serving);
         let path = if swapped.is_ok() { serving } else { self.path.clone() };
-        let opened = files::open::<P>(&path, Kind::Serving)?;
-        (self.connection, self.position, self.indexed) = (opened.connection, opened.position, opened.indexed);
+        let opened = files::open::<P>(&path, Kind::Serving);
+        // Whatever becomes of the writer, readers are answered from what is in place.
         self.path.clone_from(&path);
         gate.lead_to(path);
+        let opened = opened?;
+        (self.connection, self.position, self.indexed) = (opened.connection, opened.position, opened.indexed);
         swapped
     }
 
@@ -316,13 +318,13 @@ impl<P: Projection> ReadModel<P> {
         files::remove_other_versions::<P>(dir)
     }
 
+    /// Leaves the file as one that serves is, and on the disk: a swap then has nothing to wait for.
     fn close(mut self) -> Result<PathBuf, OpenError> {
         self.index()?;
         let Self { path, connection, reader, .. } = self;
         reader.close_gate().lead_to(path.clone());
-        let checkpoint = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
-        checkpoint.map_err(|source| OpenError::sqlite(&path, source))?;
-        connection.close().map_err(|(_, source)| OpenError::sqlite(&path, source))?;
+        files::leave_to_serve(connection).map_err(|source| OpenError::sqlite(&path, source))?;
+        files::sync(&path)?;
         Ok(path)
     }
 }

@@ -147,11 +147,12 @@ fn stored<E: Stored>(events: &[E]) -> Vec<StoredEvent> {
     events.iter().map(store).collect()
 }
 
-/// The checkpoint of the build that is under way; 0 while there is none.
+/// The checkpoint of the build that is under way or was; 0 while there is none. Whoever reads what was killed takes back what it had
+/// half done, and so has to be able to write.
 fn built(data: &Path) -> i64 {
     let file = data.join("read-models").join(format!("directory@{}.building.db", Directory::VERSION));
-    let read_only = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let checkpoint = Connection::open_with_flags(file, read_only)
+    let existing = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let checkpoint = Connection::open_with_flags(file, existing)
         .and_then(|connection| connection.query_row("SELECT position FROM checkpoint", [], |row| row.get(0)));
     checkpoint.unwrap_or_default()
 }

@@ -1,5 +1,6 @@
 //! The files of read models: disposable, private to their owner, and swapped rather than migrated.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,6 +12,10 @@ use rusqlite::config::DbConfig;
 
 use super::{Kind, OpenError, Projection};
 
+/// What SQLite keeps beside a database, by what it adds to the name.
+const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
+/// How long whoever else is at a file is waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// How many prepared statements each connection keeps.
 const STATEMENTS: usize = 128;
 
@@ -61,6 +66,10 @@ fn is_damage(code: rusqlite::ErrorCode) -> bool {
 
 fn open_existing<P: Projection>(path: &Path, kind: Kind) -> rusqlite::Result<Option<Opened>> {
     let connection = Connection::open(path)?;
+    connection.busy_timeout(PATIENCE)?;
+    if kind == Kind::Building && !is_of_this_boot(&connection) {
+        return Ok(None);
+    }
     tune(&connection, kind)?;
     let mut expected = Connection::open_in_memory()?;
     create_tables::<P>(&expected)?;
@@ -68,10 +77,7 @@ fn open_existing<P: Projection>(path: &Path, kind: Kind) -> rusqlite::Result<Opt
     let without_indexes = schema(&expected)? == found;
     create_indexes::<P>(&mut expected)?;
     let indexed = schema(&expected)? == found;
-    let fits = match kind {
-        Kind::Serving => indexed,
-        Kind::Building => (indexed || without_indexes) && is_of_this_boot(&connection)?,
-    };
+    let fits = indexed || (without_indexes && kind == Kind::Building);
     if !fits {
         return Ok(None);
     }
@@ -130,17 +136,18 @@ fn tune(connection: &Connection, kind: Kind) -> rusqlite::Result<()> {
         // If the machine goes down, nothing is known of it; see `is_of_this_boot`.
         Kind::Building => "PRAGMA journal_mode = DELETE; PRAGMA synchronous = OFF; PRAGMA temp_store = MEMORY;",
     };
-    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.busy_timeout(PATIENCE)?;
     // Before the first table; rows of events are long, and two of them to a page split more pages than they fill.
     connection.execute_batch("PRAGMA page_size = 8192;")?;
     connection.execute_batch(durability)?;
     connection.execute_batch("PRAGMA cache_size = -65536; PRAGMA foreign_keys = OFF;")
 }
 
-/// Whether a build was begun since the machine was started. What one before left may never have come to the disk.
-fn is_of_this_boot(connection: &Connection) -> rusqlite::Result<bool> {
-    let begun: u32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    Ok(boot() == Some(begun))
+/// Whether a build was begun since the machine was started. What one before left may never have come to the disk, so whatever is
+/// wrong with it only means that it is not.
+fn is_of_this_boot(connection: &Connection) -> bool {
+    let begun = connection.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0));
+    begun.is_ok_and(|begun| boot().map(i64::from) == Some(begun))
 }
 
 /// A number of this start of the machine, which is another one after the next; none where the system does not name its starts, and
@@ -169,7 +176,7 @@ fn create_private(path: &Path) -> io::Result<()> {
 /// Removes a database and its companions. What is absent is removed already.
 pub(super) fn remove(path: &Path) -> Result<(), OpenError> {
     // The database goes first: without it its log says nothing, while a log outliving its database would spoil the next one.
-    for path in [path.to_owned(), companion(path, "-wal"), companion(path, "-shm"), companion(path, "-journal")] {
+    for path in std::iter::once(path.to_owned()).chain(COMPANIONS.map(|ending| companion(path, ending))) {
         match fs::remove_file(&path) {
             Ok(()) => {}
             Err(gone) if gone.kind() == io::ErrorKind::NotFound => {}
@@ -179,13 +186,23 @@ pub(super) fn remove(path: &Path) -> Result<(), OpenError> {
     Ok(())
 }
 
+/// Closes a database as one that serves is left: with a write-ahead log that is empty. Who opens it then changes nothing in it.
+pub(super) fn leave_to_serve(connection: Connection) -> rusqlite::Result<()> {
+    connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+    connection.close().map_err(|(_, source)| source)
+}
+
+/// Waits until a file, or the names in a folder, are on the disk.
+pub(super) fn sync(path: &Path) -> Result<(), OpenError> {
+    fs::File::open(path).and_then(|file| file.sync_all()).map_err(|source| OpenError::file(path, source))
+}
+
 /// Renames a finished database over the serving one. At every moment a crash leaves one of the two whole.
 pub(super) fn put_in_place(building: &Path, serving: &Path) -> Result<(), OpenError> {
-    let sync = |path: &Path| fs::File::open(path).and_then(|file| file.sync_all()).map_err(|source| OpenError::file(path, source));
-    sync(building)?;
     let log_is_empty = fold_log_in(serving).is_ok();
     if log_is_empty {
-        for path in [companion(serving, "-wal"), companion(serving, "-shm")] {
+        for path in COMPANIONS.map(|ending| companion(serving, ending)) {
             if path.exists() {
                 fs::remove_file(&path).map_err(|source| OpenError::File { path, source })?;
             }
@@ -211,17 +228,17 @@ fn fold_log_in(path: &Path) -> rusqlite::Result<()> {
 }
 
 pub(super) fn remove_other_versions<P: Projection>(dir: &Path) -> Result<Vec<PathBuf>, OpenError> {
-    let mut removed = Vec::new();
+    let mut removed = BTreeSet::new();
     for entry in fs::read_dir(dir).map_err(|source| OpenError::file(dir, source))? {
-        let path = entry.map_err(|source| OpenError::file(dir, source))?.path();
-        let version = path.file_name().and_then(|name| name.to_str()).and_then(version_of::<P>);
-        if version.is_some_and(|version| version != P::VERSION) {
-            remove(&path)?;
-            removed.push(path);
+        let name = entry.map_err(|source| OpenError::file(dir, source))?.file_name();
+        let Some(name) = name.to_str() else { continue };
+        // A crash may have left what lies beside a database that is gone.
+        let name = COMPANIONS.iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(name);
+        if version_of::<P>(name).is_some_and(|version| version != P::VERSION) && removed.insert(dir.join(name)) {
+            remove(&dir.join(name))?;
         }
     }
-    removed.sort();
-    Ok(removed)
+    Ok(removed.into_iter().collect())
 }
 
 /// The version in the name of one of this projection's databases.

@@ -160,6 +160,21 @@ fn an_interrupted_build_goes_on_from_its_checkpoint_and_may_be_begun_again() {
 }
 
 #[test]
+fn a_build_from_before_the_machine_was_started_begins_anew() {
+    let folder = Folder::new();
+    let mut interrupted = ReadModel::<Directory>::open_building(folder.path()).unwrap();
+    interrupted.apply(&one_client()).unwrap();
+    let path = interrupted.path().to_owned();
+    drop(interrupted);
+    assert_eq!(ReadModel::<Directory>::open_building(folder.path()).unwrap().position(), position(4));
+    for another in [i64::from(u32::MAX >> 4), 0, -1] {
+        ReadModel::<Directory>::begin_building(folder.path()).unwrap().apply(&one_client()).unwrap();
+        Connection::open(&path).unwrap().pragma_update(None, "user_version", another).unwrap();
+        assert_eq!(ReadModel::<Directory>::open_building(folder.path()).unwrap().position(), Position::START, "{another}");
+    }
+}
+
+#[test]
 fn an_event_that_is_left_out_moves_the_checkpoint_and_nothing_else() {
     let folder = Folder::new();
     let mut model = ReadModel::<Directory>::open(folder.path()).unwrap();
@@ -257,11 +272,12 @@ fn an_older_version_of_the_same_schema_serves_until_this_one_is_built() {
 #[test]
 fn other_versions_go_and_other_projections_stay() {
     let folder = Folder::new();
-    for name in ["directory@77.db", "directory@77.db-wal", "directory@0.building.db", "history@1.db", "directory@x.db"] {
+    let left = ["directory@77.db", "directory@77.db-wal", "directory@0.building.db", "directory@1.building.db-journal"];
+    for name in left.iter().chain(&["history@1.db", "directory@x.db"]) {
         std::fs::write(folder.path().join(name), "").unwrap();
     }
     drop(ReadModel::<Directory>::open(folder.path()).unwrap());
-    assert_eq!(ReadModel::<Directory>::remove_older_versions(folder.path()).unwrap().len(), 2);
+    assert_eq!(ReadModel::<Directory>::remove_older_versions(folder.path()).unwrap().len(), 3);
     assert_eq!(folder.files(), [serving().as_str(), "directory@x.db", "history@1.db"]);
 }
 

@@ -48,7 +48,7 @@ async fn held_against<P: Projection>(
         return Ok(());
     };
     if unfinished && !log_in_use(config) {
-        report.finding(P::NAME, "a build of it was interrupted", "start the service, which goes on with it");
+        report.finding(P::NAME, "a build of it was interrupted", "start the service, which brings it to its end");
     }
     let damage = checked.damage().map_err(|error| chain(&error))?;
     if !damage.is_empty() {
