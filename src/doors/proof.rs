@@ -59,15 +59,20 @@ pub async fn grant(app: &App, shown: &Presented, resources: &[&str], scope: Opti
     }
     let resource_server = registered_at(app, client_id.key(), resources).await?;
     let (subject, question) = (Subject { client_id, since: None }, for_itself(scope));
-    let answer = look(app, resource_server, &subject, &question).await?;
-    let allowed = answer.client.as_ref().filter(|_| answer.verdict.reason.decision() == Decision::Allow);
-    let scope = match allowed.map(|client| decision::granted(&client.metadata, scope)).transpose() {
-        Ok(scope) => scope.flatten().cloned(),
-        Err(reason) => return Ok(Err(reason)),
+    let granted = |answer: &Answer| match &answer.client {
+        Some(client) if answer.verdict.reason.decision() == Decision::Allow => {
+            let scope = decision::granted(&client.metadata, scope)?.cloned();
+            Ok(Grant { client_id: client_id.clone(), resource_server, scope })
+        }
+        Some(_) | None => Err(answer.verdict.reason),
     };
-    let reason = take_note(app, resource_server, &subject, &question, answer).await?.verdict.reason;
-    let grant = Grant { client_id: client_id.clone(), resource_server, scope };
-    Ok(if reason.decision() == Decision::Allow { Ok(grant) } else { Err(reason) })
+    let answer = look(app, resource_server, &subject, &question).await?;
+    if let Err(reason @ Reason::ScopeNotRegistered) = granted(&answer) {
+        // Who gets nothing has not been used.
+        return Ok(Err(reason));
+    }
+    // It may be let in or turned away by that, and then gets what it may have now.
+    Ok(granted(&take_note(app, resource_server, &subject, &question, answer).await?))
 }
 
 /// Whether a client would get now what it got.
