@@ -16,11 +16,12 @@ impl Running {
     /// The instance at this URL.
     pub fn at(url: &str) -> Result<Self, Failed> {
         let mut http = Client::builder();
-        if !url.starts_with("https:") {
+        let parsed = Url::parse(url).ok();
+        if parsed.as_ref().is_some_and(|url| url.scheme() != "https") {
             // Nobody has to be trusted there, and an image may have no authority that could be.
             http = http.tls_certs_only([]);
         }
-        if Url::parse(url).is_ok_and(|url| is_loopback(&url)) {
+        if parsed.is_some_and(|url| is_loopback(&url)) {
             // Engines give containers the proxy of their host, which does not lead to what runs in here.
             http = http.no_proxy();
         }

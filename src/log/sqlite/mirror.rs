@@ -34,7 +34,7 @@ const PATIENCE: Duration = Duration::from_secs(4);
 const PAUSE: Duration = Duration::from_millis(50);
 /// How often an append is published behind entries that are no events.
 const MOST_TRIES: usize = 8;
-/// A mirror that takes in nothing for so long while it is opened is not going to.
+/// A mirror that takes in nothing for so long while it is opened or filled is not going to.
 const OPENING: Duration = Duration::from_secs(60);
 
 /// Why a mirror cannot be opened.

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::file::{self, Prepared};
-use super::{Late, Mirror, Outcome, PAUSE, Parts};
+use super::{Late, Mirror, OPENING, Outcome, PAUSE, Parts};
 use crate::log::shared::{Commit, PublishError};
 use crate::log::{Append, AppendError, Expected};
 
@@ -17,15 +17,18 @@ impl Mirror {
         let parts = &self.parts;
         let mut tries = 0;
         loop {
+            // Before it is asked what is missing: what comes in between then has the first one refused, and is looked at again.
+            let behind = *parts.upto.borrow();
             let commits = parts.missing(appends.to_vec()).await?;
             if commits.is_empty() {
                 return Ok(());
             }
-            let behind = *parts.upto.borrow();
             tries += 1;
             match parts.shared.load(commits, behind).await {
-                Ok(last) if parts.has(&Outcome::Now(last)).await => return Ok(()),
-                Ok(_) => return Err(AppendError::Indeterminate(Box::new(Late))),
+                Ok(last) => {
+                    let arrived = tokio::time::timeout(OPENING, parts.has(&Outcome::Now(last))).await;
+                    return if arrived == Ok(true) { Ok(()) } else { Err(AppendError::Indeterminate(Box::new(Late))) };
+                }
                 Err(PublishError::Never(why)) => return Err(AppendError::Refused(why)),
                 Err(error) if tries == MOST_TRIES => return Err(AppendError::Indeterminate(Box::new(error))),
                 Err(error) => {
