@@ -116,9 +116,9 @@ pub enum StartError {
     /// The other nodes cannot be heard.
     #[error("failed to listen for the other nodes")]
     Others(#[from] cluster::Deaf),
-    /// There is no place for whose turn it is to read a document.
-    #[error("failed to open what nodes know of documents")]
-    Turns(#[from] crate::documents::turns::OpenError),
+    /// There is no place for what nodes share beside the log.
+    #[error("failed to open what nodes share beside the event log")]
+    Notes(#[from] crate::notes::OpenError),
     /// What was to be shared is not.
     #[error("a log in a file is not shared")]
     NotShared,
@@ -209,7 +209,7 @@ impl App {
         let readers = (directory.reader().clone(), approvals.reader().clone());
         let poller = documents::start(documents.clone(), readers.0, readers.1, complete(&directory));
         let mut tasks = vec![poller, usage.start()];
-        if announcing.is_none() {
+        if !me.store.is_shared() {
             // Of several nodes each knows only when it saw a client itself, and must not call one dormant that another one sees.
             tasks.push(dormancy.start(complete(&directory)));
         }
@@ -247,7 +247,7 @@ impl App {
             feed,
             access_tokens,
         }));
-        if matches!(app.0.me.store, Store::Shared(..)) {
+        if app.0.me.store.is_shared() {
             let hearing = tokio::spawn(app.clone().hear_others(log, heard_from)).abort_handle();
             drop(app.0.hearing.set(hearing));
         }

@@ -29,6 +29,7 @@ mod look_alikes;
 pub mod manifest;
 pub mod metrics;
 pub mod nats;
+pub mod notes;
 pub mod projector;
 pub mod secrets;
 pub mod side_table;

@@ -31,13 +31,13 @@ pub struct Me {
 
 /// Joins the other nodes, where there are any: tells them of this one, and takes turns with them.
 pub async fn join(me: &Arc<Me>) -> Result<(Option<Announcing>, Arc<dyn Turns>), StartError> {
-    match &me.store {
-        Store::File(_) | Store::Shared(_, Keeper::KurrentDb) => Ok((None, Arc::new(Alone))),
-        Store::Shared(_, Keeper::JetStream(nats)) => {
-            let announcing = cluster::announce(nats, me.id, me.clone()).await?;
-            Ok((Some(announcing), Arc::new(SharedTurns::open(nats, me.id).await?)))
-        }
-    }
+    let Store::Shared(_, keeper) = &me.store else { return Ok((None, Arc::new(Alone))) };
+    let turns = Arc::new(SharedTurns::new(keeper.notes().await?, me.id));
+    let announcing = match keeper {
+        Keeper::JetStream(nats) => Some(cluster::announce(nats, me.id, me.clone()).await?),
+        Keeper::KurrentDb(_) => None,
+    };
+    Ok((announcing, turns))
 }
 
 #[async_trait]
@@ -98,7 +98,7 @@ impl App {
         if !self.log().reached(position, bound).await? {
             return Ok(false);
         }
-        if self.0.announcing.is_none() {
+        if !self.0.me.store.is_shared() {
             return Ok(true);
         }
         let mut heard = self.0.heard.subscribe();
