@@ -176,7 +176,8 @@ impl App {
         let manifests = Manifests::try_new(config.manifests.clone(), config.extra_ca_file.as_deref())?;
         let schedule = Schedule::open(&places::schedule(&config.data))?;
         let usage = Usage::open(&places::usage(&config.data), clock.now())?;
-        let store = Store::open(&config).await?;
+        // Whoever awaits a start need not carry all that connecting takes.
+        let store = Box::pin(Store::open(&config)).await?;
         let log = store.log();
         // From here on, what others write has to be heard of; what came before is read.
         let heard_from = log.head().await.map_err(CommandError::from)?;
@@ -192,19 +193,21 @@ impl App {
         let history: Projector<History> = Projector::start(log.clone(), &folder, others)?;
         let metrics = Metrics::default();
         let dormancy = Dormancy::new(commands.clone(), directory.reader().clone(), usage.clone(), metrics.clone());
+        let id = cluster::node_id(&places::node(&config))?;
+        let me = Arc::new(Me { id, url: public_url.clone(), key: instance_key.fingerprint(), store });
+        let notes = Box::pin(me.store.notes()).await?;
         let webhooks = Webhooks::start(Means {
             commands: commands.clone(),
             history: history.clone(),
             key: instance_key.clone(),
             source: public_url.clone(),
             outbox: &places::webhooks(&config),
+            shared: notes.clone().map(|notes| (notes, id)),
             networks: config.webhook_networks.clone(),
             extra_ca_file: config.extra_ca_file.as_deref(),
         })?;
-        let id = cluster::node_id(&places::node(&config))?;
-        let me = Arc::new(Me { id, url: public_url.clone(), key: instance_key.fingerprint(), store });
         let feed = feed(&config, &history, &public_url, &me)?;
-        let (announcing, turns) = node::join(&me).await?;
+        let (announcing, turns) = Box::pin(node::join(&me, notes)).await?;
         let documents = Documents::among_others(manifests, commands.clone(), (schedule, turns), config.rhythm.clone());
         let readers = (directory.reader().clone(), approvals.reader().clone());
         let poller = documents::start(documents.clone(), readers.0, readers.1, complete(&directory));
@@ -446,7 +449,7 @@ impl App {
     /// Ends the projections, and the log's writer once everything that was accepted is answered.
     pub async fn close(&self) {
         self.0.tasks.iter().for_each(AbortHandle::abort);
-        self.0.webhooks.end();
+        self.0.webhooks.end().await;
         if let Some(feed) = &self.0.feed {
             feed.end();
         }

@@ -52,8 +52,7 @@ impl Keeper {
         }
     }
 
-    /// What nodes share there beside the log.
-    pub async fn notes(&self) -> Result<Arc<dyn Notes>, notes::OpenError> {
+    async fn notes(&self) -> Result<Arc<dyn Notes>, notes::OpenError> {
         match self {
             Self::JetStream(nats) => Ok(Arc::new(JetStreamNotes::open(nats).await?)),
             Self::KurrentDb(kurrent) => Ok(Arc::new(KurrentDbNotes::new(Kurrent::clone(kurrent)))),
@@ -152,6 +151,14 @@ impl Store {
         match self {
             Self::File(log) => log.clone(),
             Self::Shared(mirror, _) => mirror.clone(),
+        }
+    }
+
+    /// What nodes share beside the log; none where there is one node.
+    pub async fn notes(&self) -> Result<Option<Arc<dyn Notes>>, notes::OpenError> {
+        match self {
+            Self::File(_) => Ok(None),
+            Self::Shared(_, keeper) => keeper.notes().await.map(Some),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Notes in a key-value bucket of NATS JetStream.
 
-use async_nats::jetstream::kv::{Config, Store, UpdateErrorKind};
+use async_nats::jetstream::ErrorCode;
+use async_nats::jetstream::kv::{Config, Store, UpdateError, UpdateErrorKind};
 use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -50,8 +51,18 @@ impl Notes for JetStreamNotes {
         let known = known.map_or(0, Revision::to_backend);
         match self.0.update(key, text, known).await {
             Ok(revision) => Ok(Revision::from_backend(revision)),
-            Err(error) if error.kind() == UpdateErrorKind::WrongLastRevision => Err(NotWritten::Conflict),
+            Err(error) if is_conflict(&error) => Err(NotWritten::Conflict),
             Err(error) => Err(Unavailable(Box::new(error)).into()),
         }
     }
+}
+
+/// The driver knows one of two codes for it: the other one (since 2.11) is said of what is on its way to the replicas.
+fn is_conflict(error: &UpdateError) -> bool {
+    let mut causes = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
+    error.kind() == UpdateErrorKind::WrongLastRevision
+        || causes.any(|cause| {
+            let refusal = cause.downcast_ref::<async_nats::jetstream::Error>();
+            refusal.is_some_and(|refusal| refusal.error_code() == ErrorCode::STREAM_WRONG_LAST_SEQUENCE_CONSTANT)
+        })
 }

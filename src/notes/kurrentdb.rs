@@ -28,23 +28,24 @@ impl KurrentDbNotes {
         format!("{}:note-{key}", self.0.name)
     }
 
-    async fn append(&self, stream: String, state: StreamState, event: EventData) -> Result<Revision, NotWritten> {
+    async fn append(&self, stream: String, state: StreamState, event: EventData) -> Result<Revision, Unanswered> {
         let options = AppendToStreamOptions::default().stream_state(state).requires_leader(true).deadline(ANSWER);
-        let written = self.0.ask(async move |client| client.append_to_stream(stream, &options, event).await).await;
-        written.map(|written| Revision::from_backend(written.next_expected_version)).map_err(|error| match error {
-            Unanswered::Refused(Error::WrongExpectedVersion { .. }) => NotWritten::Conflict,
-            error => Unavailable(Box::new(error)).into(),
-        })
+        let written = self.0.ask(async move |client| client.append_to_stream(stream, &options, event).await).await?;
+        Ok(Revision::from_backend(written.next_expected_version))
     }
 
     /// Has KurrentDB keep one event of a stream, before there is any.
-    async fn keep_one(&self, stream: &str) -> Result<(), NotWritten> {
+    async fn keep_one(&self, stream: &str) -> Result<(), Unavailable> {
         let metadata = StreamMetadataBuilder::new().max_count(1).build();
         let event = EventData::json("$metadata", &metadata).map_err(|error| Unavailable(Box::new(error)))?;
         match self.append(format!("$${stream}"), StreamState::NoStream, event).await {
             // Somebody has said so before.
-            Ok(_) | Err(NotWritten::Conflict) => Ok(()),
-            Err(error) => Err(error),
+            Ok(_) | Err(Unanswered::Refused(Error::WrongExpectedVersion { .. })) => Ok(()),
+            Err(Unanswered::Refused(Error::AccessDenied)) => {
+                tracing::warn!(stream, "KurrentDB does not let us say that one event of this stream is enough, so it keeps all of them");
+                Ok(())
+            }
+            Err(error) => Err(Unavailable(Box::new(error))),
         }
     }
 }
@@ -72,6 +73,10 @@ impl Notes for KurrentDbNotes {
             self.keep_one(&stream).await?;
             StreamState::NoStream
         };
-        self.append(stream, state, EventData::binary(WRITTEN, text).id(Uuid::now_v7())).await
+        let event = EventData::binary(WRITTEN, text).id(Uuid::now_v7());
+        self.append(stream, state, event).await.map_err(|error| match error {
+            Unanswered::Refused(Error::WrongExpectedVersion { .. }) => NotWritten::Conflict,
+            error => Unavailable(Box::new(error)).into(),
+        })
     }
 }

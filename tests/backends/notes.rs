@@ -1,6 +1,7 @@
 //! What nodes share beside the log, by each of those who keep it: the same promises on real NATS servers, on the fake of KurrentDB, and
 //! on a real one where there is one.
 
+use std::future::{Ready, ready};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -27,7 +28,7 @@ struct Nodes {
 /// Nodes, or why these keepers cannot be tried here and now.
 type Found = Result<Nodes, String>;
 
-/// Has one keeper pass every test of this file. Takes an `async fn() -> Found`.
+/// Has one keeper pass every test of this file. Takes a function that gives a future of `Found`.
 macro_rules! notes {
     ($place:path) => {
         crate::notes::notes!($place:
@@ -76,23 +77,27 @@ async fn on_three_nats_servers() -> Found {
     by_nats(jetstream::three_servers()).await
 }
 
-async fn on_a_fake_kurrentdb() -> Found {
-    Ok(on_fake(Fake::start(1), "esdb"))
+fn on_a_fake_kurrentdb() -> Ready<Found> {
+    ready(Ok(on_fake(Fake::start(1), "esdb")))
 }
 
-async fn on_three_fake_kurrentdbs() -> Found {
-    Ok(on_fake(Fake::start(3), "kurrentdb"))
+fn on_three_fake_kurrentdbs() -> Ready<Found> {
+    ready(Ok(on_fake(Fake::start(3), "kurrentdb")))
 }
 
-async fn on_a_real_kurrentdb() -> Found {
-    let uri = kurrentdb::real_uri()?;
-    Ok(Nodes { one: by_kurrentdb(&uri), other: by_kurrentdb(&uri), fake: None })
+fn on_a_real_kurrentdb() -> Ready<Found> {
+    ready(kurrentdb::real_uri().map(|uri| Nodes { one: by_kurrentdb(&uri), other: by_kurrentdb(&uri), fake: None }))
 }
 
 async fn by_nats(servers: &Result<nats::Nats, String>) -> Found {
     async fn node(uri: &str) -> Arc<dyn Notes> {
         let nats = Nats::connect(&NatsSettings::parse(uri).unwrap()).await.unwrap();
-        Arc::new(JetStreamNotes::open(&nats).await.unwrap())
+        let notes = JetStreamNotes::open(&nats).await.unwrap();
+        // A bucket that was made a moment ago is not known to all servers yet.
+        while notes.write(&format!("note-{}", Uuid::new_v4()), Bytes::new(), None).await.is_err() {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        Arc::new(notes)
     }
     let uri = servers.as_ref().map_err(String::clone)?.uri(&format!("t{}", Uuid::new_v4().simple()));
     Ok(Nodes { one: node(&uri).await, other: node(&uri).await, fake: None })
@@ -128,6 +133,7 @@ async fn of_many_who_know_the_same_one_writes(Nodes { one, other, .. }: &Nodes) 
         let writers = (0..16).map(|n| if n % 2 == 0 { one } else { other }.write("race", Bytes::from(n.to_string()), known));
         let answers = join_all(writers).await;
         assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 1, "{answers:?}");
+        assert_eq!(answers.iter().filter(|answer| is_conflict(answer)).count(), 15, "{answers:?}");
         let number = answers.iter().position(Result::is_ok).unwrap();
         let seen = one.read("race").await.unwrap().unwrap();
         assert_eq!((&*seen.text, Some(seen.revision)), (number.to_string().as_bytes(), answers[number].as_ref().ok().copied()));

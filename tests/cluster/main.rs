@@ -19,6 +19,9 @@ mod kurrentdb {
 }
 #[path = "../nats/mod.rs"]
 mod nats;
+#[allow(dead_code, reason = "the receiver of the tests of webhooks; not every part of it is needed here")]
+#[path = "../webhooks/receiver.rs"]
+mod receiver;
 
 mod faults;
 mod load;
@@ -27,3 +30,4 @@ mod nodes;
 mod start;
 mod together;
 mod turns;
+mod webhooks;

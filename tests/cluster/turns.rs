@@ -71,7 +71,7 @@ async fn on_kurrentdb_one_node_reads_a_document_at_a_time_and_the_other_goes_on_
     take_turns(&nodes, &KurrentDbNotes::new(Kurrent::try_new(&settings).unwrap())).await;
 }
 
-async fn take_turns(nodes: &Nodes, notes: &dyn Notes) {
+async fn take_turns(nodes: &Nodes, shared: &dyn Notes) {
     let host = Host::start().await;
     let (one, other) = (nodes.node(0, &FLAGS), nodes.node(1, &FLAGS));
     let admin = nodes.admin(&one);
@@ -87,7 +87,7 @@ async fn take_turns(nodes: &Nodes, notes: &dyn Notes) {
     *host.takes.lock().unwrap() = Duration::from_secs(4);
     let before = host.asked().len();
     until("somebody reads it", async || (host.asked().len() > before).then_some(())).await;
-    let held = holder(notes, &host.url).await;
+    let held = holder(shared, &host.url).await;
     *host.takes.lock().unwrap() = Duration::ZERO;
     let (died, left) = if held == this(&admin).await["node"] { (one, other) } else { (other, one) };
     died.kill();
