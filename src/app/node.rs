@@ -34,10 +34,10 @@ pub struct Me {
 pub async fn join(me: &Arc<Me>, notes: Option<Arc<dyn Notes>>) -> Result<(Option<Announcing>, Arc<dyn Turns>), StartError> {
     let Some(notes) = notes else { return Ok((None, Arc::new(Alone))) };
     let announcing = match &me.store {
-        Store::Shared(_, Keeper::JetStream(nats)) => Some(cluster::announce(nats, me.id, me.clone()).await?),
-        Store::File(_) | Store::Shared(_, Keeper::KurrentDb(_)) => None,
+        Store::Shared(_, Keeper::JetStream(nats)) => cluster::announce(nats, me.id, me.clone()).await?,
+        Store::File(_) | Store::Shared(_, Keeper::KurrentDb(_)) => cluster::leave_notes(notes.clone(), me.id, me.clone()),
     };
-    Ok((announcing, Arc::new(SharedTurns::new(notes, me.id))))
+    Ok((Some(announcing), Arc::new(SharedTurns::new(notes, me.id))))
 }
 
 #[async_trait]
