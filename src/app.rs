@@ -119,9 +119,9 @@ pub enum StartError {
     /// The other nodes cannot be heard.
     #[error("failed to listen for the other nodes")]
     Others(#[from] cluster::Deaf),
-    /// There is no place for whose turn it is to read a document.
-    #[error("failed to open what nodes know of documents")]
-    Turns(#[from] crate::documents::turns::OpenError),
+    /// There is no place for what nodes share beside the log.
+    #[error("failed to open what nodes share beside the event log")]
+    Notes(#[from] crate::notes::OpenError),
     /// What was to be shared is not.
     #[error("a log in a file is not shared")]
     NotShared,
@@ -179,7 +179,8 @@ impl App {
         let manifests = Manifests::try_new(config.manifests.clone(), config.extra_ca_file.as_deref())?;
         let schedule = Schedule::open(&places::schedule(&config.data))?;
         let usage = Usage::open(&places::usage(&config.data), clock.now())?;
-        let store = Store::open(&config).await?;
+        // Whoever awaits a start need not carry all that connecting takes.
+        let store = Box::pin(Store::open(&config)).await?;
         let log = store.log();
         // From here on, what others write has to be heard of; what came before is read.
         let heard_from = log.head().await.map_err(CommandError::from)?;
@@ -196,24 +197,26 @@ impl App {
         let past = Past::open(log.clone(), &places::past(&config))?;
         let metrics = Metrics::default();
         let dormancy = Dormancy::new(commands.clone(), directory.reader().clone(), usage.clone(), metrics.clone());
+        let id = cluster::node_id(&places::node(&config))?;
+        let me = Arc::new(Me { id, url: public_url.clone(), key: instance_key.fingerprint(), store });
+        let notes = Box::pin(me.store.notes()).await?;
         let webhooks = Webhooks::start(Means {
             commands: commands.clone(),
             history: history.clone(),
             key: instance_key.clone(),
             source: public_url.clone(),
             outbox: &places::webhooks(&config),
+            shared: notes.clone().map(|notes| (notes, id)),
             networks: config.webhook_networks.clone(),
             extra_ca_file: config.extra_ca_file.as_deref(),
         })?;
-        let id = cluster::node_id(&places::node(&config))?;
-        let me = Arc::new(Me { id, url: public_url.clone(), key: instance_key.fingerprint(), store });
         let feed = feed(&config, &history, &public_url, &me)?;
-        let (announcing, turns) = node::join(&me).await?;
+        let (announcing, turns) = Box::pin(node::join(&me, notes)).await?;
         let documents = Documents::among_others(manifests, commands.clone(), (schedule, turns), config.rhythm.clone());
         let readers = (directory.reader().clone(), approvals.reader().clone());
         let poller = documents::start(documents.clone(), readers.0, readers.1, complete(&directory));
         let mut tasks = vec![poller, usage.start(), past.start()];
-        if announcing.is_none() {
+        if !me.store.is_shared() {
             // Of several nodes each knows only when it saw a client itself, and must not call one dormant that another one sees.
             tasks.push(dormancy.start(complete(&directory)));
         }
@@ -252,7 +255,7 @@ impl App {
             feed,
             access_tokens,
         }));
-        if matches!(app.0.me.store, Store::Shared(..)) {
+        if app.0.me.store.is_shared() {
             let hearing = tokio::spawn(app.clone().hear_others(log, heard_from)).abort_handle();
             drop(app.0.hearing.set(hearing));
         }
@@ -456,7 +459,7 @@ impl App {
     /// Ends the projections, and the log's writer once everything that was accepted is answered.
     pub async fn close(&self) {
         self.0.tasks.iter().for_each(AbortHandle::abort);
-        self.0.webhooks.end();
+        self.0.webhooks.end().await;
         if let Some(feed) = &self.0.feed {
             feed.end();
         }

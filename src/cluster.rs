@@ -11,11 +11,14 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use gatebook_events::envelope::Position;
 use serde::{Deserialize, Serialize};
+use tokio::task::AbortHandle;
 use uuid::Uuid;
 
 mod announce;
+mod noted;
 
-pub use announce::{Announcing, Deaf, announce};
+pub use announce::{Deaf, announce};
+pub use noted::leave_notes;
 
 /// Between two announcements.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -23,6 +26,25 @@ const INTERVAL: Duration = Duration::from_secs(1);
 const SILENT: Duration = Duration::from_secs(5);
 /// A node that is not heard of for so long is forgotten.
 const FORGOTTEN: Duration = Duration::from_secs(600);
+
+/// The announcements of this node and what it hears, until it is dropped.
+pub struct Announcing {
+    others: Others,
+    tasks: Vec<AbortHandle>,
+}
+
+impl Announcing {
+    /// The nodes that were heard of.
+    pub fn others(&self) -> &Others {
+        &self.others
+    }
+}
+
+impl Drop for Announcing {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(AbortHandle::abort);
+    }
+}
 
 /// What a node says of itself.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -146,6 +168,29 @@ impl Others {
         let before = heard.get(&said.node);
         let (agreed, differs_at) = before.map_or((None, None), |before| (before.agreed, before.differs_at));
         heard.insert(said.node, Heard { said, at: Instant::now(), agreed, differs_at });
+    }
+
+    /// Holds what the others said against our own events, as far as we have them. Says whose differ: from where they were ours, and
+    /// where they are not.
+    async fn compare(&self, own: &dyn Own) -> Vec<(Uuid, u64, End)> {
+        let (ours, mut differ) = (own.announcement().await, Vec::new());
+        for heard in self.all() {
+            let (Some(theirs), Some(end)) = (heard.said.end, &ours.end) else { continue };
+            if heard.said.key != ours.key && heard.agreed.is_none() {
+                tracing::error!(node = %heard.said.node, "this node has another instance key than ours: repeated requests get other secrets there");
+            }
+            if theirs.position > end.position || heard.agreed == Some(theirs.position) {
+                continue;
+            }
+            match own.hash_at(Position::from_backend(theirs.position)).await {
+                Some(hash) if hash == theirs.hash => self.change(heard.said.node, |heard| {
+                    (heard.agreed, heard.differs_at) = (Some(theirs.position), None);
+                }),
+                Some(_) if heard.differs_at.is_none() => differ.push((heard.said.node, heard.agreed.unwrap_or_default(), theirs)),
+                Some(_) | None => {}
+            }
+        }
+        differ
     }
 
     fn forget_the_gone(&self) {

@@ -37,6 +37,17 @@ pub enum KurrentError {
     Driver(String),
 }
 
+/// Why a question has no answer that is of use.
+#[derive(Debug, thiserror::Error)]
+pub enum Unanswered {
+    /// The answer is this.
+    #[error(transparent)]
+    Refused(#[from] Error),
+    /// There was none in time.
+    #[error("KurrentDB did not answer in time")]
+    Silent,
+}
+
 impl KurrentSettings {
     /// The cluster that a connection string names: `esdb://`, `kurrentdb://`, each also with `+discover`, and the parameters of
     /// the driver; `name` is ours. What is wrong is said as the rest of a sentence that repeats nothing of it, because it may hold a
@@ -116,6 +127,23 @@ impl Kurrent {
     pub fn client(&self) -> (Client, u64) {
         let driver = self.driver.lock().unwrap_or_else(PoisonError::into_inner);
         (driver.client.clone(), driver.number)
+    }
+
+    /// Asks by the driver as it is now. What goes wrong is held against it.
+    pub async fn ask<T, A: Future<Output = Result<T, Error>>>(&self, question: impl FnOnce(Client) -> A) -> Result<T, Unanswered> {
+        let (client, number) = self.client();
+        // The driver looks for a node for longer than an answer may take.
+        match tokio::time::timeout(ANSWER * 2, question(client)).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => {
+                self.failed(number, Some(&error));
+                Err(Unanswered::Refused(error))
+            }
+            Err(_) => {
+                self.failed(number, None);
+                Err(Unanswered::Silent)
+            }
+        }
     }
 
     /// Takes note of what went wrong with a driver. One that has lost its node for good, or stays with one that does not answer, is

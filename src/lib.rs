@@ -29,6 +29,7 @@ mod look_alikes;
 pub mod manifest;
 pub mod metrics;
 pub mod nats;
+pub mod notes;
 mod past;
 pub mod projector;
 pub mod secrets;

@@ -1,5 +1,5 @@
 //! Webhooks: each is told of its tenant's events by signed messages (Standard Webhooks 1.0), at least once and in the order of each
-//! stream, from where it began and on from where it was after a restart.
+//! stream, from where it began and on from where it was after a restart, or where another node was that sent before.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
@@ -10,27 +10,36 @@ use std::time::Duration;
 use gatebook_events::identity::WebhookId;
 use gatebook_projections::history::History;
 use ipnet::IpNet;
-use tokio::sync::Notify;
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::sync::{Mutex as AsyncMutex, Notify, watch};
+use tokio::task::{JoinHandle, JoinSet};
+use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::command::Commands;
 use crate::manifest::SetUpError;
 use crate::metrics::Counts;
+use crate::notes::Notes;
 use crate::projector::Projector;
 use crate::secrets::{InstanceKey, WebhookSecret};
 use crate::side_table::OpenError;
 
 mod courier;
+mod ledger;
 mod outbox;
 mod post;
+mod turn;
 
 use courier::Courier;
+pub use ledger::{Change, LedgerError};
+use ledger::{Ledger, Term};
 pub use outbox::{Letter, Outbox, Standing};
 use post::Post;
+use turn::Turns;
 
 /// Between two looks at which webhooks there are: other nodes create them too.
 const TICK: Duration = Duration::from_secs(5);
+/// How long a turn may take to be given back when the service ends.
+const LAST_WORD: Duration = Duration::from_secs(2);
 
 /// What is sent to webhooks. Cheap to clone.
 #[derive(Clone)]
@@ -39,14 +48,17 @@ pub struct Webhooks(Arc<Inner>);
 struct Inner {
     office: Arc<Office>,
     couriers: Arc<Couriers>,
-    task: AbortHandle,
+    /// None where there is one node.
+    turns: Option<Turns>,
+    ending: watch::Sender<bool>,
+    task: AsyncMutex<JoinHandle<()>>,
 }
 
 /// What all couriers share.
 struct Office {
     commands: Commands,
     history: Projector<History>,
-    outbox: Outbox,
+    ledger: Ledger,
     post: Post,
     key: InstanceKey,
     /// The instance, as messages name it.
@@ -83,6 +95,16 @@ impl Couriers {
     fn bell(&self, id: WebhookId) -> Arc<Bell> {
         self.bells.lock().unwrap_or_else(PoisonError::into_inner).entry(id).or_default().clone()
     }
+
+    fn changed(&self, id: WebhookId) {
+        self.bell(id).woken.notify_one();
+        self.new.notify_one();
+    }
+
+    fn insist(&self, id: WebhookId) {
+        self.bell(id).insisted.store(true, Ordering::Relaxed);
+        self.changed(id);
+    }
 }
 
 /// Why webhooks cannot be sent anything.
@@ -108,6 +130,8 @@ pub struct Means<'a> {
     pub source: String,
     /// The outbox's file.
     pub outbox: &'a Path,
+    /// What nodes share beside the log, and which node this is; none where there is one.
+    pub shared: Option<(Arc<dyn Notes>, Uuid)>,
     /// Where they may be beside the public internet.
     pub networks: Vec<IpNet>,
     /// Certificate authorities to trust beside the system's.
@@ -119,28 +143,49 @@ impl Webhooks {
     pub fn start(means: Means<'_>) -> Result<Self, WebhookStartError> {
         let outbox = Outbox::open(means.outbox)?;
         let post = Post::try_new(means.networks, means.extra_ca_file)?;
-        let Means { commands, history, key, source, .. } = means;
-        let office = Arc::new(Office { commands, history, outbox, post, key, source, sent: Counts::default() });
-        let couriers = Arc::new(Couriers::default());
-        let task = tokio::spawn(employ(office.clone(), couriers.clone())).abort_handle();
-        Ok(Self(Arc::new(Inner { office, couriers, task })))
+        let Means { commands, history, key, source, shared, .. } = means;
+        let ledger = match &shared {
+            None => Ledger::alone(outbox),
+            Some((notes, _)) => Ledger::shared(outbox, notes.clone()),
+        };
+        let turns = shared.map(|(notes, node)| Turns::new(notes, node));
+        let office = Arc::new(Office { commands, history, ledger, post, key, source, sent: Counts::default() });
+        let (couriers, (ending, mut ended)) = (Arc::new(Couriers::default()), watch::channel(false));
+        let task = if let Some(turns) = turns.clone() {
+            tokio::spawn(turns.take_them(office.clone(), couriers.clone(), ended))
+        } else {
+            let sending = employ(office.clone(), couriers.clone(), None);
+            tokio::spawn(async move {
+                tokio::select! {
+                    () = sending => {}
+                    _ = ended.wait_for(|ended| *ended) => {}
+                }
+            })
+        };
+        Ok(Self(Arc::new(Inner { office, couriers, turns, ending, task: AsyncMutex::new(task) })))
     }
 
     /// Says that something about a webhook has changed.
     pub fn changed(&self, id: WebhookId) {
-        self.0.couriers.bell(id).woken.notify_one();
-        self.0.couriers.new.notify_one();
+        self.0.couriers.changed(id);
     }
 
-    /// Has a receiver tried now that is left alone for a while.
-    pub fn insist(&self, id: WebhookId) {
-        self.0.couriers.bell(id).insisted.store(true, Ordering::Relaxed);
-        self.changed(id);
+    /// Has a receiver tried now that is left alone for a while, by whichever node sends.
+    pub async fn insist(&self, id: WebhookId) {
+        self.0.couriers.insist(id);
+        if let Some(turns) = &self.0.turns {
+            turns.insist(id).await;
+        }
     }
 
-    /// How far each has come, and what it has not taken.
-    pub fn outbox(&self) -> &Outbox {
-        &self.0.office.outbox
+    /// How far a webhook has come, and what it has not taken, by all that nodes know.
+    pub async fn outbox(&self, id: WebhookId) -> Result<&Outbox, LedgerError> {
+        self.0.office.ledger.of(id).await
+    }
+
+    /// Changes what is known of a webhook, and says how many letters that was.
+    pub async fn change(&self, id: WebhookId, change: Change) -> Result<usize, LedgerError> {
+        self.0.office.ledger.change(id, change, self.0.office.clock().now()).await
     }
 
     /// A webhook's secret, to be shown once.
@@ -153,19 +198,26 @@ impl Webhooks {
         &self.0.office.sent
     }
 
-    /// How many letters wait and how many are dead; none if that cannot be read.
+    /// How many letters wait and how many are dead; none if that cannot be read, or another node sends and knows.
     pub async fn letters(&self) -> Option<BTreeMap<&'static str, u64>> {
-        self.0.office.outbox.counts().await.ok()
+        if self.0.turns.as_ref().is_some_and(|turns| !turns.holds()) {
+            return None;
+        }
+        self.0.office.ledger.copy().counts().await.ok()
     }
 
-    /// Sends nothing more. What is under way is sent again after the next start.
-    pub fn end(&self) {
-        self.0.task.abort();
+    /// Sends nothing more. What is under way is sent again after the next start, or by another node.
+    pub async fn end(&self) {
+        self.0.ending.send_replace(true);
+        let mut task = self.0.task.lock().await;
+        if !task.is_finished() && tokio::time::timeout(LAST_WORD, &mut *task).await.is_err() {
+            task.abort();
+        }
     }
 }
 
 /// Has one courier for each webhook, until the task is aborted, and theirs with it.
-async fn employ(office: Arc<Office>, couriers: Arc<Couriers>) {
+async fn employ(office: Arc<Office>, couriers: Arc<Couriers>, term: Option<Term>) {
     let mut running: JoinSet<WebhookId> = JoinSet::new();
     let mut employed = HashSet::new();
     loop {
@@ -173,7 +225,7 @@ async fn employ(office: Arc<Office>, couriers: Arc<Couriers>) {
             Ok(ids) => {
                 for id in ids {
                     if employed.insert(id) {
-                        running.spawn(Courier::new(id, office.clone(), couriers.bell(id)).run());
+                        running.spawn(Courier::new(id, office.clone(), couriers.bell(id), term).run());
                     }
                 }
             }

@@ -46,6 +46,14 @@ const WALLS: &[Wall] = &[
         breach: "let log = SqliteLog::open(path)?;",
     },
     Wall {
+        name: "wall 3: only app.rs names who keeps notes",
+        reason: "who keeps them follows from which log it is, and that is one decision in one place",
+        inside: &["src/"],
+        except: &["src/app", "src/notes"],
+        words: &["JetStreamNotes", "KurrentDbNotes", "notes::jetstream::", "notes::kurrentdb::"],
+        breach: "let notes = KurrentDbNotes::new(kurrent);",
+    },
+    Wall {
         name: "wall 4: the log moves envelopes and names no domain event",
         reason: "a backend that knows what it carries starts to have opinions about it",
         inside: &["src/log/", "src/log.rs"],
@@ -88,6 +96,22 @@ const WALLS: &[Wall] = &[
         except: &[],
         words: &["MemoryLog", "log::memory", "sqlite", "Sqlite"],
         breach: "use crate::log::sqlite::mirror::Mirror;",
+    },
+    Wall {
+        name: "wall 4: siblings never name each other (notes in jetstream)",
+        reason: "who keeps notes is exchangeable",
+        inside: &["src/notes/jetstream"],
+        except: &[],
+        words: &["kurrentdb", "KurrentDb", "kurrent::"],
+        breach: "use super::kurrentdb::KurrentDbNotes;",
+    },
+    Wall {
+        name: "wall 4: siblings never name each other (notes in kurrentdb)",
+        reason: "who keeps notes is exchangeable",
+        inside: &["src/notes/kurrentdb"],
+        except: &[],
+        words: &["jetstream", "JetStream", "nats::"],
+        breach: "use super::jetstream::JetStreamNotes;",
     },
     Wall {
         name: "wall 5: http decides nothing",

@@ -13,6 +13,7 @@ use super::{App, Keeper, StartError, Store};
 use crate::cluster::{self, Announcement, Announcing, End, Heard, Own};
 use crate::documents::turns::{Alone, SharedTurns, Turns};
 use crate::log::{EventLog, Followed, LogError};
+use crate::notes::Notes;
 
 /// A client's document was read, here or elsewhere, and said something new.
 const DOCUMENT_READ: &str = "client.manifest_versioned";
@@ -30,14 +31,13 @@ pub struct Me {
 }
 
 /// Joins the other nodes, where there are any: tells them of this one, and takes turns with them.
-pub async fn join(me: &Arc<Me>) -> Result<(Option<Announcing>, Arc<dyn Turns>), StartError> {
-    match &me.store {
-        Store::File(_) | Store::Shared(_, Keeper::KurrentDb) => Ok((None, Arc::new(Alone))),
-        Store::Shared(_, Keeper::JetStream(nats)) => {
-            let announcing = cluster::announce(nats, me.id, me.clone()).await?;
-            Ok((Some(announcing), Arc::new(SharedTurns::open(nats, me.id).await?)))
-        }
-    }
+pub async fn join(me: &Arc<Me>, notes: Option<Arc<dyn Notes>>) -> Result<(Option<Announcing>, Arc<dyn Turns>), StartError> {
+    let Some(notes) = notes else { return Ok((None, Arc::new(Alone))) };
+    let announcing = match &me.store {
+        Store::Shared(_, Keeper::JetStream(nats)) => cluster::announce(nats, me.id, me.clone()).await?,
+        Store::File(_) | Store::Shared(_, Keeper::KurrentDb(_)) => cluster::leave_notes(notes.clone(), me.id, me.clone()),
+    };
+    Ok((Some(announcing), Arc::new(SharedTurns::new(notes, me.id))))
 }
 
 #[async_trait]
@@ -98,7 +98,7 @@ impl App {
         if !self.log().reached(position, bound).await? {
             return Ok(false);
         }
-        if self.0.announcing.is_none() {
+        if !self.0.me.store.is_shared() {
             return Ok(true);
         }
         let mut heard = self.0.heard.subscribe();
@@ -138,6 +138,8 @@ impl App {
                         tracing::warn!(%id, %error, "what another node did to a resource server cannot be read now; whoever asks for it next tries again");
                     }
                 }
+                // Created, edited or enabled elsewhere.
+                Stream::Webhook(id) => self.webhooks().changed(id),
                 Stream::Projection(name) => {
                     for follower in self.followers().into_iter().filter(|follower| follower.identity().0 == name.to_string()) {
                         follower.retry().await;

@@ -18,6 +18,7 @@ pub use crate::log::sqlite::FORMAT as LOG_FORMAT;
 use crate::log::sqlite::mirror::Mirror;
 use crate::log::sqlite::{Backup, BackupError, Copied, SqliteLog, Vacant};
 use crate::nats::{self, Nats, NatsError, NatsSettings};
+use crate::notes::{self, JetStreamNotes, KurrentDbNotes, Notes};
 
 use super::StartError;
 
@@ -38,8 +39,8 @@ pub enum Store {
 pub enum Keeper {
     /// NATS, by which nodes talk to each other too.
     JetStream(Box<Nats>),
-    /// `KurrentDB`, by which they do not.
-    KurrentDb,
+    /// `KurrentDB`, where they leave each other notes.
+    KurrentDb(Box<Kurrent>),
 }
 
 impl Keeper {
@@ -47,7 +48,14 @@ impl Keeper {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::JetStream(_) => "jetstream",
-            Self::KurrentDb => "kurrentdb",
+            Self::KurrentDb(_) => "kurrentdb",
+        }
+    }
+
+    async fn notes(&self) -> Result<Arc<dyn Notes>, notes::OpenError> {
+        match self {
+            Self::JetStream(nats) => Ok(Arc::new(JetStreamNotes::open(nats).await?)),
+            Self::KurrentDb(kurrent) => Ok(Arc::new(KurrentDbNotes::new(Kurrent::clone(kurrent)))),
         }
     }
 }
@@ -154,6 +162,19 @@ impl Store {
         }
     }
 
+    /// What nodes share beside the log; none where there is one node.
+    pub async fn notes(&self) -> Result<Option<Arc<dyn Notes>>, notes::OpenError> {
+        match self {
+            Self::File(_) => Ok(None),
+            Self::Shared(_, keeper) => keeper.notes().await.map(Some),
+        }
+    }
+
+    /// Whether other nodes may write to it too.
+    pub const fn is_shared(&self) -> bool {
+        matches!(self, Self::Shared(..))
+    }
+
     /// Ends it, once everything that was accepted is answered.
     pub async fn close(&self) {
         match self {
@@ -172,8 +193,9 @@ pub(super) async fn connect_to(backend: &LogBackend) -> Result<(Arc<dyn SharedLo
             Ok((Arc::new(log), Keeper::JetStream(Box::new(nats))))
         }
         LogBackend::KurrentDb(settings) => {
-            let log = reached(async || Ok(KurrentDbLog::open(Kurrent::try_new(settings)?).await?)).await?;
-            Ok((Arc::new(log), Keeper::KurrentDb))
+            let kurrent = Kurrent::try_new(settings)?;
+            let log = reached(async || Ok(KurrentDbLog::open(kurrent.clone()).await?)).await?;
+            Ok((Arc::new(log), Keeper::KurrentDb(Box::new(kurrent))))
         }
     }
 }

@@ -1,35 +1,15 @@
-//! Announcing over NATS, hearing the others, and comparing what their events hash to with our own.
+//! Announcing over NATS, hearing the others, and finding the first event that is not theirs.
 
 use std::sync::Arc;
 
 use async_nats::{Client, Message, Subscriber};
 use futures_util::StreamExt;
 use gatebook_events::envelope::Position;
-use tokio::task::AbortHandle;
 use tokio::time::MissedTickBehavior;
 use uuid::Uuid;
 
-use super::{Announcement, End, INTERVAL, Others, Own};
+use super::{Announcement, Announcing, End, INTERVAL, Others, Own};
 use crate::nats::Nats;
-
-/// The announcements of this node and what it hears, until it is dropped.
-pub struct Announcing {
-    others: Others,
-    tasks: [AbortHandle; 2],
-}
-
-impl Announcing {
-    /// The nodes that were heard of.
-    pub fn others(&self) -> &Others {
-        &self.others
-    }
-}
-
-impl Drop for Announcing {
-    fn drop(&mut self) {
-        self.tasks.iter().for_each(AbortHandle::abort);
-    }
-}
 
 /// Why nothing can be announced.
 #[derive(Debug, thiserror::Error)]
@@ -44,7 +24,7 @@ pub async fn announce(nats: &Nats, node: Uuid, own: Arc<dyn Own>) -> Result<Anno
     let others = Others::default();
     let answering = tokio::spawn(answer(client.clone(), own.clone(), asked)).abort_handle();
     let announcing = tokio::spawn(Announcer { client, prefix, node, own, others: others.clone() }.run(heard)).abort_handle();
-    Ok(Announcing { others, tasks: [announcing, answering] })
+    Ok(Announcing { others, tasks: vec![announcing, answering] })
 }
 
 /// Says what our events hash to up to a position; nothing where we have none there. By itself, because two nodes that ask each other
@@ -75,7 +55,9 @@ impl Announcer {
                 _ = tick.tick() => {
                     self.tell().await;
                     self.others.forget_the_gone();
-                    self.compare().await;
+                    for (node, agreed, theirs) in self.others.compare(&*self.own).await {
+                        self.find_difference(node, agreed, &theirs).await;
+                    }
                 }
                 Some(message) = heard.next() => self.hear(&message),
                 else => return,
@@ -94,28 +76,6 @@ impl Announcer {
             Ok(said) if said.node != self.node => self.others.hear(said),
             Ok(_) => {}
             Err(error) => tracing::debug!(%error, "a node announced something that this build does not read"),
-        }
-    }
-
-    /// Holds what the others said against our own events, as far as we have them.
-    async fn compare(&self) {
-        let own = self.own.announcement().await;
-        for heard in self.others.all() {
-            let (Some(theirs), Some(ours)) = (&heard.said.end, &own.end) else { continue };
-            if heard.said.key != own.key && heard.agreed.is_none() {
-                tracing::error!(node = %heard.said.node, "this node has another instance key than ours: repeated requests get other secrets there");
-            }
-            if theirs.position > ours.position || heard.agreed == Some(theirs.position) {
-                continue;
-            }
-            match self.own.hash_at(Position::from_backend(theirs.position)).await {
-                Some(hash) if hash == theirs.hash => self.others.change(heard.said.node, |heard| {
-                    (heard.agreed, heard.differs_at) = (Some(theirs.position), None);
-                }),
-                Some(_) if heard.differs_at.is_some() => {}
-                Some(_) => self.find_difference(heard.said.node, heard.agreed.unwrap_or_default(), theirs).await,
-                None => {}
-            }
         }
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use gatebook_events::envelope::Revision;
 use gatebook_events::identity::ClientKey;
 use serde::{Deserialize, Serialize};
 use tokio::task::AbortHandle;
@@ -16,7 +17,7 @@ use crate::manifest::Validators;
 
 mod shared;
 
-pub use shared::{OpenError, SharedTurns};
+pub use shared::SharedTurns;
 
 /// A turn whose holder does not extend it for so long is anybody's.
 pub const LASTS: Duration = Duration::from_secs(6);
@@ -53,7 +54,8 @@ pub enum Turn {
 
 /// Somebody's turn.
 pub struct Held {
-    revision: Arc<tokio::sync::Mutex<u64>>,
+    /// How to write its note next.
+    revision: Arc<tokio::sync::Mutex<Option<Revision>>>,
     /// Extends it; none where nobody else could take it.
     extending: Option<AbortHandle>,
 }

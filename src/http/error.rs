@@ -20,6 +20,7 @@ use crate::manifest::FetchFailure;
 use crate::past::PastError;
 use crate::side_table::NotKept;
 use crate::statements::StatementRefusal;
+use crate::webhooks::LedgerError;
 
 /// Why a call failed, before it is known who has to be told.
 #[derive(Debug, thiserror::Error)]
@@ -91,6 +92,9 @@ pub enum Failure {
     /// What webhooks were sent cannot be read or kept.
     #[error(transparent)]
     NotKept(#[from] NotKept),
+    /// What nodes know of a webhook cannot be read or changed.
+    #[error(transparent)]
+    Ledger(Box<LedgerError>),
     /// There is too much to do at the moment.
     #[error("too much is under way")]
     Busy,
@@ -100,6 +104,12 @@ pub enum Failure {
     /// Something of ours failed.
     #[error("{0}")]
     Internal(&'static str),
+}
+
+impl From<LedgerError> for Failure {
+    fn from(error: LedgerError) -> Self {
+        Self::Ledger(Box::new(error))
+    }
 }
 
 impl Failure {
@@ -138,6 +148,11 @@ impl Failure {
             | Self::Past(PastError::Log(_)) => Verdict::new(StatusCode::SERVICE_UNAVAILABLE, "log-unavailable"),
             Self::Command(CommandError::History(_)) => Verdict::new(StatusCode::INTERNAL_SERVER_ERROR, "history-unreadable"),
             Self::Query(QueryError::Cursor(_)) => Verdict::new(StatusCode::BAD_REQUEST, "invalid-cursor"),
+            Self::Ledger(error) => match **error {
+                LedgerError::Unavailable(_) => Verdict::new(StatusCode::SERVICE_UNAVAILABLE, "log-unavailable"),
+                LedgerError::Contended => Verdict::new(StatusCode::SERVICE_UNAVAILABLE, "contended"),
+                _ => Verdict::new(StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+            },
             Self::Query(_) | Self::Internal(_) | Self::NotKept(_) | Self::Token(_) | Self::Past(PastError::Fold(_)) => {
                 Verdict::new(StatusCode::INTERNAL_SERVER_ERROR, "internal")
             }

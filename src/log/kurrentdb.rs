@@ -17,6 +17,9 @@ use super::shared::{Commit, Entry, PublishError, Published, SharedLog};
 use super::{Expected, LogError};
 use crate::kurrent::{ANSWER, Kurrent};
 
+/// How many events are read at a time.
+const PAGE: usize = 1024;
+
 mod follow;
 mod read;
 mod wire;
@@ -35,7 +38,7 @@ struct Parts {
     identity: String,
     /// Counts this node's appends, so that each is read without waiting.
     written: watch::Sender<u64>,
-    /// Where `$all` ended when it was last asked for our last event, and where that one stands.
+    /// Where `$all` ended when our last event was last looked for, and where that one stands.
     last: Mutex<(Option<Place>, Position)>,
 }
 
@@ -63,7 +66,8 @@ impl KurrentDbLog {
         let name = kurrent.name.to_string();
         let identity = identity(&kurrent).await.map_err(|source| OpenError::Unavailable { name: name.clone(), source })?;
         let prefix = format!("{name}.");
-        let (written, last) = (watch::Sender::new(0), Mutex::default());
+        let last = read::last(&kurrent, &prefix).await.map_err(|error| OpenError::Unavailable { name, source: Box::new(error) })?;
+        let (written, last) = (watch::Sender::new(0), Mutex::new(last));
         Ok(Self(Arc::new(Parts { kurrent, prefix, identity, written, last })))
     }
 }
@@ -102,11 +106,19 @@ impl SharedLog for KurrentDbLog {
 
     async fn head(&self) -> Result<Position, LogError> {
         let mut last = self.0.last.lock().await;
-        let end = read::end(&self.0.kurrent, None).await?;
-        // Others write to the cluster too, and it to itself; as long as nobody did, nothing has to be looked for.
-        if end != last.0 {
-            let ours = read::end(&self.0.kurrent, Some(&self.0.prefix)).await?;
-            *last = (end, ours.map_or(Position::START, Place::position));
+        let end = read::end(&self.0.kurrent).await?;
+        // Others write to the cluster too, and it to itself; as long as nobody did, nothing has to be looked for. What they wrote since
+        // may be much, so it is gone through once.
+        let mut more = end != last.0;
+        while more {
+            let (events, all) = read::page(&self.0.kurrent, &self.0.prefix, last.0, PAGE).await?;
+            if let Some(ours) = events.last().map(Place::of) {
+                *last = (Some(ours), ours.position());
+            }
+            if all {
+                last.0 = last.0.max(end);
+            }
+            more = !all;
         }
         Ok(last.1)
     }

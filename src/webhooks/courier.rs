@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use super::outbox::{Letter, Round};
+use super::ledger::{LedgerError, Term};
+use super::outbox::{Letter, Outbox, Round};
 use super::post::{Message, NotTaken, Snag};
 use super::{Bell, Office};
 use crate::cloud_event;
@@ -49,6 +50,10 @@ pub(super) struct Courier {
     pub(super) id: WebhookId,
     pub(super) office: Arc<Office>,
     pub(super) bell: Arc<Bell>,
+    /// Whose turn this is; none where there is one node.
+    term: Option<Term>,
+    /// Whether what is known of the webhook was taken over.
+    taken: bool,
     setbacks: AtomicU32,
     rest_until: Option<DateTime<Utc>>,
     /// How far was read while there was nothing to send; not worth writing down.
@@ -74,6 +79,8 @@ enum Hindrance {
     Command(#[from] CommandError),
     #[error("the outbox cannot be kept")]
     Outbox(#[from] NotKept),
+    #[error("what is known of the webhook cannot be read or noted")]
+    Ledger(#[from] LedgerError),
     #[error("the history cannot be read")]
     History(#[from] gatebook_projections::read_model::QueryError),
     #[error("the event cannot be rendered")]
@@ -95,18 +102,18 @@ enum Ending {
 }
 
 impl Courier {
-    pub(super) fn new(id: WebhookId, office: Arc<Office>, bell: Arc<Bell>) -> Self {
-        Self { id, office, bell, setbacks: AtomicU32::new(0), rest_until: None, read: Position::START }
+    pub(super) fn new(id: WebhookId, office: Arc<Office>, bell: Arc<Bell>, term: Option<Term>) -> Self {
+        Self { id, office, bell, term, taken: term.is_none(), setbacks: AtomicU32::new(0), rest_until: None, read: Position::START }
     }
 
-    /// Carries until the webhook is deleted.
+    /// Carries until the webhook is deleted, or the turn is another node's.
     pub(super) async fn run(mut self) -> WebhookId {
         loop {
             match self.turn().await {
                 Ok(Next::Again) => {}
                 Ok(Next::Wait { until, or_new }) => self.wait(until, or_new).await,
                 Ok(Next::Sleep) => drop(tokio::time::timeout(TICK, self.bell.woken.notified()).await),
-                Ok(Next::Over) => return self.id,
+                Ok(Next::Over) | Err(Hindrance::Ledger(LedgerError::NotOurs)) => return self.id,
                 Err(hindrance) => {
                     let cause = std::error::Error::source(&hindrance).map(ToString::to_string).unwrap_or_default();
                     tracing::error!(webhook = %self.id, error = %hindrance, %cause, "a webhook's messages cannot be carried now");
@@ -137,15 +144,20 @@ impl Courier {
 
     async fn turn(&mut self) -> Result<Next, Hindrance> {
         let Some(known) = self.office.commands.webhook(self.id).await? else {
-            self.office.outbox.forget(self.id).await?;
+            self.office.ledger.forget(self.id).await?;
             return Ok(Next::Over);
         };
+        if let Some(term) = self.term.filter(|_| !self.taken) {
+            self.take_over(term).await?;
+        }
         let (Life::Active, Some(tenant), Some(wish)) = (known.webhook.life, known.webhook.tenant.clone(), known.webhook.wish.clone())
         else {
             return Ok(Next::Sleep);
         };
         if self.bell.insisted.swap(false, Ordering::Relaxed) {
             (self.rest_until, *self.setbacks.get_mut()) = (None, 0);
+            // Whoever insists may have changed letters at another node.
+            self.office.ledger.of(self.id).await?;
         }
         let now = self.office.clock().now();
         if let Some(until) = self.rest_until.filter(|until| now < *until) {
@@ -153,7 +165,7 @@ impl Courier {
         }
         self.rest_until = None;
         let office = self.office.clone();
-        let outbox = &office.outbox;
+        let outbox = office.ledger.copy();
         let due = outbox.due(self.id, now, BATCH).await?;
         let sent = !due.is_empty();
         if sent {
@@ -163,7 +175,7 @@ impl Courier {
             }
         }
         let standing = outbox.standing(self.id).await?;
-        let or_new = standing.waiting < MOST_WAITING;
+        let or_new = standing.waiting < MOST_WAITING && office.ledger.has_room(&standing);
         if or_new {
             let start = standing.position.unwrap_or(match known.webhook.start {
                 Start::Now => known.created,
@@ -180,6 +192,20 @@ impl Courier {
         Ok(Next::Wait { until: outbox.next_at(self.id).await?, or_new })
     }
 
+    /// Goes on from where the turn before ended.
+    async fn take_over(&mut self, term: Term) -> Result<(), Hindrance> {
+        self.office.ledger.take(self.id, term, self.office.clock().now()).await?;
+        let noted = self.outbox().standing(self.id).await?.position.unwrap_or_default();
+        // What is noted has to be shown here before it is sent: what the history does not have is taken for lost.
+        self.office.history.until(|progress| progress.position >= noted).await.ok_or(Hindrance::Thread)?;
+        self.taken = true;
+        Ok(())
+    }
+
+    fn outbox(&self) -> &Outbox {
+        self.office.ledger.copy()
+    }
+
     /// Sends what is new, if anything is.
     async fn send_new(&mut self, known: &KnownWebhook, (tenant, wish): (&TenantId, &Wish), after: Position) -> Result<bool, Hindrance> {
         let shown = self.office.history.progress().position;
@@ -190,7 +216,7 @@ impl Courier {
             self.read = after.max(shown);
             return Ok(false);
         }
-        let behind = self.office.outbox.streams(self.id).await?;
+        let behind = self.outbox().streams(self.id).await?;
         let mut round = Round { position: Some(told.position), ..Round::default() };
         let mut errands = Vec::new();
         for row in told.rows.into_iter().filter(|row| wish.wants(&row.name, row.resource_server)) {
@@ -253,7 +279,7 @@ impl Courier {
         }
         let now = self.office.clock().now();
         let only_failed = round.trouble.is_some() && round.taken.is_empty();
-        self.office.outbox.note(self.id, round, now).await?;
+        self.office.ledger.note(self.id, round, now, self.term).await?;
         self.rest_until = asked_for.map(|pause| now + pause);
         if only_failed {
             self.judge(known, gone, now).await?;
@@ -263,7 +289,7 @@ impl Courier {
 
     /// Has a receiver that took nothing left alone, for a while or for good.
     async fn judge(&mut self, known: &KnownWebhook, gone: bool, now: DateTime<Utc>) -> Result<(), Hindrance> {
-        let standing = self.office.outbox.standing(self.id).await?;
+        let standing = self.outbox().standing(self.id).await?;
         let because = match standing.failing_since {
             _ if gone => Some(DisabledBecause::Gone),
             Some(since) if now - since >= PATIENCE => Some(DisabledBecause::Failing),

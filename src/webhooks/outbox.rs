@@ -1,5 +1,5 @@
 //! How far each webhook has come, and what it has not taken yet. A side table: lost, everything is sent again from where the webhook
-//! began.
+//! began, or from what nodes that share a log have noted.
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
@@ -7,9 +7,11 @@ use std::path::Path;
 use chrono::{DateTime, Utc};
 use gatebook_events::envelope::{EventId, Position};
 use gatebook_events::identity::WebhookId;
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::ledger::Change;
 use crate::side_table::{NotKept, OpenError, SideTable};
 
 /// A letter is an event that was not taken at the first attempt, or that waits behind one of its stream.
@@ -49,9 +51,10 @@ const COLUMNS: &str = "position, stream, event_id, name, attempts, next_at, trie
 pub struct Outbox(SideTable);
 
 /// An event that a webhook has not taken.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Letter {
     /// Where it stands in the log.
+    #[serde(with = "place")]
     pub position: Position,
     /// In which stream; the stream's later events wait behind it.
     pub stream: String,
@@ -64,36 +67,48 @@ pub struct Letter {
     /// When it is sent again.
     pub next_at: DateTime<Utc>,
     /// When it was last sent; none for one that waits behind another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tried_at: Option<DateTime<Utc>>,
     /// What went wrong then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
     /// Since when it is not sent again unless somebody wishes so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dead_at: Option<DateTime<Utc>>,
 }
 
 /// How far a webhook has come.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Standing {
     /// Everything up to here was taken or is a letter; none before anything was read.
+    #[serde(with = "place::optional", skip_serializing_if = "Option::is_none")]
     pub position: Option<Position>,
-    /// Letters that are sent again, and those behind them.
+    /// Letters that are sent again, and those behind them. Like those below, counted and not kept.
+    #[serde(skip)]
     pub waiting: u64,
     /// Letters that are not.
+    #[serde(skip)]
     pub dead: u64,
     /// Letters behind those.
+    #[serde(skip)]
     pub held: u64,
     /// When something was last taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub taken_at: Option<DateTime<Utc>>,
     /// When something was last not taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub failed_at: Option<DateTime<Utc>>,
     /// Since when nothing was taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub failing_since: Option<DateTime<Utc>>,
     /// What went wrong last, while nothing is taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
 }
 
 /// What came of a round of sending.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Round {
     /// How far was read, if anything new was.
     pub position: Option<Position>,
@@ -109,6 +124,50 @@ impl Outbox {
     /// Opens the file, or makes it.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         SideTable::open(path, "what webhooks were sent", SCHEMA).map(Self)
+    }
+
+    /// Changes what is kept of a webhook. Says how many letters somebody's wish was about.
+    pub async fn change(&self, webhook: WebhookId, change: &Change, now: DateTime<Utc>) -> Result<usize, NotKept> {
+        match change {
+            Change::None => Ok(0),
+            Change::Round(round) => self.note(webhook, round.clone(), now).await.map(|()| 0),
+            Change::Hasten => self.hasten(webhook, now).await,
+            Change::Revive(event) => self.revive(webhook, *event, now).await,
+            Change::Drop(event) => self.drop_dead(webhook, *event).await,
+        }
+    }
+
+    /// All that is kept of a webhook.
+    pub async fn all(&self, webhook: WebhookId) -> Result<(Standing, Vec<Letter>), NotKept> {
+        let read = move |connection: &mut Connection| {
+            let sql = format!("SELECT {COLUMNS} FROM letters WHERE webhook = ?1 ORDER BY position");
+            let letters = connection.prepare_cached(&sql)?.query_map([webhook.0.as_bytes()], letter)?.collect::<Result<_, _>>()?;
+            Ok((standing(connection, webhook)?, letters))
+        };
+        self.0.with(read).await
+    }
+
+    /// Has this be all that is kept of a webhook.
+    pub async fn replace(&self, webhook: WebhookId, standing: Standing, letters: Vec<Letter>) -> Result<(), NotKept> {
+        const KNOW: &str = "INSERT INTO webhooks (webhook, position, taken_at, failed_at, failing_since, trouble) \
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+        self.0
+            .with(move |connection| {
+                let (tx, id) = (connection.transaction()?, webhook.0.as_bytes().as_slice());
+                tx.execute("DELETE FROM letters WHERE webhook = ?1", [id])?;
+                tx.execute("DELETE FROM webhooks WHERE webhook = ?1", [id])?;
+                if let Some(position) = standing.position {
+                    let micros = |time: Option<DateTime<Utc>>| time.map(|time| time.timestamp_micros());
+                    let (taken_at, failed_at, since) =
+                        (micros(standing.taken_at), micros(standing.failed_at), micros(standing.failing_since));
+                    tx.execute(KNOW, params![id, number(position), taken_at, failed_at, since, standing.trouble])?;
+                }
+                for letter in letters {
+                    put(&tx, webhook, &letter)?;
+                }
+                tx.commit()
+            })
+            .await
     }
 
     /// How far a webhook has come.
@@ -156,9 +215,6 @@ impl Outbox {
         const FAILED: &str =
             "UPDATE webhooks SET failed_at = ?2, failing_since = coalesce(failing_since, ?2), trouble = ?3 WHERE webhook = ?1";
         const TAKEN: &str = "UPDATE webhooks SET taken_at = ?2, failing_since = NULL, trouble = NULL WHERE webhook = ?1";
-        const PUT: &str = "INSERT OR REPLACE INTO letters \
-            (webhook, position, stream, event_id, name, attempts, next_at, tried_at, trouble, dead_at) \
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
         self.0
             .with(move |connection| {
                 let (tx, id, now) = (connection.transaction()?, webhook.0.as_bytes().as_slice(), now.timestamp_micros());
@@ -171,18 +227,7 @@ impl Outbox {
                         .execute(params![id, number(position)])?;
                 }
                 for letter in round.letters {
-                    tx.prepare_cached(PUT)?.execute(params![
-                        id,
-                        number(letter.position),
-                        letter.stream,
-                        letter.event_id.0.as_bytes(),
-                        letter.name,
-                        letter.attempts,
-                        letter.next_at.timestamp_micros(),
-                        letter.tried_at.map(|at| at.timestamp_micros()),
-                        letter.trouble,
-                        letter.dead_at.map(|at| at.timestamp_micros()),
-                    ])?;
+                    put(&tx, webhook, &letter)?;
                 }
                 if let Some(trouble) = round.trouble {
                     tx.prepare_cached(FAILED)?.execute(params![id, now, trouble])?;
@@ -195,15 +240,17 @@ impl Outbox {
             .await
     }
 
-    /// Has everything that waits sent now, and forgets for how long nothing was taken.
-    pub async fn hasten(&self, webhook: WebhookId, now: DateTime<Utc>) -> Result<(), NotKept> {
+    /// Has everything that waits sent now, and forgets for how long nothing was taken. Says how many letters and troubles there were.
+    pub async fn hasten(&self, webhook: WebhookId, now: DateTime<Utc>) -> Result<usize, NotKept> {
         self.0
             .with(move |connection| {
                 let (tx, id) = (connection.transaction()?, webhook.0.as_bytes().as_slice());
                 let hasten = "UPDATE letters SET next_at = ?2 WHERE webhook = ?1 AND dead_at IS NULL AND next_at > ?2";
-                tx.execute(hasten, params![id, now.timestamp_micros()])?;
-                tx.execute("UPDATE webhooks SET failing_since = NULL, trouble = NULL WHERE webhook = ?1", [id])?;
-                tx.commit()
+                let letters = tx.execute(hasten, params![id, now.timestamp_micros()])?;
+                let forget = "UPDATE webhooks SET failing_since = NULL, trouble = NULL WHERE webhook = ?1 AND failing_since IS NOT NULL";
+                let troubles = tx.execute(forget, [id])?;
+                tx.commit()?;
+                Ok(letters + troubles)
             })
             .await
     }
@@ -246,10 +293,10 @@ impl Outbox {
         self.0.with(revive).await
     }
 
-    /// Takes a dead letter out for good.
-    pub async fn drop_dead(&self, webhook: WebhookId, event: EventId) -> Result<(), NotKept> {
+    /// Takes a dead letter out for good. Says whether it was there, as their number.
+    pub async fn drop_dead(&self, webhook: WebhookId, event: EventId) -> Result<usize, NotKept> {
         let remove = "DELETE FROM letters WHERE webhook = ?1 AND event_id = ?2 AND dead_at IS NOT NULL";
-        self.0.with(move |connection| connection.execute(remove, params![webhook.0.as_bytes(), event.0.as_bytes()]).map(drop)).await
+        self.0.with(move |connection| connection.execute(remove, params![webhook.0.as_bytes(), event.0.as_bytes()])).await
     }
 
     /// Forgets a webhook.
@@ -298,6 +345,25 @@ fn standing(connection: &Connection, webhook: WebhookId) -> rusqlite::Result<Sta
     Ok(standing)
 }
 
+fn put(tx: &Transaction<'_>, webhook: WebhookId, letter: &Letter) -> rusqlite::Result<()> {
+    const PUT: &str = "INSERT OR REPLACE INTO letters \
+        (webhook, position, stream, event_id, name, attempts, next_at, tried_at, trouble, dead_at) \
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+    tx.prepare_cached(PUT)?.execute(params![
+        webhook.0.as_bytes(),
+        number(letter.position),
+        letter.stream,
+        letter.event_id.0.as_bytes(),
+        letter.name,
+        letter.attempts,
+        letter.next_at.timestamp_micros(),
+        letter.tried_at.map(|at| at.timestamp_micros()),
+        letter.trouble,
+        letter.dead_at.map(|at| at.timestamp_micros()),
+    ])?;
+    Ok(())
+}
+
 fn letter(row: &Row<'_>) -> rusqlite::Result<Letter> {
     Ok(Letter {
         position: Position::from_backend(row.get::<_, i64>(0)?.cast_unsigned()),
@@ -318,6 +384,37 @@ fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<DateTime<Utc>>>
 
 fn number(position: Position) -> i64 {
     position.to_backend().cast_signed()
+}
+
+/// A place in the log as notes have it: a number.
+mod place {
+    use gatebook_events::envelope::Position;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+    pub fn serialize<S: Serializer>(position: &Position, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(position.to_backend())
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Position, D::Error> {
+        u64::deserialize(deserializer).map(Position::from_backend)
+    }
+
+    pub mod optional {
+        use super::{Deserialize, Deserializer, Position, Serializer};
+
+        #[expect(clippy::ref_option, reason = "serde calls it so")]
+        pub fn serialize<S: Serializer>(position: &Option<Position>, serializer: S) -> Result<S::Ok, S::Error> {
+            match position {
+                Some(position) => super::serialize(position, serializer),
+                None => serializer.serialize_none(),
+            }
+        }
+
+        pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Position>, D::Error> {
+            Ok(Option::<u64>::deserialize(deserializer)?.map(Position::from_backend))
+        }
+    }
 }
 
 #[cfg(test)]
@@ -392,5 +489,22 @@ mod tests {
         outbox.note(HOOK, Round { taken: vec![place(3)], ..Round::default() }, at(20)).await.unwrap();
         let standing = outbox.standing(HOOK).await.unwrap();
         assert_eq!((standing.taken_at, standing.failing_since, standing.trouble), (Some(at(20)), None, None));
+    }
+
+    #[tokio::test]
+    async fn all_that_is_kept_can_be_written_down_and_put_elsewhere() {
+        let folder = tempfile::tempdir().unwrap();
+        let outbox = |name: &str| Outbox::open(&folder.path().join(name)).unwrap();
+        let (here, there) = (outbox("here.db"), outbox("there.db"));
+        let letters = vec![letter(3, "a", 10), dead(6, "c"), letter(7, "c", 0)];
+        let trouble = Some("timed_out".to_owned());
+        here.note(HOOK, Round { position: Some(place(8)), letters, trouble, ..Round::default() }, at(0)).await.unwrap();
+        let (standing, letters) = here.all(HOOK).await.unwrap();
+        let written = serde_json::to_string(&(&standing, &letters)).unwrap();
+        there.note(HOOK, Round { position: Some(place(2)), letters: vec![letter(1, "z", 0)], ..Round::default() }, at(0)).await.unwrap();
+        let (standing, letters) = serde_json::from_str(&written).unwrap();
+        there.replace(HOOK, standing, letters).await.unwrap();
+        assert_eq!(there.all(HOOK).await.unwrap(), here.all(HOOK).await.unwrap());
+        assert_eq!(there.standing(HOOK).await.unwrap().failing_since, Some(at(0)));
     }
 }

@@ -28,13 +28,23 @@ struct Log {
 }
 
 async fn single() -> Found {
-    static SERVER: OnceLock<Result<nats::Nats, String>> = OnceLock::new();
-    place(SERVER.get_or_init(|| nats::Nats::start(1)))
+    place(one_server())
 }
 
 async fn three_nodes() -> Found {
+    place(three_servers())
+}
+
+/// A server that the tests share, or why there is none.
+pub fn one_server() -> &'static Result<nats::Nats, String> {
+    static SERVER: OnceLock<Result<nats::Nats, String>> = OnceLock::new();
+    SERVER.get_or_init(|| nats::Nats::start(1))
+}
+
+/// The same with three.
+pub fn three_servers() -> &'static Result<nats::Nats, String> {
     static SERVERS: OnceLock<Result<nats::Nats, String>> = OnceLock::new();
-    place(SERVERS.get_or_init(|| nats::Nats::start(3)))
+    SERVERS.get_or_init(|| nats::Nats::start(3))
 }
 
 fn place(servers: &Result<nats::Nats, String>) -> Found {

@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use crate::place::{Found, Place, append, events, everything, stored, stream, write};
 
-mod fake;
+pub mod fake;
 mod generated;
 
 use fake::Fake;
@@ -43,12 +43,16 @@ struct Log {
 }
 
 async fn real() -> Found {
+    Ok(Box::new(Log { uri: real_uri()?, folder: tempfile::tempdir().unwrap(), fake: None }))
+}
+
+/// A log of its own on a real one, or why there is none.
+pub fn real_uri() -> Result<String, String> {
     const VARIABLE: &str = "GATEBOOK_TEST_KURRENTDB";
     let uri = std::env::var(VARIABLE).ok().filter(|uri| !uri.is_empty());
     let uri = uri.ok_or_else(|| format!("{VARIABLE} holds no connection string of a KurrentDB"))?;
     let sign = if uri.contains('?') { '&' } else { '?' };
-    let uri = format!("{uri}{sign}name=t{}", Uuid::new_v4().simple());
-    Ok(Box::new(Log { uri, folder: tempfile::tempdir().unwrap(), fake: None }))
+    Ok(format!("{uri}{sign}name=t{}", Uuid::new_v4().simple()))
 }
 
 async fn fake_single() -> Found {
@@ -202,6 +206,27 @@ async fn other_streams_are_none_of_the_logs_and_what_stands_in_its_own_is_named(
     assert_eq!(broken.stream.unwrap().as_str(), "client-1");
     assert!(following.next().await.is_none());
     assert_eq!(everything(&*log, written.position).await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn our_last_event_is_found_however_much_others_wrote_since() {
+    let mut place = Log::on(Fake::start(1), "esdb");
+    let shared = place.shared().await;
+    assert_eq!(shared.head().await.unwrap(), Position::START);
+    let log = place.open().await;
+    let mut last = Position::START;
+    for _ in 0..3 {
+        write(&*log, &stream(), events(3)).await;
+        for _ in 0..2500 {
+            place.fake().scribble("gatebook:note-any", "{}");
+        }
+        let head = shared.head().await.unwrap();
+        assert!(head > last, "{head} {last}");
+        last = head;
+        assert_eq!((shared.head().await.unwrap(), place.shared().await.head().await.unwrap()), (head, head));
+    }
+    let entries = shared.follow(Position::START).next().await.unwrap().unwrap();
+    assert_eq!((entries.len(), entries[2].position), (3, last));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,4 +1,4 @@
-//! What every event log promises, checked on each of them, and what only one of them promises.
+//! What every event log promises, checked on each of them, and what only one of them promises; the same of what nodes share beside it.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -18,4 +18,5 @@ mod jetstream;
 mod kurrentdb;
 mod memory;
 mod mirror;
+mod notes;
 mod sqlite;

@@ -1,4 +1,4 @@
-//! Several nodes that share one event log in NATS JetStream: the real binary, on real servers.
+//! Several nodes that share one event log: the real binary, on real servers of NATS JetStream and on a fake of KurrentDB.
 #![cfg(unix)]
 #![expect(
     clippy::unwrap_used,
@@ -11,8 +11,17 @@
 
 #[path = "../instance/mod.rs"]
 mod instance;
+#[allow(dead_code, reason = "the fake of the tests of backends; not every part of it is needed here")]
+#[path = "../backends/kurrentdb"]
+mod kurrentdb {
+    pub mod fake;
+    mod generated;
+}
 #[path = "../nats/mod.rs"]
 mod nats;
+#[allow(dead_code, reason = "the receiver of the tests of webhooks; not every part of it is needed here")]
+#[path = "../webhooks/receiver.rs"]
+mod receiver;
 
 mod faults;
 mod load;
@@ -23,3 +32,4 @@ mod secured;
 mod start;
 mod together;
 mod turns;
+mod webhooks;

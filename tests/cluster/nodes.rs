@@ -1,6 +1,7 @@
 //! Nodes on servers of their own, with keys in common, and the few words that the tests are written with.
 
 use std::fs;
+use std::ops::Deref;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -16,9 +17,18 @@ use crate::nats::{self, Nats};
 /// The longest that anything here may take before the test says what it waited for.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Servers, and a place for nodes. Each node listens where it did before.
+/// NATS servers, and nodes that share a log there.
 pub struct Cluster {
     pub nats: Nats,
+    nodes: Nodes,
+}
+
+/// A place for nodes that share a log. Each node listens where it did before.
+pub struct Nodes {
+    /// Where a log of some name is.
+    uri: Box<dyn Fn(&str) -> String + Send + Sync>,
+    /// What else nodes are told of whoever keeps it.
+    flags: Vec<String>,
     folder: TempDir,
     ports: Vec<u16>,
 }
@@ -33,13 +43,30 @@ impl Cluster {
                 return None;
             }
         };
+        let base = nats.uri("");
+        let flags = vec!["--nats-monitoring".to_owned(), nats.monitoring(0)];
+        Some(Self { nats, nodes: Nodes::on(move |name| format!("{base}{name}"), flags) })
+    }
+}
+
+impl Deref for Cluster {
+    type Target = Nodes;
+
+    fn deref(&self) -> &Nodes {
+        &self.nodes
+    }
+}
+
+impl Nodes {
+    /// Nodes with keys in common, and none of them started.
+    pub fn on(uri: impl Fn(&str) -> String + Send + Sync + 'static, flags: Vec<String>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         for (name, key) in [("instance.key", "A".repeat(43)), ("admin.key", "B".repeat(43))] {
             let file = folder.path().join(name);
             fs::write(&file, format!("{key}\n")).unwrap();
             fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
         }
-        Some(Self { nats, folder, ports: nats::free_ports(2) })
+        Self { uri: Box::new(uri), flags, folder, ports: nats::free_ports(2) }
     }
 
     /// The data folder of a node.
@@ -74,7 +101,7 @@ impl Cluster {
     fn serve(&self, node: usize, log: &str, more: &[&str]) -> Command {
         let mut command = gatebook(&["serve", "--log-level", "warn", "--registrations-per-minute", "0"]);
         command.args(["--listen", &format!("127.0.0.1:{}", self.ports[node])]).arg("--data").arg(self.data(node));
-        command.args(["--log", &self.nats.uri(log), "--nats-monitoring", &self.nats.monitoring(0)]);
+        command.args(["--log", &(self.uri)(log)]).args(&self.flags);
         command.arg("--admin-jwt-secret-file").arg(self.folder.path().join("admin.key"));
         command.args(["--admin-jwt-audience", "gatebook"]).args(more);
         command

@@ -6,8 +6,9 @@ use reqwest::Method;
 use serde_json::json;
 
 use crate::instance::{Caller, gatebook, refusal};
+use crate::kurrentdb::fake::Fake;
 use crate::nats::{self, Nats};
-use crate::nodes::{Cluster, this, until};
+use crate::nodes::{Cluster, Nodes, this, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nodes_that_start_at_once_make_one_log_with_one_first_resource_server() {
@@ -115,4 +116,30 @@ async fn a_node_with_another_instance_key_is_pointed_out() {
         (page["nodes"][1]["state"] == "silent").then_some(())
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_kurrentdb_nodes_hear_of_each_other_by_the_notes_that_they_leave() {
+    let fake = Fake::start(1);
+    let base = fake.uri("kurrentdb", "");
+    let nodes = Nodes::on(move |name| format!("{base}{name}"), Vec::new());
+    let (one, other) = (nodes.node(0, &[]), nodes.node_with_its_own_key(1));
+    let (at_one, at_other) = (nodes.admin(&one), nodes.admin(&other));
+    for (admin, there) in [(&at_one, &at_other), (&at_other, &at_one)] {
+        let there = this(there).await;
+        let (page, _) = until("the other one is heard of and holds the same", async || {
+            let page = admin.get("/authsec/cluster").await;
+            (page["nodes"][1]["agrees_up_to"] == there["position"]).then_some(page)
+        })
+        .await;
+        let heard = &page["nodes"][1];
+        assert_eq!(
+            (&heard["node"], &heard["state"], &heard["other_instance_key"]),
+            (&there["node"], &json!("live"), &json!(true)),
+            "{page}"
+        );
+        assert_eq!((&page["log"], page["nodes"].as_array().unwrap().len()), (&json!("kurrentdb"), 2));
+    }
+    other.stop();
+    until("its silence is noticed", async || (at_one.get("/authsec/cluster").await["nodes"][1]["state"] == "silent").then_some(())).await;
 }

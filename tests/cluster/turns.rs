@@ -7,11 +7,16 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
+use gatebook::kurrent::{Kurrent, KurrentSettings};
+use gatebook::nats::{Nats, NatsSettings};
+use gatebook::notes::{JetStreamNotes, KurrentDbNotes, Notes};
+use gatebook_events::identity::ClientId;
 use serde_json::json;
 use tokio::net::TcpListener;
 
 use crate::instance::DEFAULT_SERVER;
-use crate::nodes::{Cluster, until};
+use crate::kurrentdb::fake::Fake;
+use crate::nodes::{Cluster, Nodes, this, until};
 
 /// A host that notes when it is asked, and takes its time for an answer.
 struct Host {
@@ -52,9 +57,24 @@ const FLAGS: [&str; 3] = ["--allow-loopback-manifests", "--manifest-poll-seconds
 #[tokio::test(flavor = "multi_thread")]
 async fn one_node_reads_a_document_at_a_time_and_the_other_goes_on_when_it_dies() {
     let Some(cluster) = Cluster::start("documents at two nodes", 1) else { return };
+    let nats = Nats::connect(&NatsSettings::parse(&cluster.nats.uri("gatebook")).unwrap()).await.unwrap();
+    // Whoever opens them first makes them.
+    take_turns(&cluster, &JetStreamNotes::open(&nats).await.unwrap()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_kurrentdb_one_node_reads_a_document_at_a_time_and_the_other_goes_on_when_it_dies() {
+    let fake = Fake::start(1);
+    let base = fake.uri("kurrentdb", "");
+    let nodes = Nodes::on(move |name| format!("{base}{name}"), Vec::new());
+    let settings = KurrentSettings::parse(&fake.uri("kurrentdb", "gatebook")).unwrap();
+    take_turns(&nodes, &KurrentDbNotes::new(Kurrent::try_new(&settings).unwrap())).await;
+}
+
+async fn take_turns(nodes: &Nodes, shared: &dyn Notes) {
     let host = Host::start().await;
-    let (one, other) = (cluster.node(0, &FLAGS), cluster.node(1, &FLAGS));
-    let admin = cluster.admin(&one);
+    let (one, other) = (nodes.node(0, &FLAGS), nodes.node(1, &FLAGS));
+    let admin = nodes.admin(&one);
     admin.post(&format!("{DEFAULT_SERVER}/clients/cimd"), &json!({ "client_id": host.url })).await;
     // It is due every two seconds and looked for every five. Both nodes look, and one of them reads.
     until("it was read again and again", async || (host.asked().len() >= 5).then_some(())).await;
@@ -67,9 +87,9 @@ async fn one_node_reads_a_document_at_a_time_and_the_other_goes_on_when_it_dies(
     *host.takes.lock().unwrap() = Duration::from_secs(4);
     let before = host.asked().len();
     until("somebody reads it", async || (host.asked().len() > before).then_some(())).await;
-    let held = admin_of_holder(&cluster).await;
+    let held = holder(shared, &host.url).await;
     *host.takes.lock().unwrap() = Duration::ZERO;
-    let (died, left) = if held == one_id(&cluster, &one).await { (one, other) } else { (other, one) };
+    let (died, left) = if held == this(&admin).await["node"] { (one, other) } else { (other, one) };
     died.kill();
     let killed = Instant::now();
     let before = host.asked().len();
@@ -79,20 +99,14 @@ async fn one_node_reads_a_document_at_a_time_and_the_other_goes_on_when_it_dies(
     drop(left);
 }
 
-/// The node that has the turn, as the bucket says.
-async fn admin_of_holder(cluster: &Cluster) -> String {
-    let client = async_nats::connect(cluster.nats.uri("gatebook").split('?').next().unwrap()).await.unwrap();
-    let bucket = async_nats::jetstream::new(client).get_key_value("gatebook-documents").await.unwrap();
+/// The node that has the turn, as the document's note says.
+async fn holder(notes: &dyn Notes, document: &str) -> String {
+    let key = ClientId::parse(document).unwrap().key();
     let (held, _) = until("the turn is somebody's", async || {
-        let mut keys = bucket.keys().await.unwrap();
-        let key = futures_util::StreamExt::next(&mut keys).await?.ok()?;
-        let entry: serde_json::Value = serde_json::from_slice(&bucket.get(key).await.ok()??).unwrap();
+        let note = notes.read(&format!("document-{key}")).await.ok()??;
+        let entry: serde_json::Value = serde_json::from_slice(&note.text).unwrap();
         entry["held"]["node"].as_str().map(str::to_owned)
     })
     .await;
     held
-}
-
-async fn one_id(cluster: &Cluster, node: &crate::instance::Instance) -> String {
-    crate::nodes::this(&cluster.admin(node)).await["node"].as_str().unwrap().to_owned()
 }

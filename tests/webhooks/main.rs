@@ -1,5 +1,11 @@
-//! Webhooks: what receivers on loopback are sent by a running service, over HTTP and TLS.
-#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that cannot go on has failed")]
+//! Webhooks: what receivers on loopback are sent by a running service, over HTTP and TLS, and by two that share a log.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on has failed"
+)]
 
 #[allow(dead_code, reason = "the house of the API's own tests; not every part of it is needed here")]
 #[path = "../api/answer.rs"]
@@ -8,10 +14,21 @@ mod answer;
 #[path = "../api/house.rs"]
 mod house;
 
+#[allow(dead_code, reason = "the fake of the tests of backends; not every part of it is needed here")]
+#[path = "../backends/kurrentdb"]
+mod kurrentdb {
+    pub mod fake;
+    mod generated;
+}
+#[path = "../nats/mod.rs"]
+mod nats;
+
 mod addresses;
 mod administration;
 mod dead_letters;
 mod delivery;
+#[cfg(unix)]
+mod nodes;
 mod receiver;
 mod setbacks;
 

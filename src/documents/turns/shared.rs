@@ -1,38 +1,33 @@
-//! Turns in a key-value bucket of NATS: whoever writes at the revision that it read has the turn.
+//! Turns by notes that nodes share: whoever writes a document's note as it read it has the turn.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::jetstream::kv::{Config, Operation, Store};
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
+use gatebook_events::envelope::Revision;
 use gatebook_events::identity::ClientKey;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{Held, LASTS, Noted, Turn, Turns, Why};
-use crate::nats::Nats;
+use crate::notes::Notes;
 
 /// Between two extensions of a turn.
 const EXTEND: Duration = Duration::from_secs(2);
-/// When to look again where the bucket does not answer.
+/// When to look again where nobody who keeps notes answers.
 const AGAIN: TimeDelta = TimeDelta::seconds(5);
 /// When to look again where somebody was quicker.
 const SOON: TimeDelta = TimeDelta::seconds(1);
 
 /// Turns that nodes share.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct SharedTurns {
-    bucket: Store,
+    notes: Arc<dyn Notes>,
     node: Uuid,
 }
 
-/// The bucket cannot be had.
-#[derive(Debug, thiserror::Error)]
-#[error("JetStream does not find or make the bucket of the documents' turns")]
-pub struct OpenError(#[source] Box<dyn std::error::Error + Send + Sync>);
-
-/// What stands in the bucket for a document.
+/// What the note of a document says.
 #[derive(Serialize, Deserialize, Default)]
 struct Entry {
     /// Who is at it, and until when.
@@ -49,30 +44,16 @@ struct Holder {
 }
 
 impl SharedTurns {
-    /// Finds the bucket, or makes it.
-    pub async fn open(nats: &Nats, node: Uuid) -> Result<Self, OpenError> {
-        let name = format!("{}-documents", nats.name);
-        if let Ok(bucket) = nats.jetstream.get_key_value(&name).await {
-            return Ok(Self { bucket, node });
-        }
-        let config = Config { bucket: name.clone(), history: 1, num_replicas: nats.replicas, ..Config::default() };
-        let made = nats.jetstream.create_key_value(config).await;
-        let bucket = match made {
-            Ok(bucket) => bucket,
-            // Another node was quicker.
-            Err(error) => nats.jetstream.get_key_value(&name).await.map_err(|_| OpenError(Box::new(error)))?,
-        };
-        Ok(Self { bucket, node })
+    /// Turns of this node, by these notes.
+    pub fn new(notes: Arc<dyn Notes>, node: Uuid) -> Self {
+        Self { notes, node }
     }
 
-    /// What stands in the bucket, and the revision to write at.
-    async fn read(&self, key: ClientKey) -> Option<(Entry, u64)> {
-        match self.bucket.entry(key.to_string()).await {
-            Ok(Some(found)) if found.operation == Operation::Put => {
-                Some((serde_json::from_slice(&found.value).unwrap_or_default(), found.revision))
-            }
-            Ok(Some(gone)) => Some((Entry::default(), gone.revision)),
-            Ok(None) => Some((Entry::default(), 0)),
+    /// What the note says, and how to write it next.
+    async fn read(&self, key: ClientKey) -> Option<(Entry, Option<Revision>)> {
+        match self.notes.read(&note(key)).await {
+            Ok(Some(found)) => Some((serde_json::from_slice(&found.text).unwrap_or_default(), Some(found.revision))),
+            Ok(None) => Some((Entry::default(), None)),
             Err(error) => {
                 tracing::warn!(%key, %error, "whose turn it is to read a document could not be asked");
                 None
@@ -80,9 +61,9 @@ impl SharedTurns {
         }
     }
 
-    async fn write(&self, key: ClientKey, entry: &Entry, revision: u64) -> Option<u64> {
-        let value = serde_json::to_vec(entry).ok()?;
-        self.bucket.update(key.to_string(), value.into(), revision).await.ok()
+    async fn write(&self, key: ClientKey, entry: &Entry, known: Option<Revision>) -> Option<Revision> {
+        let text = serde_json::to_vec(entry).ok()?;
+        self.notes.write(&note(key), text.into(), known).await.ok()
     }
 
     fn mine(&self, now: DateTime<Utc>) -> Holder {
@@ -90,14 +71,20 @@ impl SharedTurns {
     }
 
     /// Extends a turn until it is aborted.
-    async fn extend(self, key: ClientKey, revision: Arc<tokio::sync::Mutex<u64>>, noted: Option<Noted>, mut now: DateTime<Utc>) {
+    async fn extend(
+        self,
+        key: ClientKey,
+        revision: Arc<tokio::sync::Mutex<Option<Revision>>>,
+        noted: Option<Noted>,
+        mut now: DateTime<Utc>,
+    ) {
         loop {
             tokio::time::sleep(EXTEND).await;
             now += EXTEND;
             let mut revision = revision.lock().await;
             let entry = Entry { held: Some(self.mine(now)), noted: noted.clone() };
             match self.write(key, &entry, *revision).await {
-                Some(next) => *revision = next,
+                Some(next) => *revision = Some(next),
                 None => return,
             }
         }
@@ -116,7 +103,7 @@ impl Turns for SharedTurns {
         }
         let taken = Entry { held: Some(self.mine(now)), noted: entry.noted };
         let Some(revision) = self.write(key, &taken, revision).await else { return Turn::Later(now + SOON) };
-        let revision = Arc::new(tokio::sync::Mutex::new(revision));
+        let revision = Arc::new(tokio::sync::Mutex::new(Some(revision)));
         let extending = tokio::spawn(self.clone().extend(key, revision.clone(), taken.noted.clone(), now)).abort_handle();
         Turn::Mine(Held { revision, extending: Some(extending) }, taken.noted)
     }
@@ -129,4 +116,8 @@ impl Turns for SharedTurns {
         // One that cannot be written ends by itself.
         let _later = self.write(key, &Entry { held: None, noted }, *revision).await;
     }
+}
+
+fn note(key: ClientKey) -> String {
+    format!("document-{key}")
 }

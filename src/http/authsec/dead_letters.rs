@@ -19,7 +19,7 @@ use crate::http::error::{Failure, Problem};
 use crate::http::fresh::Written;
 use crate::http::json::members;
 use crate::http::wire;
-use crate::webhooks::Letter;
+use crate::webhooks::{Change, Letter};
 
 /// Which page.
 #[derive(Deserialize)]
@@ -41,7 +41,8 @@ pub async fn list(
     the_tenants(&app, &caller, id).await?;
     let after = parameter::<Position>(&caller, "cursor", page.cursor.as_deref())?.unwrap_or_default();
     let limit = page_limit(page.limit);
-    let mut letters = app.webhooks().outbox().dead(id, after, limit + 1).await.map_err(|error| caller.problem(error))?;
+    let outbox = app.webhooks().outbox(id).await.map_err(|error| caller.problem(error))?;
+    let mut letters = outbox.dead(id, after, limit + 1).await.map_err(|error| caller.problem(error))?;
     let more = letters.len() > limit;
     letters.truncate(limit);
     let next = letters.last().filter(|_| more).map(|(letter, _)| letter.position.to_string());
@@ -72,9 +73,8 @@ pub async fn retry_all(State(app): State<App>, caller: Administrator, Path(id): 
     caller.must_change()?;
     let id = webhook_id(&caller, &id)?;
     the_tenants(&app, &caller, id).await?;
-    let now = app.commands().clock().now();
-    let number = app.webhooks().outbox().revive(id, None, now).await.map_err(|error| caller.problem(error))?;
-    app.webhooks().insist(id);
+    let number = app.webhooks().change(id, Change::Revive(None)).await.map_err(|error| caller.problem(error))?;
+    app.webhooks().insist(id).await;
     Ok(Json(json!({ "retried": number })))
 }
 
@@ -86,9 +86,8 @@ pub async fn retry(
 ) -> Result<StatusCode, Problem> {
     caller.must_change()?;
     let (id, letter) = dead_letter(&app, &caller, (&id, &event)).await?;
-    let now = app.commands().clock().now();
-    app.webhooks().outbox().revive(id, Some(letter.event_id), now).await.map_err(|error| caller.problem(error))?;
-    app.webhooks().insist(id);
+    app.webhooks().change(id, Change::Revive(Some(letter.event_id))).await.map_err(|error| caller.problem(error))?;
+    app.webhooks().insist(id).await;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -105,8 +104,8 @@ pub async fn drop_letter(
     let (id, letter) = dead_letter(&app, &caller, (&id, &event)).await?;
     let dropped = EventDropped { event_id: letter.event_id, reason };
     let done = change(&app, &caller, id, &WebhookCommand::DropEvent(dropped)).await?;
-    app.webhooks().outbox().drop_dead(id, letter.event_id).await.map_err(|error| caller.problem(error))?;
-    app.webhooks().insist(id);
+    app.webhooks().change(id, Change::Drop(letter.event_id)).await.map_err(|error| caller.problem(error))?;
+    app.webhooks().insist(id).await;
     Ok(Written(StatusCode::NO_CONTENT, done.position))
 }
 
@@ -115,7 +114,8 @@ async fn dead_letter(app: &App, caller: &Administrator, (id, event): (&str, &str
     the_tenants(app, caller, id).await?;
     let missing = || caller.problem(Failure::not_found("dead letter"));
     let event = EventId(Uuid::try_parse(event).map_err(|_| missing())?);
-    let letter = app.webhooks().outbox().dead_letter(id, event).await.map_err(|error| caller.problem(error))?;
+    let outbox = app.webhooks().outbox(id).await.map_err(|error| caller.problem(error))?;
+    let letter = outbox.dead_letter(id, event).await.map_err(|error| caller.problem(error))?;
     letter.map(|letter| (id, letter)).ok_or_else(missing)
 }
 

@@ -22,7 +22,7 @@ use crate::http::error::{Failure, Problem};
 use crate::http::fresh::Written;
 use crate::http::json::members;
 use crate::http::wire;
-use crate::webhooks::Standing;
+use crate::webhooks::{Change, Standing};
 
 /// The longest time that two secrets may work side by side, in seconds: 90 days.
 const MAX_OVERLAP: u32 = 90 * 24 * 3600;
@@ -81,7 +81,7 @@ pub async fn list(State(app): State<App>, caller: Administrator) -> Result<Json<
     let known = app.commands().webhooks_of(caller.tenant()).await.map_err(|error| caller.problem(error))?;
     let mut shown = Vec::with_capacity(known.len());
     for known in known {
-        let standing = app.webhooks().outbox().standing(known.id).await.map_err(|error| caller.problem(error))?;
+        let standing = standing(&app, &caller, known.id).await?;
         shown.push(render(&known, &standing));
     }
     Ok(Json(json!({ "webhooks": shown })))
@@ -151,9 +151,9 @@ pub async fn enable(State(app): State<App>, caller: Administrator, Path(id): Pat
     let id = webhook_id(&caller, &id)?;
     the_tenants(&app, &caller, id).await?;
     // Before it is enabled, so that it is not disabled again for what was before.
-    app.webhooks().outbox().hasten(id, app.commands().clock().now()).await.map_err(|error| caller.problem(error))?;
+    app.webhooks().change(id, Change::Hasten).await.map_err(|error| caller.problem(error))?;
     let done = change(&app, &caller, id, &WebhookCommand::Enable).await?;
-    app.webhooks().insist(id);
+    app.webhooks().insist(id).await;
     Ok(Written(Json(Value::Object(show(&app, &caller, id).await?)), done.position))
 }
 
@@ -200,8 +200,12 @@ pub(super) async fn change(app: &App, caller: &Administrator, id: WebhookId, com
 
 async fn show(app: &App, caller: &Administrator, id: WebhookId) -> Result<Map<String, Value>, Problem> {
     let known = the_tenants(app, caller, id).await?;
-    let standing = app.webhooks().outbox().standing(id).await.map_err(|error| caller.problem(error))?;
-    Ok(render(&known, &standing))
+    Ok(render(&known, &standing(app, caller, id).await?))
+}
+
+async fn standing(app: &App, caller: &Administrator, id: WebhookId) -> Result<Standing, Problem> {
+    let outbox = app.webhooks().outbox(id).await.map_err(|error| caller.problem(error))?;
+    outbox.standing(id).await.map_err(|error| caller.problem(error))
 }
 
 fn wish(asked: Members, before: Option<Wish>) -> Result<Wish, Failure> {

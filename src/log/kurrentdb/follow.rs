@@ -10,12 +10,10 @@ use gatebook_events::envelope::{Position, StreamName};
 use tokio::sync::watch;
 
 use super::read::{self, Place};
-use super::{Parts, wire};
+use super::{PAGE, Parts, wire};
 use crate::log::shared::Entry;
 use crate::log::{BrokenChain, LogError, Wrong};
 
-/// How many events are read at a time.
-const PAGE: usize = 1024;
 /// Between two looks at whether there is something new that another node wrote.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -50,7 +48,7 @@ impl Follower {
         loop {
             // Before anything is asked, so that nothing is missed that is written meanwhile.
             self.written.mark_unchanged();
-            let end = if self.more { None } else { read::end(&self.parts.kurrent, None).await? };
+            let end = if self.more { None } else { read::end(&self.parts.kurrent).await? };
             if self.more || end > self.read {
                 let (events, all) = read::page(&self.parts.kurrent, &self.parts.prefix, self.read, PAGE).await?;
                 self.more = !all;

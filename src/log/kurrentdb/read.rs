@@ -1,5 +1,7 @@
 //! Reading `$all`: pages of our events, and where it ends.
 
+use std::time::Duration;
+
 use eventstore::{Error, ReadAllOptions, ReadStream, RecordedEvent, StreamPosition, SubscriptionFilter};
 use gatebook_events::envelope::Position;
 
@@ -9,6 +11,9 @@ use crate::log::LogError;
 
 /// How many events a node looks at before it says how far it is: many, because others may write to the cluster too.
 const WINDOW: u32 = 1000;
+
+/// How long our last event may be looked for when the log is opened.
+const SEARCH: Duration = Duration::from_secs(30);
 
 /// A place in `$all`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,13 +60,24 @@ pub async fn page(kurrent: &Kurrent, prefix: &str, after: Option<Place>, most: u
     Ok((events, number < most))
 }
 
-/// Where `$all` ends, or the last of its events in streams that begin like this; none where there is none.
-pub async fn end(kurrent: &Kurrent, prefix: Option<&str>) -> Result<Option<Place>, LogError> {
-    let mut options = ReadAllOptions::default().position(StreamPosition::End).backwards().max_count(1).requires_leader(true);
-    if let Some(prefix) = prefix {
-        options = options.filter(ours(prefix));
-    }
-    Ok(begin(kurrent, &options).await?.next().await?.map(|event| Place::of(&event)))
+/// Where `$all` ends; none where there is nothing.
+pub async fn end(kurrent: &Kurrent) -> Result<Option<Place>, LogError> {
+    Ok(begin(kurrent, &backwards()).await?.next().await?.map(|event| Place::of(&event)))
+}
+
+/// Where `$all` ends, and the position of the last of its events in streams that begin like this. That one may be far from the end,
+/// where little is registered and much is noted, so it gets its time.
+pub async fn last(kurrent: &Kurrent, prefix: &str) -> Result<(Option<Place>, Position), LogError> {
+    let end = end(kurrent).await?;
+    let (client, number) = kurrent.client();
+    let options = backwards().filter(ours(prefix));
+    let look = async { client.read_all(&options).await?.next().await };
+    let found = within(SEARCH, kurrent, number, look).await?.and_then(|resolved| resolved.event);
+    Ok((end, found.map_or(Position::START, |event| Place::of(&event).position())))
+}
+
+fn backwards() -> ReadAllOptions {
+    ReadAllOptions::default().position(StreamPosition::End).backwards().max_count(1).requires_leader(true)
 }
 
 fn ours(prefix: &str) -> SubscriptionFilter {
@@ -89,7 +105,11 @@ impl Reading<'_> {
 }
 
 async fn timed<T>(kurrent: &Kurrent, number: u64, step: impl Future<Output = Result<T, Error>>) -> Result<T, LogError> {
-    match tokio::time::timeout(ANSWER * 2, step).await {
+    within(ANSWER * 2, kurrent, number, step).await
+}
+
+async fn within<T>(time: Duration, kurrent: &Kurrent, number: u64, step: impl Future<Output = Result<T, Error>>) -> Result<T, LogError> {
+    match tokio::time::timeout(time, step).await {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => {
             kurrent.failed(number, Some(&error));

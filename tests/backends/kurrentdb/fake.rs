@@ -151,6 +151,11 @@ impl Fake {
         self.db().add(stream.as_bytes(), vec![(id, metadata, Vec::new(), data.into())]);
     }
 
+    /// How many events of a stream a reader is shown.
+    pub fn kept(&self, stream: &str) -> usize {
+        self.db().kept(stream.as_bytes()).map_or(0, <[usize]>::len)
+    }
+
     /// How many appends landed.
     pub fn appends(&self) -> u64 {
         self.db().appends
@@ -211,6 +216,16 @@ impl Db {
             self.all.push(Record { stream, revision, id, metadata, custom_metadata: Vec::new(), data, place });
         }
         answer
+    }
+
+    /// What a reader of a stream is shown: no more of it than its metadata (`$maxCount`) says. `$all` has the rest for as long as nobody
+    /// scavenges. None where nobody wrote.
+    fn kept(&self, stream: &[u8]) -> Option<&[usize]> {
+        let known = self.streams.get(stream)?;
+        let metadata = self.streams.get(&[b"$$", stream].concat()).and_then(|written| written.last());
+        let said: Option<serde_json::Value> = metadata.and_then(|index| serde_json::from_slice(&self.all[*index].data).ok());
+        let most = said.and_then(|said| said["$maxCount"].as_u64()).map_or(usize::MAX, |most| usize::try_from(most).unwrap());
+        Some(&known[known.len().saturating_sub(most)..])
     }
 
     /// Idempotent by the events' ids, behind the revision that the writer names.
@@ -281,12 +296,14 @@ impl Streams for Node {
     type BatchAppendStream = BoxStream<'static, Result<BatchAppendResp, Status>>;
 
     async fn read(&self, request: Request<ReadReq>) -> Result<Response<Self::ReadStream>, Status> {
-        use read_req::options::{CountOption, FilterOption, StreamOption, all_options::AllOption, filter_options::Filter};
+        use read_req::options::stream_options::RevisionOption;
+        use read_req::options::{CountOption, FilterOption, ReadDirection, StreamOption, all_options::AllOption, filter_options::Filter};
         self.speak().await;
         self.must_lead(request.metadata())?;
         let options = request.into_inner().options.unwrap();
         let Some(CountOption::Count(count)) = options.count_option else { return Err(Status::unimplemented("subscriptions")) };
         let count = usize::try_from(count).unwrap_or(usize::MAX);
+        let direction = options.read_direction();
         let prefixes: Option<Vec<Vec<u8>>> = match &options.filter_option {
             Some(FilterOption::Filter(filter)) => match filter.filter.as_ref().unwrap() {
                 Filter::StreamIdentifier(by) => Some(by.prefix.iter().map(|prefix| prefix.clone().into_bytes()).collect()),
@@ -299,11 +316,16 @@ impl Streams for Node {
         let found: Vec<Record> = match options.stream_option.unwrap() {
             StreamOption::Stream(asked) => {
                 let name = asked.stream_identifier.unwrap().stream_name;
-                let Some(known) = db.streams.get(&name) else {
+                let Some(known) = db.kept(&name) else {
                     let missing = read_resp::StreamNotFound { stream_identifier: Some(StreamIdentifier { stream_name: name }) };
                     return Ok(answer(vec![read_resp::Content::StreamNotFound(missing)]));
                 };
-                known.iter().take(count).map(|index| db.all[*index].clone()).collect()
+                let known = known.iter().map(|index| &db.all[*index]);
+                match (asked.revision_option, direction) {
+                    (Some(RevisionOption::Start(_)), ReadDirection::Forwards) => known.take(count).cloned().collect(),
+                    (Some(RevisionOption::End(_)), ReadDirection::Backwards) => known.rev().take(count).cloned().collect(),
+                    _ => return Err(Status::unimplemented("reads from within a stream")),
+                }
             }
             StreamOption::All(asked) => match asked.all_option.unwrap() {
                 AllOption::End(_) => db.all.iter().rev().filter(wanted).take(count).cloned().collect(),

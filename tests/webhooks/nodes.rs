@@ -1,0 +1,149 @@
+//! Two nodes that share a log, and one receiver: what it has not taken is known at both, and either is told what to do about it.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use chrono::TimeDelta;
+use gatebook::kurrent::{Kurrent, KurrentSettings};
+use gatebook::nats::{Nats, NatsSettings};
+use gatebook::notes::{JetStreamNotes, KurrentDbNotes, Notes};
+use serde_json::{Value, json};
+
+use crate::answer::Answer;
+use crate::house::{DEFAULT, House, client};
+use crate::kurrentdb::fake::Fake;
+use crate::nats;
+use crate::receiver::Receiver;
+use crate::{HOOKS, failed_now, hook, shown, until};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_jetstream_dead_letters_are_everybodys() {
+    let servers = match nats::Nats::start(1) {
+        Ok(servers) => servers,
+        Err(reason) => return nats::not_run("dead letters at two nodes", &reason),
+    };
+    let uri = servers.uri("gatebook");
+    let folder = tempfile::tempdir().unwrap();
+    let one = node(&uri, folder.path()).await;
+    let nats = Nats::connect(&NatsSettings::parse(&uri).unwrap()).await.unwrap();
+    let notes = Arc::new(JetStreamNotes::open(&nats).await.unwrap());
+    dead_letters_are_everybodys(one, node(&uri, folder.path()).await, notes).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_kurrentdb_dead_letters_are_everybodys() {
+    let fake = Fake::start(1);
+    let uri = fake.uri("kurrentdb", "gatebook");
+    let folder = tempfile::tempdir().unwrap();
+    let (one, other) = (node(&uri, folder.path()).await, node(&uri, folder.path()).await);
+    let notes = KurrentDbNotes::new(Kurrent::try_new(&KurrentSettings::parse(&uri).unwrap()).unwrap());
+    dead_letters_are_everybodys(one, other, Arc::new(notes)).await;
+}
+
+/// A node on a log that is shared, with the instance key that all have.
+async fn node(uri: &str, keys: &Path) -> House {
+    let key = keys.join("instance.key");
+    fs::write(&key, format!("{}\n", "A".repeat(43))).unwrap();
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+    House::with(|settings| {
+        settings.log = Some(uri.to_owned());
+        settings.instance_key_file = Some(key);
+        settings.webhook_networks = Some(vec!["127.0.0.0/8".to_owned()]);
+    })
+    .await
+}
+
+async fn dead_letters_are_everybodys(one: House, other: House, notes: Arc<dyn Notes>) {
+    sends(&notes, &one).await;
+    let receiver = Receiver::open().await;
+    let made = hook(&one, &receiver, json!({ "types": ["registration."] })).await;
+    receiver.answers(|got| if got.event["type"] == "registration.suspended" { (422, "") } else { (204, "") });
+    for name in ["One", "Two"] {
+        let id = one.registered(name).await.text("client_id");
+        one.admin("default").post(&format!("{}/suspend", client(DEFAULT, &id)), json!({})).await.is(200);
+        one.admin("default").post(&format!("{}/reinstate", client(DEFAULT, &id)), json!({})).await.is(200);
+    }
+    receiver.taken(4).await;
+    until_dead(&one, &other, &receiver, &made).await;
+
+    let letters = same_at_both(&one, &other, &made).await;
+    assert_eq!(letters.len(), 2, "{letters:?}");
+    assert!(letters.iter().all(|letter| letter["attempts"] == 12 && letter["trouble"] == "status_422"), "{letters:?}");
+
+    // Retried where nobody sends from.
+    receiver.answers(crate::receiver::taken);
+    let page = format!("{HOOKS}/{}/dead-letters", made.text("id"));
+    let event = |letter: &Value| letter["event_id"].as_str().unwrap().to_owned();
+    let asked = Instant::now();
+    other.admin("default").post(&format!("{page}/{}/retry", event(&letters[0])), json!({})).await.is(204);
+    let got = receiver.taken(6).await;
+    let names: Vec<_> = got[4..].iter().map(|one| one.text("type")).collect();
+    assert_eq!((got[4].text("id"), names), (event(&letters[0]).as_str(), vec!["registration.suspended", "registration.reinstated"]));
+    assert!(asked.elapsed() < Duration::from_secs(8), "{:?}", asked.elapsed());
+    until(&one, &made, |shown| shown["dead_letters"] == 1 && shown["waiting"] == 0).await;
+    let rest = same_at_both(&one, &other, &made).await;
+    assert_eq!(rest.iter().map(event).collect::<Vec<_>>(), [event(&letters[1])]);
+    sends(&notes, &one).await;
+
+    // What one knew goes with it, and nothing is lost.
+    drop(one.end().await);
+    let list = other.admin("default").get(&page).await.is(200);
+    assert_eq!(list["dead_letters"], json!(rest));
+    other.registered("Three").await;
+    let late = receiver.taken(8).await;
+    assert!(late[6..].iter().all(|one| one.text("type") != "registration.suspended"), "{late:?}");
+    sends(&notes, &other).await;
+    other.admin("default").delete(&format!("{page}/{}", event(&letters[1]))).await.is(204);
+    assert_eq!(receiver.taken(9).await[8].text("type"), "registration.reinstated");
+    let end = until(&other, &made, |shown| shown["dead_letters"] == 0 && shown["held_behind_dead_letters"] == 0).await;
+    assert_eq!(end["waiting"], 0);
+    let mut ids: Vec<_> = receiver.so_far().iter().filter(|got| got.status == 204).map(|got| got.text("id").to_owned()).collect();
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), receiver.taken(9).await.len(), "nothing was taken twice");
+}
+
+/// Lets time pass at both nodes until nothing is tried any more.
+async fn until_dead(one: &House, other: &House, receiver: &Receiver, made: &Answer) {
+    // Two that failed in a row have the receiver left alone, and then tried with one message at a time.
+    failed_now(one, made).await;
+    loop {
+        let attempts = receiver.wait(2, |got| got.status == 422).await.len();
+        if attempts == 24 {
+            break;
+        }
+        let pause = 5 * 3_i64.pow(u32::try_from(attempts / 2).unwrap());
+        let pause = TimeDelta::seconds((pause * 5 / 4).clamp(13 * 60, 36_000));
+        other.clock.advance(pause);
+        one.clock.advance(pause);
+        failed_now(one, made).await;
+    }
+    until(one, made, |shown| shown["dead_letters"] == 2).await;
+}
+
+/// The dead letters, once both nodes are seen to say the same of the webhook and of them.
+async fn same_at_both(one: &House, other: &House, made: &Answer) -> Vec<Value> {
+    let page = format!("{HOOKS}/{}/dead-letters", made.text("id"));
+    let (left, right) = (shown(one, made).await, shown(other, made).await);
+    assert_eq!(left.body, right.body);
+    let (left, right) = (one.admin("default").get(&page).await.is(200), other.admin("default").get(&page).await.is(200));
+    assert_eq!(left.body, right.body);
+    left["dead_letters"].as_array().unwrap().clone()
+}
+
+/// Waits until this node has the turn to send.
+async fn sends(notes: &Arc<dyn Notes>, house: &House) {
+    let (node, end) = (house.app.announcement().await.node.to_string(), Instant::now() + Duration::from_secs(20));
+    loop {
+        let found = notes.read("webhooks").await.unwrap();
+        let holder = found.map(|found| serde_json::from_slice::<Value>(&found.text).unwrap()["holder"]["node"].clone());
+        if holder == Some(json!(node)) {
+            return;
+        }
+        assert!(Instant::now() < end, "the turn is with {holder:?} and not with {node}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
