@@ -31,6 +31,7 @@ pub mod metrics;
 pub mod nats;
 mod past;
 pub mod projector;
+mod room;
 pub mod secrets;
 pub mod side_table;
 pub mod statements;
