@@ -194,7 +194,7 @@ impl App {
         let directory: Projector<Directory> = Projector::start(log.clone(), &folder, others)?;
         let approvals: Projector<Approvals> = Projector::start(log.clone(), &folder, others)?;
         let history: Projector<History> = Projector::start(log.clone(), &folder, others)?;
-        let past = Past::open(log.clone(), &places::past(&config))?;
+        let past = Past::open(log.clone(), &places::past(&config), &folder)?;
         let metrics = Metrics::default();
         let dormancy = Dormancy::new(commands.clone(), directory.reader().clone(), usage.clone(), metrics.clone());
         let id = cluster::node_id(&places::node(&config))?;

@@ -32,6 +32,7 @@ pub mod nats;
 pub mod notes;
 mod past;
 pub mod projector;
+mod room;
 pub mod secrets;
 pub mod side_table;
 pub mod statements;

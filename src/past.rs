@@ -2,35 +2,40 @@
 //! ones are. Rebuilt equals live, so the answer is the one that was given then.
 //!
 //! Tables of few moments are kept, for the next page and for whoever asks again; one is made at a time, and none of it touches the
-//! tables that serve.
+//! tables that serve. A tenant has one made at a time at most, so that tenants take turns, however much one of them asks.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use gatebook_events::envelope::Position;
 use gatebook_events::identity::TenantId;
+use gatebook_projections::directory::Directory;
+use gatebook_projections::read_model::Projection;
 use tokio::sync::Semaphore;
-use tokio::task::AbortHandle;
-use tokio::time::{Instant, timeout_at};
+use tokio::task::{AbortHandle, spawn_blocking};
+use tokio::time::timeout;
 
 use crate::log::{EventLog, LogError};
 use crate::projector::build::Stop;
+use crate::room;
 
 mod as_of;
 mod fold;
+mod kept;
+mod making;
 mod moment;
 
 pub use as_of::AsOf;
+use kept::Shelf;
+use making::Makings;
 use moment::Folder;
 pub use moment::Moment;
 
-/// How many moments are kept.
-const MOST_KEPT: usize = 4;
-/// For how long one is kept that nobody asks for.
+/// For how long a moment is kept that nobody asks for.
 const KEPT_FOR: Duration = Duration::from_secs(600);
 /// Between two looks at what is kept for too long.
 const EVERY: Duration = Duration::from_secs(60);
@@ -44,83 +49,100 @@ pub struct Past(Arc<Parts>);
 struct Parts {
     log: Arc<dyn EventLog>,
     folder: PathBuf,
-    kept: Mutex<Vec<Kept>>,
-    /// Whose turn it is to make a moment.
-    turn: Arc<Semaphore>,
-    /// What makes it.
-    making: Mutex<Option<AbortHandle>>,
-    /// How much of it there is, in percent.
-    done: AtomicU64,
+    /// Where the tables lie that serve, whose size tells how large a moment may become.
+    read_models: PathBuf,
+    kept: Mutex<Shelf>,
+    /// What is being made or waits for its turn, at most one moment of each tenant.
+    makings: Mutex<Makings>,
+    /// Whose turn it is to make a moment; closed once the service stops.
+    turn: Semaphore,
     /// Names folders.
     made: AtomicU64,
+    /// Whether it was said that there is too little room.
+    cramped: AtomicBool,
 }
 
-struct Kept {
-    moment: Arc<Moment>,
-    asked: Instant,
-}
-
-/// Why the past cannot be shown.
-#[derive(Debug, thiserror::Error)]
+/// Why the past cannot be shown. Whoever waited for the same moment is told the same.
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum PastError {
-    /// This moment, or one that somebody else asked for, takes longer than anybody waits.
+    /// This moment, or another one that the same tenant asked for, takes longer than anybody waits.
     #[error("the directory as it was then is being built: {percent} % are done")]
     UnderWay {
         /// How much of what is being made there is.
         percent: u64,
     },
+    /// The disk is needed for what serves.
+    #[error("there is too little room on the disk to build the directory as it was then")]
+    NoRoom,
+    /// The service stops.
+    #[error("the service is about to stop")]
+    Ended,
     /// The log cannot be read.
     #[error("failed to read the event log")]
-    Log(#[from] LogError),
+    Log(#[source] Arc<LogError>),
     /// An event or a file is at fault.
     #[error("failed to bring back the directory as it was")]
-    Fold(#[source] Box<Stop>),
+    Fold(#[source] Arc<Stop>),
+}
+
+impl PastError {
+    /// Whether nothing failed, and the past is only not to be had now.
+    pub const fn is_expected(&self) -> bool {
+        match self {
+            Self::UnderWay { .. } | Self::NoRoom | Self::Ended => true,
+            Self::Log(_) | Self::Fold(_) => false,
+        }
+    }
+}
+
+impl From<LogError> for PastError {
+    fn from(error: LogError) -> Self {
+        Self::Log(Arc::new(error))
+    }
 }
 
 impl From<Stop> for PastError {
     fn from(stop: Stop) -> Self {
         match stop {
-            Stop::Log(error) => Self::Log(error),
-            other => Self::Fold(Box::new(other)),
+            Stop::Log(error) => error.into(),
+            other => Self::Fold(Arc::new(other)),
         }
     }
 }
 
 impl Past {
-    /// The past of a log. What an earlier process left in the folder goes.
-    pub fn open(log: Arc<dyn EventLog>, folder: &Path) -> io::Result<Self> {
+    /// The past of a log, made in a folder beside the tables that serve. What an earlier process left in the folder goes.
+    pub fn open(log: Arc<dyn EventLog>, folder: &Path, read_models: &Path) -> io::Result<Self> {
         match fs::remove_dir_all(folder) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             Ok(()) | Err(_) => {}
         }
-        let (turn, making) = (Arc::new(Semaphore::new(1)), Mutex::default());
-        let (done, made) = (AtomicU64::new(0), AtomicU64::new(0));
-        Ok(Self(Arc::new(Parts { log, folder: folder.to_owned(), kept: Mutex::default(), turn, making, done, made })))
+        Ok(Self(Arc::new(Parts {
+            log,
+            folder: folder.to_owned(),
+            read_models: read_models.to_owned(),
+            kept: Mutex::default(),
+            makings: Mutex::default(),
+            turn: Semaphore::new(1),
+            made: AtomicU64::new(0),
+            cramped: AtomicBool::new(false),
+        })))
     }
 
     /// What a tenant's lists rest on as it was then: found if it is kept, else made, which reads the log from its first event on.
+    ///
+    /// While one of a tenant's moments is made or waits for its turn, whoever of them means another one is not kept waiting.
     pub async fn at(&self, tenant: &TenantId, as_of: AsOf) -> Result<Arc<Moment>, PastError> {
-        let give_up = Instant::now() + PATIENCE;
-        if let Some(found) = self.find(tenant, as_of, self.0.log.head().await?) {
+        if let Some(found) = self.find(tenant, as_of).await? {
             return Ok(found);
         }
-        let under_way = || PastError::UnderWay { percent: self.0.done.load(Ordering::Relaxed) };
-        let waited = timeout_at(give_up, self.0.turn.clone().acquire_owned()).await.map_err(|_| under_way())?;
-        let turn = waited.map_err(|_| Stop::Thread)?;
-        // Whoever had the turn before may have made this very moment.
-        if let Some(found) = self.find(tenant, as_of, self.0.log.head().await?) {
-            return Ok(found);
+        let mut waiting = self.have_made(tenant, as_of)?;
+        match timeout(PATIENCE, waiting.outcome()).await {
+            Ok(Some(outcome)) => outcome,
+            Ok(None) if self.0.turn.is_closed() => Err(PastError::Ended),
+            Ok(None) => Err(Stop::Thread.into()),
+            Err(_) => Err(PastError::UnderWay { percent: waiting.percent() }),
         }
-        let (past, tenant) = (self.clone(), tenant.clone());
-        // A task of its own, because the caller may hang up or lose patience and come again.
-        let making = tokio::spawn(async move {
-            let made = past.make(tenant, as_of).await;
-            drop(turn);
-            made
-        });
-        *lock(&self.0.making) = Some(making.abort_handle());
-        let made = timeout_at(give_up, making).await.map_err(|_| under_way())?;
-        made.map_err(|_| Stop::Thread)?
     }
 
     /// Lets go of what nobody asked for in a while, until the process ends.
@@ -129,7 +151,8 @@ impl Past {
         tokio::spawn(async move {
             loop {
                 tokio::time::sleep(EVERY).await;
-                past.let_go(|kept| kept.retain(|one| one.asked.elapsed() < KEPT_FOR)).await;
+                let gone = lock(&past.0.kept).take_unasked(KEPT_FOR);
+                drop(gone);
             }
         })
         .abort_handle()
@@ -138,49 +161,62 @@ impl Past {
     /// Lets go of everything, for a service that stops.
     pub async fn end(&self) {
         self.0.turn.close();
-        if let Some(making) = lock(&self.0.making).take() {
-            making.abort();
+        let makings = std::mem::take(&mut *lock(&self.0.makings));
+        makings.end().await;
+        let (kept, folder) = (std::mem::take(&mut *lock(&self.0.kept)), self.0.folder.clone());
+        let removing = spawn_blocking(move || {
+            drop(kept);
+            // Whatever is left is removed at the next start.
+            let _left = fs::remove_dir_all(folder);
+        });
+        let _ended = removing.await;
+    }
+
+    async fn find(&self, tenant: &TenantId, as_of: AsOf) -> Result<Option<Arc<Moment>>, PastError> {
+        let head = self.0.log.head().await?;
+        Ok(lock(&self.0.kept).find(tenant, as_of, head))
+    }
+
+    /// Makes a moment when it is its turn, and keeps it.
+    async fn make(&self, tenant: TenantId, as_of: AsOf, told: impl Fn(u64)) -> Result<Arc<Moment>, PastError> {
+        let _turn = self.0.turn.acquire().await.map_err(|_| PastError::Ended)?;
+        // It may have been finished between the caller's look at what is kept and now.
+        if let Some(found) = self.find(&tenant, as_of).await? {
+            return Ok(found);
         }
-        self.let_go(Vec::clear).await;
-        // Whatever is left is removed at the next start.
-        let _left = fs::remove_dir_all(&self.0.folder);
-    }
-
-    fn find(&self, tenant: &TenantId, as_of: AsOf, head: Position) -> Option<Arc<Moment>> {
-        let mut kept = lock(&self.0.kept);
-        let found = kept.iter_mut().find(|one| one.moment.is(tenant, as_of, head))?;
-        found.asked = Instant::now();
-        Some(found.moment.clone())
-    }
-
-    async fn make(&self, tenant: TenantId, as_of: AsOf) -> Result<Arc<Moment>, PastError> {
-        self.0.done.store(0, Ordering::Relaxed);
-        let folder = self.0.folder.join(self.0.made.fetch_add(1, Ordering::Relaxed).to_string());
-        let folder = Folder::make(folder).map_err(|error| LogError::Unavailable(Box::new(error)))?;
+        let past = self.clone();
+        let folder = spawn_blocking(move || past.new_folder()).await.map_err(|_| Stop::Thread)??;
         let goal = match as_of {
             AsOf::Position(position) => position,
             AsOf::Time(_) => self.0.log.head().await?,
         };
-        let told = |at: Position| {
-            let percent = at.to_backend().saturating_mul(100) / goal.to_backend().max(1);
-            self.0.done.store(percent.min(100), Ordering::Relaxed);
-        };
-        let made = Arc::new(fold::fold(&self.0.log, folder, tenant, as_of, told).await?);
-        let asked = Kept { moment: made.clone(), asked: Instant::now() };
-        self.let_go(move |kept| {
-            kept.retain(|one| !one.moment.is_same(&asked.moment));
-            kept.sort_by_key(|one| one.asked);
-            kept.drain(..(kept.len() + 1).saturating_sub(MOST_KEPT));
-            kept.push(asked);
-        })
-        .await;
+        let percent = |at: Position| (at.to_backend().saturating_mul(100) / goal.to_backend().max(1)).min(100);
+        let made = Arc::new(fold::fold(&self.0.log, folder, tenant, as_of, |at| told(percent(at))).await?);
+        let gone = lock(&self.0.kept).put(made.clone());
+        drop(gone);
         Ok(made)
     }
 
-    /// Changes what is kept. Removing files blocks on the disk.
-    async fn let_go(&self, change: impl FnOnce(&mut Vec<Kept>) + Send + 'static) {
-        let past = self.clone();
-        let _ended = tokio::task::spawn_blocking(move || change(&mut lock(&past.0.kept))).await;
+    /// An empty folder for a moment, if there is room for it.
+    fn new_folder(&self) -> Result<Folder, PastError> {
+        let needed = self.largest().saturating_mul(2);
+        let free = room::free(&self.0.read_models).filter(|free| *free < needed);
+        let said = self.0.cramped.swap(free.is_some(), Ordering::Relaxed);
+        if let Some(free) = free {
+            if !said {
+                tracing::warn!(free, needed, "there is too little room on the disk to show the past");
+            }
+            return Err(PastError::NoRoom);
+        }
+        let folder = self.0.folder.join(self.0.made.fetch_add(1, Ordering::Relaxed).to_string());
+        Folder::make(folder).map_err(|error| LogError::Unavailable(Box::new(error)).into())
+    }
+
+    /// The bytes of the largest directory that lies with the tables that serve: a moment takes no more, and a rebuild as much again.
+    fn largest(&self) -> u64 {
+        let files = fs::read_dir(&self.0.read_models).into_iter().flatten().flatten();
+        let directories = files.filter(|file| file.file_name().to_string_lossy().starts_with(&format!("{}@", Directory::NAME)));
+        directories.filter_map(|file| Some(file.metadata().ok()?.len())).max().unwrap_or(0)
     }
 }
 

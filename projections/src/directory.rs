@@ -107,6 +107,8 @@ pub struct ResourceServerRow {
     pub policy: Policy,
     /// When it was entered.
     pub created_at: DateTime<Utc>,
+    /// The position of the event that entered it.
+    pub created_position: Position,
     /// When it last changed.
     pub updated_at: DateTime<Utc>,
     /// How many clients are registered there.

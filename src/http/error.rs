@@ -168,10 +168,12 @@ impl Failure {
             Self::Document { .. } => Verdict::new(StatusCode::BAD_REQUEST, "document-unusable"),
             Self::Building { .. } => Verdict::new(StatusCode::SERVICE_UNAVAILABLE, "read-model-building"),
             Self::Past(PastError::UnderWay { .. }) => Verdict::new(StatusCode::SERVICE_UNAVAILABLE, "past-building"),
+            // Asking again is of no use before somebody made room.
+            Self::Past(PastError::NoRoom) => Verdict::new(StatusCode::INSUFFICIENT_STORAGE, "past-no-room"),
             Self::RegistrationToken | Self::ServiceToken => Verdict::new(StatusCode::UNAUTHORIZED, "invalid_token"),
             Self::Client => Verdict::new(StatusCode::UNAUTHORIZED, "invalid_client"),
             Self::TooMany(_) | Self::TooManyGuesses(_) => Verdict::new(StatusCode::TOO_MANY_REQUESTS, "temporarily_unavailable"),
-            Self::Busy => Verdict::new(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable"),
+            Self::Busy | Self::Past(PastError::Ended) => Verdict::new(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable"),
         }
     }
 
@@ -184,16 +186,21 @@ impl Failure {
                 "the initial access token is not valid here".to_owned()
             }
             Self::Command(CommandError::Rejected(rejection)) => rejection.to_string(),
-            Self::Building { .. } | Self::Past(PastError::UnderWay { .. }) => self.to_string(),
+            Self::Building { .. } => self.to_string(),
+            Self::Past(error) if error.is_expected() => error.to_string(),
             _ if verdict.status.is_server_error() => "the service cannot answer now; the request id names the cause in its log".to_owned(),
             other => other.to_string(),
         }
     }
 
     fn log(&self, verdict: &Verdict) {
-        // That a projection is being built is said once, where it is begun; that the past takes its time is nobody's fault.
-        let takes_time = matches!(self, Self::Building { .. } | Self::Past(PastError::UnderWay { .. }));
-        if verdict.status.is_server_error() && !takes_time {
+        // That a projection is being built is said once, where it is begun, and so is what keeps the past from being shown for now.
+        let expected = match self {
+            Self::Building { .. } => true,
+            Self::Past(error) => error.is_expected(),
+            _ => false,
+        };
+        if verdict.status.is_server_error() && !expected {
             let cause = std::error::Error::source(self).map(ToString::to_string).unwrap_or_default();
             tracing::error!(status = verdict.status.as_u16(), code = verdict.code, error = %self, %cause, "a request failed");
         }
@@ -212,7 +219,7 @@ impl Failure {
             Self::Client => {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"gatebook\", charset=\"UTF-8\""));
             }
-            Self::Busy | Self::Past(PastError::UnderWay { .. }) => {
+            Self::Busy | Self::Past(PastError::UnderWay { .. } | PastError::Ended) => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from(1));
             }
             Self::TooMany(spent) => {
@@ -431,4 +438,19 @@ pub async fn method_not_allowed_manage() -> Response {
 fn method_not_allowed(allow: &'static str) -> Response {
     let body = serde_json::json!({ "error": "invalid_request", "error_description": "the method is not allowed here" });
     (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, allow)], Json(body)).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn that_the_past_is_not_to_be_had_now_is_said_as_it_is() {
+        let building = PastError::UnderWay { percent: 7 };
+        for (error, status, again) in [(building, 503, true), (PastError::Ended, 503, true), (PastError::NoRoom, 507, false)] {
+            let sentence = error.to_string();
+            let (said, detail, headers) = Failure::from(error).told();
+            assert_eq!((said.as_u16(), &detail, headers.contains_key(header::RETRY_AFTER)), (status, &sentence, again));
+        }
+    }
 }

@@ -10,6 +10,7 @@ use gatebook_events::envelope::Position;
 use gatebook_events::identity::TenantId;
 use gatebook_projections::directory::Directory;
 use gatebook_projections::read_model::{ReadModel, Reader};
+use tokio::runtime::Handle;
 
 use super::AsOf;
 
@@ -20,7 +21,13 @@ pub struct Moment {
     /// When the event after the last one was recorded; none if there was none yet.
     pub(super) next: Option<DateTime<Utc>>,
     reader: Reader<Directory>,
-    /// Open for as long as somebody may ask. Nothing is written to it any more.
+    /// Gone once nobody may ask any more.
+    rest: Option<Rest>,
+}
+
+/// What a moment rests on.
+struct Rest {
+    /// Nothing is written to it any more.
     _tables: Mutex<ReadModel<Directory>>,
     /// Dropped after the tables that lie in it.
     _folder: Folder,
@@ -37,7 +44,8 @@ pub struct Last {
 
 impl Moment {
     pub(super) fn new(tenant: TenantId, (last, next): (Last, Option<DateTime<Utc>>), tables: ReadModel<Directory>, folder: Folder) -> Self {
-        Self { tenant, last, next, reader: tables.reader(), _tables: Mutex::new(tables), _folder: folder }
+        let reader = tables.reader();
+        Self { tenant, last, next, reader, rest: Some(Rest { _tables: Mutex::new(tables), _folder: folder }) }
     }
 
     /// What can be asked, as the live tables are. It shows nothing of other tenants. Ask only while the moment is held.
@@ -66,6 +74,13 @@ impl Moment {
     }
 }
 
+impl Drop for Moment {
+    fn drop(&mut self) {
+        let rest = self.rest.take();
+        aside(move || drop(rest));
+    }
+}
+
 /// A folder that goes with what lies in it.
 pub struct Folder(PathBuf);
 
@@ -84,7 +99,16 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
+        let path = std::mem::take(&mut self.0);
         // What cannot be removed now is removed at the next start.
-        let _left = fs::remove_dir_all(&self.0);
+        aside(move || drop(fs::remove_dir_all(path)));
+    }
+}
+
+/// Closing tables and removing files blocks on the disk, and the last one to hold them may be about to serve the next request.
+fn aside(work: impl FnOnce() + Send + 'static) {
+    match Handle::try_current() {
+        Ok(runtime) => drop(runtime.spawn_blocking(work)),
+        Err(_) => work(),
     }
 }

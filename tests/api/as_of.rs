@@ -252,6 +252,9 @@ async fn what_was_not_there_yet_is_not_found_as_of_then() {
     house.shown(&id).await;
     for as_of in [&before.0, &before.1, "0", "2001-01-01T00:00:00Z"] {
         admin.get(&format!("{}?as_of={as_of}", clients(&later))).await.problem(404, "not-found");
+    }
+    assert!(!house.folder.path().join("data/past").exists(), "the log was read for what was not there yet");
+    for as_of in [&before.0, &before.1, "0", "2001-01-01T00:00:00Z"] {
         admin.get(&format!("{}?as_of={as_of}", client(DEFAULT, &id))).await.problem(404, "not-found");
     }
     let list = admin.get(&format!("{}?as_of={}", clients(DEFAULT), before.1)).await.is(200);

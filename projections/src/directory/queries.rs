@@ -15,8 +15,8 @@ use crate::column::{At, ClientLife, Id, Json, ServerLife, Word};
 use crate::read_model::{QueryError, Reader};
 use crate::registration;
 
-const SERVER: &str =
-    "SELECT id, tenant, name, resource, life, modes, suspended_modes, policy, created_at, updated_at FROM resource_servers";
+const SERVER: &str = "SELECT id, tenant, name, resource, life, modes, suspended_modes, policy, created_at, updated_at, \
+     created_position FROM resource_servers";
 
 impl Reader<Directory> {
     /// A tenant's resource servers, retired ones too, in the order in which they were created.
@@ -162,6 +162,7 @@ fn server_row(row: &Row<'_>) -> rusqlite::Result<ResourceServerRow> {
         policy: row.get::<_, Json<resource_server::Policy>>(7)?.0,
         created_at: row.get::<_, At>(8)?.0,
         updated_at: row.get::<_, At>(9)?.0,
+        created_position: Position::from_backend(row.get::<_, i64>(10)?.cast_unsigned()),
         counts: Counts::default(),
     })
 }

@@ -48,7 +48,7 @@ impl Then {
         let server = if server.body.is_some() { server.body } else { server.unless_stale()? };
         let was_there = server.is_some_and(|server| match asked {
             AsOf::Time(time) => server.created_at <= time,
-            AsOf::Position(_) => true,
+            AsOf::Position(position) => server.created_position <= position,
         });
         if !was_there {
             return Err(Failure::not_found(what));
