@@ -33,5 +33,6 @@ mod service_tokens;
 mod share;
 mod statements;
 mod tokens;
+mod upgrade;
 mod usage;
 mod walls_between_tenants;
