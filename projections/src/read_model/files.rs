@@ -106,9 +106,10 @@ pub(super) fn create_tables<P: Projection>(connection: &Connection) -> rusqlite:
 }
 
 /// All of them or none. Indexes of many millions of rows are sorted in files, in pieces of the size of the cache, so that the memory
-/// stays what it is, and with a second thread; the little that single statements set aside is kept in memory before and after.
+/// stays what it is, and with a second thread; of up to sixteen pieces each is read once. The little that single statements set aside
+/// is kept in memory before and after.
 pub(super) fn create_indexes<P: Projection>(connection: &mut Connection) -> rusqlite::Result<()> {
-    connection.execute_batch("PRAGMA temp_store = FILE; PRAGMA threads = 1; PRAGMA cache_size = -16384;")?;
+    connection.execute_batch("PRAGMA temp_store = FILE; PRAGMA threads = 1; PRAGMA cache_size = -32768;")?;
     let tx = connection.transaction()?;
     tx.execute_batch(P::INDEXES)?;
     tx.commit()?;
