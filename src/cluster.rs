@@ -22,7 +22,7 @@ pub use noted::leave_notes;
 
 /// Between two announcements.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// A node that is not heard of for so long is silent.
+/// A node that says something so often, and is not heard of for so long, is silent.
 const SILENT: Duration = Duration::from_secs(5);
 /// A node that is not heard of for so long is forgotten.
 const FORGOTTEN: Duration = Duration::from_secs(600);
@@ -96,9 +96,11 @@ pub struct Heard {
     pub said: Announcement,
     /// When.
     pub at: Instant,
+    /// After how long it is silent.
+    silent_after: Duration,
     /// Where its events were last found to be ours.
     pub agreed: Option<u64>,
-    /// The first event that differs from ours.
+    /// The first event that differs from ours, or, where nodes cannot ask each other, the one at which it was noticed.
     pub differs_at: Option<u64>,
 }
 
@@ -144,7 +146,7 @@ impl Heard {
     pub fn state(&self) -> State {
         if self.differs_at.is_some() {
             State::Diverged
-        } else if self.at.elapsed() > SILENT {
+        } else if self.at.elapsed() > self.silent_after {
             State::Silent
         } else {
             State::of(&self.said)
@@ -162,12 +164,12 @@ impl Others {
         self.lock().values().cloned().collect()
     }
 
-    /// Notes what a node said.
-    fn hear(&self, said: Announcement) {
+    /// Notes what a node said, and after how long without another word it is silent.
+    fn hear(&self, said: Announcement, silent_after: Duration) {
         let mut heard = self.lock();
         let before = heard.get(&said.node);
         let (agreed, differs_at) = before.map_or((None, None), |before| (before.agreed, before.differs_at));
-        heard.insert(said.node, Heard { said, at: Instant::now(), agreed, differs_at });
+        heard.insert(said.node, Heard { said, at: Instant::now(), silent_after, agreed, differs_at });
     }
 
     /// Holds what the others said against our own events, as far as we have them. Says whose differ: from where they were ours, and

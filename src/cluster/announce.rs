@@ -8,7 +8,7 @@ use gatebook_events::envelope::Position;
 use tokio::time::MissedTickBehavior;
 use uuid::Uuid;
 
-use super::{Announcement, Announcing, End, INTERVAL, Others, Own};
+use super::{Announcement, Announcing, End, INTERVAL, Others, Own, SILENT};
 use crate::nats::Nats;
 
 /// Why nothing can be announced.
@@ -73,7 +73,7 @@ impl Announcer {
 
     fn hear(&self, message: &Message) {
         match serde_json::from_slice::<Announcement>(&message.payload) {
-            Ok(said) if said.node != self.node => self.others.hear(said),
+            Ok(said) if said.node != self.node => self.others.hear(said, SILENT),
             Ok(_) => {}
             Err(error) => tracing::debug!(%error, "a node announced something that this build does not read"),
         }

@@ -16,8 +16,13 @@ use crate::notes::Notes;
 
 /// The note of who there is: the ids of all nodes.
 const ROSTER: &str = "nodes";
-/// Between two announcements. They are kept, if only one of each node, so there are fewer of them than where they are only said.
-const INTERVAL: Duration = Duration::from_secs(2);
+/// Between two announcements. Whoever keeps them keeps each of them for a while, so there are fewer than where they are only said.
+const INTERVAL: Duration = Duration::from_secs(5);
+/// Between two looks at those of the others: that writes nothing.
+const LOOK: Duration = Duration::from_secs(2);
+/// A node of which two announcements in a row were missed is silent. The nodes' clocks do not tick together, so the second one may be
+/// seen a look later than it was due.
+const SILENT: Duration = Duration::from_secs(13);
 
 /// Announces this node, and hears the others.
 pub fn leave_notes(notes: Arc<dyn Notes>, node: Uuid, own: Arc<dyn Own>) -> Announcing {
@@ -37,15 +42,20 @@ struct Announcer {
 
 impl Announcer {
     async fn run(mut self) {
-        let mut tick = tokio::time::interval(INTERVAL);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut tell, mut look) = (tokio::time::interval(INTERVAL), tokio::time::interval(LOOK));
+        tell.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            tick.tick().await;
-            self.tell().await;
-            self.look().await;
+            tokio::select! {
+                _ = tell.tick() => {
+                    self.tell().await;
+                    continue;
+                }
+                _ = look.tick() => self.look().await,
+            }
             self.others.forget_the_gone();
             for (node, _, theirs) in self.others.compare(&*self.own).await {
-                // Nobody can be asked about the events before, so this is not the first one, but one that came soon after it.
+                // Nobody can be asked about the events before, so this need not be the first one: it is where it was noticed.
                 tracing::error!(%node, position = theirs.position, "the events of this node differ from ours at this position");
                 self.others.change(node, |heard| heard.differs_at = Some(theirs.position));
             }
@@ -69,7 +79,7 @@ impl Announcer {
             let Some((said, revision)) = self.read::<Announcement>(&note(node)).await else { continue };
             match self.seen.insert(node, (revision, Instant::now())) {
                 Some((before, since)) if before == revision => drop(self.seen.insert(node, (revision, since))),
-                Some(_) => self.others.hear(said),
+                Some(_) => self.others.hear(said, SILENT),
                 // It may have been written long ago.
                 None => {}
             }

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use eventstore::{AppendToStreamOptions, Error, EventData, ReadStreamOptions, StreamPosition, StreamState};
 use futures_util::stream::BoxStream;
 use gatebook_events::envelope::{Position, Revision};
-use tokio::sync::{Mutex, watch};
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::shared::{Commit, Entry, PublishError, Published, SharedLog};
@@ -21,10 +21,11 @@ use crate::kurrent::{ANSWER, Kurrent};
 const PAGE: usize = 1024;
 
 mod follow;
+mod known;
 mod read;
 mod wire;
 
-use read::Place;
+use known::Known;
 
 /// A log in `KurrentDB`.
 #[derive(Debug, Clone)]
@@ -38,8 +39,8 @@ struct Parts {
     identity: String,
     /// Counts this node's appends, so that each is read without waiting.
     written: watch::Sender<u64>,
-    /// Where `$all` ended when our last event was last looked for, and where that one stands.
-    last: Mutex<(Option<Place>, Position)>,
+    /// How far `$all` was read, by whoever of this node read furthest.
+    known: Known,
 }
 
 /// Why the log cannot be opened.
@@ -66,9 +67,8 @@ impl KurrentDbLog {
         let name = kurrent.name.to_string();
         let identity = identity(&kurrent).await.map_err(|source| OpenError::Unavailable { name: name.clone(), source })?;
         let prefix = format!("{name}.");
-        let last = read::last(&kurrent, &prefix).await.map_err(|error| OpenError::Unavailable { name, source: Box::new(error) })?;
-        let (written, last) = (watch::Sender::new(0), Mutex::new(last));
-        Ok(Self(Arc::new(Parts { kurrent, prefix, identity, written, last })))
+        let (end, last) = read::last(&kurrent, &prefix).await.map_err(|error| OpenError::Unavailable { name, source: Box::new(error) })?;
+        Ok(Self(Arc::new(Parts { kurrent, prefix, identity, written: watch::Sender::new(0), known: Known::new(end, last) })))
     }
 }
 
@@ -105,22 +105,18 @@ impl SharedLog for KurrentDbLog {
     }
 
     async fn head(&self) -> Result<Position, LogError> {
-        let mut last = self.0.last.lock().await;
         let end = read::end(&self.0.kurrent).await?;
-        // Others write to the cluster too, and it to itself; as long as nobody did, nothing has to be looked for. What they wrote since
-        // may be much, so it is gone through once.
-        let mut more = end != last.0;
-        while more {
-            let (events, all) = read::page(&self.0.kurrent, &self.0.prefix, last.0, PAGE).await?;
-            if let Some(ours) = events.last().map(Place::of) {
-                *last = (Some(ours), ours.position());
+        // Others write to the cluster too, and it to itself. What they wrote since may be much: whoever waits for this may give up and
+        // ask again, and then it goes on from where it was, or from where a follower is by then.
+        loop {
+            let (upto, last) = self.0.known.all();
+            if end <= upto {
+                return Ok(last);
             }
-            if all {
-                last.0 = last.0.max(end);
+            if read::page(&self.0, upto, PAGE).await?.all {
+                self.0.known.read(upto, end, None);
             }
-            more = !all;
         }
-        Ok(last.1)
     }
 }
 

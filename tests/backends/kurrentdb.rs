@@ -2,14 +2,14 @@
 //! real one where `GATEBOOK_TEST_KURRENTDB` holds its connection string; and what the adapter does when the fake breaks.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use gatebook::kurrent::{Kurrent, KurrentSettings};
 use gatebook::log::kurrentdb::KurrentDbLog;
-use gatebook::log::shared::SharedLog;
+use gatebook::log::shared::{Commit, SharedLog};
 use gatebook::log::sqlite::mirror::Mirror;
 use gatebook::log::{EventLog, Expected, LogError};
 use gatebook_events::envelope::Position;
@@ -225,8 +225,63 @@ async fn our_last_event_is_found_however_much_others_wrote_since() {
         last = head;
         assert_eq!((shared.head().await.unwrap(), place.shared().await.head().await.unwrap()), (head, head));
     }
-    let entries = shared.follow(Position::START).next().await.unwrap().unwrap();
+    let (mut following, mut entries) = (shared.follow(Position::START), Vec::new());
+    while entries.len() < 3 {
+        entries.extend(following.next().await.unwrap().unwrap());
+    }
     assert_eq!((entries.len(), entries[2].position), (3, last));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_begins_to_follow_anew_goes_on_behind_all_that_others_wrote_since() {
+    let mut place = Log::on(Fake::start(1), "esdb");
+    let shared = place.shared().await;
+    shared.publish(&fresh()).await.unwrap();
+    let last = shared.head().await.unwrap();
+    // Days of notes, in which nobody registers anything, and what others write to the same cluster: it takes longer to pass all of it
+    // than an answer may take.
+    for _ in 0..60 {
+        place.fake().scribble("gatebook:note-node-1", "{}");
+        (0..50).for_each(|_| place.fake().scribble("orders-1", "{}"));
+    }
+    place.fake().take_time(Duration::from_millis(2));
+    let asked = Instant::now();
+    // Whoever asks for the head does not wait for all of it at once.
+    let head = loop {
+        if let Ok(head) = tokio::time::timeout(Duration::from_secs(1), shared.head()).await {
+            break head.unwrap();
+        }
+        assert!(asked.elapsed() < Duration::from_secs(20), "no head");
+    };
+    assert_eq!(head, last);
+    // What was read once is not read again.
+    let mut following = shared.follow(last);
+    assert_eq!(tokio::time::timeout(Duration::from_secs(2), shared.head()).await.unwrap().unwrap(), head);
+    let commit = fresh();
+    shared.publish(&commit).await.unwrap();
+    let entries = tokio::time::timeout(Duration::from_secs(3), following.next()).await.unwrap().unwrap().unwrap();
+    assert_eq!((entries.len(), entries[0].commit.id), (1, commit.id));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_follower_that_was_never_there_passes_all_that_others_wrote_before_it_comes_to_what_is_new() {
+    let mut place = Log::on(Fake::start(1), "esdb");
+    let (one, commits) = (place.shared().await, [(); 2].map(|()| fresh()));
+    one.publish(&commits[0]).await.unwrap();
+    (0..3000).for_each(|_| place.fake().scribble("orders-1", "{}"));
+    one.publish(&commits[1]).await.unwrap();
+    // Longer than an answer may take, and nothing is shown on the way.
+    place.fake().take_time(Duration::from_millis(2));
+    let mut following = one.follow(Position::START);
+    for (commit, within) in commits.iter().zip([3, 20]) {
+        let entries = tokio::time::timeout(Duration::from_secs(within), following.next()).await.unwrap().unwrap().unwrap();
+        assert_eq!((entries.len(), entries[0].commit.id), (1, commit.id));
+    }
+}
+
+fn fresh() -> Commit {
+    let append = append(&stream(), Expected::Empty, events(1));
+    Commit { stream: append.stream, expected: append.expected, id: append.commit, events: append.events }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -19,7 +19,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 pub fn follow(parts: Arc<Parts>, after: Position) -> BoxStream<'static, Result<Vec<Entry>, LogError>> {
     let written = parts.written.subscribe();
-    let follower = Follower { parts, written, read: Place::behind(after), half: VecDeque::new(), more: true, ended: false };
+    let follower = Follower { parts, written, read: Place::behind(after), last: after, half: VecDeque::new(), more: true, ended: false };
     stream::unfold(follower, |mut follower| async move {
         if follower.ended {
             return None;
@@ -36,6 +36,8 @@ struct Follower {
     written: watch::Receiver<u64>,
     /// Everything of ours up to here was read.
     read: Option<Place>,
+    /// The last entry that was handed on, or after which this began.
+    last: Position,
     /// The events of a commit whose last one was not read yet.
     half: VecDeque<RecordedEvent>,
     /// Whether there is more for sure.
@@ -46,15 +48,21 @@ struct Follower {
 impl Follower {
     async fn next(&mut self) -> Result<Vec<Entry>, LogError> {
         loop {
+            if self.half.is_empty() {
+                // What others wrote behind our last event may be much. Whatever of it this node has read once is not read again.
+                self.read = self.read.max(self.parts.known.beyond(self.last));
+            }
             // Before anything is asked, so that nothing is missed that is written meanwhile.
             self.written.mark_unchanged();
             let end = if self.more { None } else { read::end(&self.parts.kurrent).await? };
             if self.more || end > self.read {
-                let (events, all) = read::page(&self.parts.kurrent, &self.parts.prefix, self.read, PAGE).await?;
-                self.more = !all;
-                let entries = self.whole(events)?;
-                if all && self.half.is_empty() {
+                let page = read::page(&self.parts, self.read, PAGE).await?;
+                self.more = !page.all;
+                let entries = self.whole(page.ours)?;
+                self.read = self.read.max(page.upto);
+                if page.all && self.half.is_empty() {
                     // What was the end before all was read: nothing of ours is left before it.
+                    self.parts.known.read(self.read, end, None);
                     self.read = self.read.max(end);
                 }
                 if !entries.is_empty() {
@@ -84,6 +92,7 @@ impl Follower {
             self.read = Some(place);
             if let Some(entry) = entry {
                 self.half.clear();
+                self.last = entry.position;
                 entries.push(entry);
             }
         }

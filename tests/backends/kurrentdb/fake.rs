@@ -3,9 +3,11 @@
 //! real one keeps them is shown by the contract with `GATEBOOK_TEST_KURRENTDB` only.
 
 use std::collections::{HashMap, HashSet};
+use std::future::ready;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::stream::{self, BoxStream, StreamExt};
@@ -45,6 +47,8 @@ struct Shared {
     /// Whether nobody is answered.
     mute: Mutex<bool>,
     unmuted: Notify,
+    /// How long it takes to pass an event that a read does not ask for.
+    skip: Mutex<Duration>,
 }
 
 #[derive(Default)]
@@ -77,7 +81,14 @@ impl Fake {
     pub fn start_with(nodes: usize, tls: Option<ServerTlsConfig>) -> Self {
         let listeners: Vec<_> = (0..nodes).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
         let ports = listeners.iter().map(|listener| listener.local_addr().unwrap().port()).collect();
-        let shared = Shared { db: Mutex::default(), ports, lose: Mutex::new(0), mute: Mutex::new(false), unmuted: Notify::new() };
+        let shared = Shared {
+            db: Mutex::default(),
+            ports,
+            lose: Mutex::new(0),
+            mute: Mutex::new(false),
+            unmuted: Notify::new(),
+            skip: Mutex::default(),
+        };
         let mut fake = Self { shared: Arc::new(shared), nodes: Vec::new(), tls };
         for (number, listener) in listeners.into_iter().enumerate() {
             let running = fake.serve(number, listener);
@@ -131,6 +142,11 @@ impl Fake {
     pub fn mute(&self, mute: bool) {
         *self.shared.mute.lock().unwrap() = mute;
         self.shared.unmuted.notify_waiters();
+    }
+
+    /// From now on a read takes so long for each event in `$all` that it passes without showing it.
+    pub fn take_time(&self, skip: Duration) {
+        *self.shared.skip.lock().unwrap() = skip;
     }
 
     /// A node goes away, with its connections.
@@ -311,34 +327,47 @@ impl Streams for Node {
             },
             _ => None,
         };
-        let wanted = |record: &&Record| prefixes.as_ref().is_none_or(|all| all.iter().any(|prefix| record.stream.starts_with(prefix)));
-        let db = self.shared.db.lock().unwrap();
-        let found: Vec<Record> = match options.stream_option.unwrap() {
-            StreamOption::Stream(asked) => {
-                let name = asked.stream_identifier.unwrap().stream_name;
-                let Some(known) = db.kept(&name) else {
-                    let missing = read_resp::StreamNotFound { stream_identifier: Some(StreamIdentifier { stream_name: name }) };
-                    return Ok(answer(vec![read_resp::Content::StreamNotFound(missing)]));
-                };
-                let known = known.iter().map(|index| &db.all[*index]);
-                match (asked.revision_option, direction) {
-                    (Some(RevisionOption::Start(_)), ReadDirection::Forwards) => known.take(count).cloned().collect(),
-                    (Some(RevisionOption::End(_)), ReadDirection::Backwards) => known.rev().take(count).cloned().collect(),
-                    _ => return Err(Status::unimplemented("reads from within a stream")),
-                }
-            }
-            StreamOption::All(asked) => match asked.all_option.unwrap() {
-                AllOption::End(_) => db.all.iter().rev().filter(wanted).take(count).cloned().collect(),
-                from => {
-                    let least = match from {
-                        AllOption::Position(place) => (place.commit_position, place.prepare_position),
-                        _ => (0, 0),
+        let wanted = |record: &Record| prefixes.as_ref().is_none_or(|all| all.iter().any(|prefix| record.stream.starts_with(prefix)));
+        let skip = *self.shared.skip.lock().unwrap();
+        let (found, trailing) = {
+            let db = self.shared.db.lock().unwrap();
+            match options.stream_option.unwrap() {
+                StreamOption::Stream(asked) => {
+                    let name = asked.stream_identifier.unwrap().stream_name;
+                    let Some(known) = db.kept(&name) else {
+                        let missing = read_resp::StreamNotFound { stream_identifier: Some(StreamIdentifier { stream_name: name }) };
+                        return Ok(answer(vec![read_resp::Content::StreamNotFound(missing)]));
                     };
-                    db.all.iter().filter(|record| record.place >= least).filter(wanted).take(count).cloned().collect()
+                    let known = known.iter().map(|index| &db.all[*index]);
+                    match (asked.revision_option, direction) {
+                        (Some(RevisionOption::Start(_)), ReadDirection::Forwards) => search(known, |_| true, count),
+                        (Some(RevisionOption::End(_)), ReadDirection::Backwards) => search(known.rev(), |_| true, count),
+                        _ => return Err(Status::unimplemented("reads from within a stream")),
+                    }
                 }
-            },
+                StreamOption::All(asked) => match asked.all_option.unwrap() {
+                    AllOption::End(_) => search(db.all.iter().rev(), wanted, count),
+                    from => {
+                        let least = match from {
+                            AllOption::Position(place) => (place.commit_position, place.prepare_position),
+                            _ => (0, 0),
+                        };
+                        search(db.all.iter().filter(|record| record.place >= least), wanted, count)
+                    }
+                },
+            }
         };
-        Ok(answer(found.into_iter().map(|record| read_resp::Content::Event(event(record))).collect()))
+        // As the real one: nothing at all is said, not even that it was heard, before there is something to show.
+        let (first, last) = found.first().map_or((trailing, Duration::ZERO), |(passed, _)| (*passed, skip * trailing));
+        tokio::time::sleep(skip * first).await;
+        let shown = stream::iter(found.into_iter().enumerate()).then(move |(number, (passed, record))| async move {
+            if number > 0 && passed > 0 {
+                tokio::time::sleep(skip * passed).await;
+            }
+            Some(Ok(ReadResp { content: Some(read_resp::Content::Event(event(record))) }))
+        });
+        let rest = stream::once(tokio::time::sleep(last)).map(|()| None);
+        Ok(Response::new(shown.chain(rest).filter_map(ready).boxed()))
     }
 
     async fn append(&self, request: Request<Streaming<AppendReq>>) -> Result<Response<AppendResp>, Status> {
@@ -413,6 +442,23 @@ impl Streams for Node {
     async fn batch_append(&self, _: Request<Streaming<BatchAppendReq>>) -> Result<Response<Self::BatchAppendStream>, Status> {
         Err(Status::unimplemented("batches"))
     }
+}
+
+/// So many events that are wanted, each with how many were passed before it, and how many were passed behind the last one.
+fn search<'a>(records: impl Iterator<Item = &'a Record>, wanted: impl Fn(&Record) -> bool, most: usize) -> (Vec<(u32, Record)>, u32) {
+    let (mut found, mut passed) = (Vec::new(), 0);
+    for record in records {
+        if found.len() == most {
+            return (found, 0);
+        }
+        if wanted(record) {
+            found.push((passed, record.clone()));
+            passed = 0;
+        } else {
+            passed += 1;
+        }
+    }
+    (found, passed)
 }
 
 #[expect(clippy::result_large_err, reason = "tonic answers with it")]
