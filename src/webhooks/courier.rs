@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::ledger::{LedgerError, Term};
 use super::outbox::{Letter, Outbox, Round};
 use super::post::{Message, NotTaken, Snag};
+use super::turn::HOLDS;
 use super::{Bell, Office};
 use crate::cloud_event;
 use crate::command::webhooks::KnownWebhook;
@@ -44,6 +45,9 @@ const LONGEST_REST: TimeDelta = TimeDelta::minutes(10);
 const PATIENCE: TimeDelta = TimeDelta::days(5);
 /// How long a courier waits that could not do its work, or whose webhook is disabled and might be enabled on another node.
 const TICK: Duration = Duration::from_secs(5);
+/// How long a courier waits whose note is not this turn's. A little longer than a turn that was lost is held, so that of one that is
+/// held still the note was cleared by hand.
+const RETAKE: Duration = HOLDS.saturating_add(Duration::from_secs(1));
 
 /// One webhook's courier.
 pub(super) struct Courier {
@@ -106,14 +110,20 @@ impl Courier {
         Self { id, office, bell, term, taken: term.is_none(), setbacks: AtomicU32::new(0), rest_until: None, read: Position::START }
     }
 
-    /// Carries until the webhook is deleted, or the turn is another node's.
+    /// Carries until the webhook is deleted. When the turn is another node's, it is aborted.
     pub(super) async fn run(mut self) -> WebhookId {
         loop {
             match self.turn().await {
                 Ok(Next::Again) => {}
                 Ok(Next::Wait { until, or_new }) => self.wait(until, or_new).await,
                 Ok(Next::Sleep) => drop(tokio::time::timeout(TICK, self.bell.woken.notified()).await),
-                Ok(Next::Over) | Err(Hindrance::Ledger(LedgerError::NotOurs)) => return self.id,
+                Ok(Next::Over) => return self.id,
+                Err(Hindrance::Ledger(LedgerError::NotOurs)) => {
+                    tracing::warn!(webhook = %self.id, "what is known of a webhook was cleared or is another turn's, and is taken again soon");
+                    tokio::time::sleep(RETAKE).await;
+                    // What was read is not known to be taken: whoever cleared the note has everything begin anew.
+                    (self.taken, self.read) = (false, Position::START);
+                }
                 Err(hindrance) => {
                     let cause = std::error::Error::source(&hindrance).map(ToString::to_string).unwrap_or_default();
                     tracing::error!(webhook = %self.id, error = %hindrance, %cause, "a webhook's messages cannot be carried now");

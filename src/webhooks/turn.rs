@@ -28,9 +28,11 @@ const LOOK: Duration = Duration::from_secs(1);
 /// A turn without a sign of life for so long is anybody's.
 const LASTS: Duration = Duration::from_secs(6);
 /// Its holder, which may be cut off, sends nothing more a little before that.
-const HOLDS: Duration = Duration::from_secs(5);
+pub(super) const HOLDS: Duration = Duration::from_secs(5);
 /// Between two attempts where nobody who keeps notes answers, or somebody was quicker.
 const AGAIN: Duration = Duration::from_millis(200);
+/// After so many looks in a row, one at each sign of life, at which it does not see which webhooks there are, a holder gives its turn back.
+const BLIND: u32 = 3;
 /// How often somebody tries to be heard by the holder.
 const TRIES: u32 = 10;
 
@@ -106,11 +108,13 @@ impl Turns {
             // A node that shows nothing has nothing to send.
             let ready = office.history.until(|progress| progress.serves && !progress.stands_still());
             tokio::select! {
-                Some(_) = ready => {}
+                // First, so that a turn that was just given back because of the end is not taken again.
+                biased;
                 () = ended(&mut ending) => return,
+                Some(_) = ready => {}
                 else => return,
             }
-            let taken = self.try_to_take(&mut seen).await;
+            let taken = if sees(&office).await { self.try_to_take(&mut seen).await } else { None };
             if let Some(held) = taken {
                 tracing::info!("this node sends to webhooks now");
                 self.holding.store(true, Ordering::Relaxed);
@@ -153,12 +157,19 @@ impl Turns {
     async fn hold(&self, mut held: Held, office: &Arc<Office>, couriers: &Arc<Couriers>, ending: &mut watch::Receiver<bool>) {
         let mut sending = JoinSet::new();
         sending.spawn(employ(office.clone(), couriers.clone(), Some(held.holder.term)));
+        let mut blind = 0;
         let give_back = loop {
             tokio::select! {
                 () = tokio::time::sleep(BEAT) => {}
                 () = ended(ending) => break true,
+                Some(_panicked) = sending.join_next() => {
+                    tracing::error!("whoever sends to webhooks at this node ended before its turn did");
+                    break true;
+                }
             }
-            if office.history.progress().stands_still() {
+            blind = if sees(office).await { 0 } else { blind + 1 };
+            if blind >= BLIND || office.history.progress().stands_still() {
+                tracing::warn!("this node sends to webhooks no more, because it does not see what happens");
                 break true;
             }
             let end = held.since + HOLDS;
@@ -217,6 +228,11 @@ impl Turns {
         let text = serde_json::to_vec(entry).map_err(|error| Unavailable(Box::new(error)))?;
         self.notes.write(NOTE, text.into(), known).await
     }
+}
+
+/// Whether this node's copy of the log can be read: one that is stopped or too old cannot, and has nothing to send.
+async fn sees(office: &Office) -> bool {
+    matches!(tokio::time::timeout(LOOK, office.commands.webhook_ids()).await, Ok(Ok(_)))
 }
 
 /// Returns once the service is about to end.

@@ -89,7 +89,9 @@ async fn dead_letters_are_everybodys(one: House, other: House, notes: Arc<dyn No
     sends(&notes, &one).await;
 
     // What one knew goes with it, and nothing is lost.
+    let node = one.app.announcement().await.node.to_string();
     drop(one.end().await);
+    assert_ne!(holder(&notes).await, json!(node), "a turn that was given back is not taken again");
     let list = other.admin("default").get(&page).await.is(200);
     assert_eq!(list["dead_letters"], json!(rest));
     other.registered("Three").await;
@@ -134,16 +136,47 @@ async fn same_at_both(one: &House, other: &House, made: &Answer) -> Vec<Value> {
     left["dead_letters"].as_array().unwrap().clone()
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_go_on_after_somebody_cleared_what_is_noted_of_a_webhook() {
+    let fake = Fake::start(1);
+    let uri = fake.uri("kurrentdb", "gatebook");
+    let folder = tempfile::tempdir().unwrap();
+    let house = node(&uri, folder.path()).await;
+    let notes: Arc<dyn Notes> = Arc::new(KurrentDbNotes::new(Kurrent::try_new(&KurrentSettings::parse(&uri).unwrap()).unwrap()));
+    sends(&notes, &house).await;
+    let receiver = Receiver::open().await;
+    let made = hook(&house, &receiver, json!({ "types": ["registration."] })).await;
+    house.registered("One").await;
+    receiver.taken(2).await;
+    until(&house, &made, |shown| shown.body["last_taken_at"].is_string()).await;
+
+    let key = format!("webhook-{}", made.text("id"));
+    let noted = notes.read(&key).await.unwrap().unwrap();
+    notes.write(&key, bytes::Bytes::new(), Some(noted.revision)).await.unwrap();
+    house.registered("Two").await;
+    // Sent, not noted, and sent again with all that was before it, because nobody knows what was taken.
+    let mut ids: Vec<_> = receiver.taken(8).await.iter().map(|got| got.text("id").to_owned()).collect();
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), 4);
+    until(&house, &made, |shown| shown.body["last_taken_at"].is_string() && shown["waiting"] == 0).await;
+}
+
+/// Which node has the turn to send; null if none has.
+async fn holder(notes: &Arc<dyn Notes>) -> Value {
+    let found = notes.read("webhooks").await.unwrap();
+    found.map(|found| serde_json::from_slice::<Value>(&found.text).unwrap()["holder"]["node"].clone()).unwrap_or_default()
+}
+
 /// Waits until this node has the turn to send.
 async fn sends(notes: &Arc<dyn Notes>, house: &House) {
     let (node, end) = (house.app.announcement().await.node.to_string(), Instant::now() + Duration::from_secs(20));
     loop {
-        let found = notes.read("webhooks").await.unwrap();
-        let holder = found.map(|found| serde_json::from_slice::<Value>(&found.text).unwrap()["holder"]["node"].clone());
-        if holder == Some(json!(node)) {
+        let holder = holder(notes).await;
+        if holder == json!(node) {
             return;
         }
-        assert!(Instant::now() < end, "the turn is with {holder:?} and not with {node}");
+        assert!(Instant::now() < end, "the turn is with {holder} and not with {node}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
