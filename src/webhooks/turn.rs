@@ -33,7 +33,9 @@ pub(super) const HOLDS: Duration = Duration::from_secs(5);
 const AGAIN: Duration = Duration::from_millis(200);
 /// After so many looks in a row, one at each sign of life, at which it does not see which webhooks there are, a holder gives its turn back.
 const BLIND: u32 = 3;
-/// How often somebody tries to be heard by the holder.
+/// For how long somebody tries to be heard by the holder, while whoever asked for it waits.
+const INSISTS: Duration = Duration::from_secs(3);
+/// How often somebody tries to give a turn back.
 const TRIES: u32 = 10;
 
 /// What the note says.
@@ -81,21 +83,23 @@ impl Turns {
 
     /// Has the holder hear that somebody wants a webhook tried now.
     pub(super) async fn insist(&self, webhook: WebhookId) {
-        for _ in 0..TRIES {
-            let (mut entry, revision) = match self.read().await {
-                Ok(read) => read,
-                Err(error) => {
-                    tracing::warn!(%webhook, %error, "whoever sends to a webhook does not hear that it is to be tried now");
+        if tokio::time::timeout(INSISTS, self.try_to_insist(webhook)).await.is_err() {
+            // Couriers look at their notes now and then, so that nothing lies for ever.
+            tracing::warn!(%webhook, "whoever sends to a webhook does not hear at once that it is to be tried now");
+        }
+    }
+
+    async fn try_to_insist(&self, webhook: WebhookId) {
+        loop {
+            if let Ok((mut entry, revision)) = self.read().await {
+                // Whoever takes the turn next begins anew with every webhook, and this node has heard it.
+                if entry.holder.is_none_or(|holder| holder.node == self.node) || entry.insisted.contains(&webhook) {
                     return;
                 }
-            };
-            // Whoever takes the turn next begins anew with every webhook, and this node has heard it.
-            if entry.holder.is_none_or(|holder| holder.node == self.node) || entry.insisted.contains(&webhook) {
-                return;
-            }
-            entry.insisted.push(webhook);
-            if self.write(&entry, revision).await.is_ok() {
-                return;
+                entry.insisted.push(webhook);
+                if self.write(&entry, revision).await.is_ok() {
+                    return;
+                }
             }
             tokio::time::sleep(AGAIN).await;
         }
