@@ -1,7 +1,8 @@
 //! Webhooks: each is told of its tenant's events by signed messages (Standard Webhooks 1.0), at least once and in the order of each
 //! stream, from where it began and on from where it was after a restart, or where another node was that sent before.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -183,6 +184,19 @@ impl Webhooks {
         self.0.office.ledger.of(id).await
     }
 
+    /// How far a webhook has come, by all that nodes know, or by what this node does while they cannot share it.
+    pub async fn standing(&self, id: WebhookId) -> Result<Standing, LedgerError> {
+        let ledger = &self.0.office.ledger;
+        let outbox = match ledger.of(id).await {
+            Err(LedgerError::Unavailable(error)) => {
+                tracing::warn!(webhook = %id, %error, "of a webhook only what this node knows is shown");
+                ledger.copy()
+            }
+            found => found?,
+        };
+        Ok(outbox.standing(id).await?)
+    }
+
     /// Changes what is known of a webhook, and says how many letters that was.
     pub async fn change(&self, id: WebhookId, change: Change) -> Result<usize, LedgerError> {
         self.0.office.ledger.change(id, change, self.0.office.clock().now()).await
@@ -219,13 +233,13 @@ impl Webhooks {
 /// Has one courier for each webhook, until the task is aborted, and theirs with it.
 async fn employ(office: Arc<Office>, couriers: Arc<Couriers>, term: Option<Term>) {
     let mut running: JoinSet<WebhookId> = JoinSet::new();
-    let mut employed = HashSet::new();
+    let mut employed = HashMap::new();
     loop {
         match office.commands.webhook_ids().await {
             Ok(ids) => {
                 for id in ids {
-                    if employed.insert(id) {
-                        running.spawn(Courier::new(id, office.clone(), couriers.bell(id), term).run());
+                    if let Entry::Vacant(place) = employed.entry(id) {
+                        place.insert(running.spawn(Courier::new(id, office.clone(), couriers.bell(id), term).run()).id());
                     }
                 }
             }
@@ -234,8 +248,14 @@ async fn employ(office: Arc<Office>, couriers: Arc<Couriers>, term: Option<Term>
         tokio::select! {
             () = tokio::time::sleep(TICK) => {}
             () = couriers.new.notified() => {}
-            // Deleted: it stays among those that are known, so that nobody looks at it again.
-            Some(_over) = running.join_next() => {}
+            Some(over) = running.join_next_with_id() => {
+                // A webhook that was deleted stays among those that are known, so that nobody looks at it again.
+                if let Err(panicked) = over {
+                    tracing::error!(error = %panicked, "a webhook's courier ended early, and begins anew");
+                    employed.retain(|_, task| *task != panicked.id());
+                    tokio::time::sleep(TICK).await;
+                }
+            }
         }
     }
 }

@@ -4,11 +4,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::ledger::{LedgerError, Term};
 use super::outbox::{Letter, Outbox, Round};
 use super::post::{Message, NotTaken, Snag};
+use super::turn::HOLDS;
 use super::{Bell, Office};
 use crate::cloud_event;
 use crate::command::webhooks::KnownWebhook;
@@ -44,6 +45,13 @@ const LONGEST_REST: TimeDelta = TimeDelta::minutes(10);
 const PATIENCE: TimeDelta = TimeDelta::days(5);
 /// How long a courier waits that could not do its work, or whose webhook is disabled and might be enabled on another node.
 const TICK: Duration = Duration::from_secs(5);
+/// Between two looks at the note by a courier that nobody wakes: it may not have been told of what was asked for elsewhere.
+const HEARS: Duration = Duration::from_secs(60);
+/// So many events that nobody wanted are read before that is noted, if they come within one such time.
+const UNNOTED: usize = 1000;
+/// How long a courier waits whose note is not this turn's. A little longer than a turn that was lost is held, so that of one that is
+/// held still the note was cleared by hand.
+const RETAKE: Duration = HOLDS.saturating_add(Duration::from_secs(1));
 
 /// One webhook's courier.
 pub(super) struct Courier {
@@ -56,8 +64,12 @@ pub(super) struct Courier {
     taken: bool,
     setbacks: AtomicU32,
     rest_until: Option<DateTime<Utc>>,
-    /// How far was read while there was nothing to send; not worth writing down.
+    /// How far was read while there was nothing to send; not worth writing down at once.
     read: Position,
+    /// How many events that nobody wanted were read since that was last noted.
+    unnoted: usize,
+    /// When the note was last looked at for what is asked for elsewhere.
+    heard: Instant,
 }
 
 /// What a courier does next.
@@ -103,17 +115,34 @@ enum Ending {
 
 impl Courier {
     pub(super) fn new(id: WebhookId, office: Arc<Office>, bell: Arc<Bell>, term: Option<Term>) -> Self {
-        Self { id, office, bell, term, taken: term.is_none(), setbacks: AtomicU32::new(0), rest_until: None, read: Position::START }
+        Self {
+            id,
+            office,
+            bell,
+            term,
+            taken: term.is_none(),
+            setbacks: AtomicU32::new(0),
+            rest_until: None,
+            read: Position::START,
+            unnoted: 0,
+            heard: Instant::now(),
+        }
     }
 
-    /// Carries until the webhook is deleted, or the turn is another node's.
+    /// Carries until the webhook is deleted. When the turn is another node's, it is aborted.
     pub(super) async fn run(mut self) -> WebhookId {
         loop {
             match self.turn().await {
                 Ok(Next::Again) => {}
                 Ok(Next::Wait { until, or_new }) => self.wait(until, or_new).await,
                 Ok(Next::Sleep) => drop(tokio::time::timeout(TICK, self.bell.woken.notified()).await),
-                Ok(Next::Over) | Err(Hindrance::Ledger(LedgerError::NotOurs)) => return self.id,
+                Ok(Next::Over) => return self.id,
+                Err(Hindrance::Ledger(LedgerError::NotOurs)) => {
+                    tracing::warn!(webhook = %self.id, "what is known of a webhook was cleared or is another turn's, and is taken again soon");
+                    tokio::time::sleep(RETAKE).await;
+                    // What was read is not known to be taken: whoever cleared the note has everything begin anew.
+                    (self.taken, self.read, self.unnoted) = (false, Position::START, 0);
+                }
                 Err(hindrance) => {
                     let cause = std::error::Error::source(&hindrance).map(ToString::to_string).unwrap_or_default();
                     tracing::error!(webhook = %self.id, error = %hindrance, %cause, "a webhook's messages cannot be carried now");
@@ -135,10 +164,17 @@ impl Courier {
                 std::future::pending::<()>().await;
             }
         };
+        let hear = async {
+            if self.term.is_none() {
+                std::future::pending::<()>().await;
+            }
+            tokio::time::sleep_until((self.heard + HEARS).into()).await;
+        };
         tokio::select! {
             () = self.bell.woken.notified() => {}
             () = time => {}
             () = new => {}
+            () = hear => {}
         }
     }
 
@@ -154,10 +190,18 @@ impl Courier {
         else {
             return Ok(Next::Sleep);
         };
-        if self.bell.insisted.swap(false, Ordering::Relaxed) {
+        let insisted = self.bell.insisted.swap(false, Ordering::Relaxed);
+        if insisted {
             (self.rest_until, *self.setbacks.get_mut()) = (None, 0);
+        }
+        if insisted || self.heard.elapsed() >= HEARS {
             // Whoever insists may have changed letters at another node.
-            self.office.ledger.of(self.id).await?;
+            self.heard = Instant::now();
+            self.office.ledger.hear(self.id, self.term).await?;
+            if std::mem::take(&mut self.unnoted) > 0 {
+                let round = Round { position: Some(self.read), ..Round::default() };
+                self.office.ledger.note(self.id, round, self.office.clock().now(), self.term).await?;
+            }
         }
         let now = self.office.clock().now();
         if let Some(until) = self.rest_until.filter(|until| now < *until) {
@@ -217,7 +261,7 @@ impl Courier {
             return Ok(false);
         }
         let behind = self.outbox().streams(self.id).await?;
-        let mut round = Round { position: Some(told.position), ..Round::default() };
+        let (mut round, read) = (Round { position: Some(told.position), ..Round::default() }, told.rows.len().max(1));
         let mut errands = Vec::new();
         for row in told.rows.into_iter().filter(|row| wish.wants(&row.name, row.resource_server)) {
             let letter = letter(&row, self.office.clock().now());
@@ -227,7 +271,14 @@ impl Courier {
                 errands.push(Errand { row, letter });
             }
         }
+        let nothing = errands.is_empty() && round.letters.is_empty() && behind.is_empty();
+        if nothing && self.term.is_some() && self.unnoted + read < UNNOTED {
+            // Not worth a note, which is written in several places: whoever takes the turn next reads them again.
+            (self.read, self.unnoted) = (told.position, self.unnoted + read);
+            return Ok(true);
+        }
         self.send(known, errands, round).await?;
+        self.unnoted = 0;
         Ok(true)
     }
 

@@ -136,6 +136,14 @@ impl Ledger {
         Ok(&self.outbox)
     }
 
+    /// Has the outbox say what all nodes know, for whoever has the turn still.
+    pub async fn hear(&self, webhook: WebhookId, term: Option<Term>) -> Result<(), LedgerError> {
+        let Some(shared) = &self.shared else { return Ok(()) };
+        let copy = shared.copy(webhook);
+        let known = shared.read(&self.outbox, webhook, &mut copy.lock().await).await?;
+        if known.term == term { Ok(()) } else { Err(LedgerError::NotOurs) }
+    }
+
     /// Whether there is room for more letters.
     pub fn has_room(&self, standing: &Standing) -> bool {
         self.shared.is_none() || standing.waiting + standing.dead + standing.held < MOST_LETTERS
@@ -209,7 +217,14 @@ impl Ledger {
                 *copied = Some(known);
                 return Ok(0);
             }
-            let (standing, letters) = self.outbox.all(webhook).await?;
+            let (mut standing, mut letters) = self.outbox.all(webhook).await?;
+            let most = usize::try_from(MOST_LETTERS).unwrap_or(usize::MAX);
+            if known.revision.is_none() && letters.len() > most {
+                // More than fit into a note, from when there was none: what is after the last one kept is read, and sent, again.
+                letters.truncate(most);
+                standing.position = letters.last().map(|letter| letter.position);
+                self.outbox.replace(webhook, standing.clone(), letters.clone()).await?;
+            }
             let text = serde_json::to_vec(&Entry { term, standing, letters })?;
             match shared.notes.write(&note(webhook), text.into(), known.revision).await {
                 Ok(revision) => {
@@ -355,6 +370,33 @@ mod tests {
         one.copy().note(HOOK, round(8, vec![letter(5, true)]), at(0)).await.unwrap();
         one.take(HOOK, Term::draw(), at(1)).await.unwrap();
         assert_eq!(known(&other).await.1, [letter(5, true)]);
+    }
+
+    #[tokio::test]
+    async fn of_more_letters_than_fit_into_a_note_the_first_ones_begin_it_and_the_rest_is_read_again() {
+        let (one, other, _folder) = two();
+        let old = (1..=MOST_LETTERS * 3).map(|number| letter(number * 2, number % 2 == 0)).collect();
+        one.copy().note(HOOK, round(9_000, old), at(0)).await.unwrap();
+        one.take(HOOK, Term::draw(), at(1)).await.unwrap();
+        let (standing, letters) = known(&other).await;
+        assert_eq!((letters.len(), standing.position), (1000, Some(Position::from_backend(2000))));
+        assert_eq!(letters.last(), Some(&letter(2000, true)));
+        assert_eq!(one.copy().all(HOOK).await.unwrap(), (standing, letters), "the copy is what is noted");
+    }
+
+    #[tokio::test]
+    async fn the_holder_hears_what_was_asked_for_elsewhere_without_being_told_and_whether_the_note_is_still_its_own() {
+        let (one, other, _folder) = two();
+        let (first, second) = (Term::draw(), Term::draw());
+        one.take(HOOK, first, at(0)).await.unwrap();
+        one.note(HOOK, round(8, vec![letter(5, true)]), at(0), Some(first)).await.unwrap();
+        assert_eq!(other.change(HOOK, Change::Revive(None), at(1)).await.unwrap(), 1);
+        assert_eq!(one.copy().due(HOOK, at(1), 9).await.unwrap(), []);
+        one.hear(HOOK, Some(first)).await.unwrap();
+        assert_eq!(one.copy().due(HOOK, at(1), 9).await.unwrap(), [Letter { attempts: 0, next_at: at(1), ..letter(5, false) }]);
+        other.take(HOOK, second, at(2)).await.unwrap();
+        let late = one.hear(HOOK, Some(first)).await;
+        assert!(matches!(late, Err(LedgerError::NotOurs)), "{late:?}");
     }
 
     #[tokio::test]

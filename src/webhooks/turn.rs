@@ -28,10 +28,14 @@ const LOOK: Duration = Duration::from_secs(1);
 /// A turn without a sign of life for so long is anybody's.
 const LASTS: Duration = Duration::from_secs(6);
 /// Its holder, which may be cut off, sends nothing more a little before that.
-const HOLDS: Duration = Duration::from_secs(5);
+pub(super) const HOLDS: Duration = Duration::from_secs(5);
 /// Between two attempts where nobody who keeps notes answers, or somebody was quicker.
 const AGAIN: Duration = Duration::from_millis(200);
-/// How often somebody tries to be heard by the holder.
+/// After so many looks in a row, one at each sign of life, at which it does not see which webhooks there are, a holder gives its turn back.
+const BLIND: u32 = 3;
+/// For how long somebody tries to be heard by the holder, while whoever asked for it waits.
+const INSISTS: Duration = Duration::from_secs(3);
+/// How often somebody tries to give a turn back.
 const TRIES: u32 = 10;
 
 /// What the note says.
@@ -79,21 +83,23 @@ impl Turns {
 
     /// Has the holder hear that somebody wants a webhook tried now.
     pub(super) async fn insist(&self, webhook: WebhookId) {
-        for _ in 0..TRIES {
-            let (mut entry, revision) = match self.read().await {
-                Ok(read) => read,
-                Err(error) => {
-                    tracing::warn!(%webhook, %error, "whoever sends to a webhook does not hear that it is to be tried now");
+        if tokio::time::timeout(INSISTS, self.try_to_insist(webhook)).await.is_err() {
+            // Couriers look at their notes now and then, so that nothing lies for ever.
+            tracing::warn!(%webhook, "whoever sends to a webhook does not hear at once that it is to be tried now");
+        }
+    }
+
+    async fn try_to_insist(&self, webhook: WebhookId) {
+        loop {
+            if let Ok((mut entry, revision)) = self.read().await {
+                // Whoever takes the turn next begins anew with every webhook, and this node has heard it.
+                if entry.holder.is_none_or(|holder| holder.node == self.node) || entry.insisted.contains(&webhook) {
                     return;
                 }
-            };
-            // Whoever takes the turn next begins anew with every webhook, and this node has heard it.
-            if entry.holder.is_none_or(|holder| holder.node == self.node) || entry.insisted.contains(&webhook) {
-                return;
-            }
-            entry.insisted.push(webhook);
-            if self.write(&entry, revision).await.is_ok() {
-                return;
+                entry.insisted.push(webhook);
+                if self.write(&entry, revision).await.is_ok() {
+                    return;
+                }
             }
             tokio::time::sleep(AGAIN).await;
         }
@@ -106,11 +112,13 @@ impl Turns {
             // A node that shows nothing has nothing to send.
             let ready = office.history.until(|progress| progress.serves && !progress.stands_still());
             tokio::select! {
-                Some(_) = ready => {}
+                // First, so that a turn that was just given back because of the end is not taken again.
+                biased;
                 () = ended(&mut ending) => return,
+                Some(_) = ready => {}
                 else => return,
             }
-            let taken = self.try_to_take(&mut seen).await;
+            let taken = if sees(&office).await { self.try_to_take(&mut seen).await } else { None };
             if let Some(held) = taken {
                 tracing::info!("this node sends to webhooks now");
                 self.holding.store(true, Ordering::Relaxed);
@@ -153,12 +161,19 @@ impl Turns {
     async fn hold(&self, mut held: Held, office: &Arc<Office>, couriers: &Arc<Couriers>, ending: &mut watch::Receiver<bool>) {
         let mut sending = JoinSet::new();
         sending.spawn(employ(office.clone(), couriers.clone(), Some(held.holder.term)));
+        let mut blind = 0;
         let give_back = loop {
             tokio::select! {
                 () = tokio::time::sleep(BEAT) => {}
                 () = ended(ending) => break true,
+                Some(_panicked) = sending.join_next() => {
+                    tracing::error!("whoever sends to webhooks at this node ended before its turn did");
+                    break true;
+                }
             }
-            if office.history.progress().stands_still() {
+            blind = if sees(office).await { 0 } else { blind + 1 };
+            if blind >= BLIND || office.history.progress().stands_still() {
+                tracing::warn!("this node sends to webhooks no more, because it does not see what happens");
                 break true;
             }
             let end = held.since + HOLDS;
@@ -217,6 +232,11 @@ impl Turns {
         let text = serde_json::to_vec(entry).map_err(|error| Unavailable(Box::new(error)))?;
         self.notes.write(NOTE, text.into(), known).await
     }
+}
+
+/// Whether this node's copy of the log can be read: one that is stopped or too old cannot, and has nothing to send.
+async fn sees(office: &Office) -> bool {
+    matches!(tokio::time::timeout(LOOK, office.commands.webhook_ids()).await, Ok(Ok(_)))
 }
 
 /// Returns once the service is about to end.

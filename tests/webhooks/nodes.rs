@@ -89,7 +89,9 @@ async fn dead_letters_are_everybodys(one: House, other: House, notes: Arc<dyn No
     sends(&notes, &one).await;
 
     // What one knew goes with it, and nothing is lost.
+    let node = one.app.announcement().await.node.to_string();
     drop(one.end().await);
+    assert_ne!(holder(&notes).await, json!(node), "a turn that was given back is not taken again");
     let list = other.admin("default").get(&page).await.is(200);
     assert_eq!(list["dead_letters"], json!(rest));
     other.registered("Three").await;
@@ -134,16 +136,116 @@ async fn same_at_both(one: &House, other: &House, made: &Answer) -> Vec<Value> {
     left["dead_letters"].as_array().unwrap().clone()
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_go_on_after_somebody_cleared_what_is_noted_of_a_webhook() {
+    let fake = Fake::start(1);
+    let uri = fake.uri("kurrentdb", "gatebook");
+    let folder = tempfile::tempdir().unwrap();
+    let house = node(&uri, folder.path()).await;
+    let notes: Arc<dyn Notes> = Arc::new(KurrentDbNotes::new(Kurrent::try_new(&KurrentSettings::parse(&uri).unwrap()).unwrap()));
+    sends(&notes, &house).await;
+    let receiver = Receiver::open().await;
+    let made = hook(&house, &receiver, json!({ "types": ["registration."] })).await;
+    house.registered("One").await;
+    receiver.taken(2).await;
+    until(&house, &made, |shown| shown.body["last_taken_at"].is_string()).await;
+
+    let key = format!("webhook-{}", made.text("id"));
+    let before = notes.read(&key).await.unwrap().unwrap();
+    notes.write(&key, bytes::Bytes::new(), Some(before.revision)).await.unwrap();
+    house.registered("Two").await;
+    // Sent, not noted, and sent again with all that was before it, because nobody knows what was taken.
+    let mut ids: Vec<_> = receiver.taken(8).await.iter().map(|got| got.text("id").to_owned()).collect();
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), 4);
+    until(&house, &made, |shown| shown.body["last_taken_at"].is_string() && shown["waiting"] == 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_that_a_webhook_does_not_want_are_not_noted_one_by_one() {
+    let fake = Fake::start(1);
+    let uri = fake.uri("kurrentdb", "gatebook");
+    let folder = tempfile::tempdir().unwrap();
+    let house = node(&uri, folder.path()).await;
+    let notes: Arc<dyn Notes> = Arc::new(KurrentDbNotes::new(Kurrent::try_new(&KurrentSettings::parse(&uri).unwrap()).unwrap()));
+    sends(&notes, &house).await;
+    let receiver = Receiver::open().await;
+    let made = hook(&house, &receiver, json!({ "types": ["registration."] })).await;
+    house.registered("One").await;
+    receiver.taken(2).await;
+    until(&house, &made, |shown| shown.body["last_taken_at"].is_string()).await;
+
+    let key = format!("webhook-{}", made.text("id"));
+    let before = notes.read(&key).await.unwrap().unwrap().revision.to_backend();
+    for label in 0..20 {
+        let path = format!("{HOOKS}/{}", made.text("id"));
+        house.admin("default").patch(&path, json!({ "label": label.to_string() })).await.is(200);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    house.registered("Two").await;
+    receiver.taken(4).await;
+    let after = notes.read(&key).await.unwrap().unwrap().revision.to_backend();
+    assert!(after - before <= 4, "noted {} times", after - before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_webhooks_secret_is_shown_and_others_are_rendered_while_there_are_no_notes() {
+    let servers = match nats::Nats::start(1) {
+        Ok(servers) => servers,
+        Err(reason) => return nats::not_run("webhooks without notes", &reason),
+    };
+    let uri = servers.uri("gatebook");
+    let folder = tempfile::tempdir().unwrap();
+    let house = node(&uri, folder.path()).await;
+    let nats = Nats::connect(&NatsSettings::parse(&uri).unwrap()).await.unwrap();
+    let receiver = Receiver::open().await;
+    nats.jetstream.delete_key_value("gatebook-notes").await.unwrap();
+    let made = hook(&house, &receiver, json!({})).await;
+    assert!(made["signing_secret"].as_str().unwrap().starts_with("whsec_"), "{}", made.text);
+    assert_eq!(shown(&house, &made).await["waiting"], 0);
+    let list = house.admin("default").get(HOOKS).await.is(200);
+    assert_eq!(list["webhooks"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_holder_that_sees_nothing_of_the_log_gives_its_turn_back() {
+    let servers = match nats::Nats::start(1) {
+        Ok(servers) => servers,
+        Err(reason) => return nats::not_run("turns without a log", &reason),
+    };
+    let uri = servers.uri("gatebook");
+    let folder = tempfile::tempdir().unwrap();
+    let house = node(&uri, folder.path()).await;
+    let nats = Nats::connect(&NatsSettings::parse(&uri).unwrap()).await.unwrap();
+    let notes: Arc<dyn Notes> = Arc::new(JetStreamNotes::open(&nats).await.unwrap());
+    sends(&notes, &house).await;
+    // Notes go on, and the copy of the log gets too old to decide by.
+    nats.jetstream.delete_stream("gatebook").await.unwrap();
+    let end = Instant::now() + Duration::from_secs(40);
+    while !holder(&notes).await.is_null() {
+        assert!(Instant::now() < end, "who sees nothing holds the turn");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert!(holder(&notes).await.is_null(), "and does not take it again");
+}
+
+/// Which node has the turn to send; null if none has.
+async fn holder(notes: &Arc<dyn Notes>) -> Value {
+    let found = notes.read("webhooks").await.unwrap();
+    found.map(|found| serde_json::from_slice::<Value>(&found.text).unwrap()["holder"]["node"].clone()).unwrap_or_default()
+}
+
 /// Waits until this node has the turn to send.
 async fn sends(notes: &Arc<dyn Notes>, house: &House) {
     let (node, end) = (house.app.announcement().await.node.to_string(), Instant::now() + Duration::from_secs(20));
     loop {
-        let found = notes.read("webhooks").await.unwrap();
-        let holder = found.map(|found| serde_json::from_slice::<Value>(&found.text).unwrap()["holder"]["node"].clone());
-        if holder == Some(json!(node)) {
+        let holder = holder(notes).await;
+        if holder == json!(node) {
             return;
         }
-        assert!(Instant::now() < end, "the turn is with {holder:?} and not with {node}");
+        assert!(Instant::now() < end, "the turn is with {holder} and not with {node}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

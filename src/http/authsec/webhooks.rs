@@ -70,7 +70,8 @@ pub async fn create(
     let created = Created { tenant: caller.tenant().clone(), wish, start };
     let done = app.commands().create_webhook(&caller.cause, id, created).await.map_err(|error| caller.problem(error))?;
     app.webhooks().changed(id);
-    let mut body = show(&app, &caller, id).await?;
+    // Nobody knows more of it yet, and the secret has to be shown even if nodes cannot share what they know.
+    let mut body = render(&the_tenants(&app, &caller, id).await?, &Standing::default());
     body.insert("signing_secret".to_owned(), app.webhooks().secret(id, done.state.generation).expose().into());
     Ok(Written((StatusCode::CREATED, Json(Value::Object(body))), done.position))
 }
@@ -204,8 +205,7 @@ async fn show(app: &App, caller: &Administrator, id: WebhookId) -> Result<Map<St
 }
 
 async fn standing(app: &App, caller: &Administrator, id: WebhookId) -> Result<Standing, Problem> {
-    let outbox = app.webhooks().outbox(id).await.map_err(|error| caller.problem(error))?;
-    outbox.standing(id).await.map_err(|error| caller.problem(error))
+    app.webhooks().standing(id).await.map_err(|error| caller.problem(error))
 }
 
 fn wish(asked: Members, before: Option<Wish>) -> Result<Wish, Failure> {
