@@ -21,6 +21,7 @@ use crate::projector::OtherVersions;
 mod admin;
 mod backend;
 mod manifests;
+mod server;
 mod settings;
 mod tokens;
 mod ui;
@@ -28,6 +29,7 @@ mod url;
 
 pub use admin::{AdminKeySource, AdminSettings};
 pub use backend::LogBackend;
+pub use server::ServerSettings;
 pub use settings::{AddressDetail, LogFormat, ManifestProfile, Settings};
 pub use ui::SignInSettings;
 pub use url::BaseUrl;
@@ -92,6 +94,8 @@ pub struct Config {
     pub log_format: LogFormat,
     /// How long a read waits for its projection to catch up.
     pub read_wait: Duration,
+    /// What the server bounds: connections, heads and pauses.
+    pub server: ServerSettings,
     /// What becomes of older read models once newer ones serve.
     pub other_versions: OtherVersions,
 }
@@ -193,16 +197,17 @@ impl Config {
             manifests: manifests::manifests(&settings)?,
             rhythm: manifests::rhythm(&settings)?,
             webhook_networks: networks("webhook-networks", settings.webhook_networks.as_deref())?,
-            extra_ca_file: settings.extra_ca_file,
+            extra_ca_file: settings.extra_ca_file.clone(),
             default_resource_server: parsed(
                 "default-resource-server",
                 settings.default_resource_server.as_deref(),
                 "a resource server's id, which is a UUID",
             )?,
             address_detail: settings.address_detail.unwrap_or_default(),
-            log_level: log_level(settings.log_level)?,
+            log_level: log_level(settings.log_level.clone())?,
             log_format: settings.log_format.unwrap_or_default(),
             read_wait: read_wait(settings.read_wait.unwrap_or(5))?,
+            server: server::server(&settings)?,
             other_versions: if settings.keep_old.unwrap_or_default() { OtherVersions::Kept } else { OtherVersions::Removed },
         })
     }

@@ -19,6 +19,7 @@ pub(crate) mod json;
 mod metrics;
 pub(crate) mod oauth;
 pub(crate) mod request_id;
+pub(crate) mod timely;
 mod well_known;
 pub(crate) mod wire;
 
@@ -124,6 +125,7 @@ pub fn router(app: App) -> Router {
         .route("/ui/", get(crate::ui::front_door))
         .route("/health", get(health::health))
         .fallback(error::no_such_page)
+        .layer(middleware::from_fn_with_state(app.clone(), timely::bodies))
         .layer(middleware::from_fn(request_id::carry))
         .with_state(app)
 }

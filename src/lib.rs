@@ -34,6 +34,7 @@ mod past;
 pub mod projector;
 mod room;
 pub mod secrets;
+pub mod server;
 pub mod side_table;
 pub mod statements;
 mod ui;

@@ -34,6 +34,8 @@ pub struct Metrics {
     registrations: Counts<2>,
     decisions: Counts<1>,
     dormancy: Counts<1>,
+    /// What is told of connections.
+    pub connections: crate::server::Figures,
 }
 
 impl Metrics {
@@ -70,6 +72,8 @@ pub async fn scrape(app: &App) -> String {
     let outcomes = app.documents().manifests().outcomes().clone();
     registry.register("document_fetches", "Fetches of clients' documents, by outcome", outcomes);
     registry.register("webhook_messages", "Attempts to send a message to a webhook, by outcome", app.webhooks().sent().clone());
+    registry.register("connections", "Connections that are open", metrics.connections.open.clone());
+    registry.register("connections_turned_away", "Connections beyond a bound, by which", metrics.connections.turned_away.clone());
     positions(app, &mut registry).await;
     documents(app, &mut registry).await;
     letters(app, &mut registry).await;

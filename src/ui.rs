@@ -30,11 +30,12 @@ mod server;
 mod settings;
 mod show;
 mod sign_in;
+mod signed_out;
 mod sorry;
 mod trail;
 mod visitor;
 
-pub use visitor::SignedOut;
+pub use signed_out::SignedOut;
 
 /// Every page, below `/ui`.
 pub fn router() -> Router<App> {

@@ -91,6 +91,11 @@ impl App {
         }
     }
 
+    /// Whether other nodes write to the same log.
+    pub fn shares_its_log(&self) -> bool {
+        self.0.me.store.is_shared()
+    }
+
     /// Waits until what is asked of this node shows an event that stands at this position, whoever wrote it. False if that takes too
     /// long.
     pub async fn reached(&self, position: Position) -> Result<bool, LogError> {

@@ -66,9 +66,13 @@ fn count<K: Eq + Hash>(counts: &Mutex<HashMap<K, Spent>>, key: K, now: DateTime<
     let mut counts = counts.lock().unwrap_or_else(PoisonError::into_inner);
     if counts.len() >= MOST {
         counts.retain(|_, spent| spent.0 > now);
-        // So many sources at once are no longer counted one by one; what slows them is the client's own count.
+        // The half that guessed least goes: who is held back stays so, however many others guess once.
         if counts.len() >= MOST {
-            counts.clear();
+            let mut ends: Vec<DateTime<Utc>> = counts.values().map(|spent| spent.0).collect();
+            let middle = ends.len() / 2;
+            let (_, median, _) = ends.select_nth_unstable(middle);
+            let median = *median;
+            counts.retain(|_, spent| spent.0 > median);
         }
     }
     let spent = counts.entry(key).or_insert(Spent(now));
@@ -108,6 +112,16 @@ mod tests {
         }
         assert_eq!(guesses.may_try(CLIENT, from(200), now), Ok(PAUSE));
         assert_eq!(guesses.may_try(CLIENT, from(200), now + TimeDelta::minutes(2)), Ok(Duration::ZERO));
+    }
+
+    #[test]
+    fn b10_who_is_held_back_stays_so_although_many_others_guess_once() {
+        let (guesses, now) = (Guesses::default(), DateTime::UNIX_EPOCH);
+        (0..10).for_each(|_| guesses.failed(CLIENT, from(1), now));
+        for client in 100..100 + 2 * MOST as u128 {
+            guesses.failed(ClientKey(Uuid::from_u128(client)), from(2), now);
+        }
+        assert!(guesses.may_try(CLIENT, from(1), now).is_err());
     }
 
     #[test]

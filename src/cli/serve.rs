@@ -4,7 +4,6 @@ use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 
 use super::Failed;
@@ -12,13 +11,17 @@ use crate::app::{self, App};
 use crate::clock::Clock;
 use crate::config::{AdminKeySource, Config, LogFormat};
 use crate::http;
+use crate::server::{self, Rules};
 
 /// How long calls that are under way may take once the service is told to stop.
 const PATIENCE: Duration = Duration::from_secs(8);
+/// The most connections to the listener for metrics.
+const SCRAPERS: usize = 64;
 
 /// Serves until SIGTERM or SIGINT.
 pub async fn run(config: Config) -> Result<(), Failed> {
     trace(&config);
+    server::raise_descriptors();
     let listener =
         TcpListener::bind(config.listen).await.map_err(|error| Failed::because(format!("failed to listen on {}", config.listen), error))?;
     let address = listener.local_addr().map_err(|error| Failed::because("failed to read the listen address", error))?;
@@ -37,20 +40,25 @@ pub async fn run(config: Config) -> Result<(), Failed> {
     let metrics_address = metrics.as_ref().map(|(address, _)| *address);
     greet(address, metrics_address, (&data, &log), made_key)
         .map_err(|error| Failed::because("failed to write to standard output", error))?;
+    let rules = Rules::new(&app.config().server, &app.config().trusted_proxies);
+    if rules.connections() < app.config().server.connections {
+        let (wanted, possible) = (app.config().server.connections, rules.connections());
+        tracing::warn!(wanted, possible, "there are descriptors for fewer connections than max-connections says");
+    }
     if let Some((_, listener)) = metrics {
+        let (router, rules) = (http::metrics_router(app.clone()), rules.clone().at_most(SCRAPERS));
         // Answers as long as the process does; nobody waits for a scrape that is under way when the service stops.
-        tokio::spawn(axum::serve(listener, http::metrics_router(app.clone())).into_future());
+        tokio::spawn(server::serve(listener, router, rules, server::Figures::default(), std::future::pending()));
     }
 
-    let router = http::router(app.clone()).into_make_service_with_connect_info::<SocketAddr>();
     let stopping = app.clone();
-    let served = axum::serve(listener.tap_io(|stream| drop(stream.set_nodelay(true))), router).with_graceful_shutdown(async move {
+    let told = async move {
         told_to_stop.await;
         stopping.stop();
-    });
+    };
     let patience = app.clone();
     tokio::select! {
-        served = served.into_future() => served.map_err(|error| Failed::because("failed to serve", error))?,
+        () = server::serve(listener, http::router(app.clone()), rules, app.metrics().connections.clone(), told) => {},
         () = async move { patience.stopping().await; tokio::time::sleep(PATIENCE).await } => tracing::warn!("some calls did not end in time"),
     }
     app.close().await;

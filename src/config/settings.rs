@@ -230,6 +230,35 @@ pub struct Settings {
     #[arg(long, env = "GATEBOOK_READ_WAIT", value_name = "SECONDS")]
     pub read_wait: Option<u64>,
 
+    /// How many connections there may be, as far as the process has descriptors for them [default: 4096]
+    #[arg(long, env = "GATEBOOK_MAX_CONNECTIONS", value_name = "COUNT")]
+    pub max_connections: Option<usize>,
+
+    /// How many of them from one source that is no trusted proxy; 0 is no bound [default: 512]
+    #[arg(long, env = "GATEBOOK_MAX_CONNECTIONS_PER_SOURCE", value_name = "COUNT")]
+    pub max_connections_per_source: Option<usize>,
+
+    /// How many seconds the head of a request may take to arrive [default: 10]
+    #[arg(long, env = "GATEBOOK_HEAD_SECONDS", value_name = "SECONDS")]
+    pub head_seconds: Option<u64>,
+
+    /// The longest head of a request, in bytes [default: 65536]
+    #[arg(long, env = "GATEBOOK_HEAD_BYTES", value_name = "BYTES")]
+    pub head_bytes: Option<usize>,
+
+    /// How many seconds the body of a request may take to arrive [default: 15]
+    #[arg(long, env = "GATEBOOK_BODY_SECONDS", value_name = "SECONDS")]
+    pub body_seconds: Option<u64>,
+
+    /// For how many seconds a connection is kept between two calls, or while its caller takes nothing of an answer [default: 60]
+    #[arg(long, env = "GATEBOOK_IDLE_SECONDS", value_name = "SECONDS")]
+    pub idle_seconds: Option<u64>,
+
+    /// Speak HTTP/2 too, without TLS, for a proxy that wants to [default: false]
+    #[arg(long, env = "GATEBOOK_HTTP2", value_name = "BOOL", value_parser = BoolishValueParser::new(),
+        num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub http2: Option<bool>,
+
     /// Keep an older version's read models once newer ones serve, so that a downgrade starts at once [default: false]
     #[arg(long, env = "GATEBOOK_KEEP_OLD", value_name = "BOOL", value_parser = BoolishValueParser::new(),
         num_args = 0..=1, require_equals = true, default_missing_value = "true")]
@@ -331,6 +360,13 @@ impl Settings {
             log_level: self.log_level.or(fallback.log_level),
             log_format: self.log_format.or(fallback.log_format),
             read_wait: self.read_wait.or(fallback.read_wait),
+            max_connections: self.max_connections.or(fallback.max_connections),
+            max_connections_per_source: self.max_connections_per_source.or(fallback.max_connections_per_source),
+            head_seconds: self.head_seconds.or(fallback.head_seconds),
+            head_bytes: self.head_bytes.or(fallback.head_bytes),
+            body_seconds: self.body_seconds.or(fallback.body_seconds),
+            idle_seconds: self.idle_seconds.or(fallback.idle_seconds),
+            http2: self.http2.or(fallback.http2),
             keep_old: self.keep_old.or(fallback.keep_old),
         }
     }

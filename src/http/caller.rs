@@ -87,6 +87,17 @@ impl FromRequestParts<App> for Administrator {
     }
 }
 
+/// Whether a call carries the token of an administrator or of a service, whatever it may do with it.
+pub async fn is_known(app: &App, headers: &HeaderMap) -> bool {
+    match bearer(headers) {
+        None => false,
+        Some(token) if token.starts_with(secrets::ServiceToken::PREFIX) => {
+            matches!(app.commands().service_token(&secrets::ServiceToken::received(token)).await, Ok(Some(_)))
+        }
+        Some(token) => app.admins().verify(token).await.is_ok(),
+    }
+}
+
 /// Whoever asks whether clients may come in sees none of them.
 pub fn looks_at_clients(admin: Admin) -> Result<Admin, AdminRefusal> {
     if admin.role >= Role::Viewer { Ok(admin) } else { Err(AdminRefusal::NoRole) }

@@ -89,12 +89,28 @@ fn named(headers: &HeaderMap) -> Result<Option<Position>, Failure> {
     named.map(Some).ok_or_else(|| Failure::request(StatusCode::BAD_REQUEST, "invalid-position", "Gatebook-Position is not a position"))
 }
 
+/// Waits for what a caller names. A position that no event has is refused where this node keeps the whole log. Where other nodes
+/// write too, only a caller that is known waits for what this node has not heard of: it could be told any number.
 async fn arrived(app: &App, headers: &HeaderMap) -> Result<(), Failure> {
     let Some(named) = named(headers)? else { return Ok(()) };
+    let head = app.log().head().await?;
+    if named > head {
+        if !app.shares_its_log() {
+            return Err(beyond(head));
+        }
+        if !super::caller::is_known(app, headers).await {
+            return Err(Failure::Busy);
+        }
+    }
     if app.reached(named).await? {
         return Ok(());
     }
     Err(Failure::request(StatusCode::SERVICE_UNAVAILABLE, "read-model-behind", "this node has not reached that position yet"))
+}
+
+fn beyond(head: Position) -> Failure {
+    let detail = format!("Gatebook-Position is beyond the end of the log, which is {head}; it has to be one that an answer named");
+    Failure::request(StatusCode::BAD_REQUEST, "invalid-position", detail)
 }
 
 /// Lets a client's or an authorization server's call wait for what it names, whichever node wrote that.

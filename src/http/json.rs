@@ -1,7 +1,5 @@
 //! Bodies: JSON of at most 64 KiB that arrives in time, read as strictly as every other document (`events/src/json.rs`).
 
-use std::time::Duration;
-
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, StatusCode, header};
 use gatebook_events::json;
@@ -10,11 +8,10 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::error::Failure;
+use super::timely::{self, Unread};
 
 /// The largest body, in bytes.
 pub const MAX_BODY: usize = 64 * 1024;
-/// How long a body may take to arrive: whoever drips it holds a connection, not a task for ever.
-const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Reads the body of a request that must be a JSON object. `code` is what the caller's protocol calls a malformed one.
 pub async fn object(headers: &HeaderMap, body: Body, code: &'static str) -> Result<Map<String, Value>, Failure> {
@@ -97,9 +94,12 @@ pub fn typed<T: DeserializeOwned>(object: Map<String, Value>) -> Result<T, Failu
 }
 
 async fn bytes(body: Body, code: &'static str) -> Result<Bytes, Failure> {
-    let whole = tokio::time::timeout(PATIENCE, axum::body::to_bytes(body, MAX_BODY)).await;
-    let whole = whole.map_err(|_| Failure::request(StatusCode::REQUEST_TIMEOUT, code, "the body did not arrive in time"))?;
-    whole.map_err(|_| Failure::request(StatusCode::PAYLOAD_TOO_LARGE, code, "the body has to arrive whole and be at most 65536 bytes long"))
+    timely::read(body, MAX_BODY).await.map_err(|unread| match unread {
+        Unread::Late => Failure::request(StatusCode::REQUEST_TIMEOUT, code, "the body did not arrive in time"),
+        Unread::TooLongOrCutOff => {
+            Failure::request(StatusCode::PAYLOAD_TOO_LARGE, code, "the body has to arrive whole and be at most 65536 bytes long")
+        }
+    })
 }
 
 fn parse(bytes: &[u8], code: &'static str) -> Result<Map<String, Value>, Failure> {

@@ -10,7 +10,7 @@ use super::fields::Fields;
 use super::frame;
 use super::links::{Links, encoded};
 use super::sorry::{Sorry, capital};
-use super::visitor::{Posted, Session, draw, form, guard};
+use super::visitor::{LARGEST_OF_GUEST, Posted, Session, draw, form, guard};
 use crate::admin::{Admin, AdminRefusal};
 use crate::app::App;
 use crate::http::caller::{looks_at_clients, request_id};
@@ -36,7 +36,7 @@ pub async fn with_token(State(app): State<App>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let guest: Option<String> = cookie::GUEST.read(&app, &parts.headers);
     let expected = guest.map(|id| guard(&app, &id)).unwrap_or_default();
-    let fields = match form(&app, &parts, body, &expected).await {
+    let fields = match form(&app, &parts, (body, LARGEST_OF_GUEST), &expected).await {
         Ok(fields) if !expected.is_empty() => fields,
         Ok(_) | Err(Failure::Request { code: "foreign-form", .. }) => {
             return shown(&app, &parts.headers, None, Some("The page was open for too long, or cookies are off. Try again."));

@@ -1,8 +1,5 @@
 //! Who looks at a page, and who may send a form: a session in a signed cookie, and proof that the form is one of ours.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
-
 use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
@@ -20,20 +17,22 @@ use subtle::ConstantTimeEq;
 use super::cookie;
 use super::fields::Fields;
 use super::links::{Links, encoded};
+use super::signed_out::Ended;
 use super::sorry::Sorry;
 use crate::admin::{Admin, Role};
 use crate::app::App;
 use crate::http::caller::{Administrator, request_id};
 use crate::http::error::{Failure, Problem};
 use crate::http::fresh::{self, Fresh};
+use crate::http::timely::{self, Unread};
 use crate::projector::Projector;
 
 /// The longest that one stays signed in.
 pub const LONGEST_SESSION: TimeDelta = TimeDelta::hours(12);
+/// The largest form of a guest, in bytes.
+pub const LARGEST_OF_GUEST: usize = 64 * 1024;
 /// The largest form, in bytes.
 const LARGEST_FORM: usize = 512 * 1024;
-/// The most sessions that are remembered as ended; then those that are over anyway go, and at last the rest.
-const MOST_SIGNED_OUT: usize = 10_000;
 
 /// What the cookie of a session holds.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -44,6 +43,9 @@ pub struct Session {
     role: String,
     /// In seconds since the epoch.
     until: i64,
+    /// When it began, in seconds since the epoch; an older build did not say.
+    #[serde(default)]
+    since: i64,
 }
 
 impl Session {
@@ -55,6 +57,7 @@ impl Session {
             subject: admin.subject.clone(),
             role: admin.role.to_string(),
             until: until.min(now + LONGEST_SESSION).timestamp(),
+            since: now.timestamp(),
         })
     }
 
@@ -66,13 +69,14 @@ impl Session {
     /// The session that a browser brought, while it lasts.
     pub fn read(app: &App, headers: &HeaderMap) -> Option<Self> {
         let session: Self = cookie::SESSION.read(app, headers)?;
-        let ended = app.signed_out().contains(&session.id);
+        let ended = app.signed_out().contains(&session.id, session.since);
         (session.lasts(app.commands().clock().now()) > 0 && !ended).then_some(session)
     }
 
     /// Ends it, whoever still has the cookie.
     pub fn end(&self, app: &App) {
-        app.signed_out().insert(self.id.clone(), self.until, app.commands().clock().now().timestamp());
+        let ended = Ended { since: self.since, until: self.until };
+        app.signed_out().insert(self.id.clone(), ended, app.commands().clock().now().timestamp());
     }
 
     fn admin(&self) -> Option<Admin> {
@@ -86,26 +90,6 @@ pub fn draw() -> Result<String, Failure> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|_| Failure::Internal("no random bits are to be had"))?;
     Ok(URL_SAFE_NO_PAD.encode(bytes))
-}
-
-/// The sessions that were ended before their time, until their time. Known to this node alone.
-#[derive(Debug, Default)]
-pub struct SignedOut(Mutex<HashMap<String, i64>>);
-
-impl SignedOut {
-    fn contains(&self, id: &str) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains_key(id)
-    }
-
-    fn insert(&self, id: String, until: i64, now: i64) {
-        let mut ended = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if ended.len() >= MOST_SIGNED_OUT {
-            ended.retain(|_, until| *until > now);
-        }
-        if ended.len() < MOST_SIGNED_OUT {
-            ended.insert(id, until);
-        }
-    }
 }
 
 /// An administrator who is signed in.
@@ -213,7 +197,8 @@ impl FromRequest<App> for Posted {
     async fn from_request(request: Request, app: &App) -> Result<Self, Response> {
         let (mut parts, body) = request.into_parts();
         let visitor = Visitor::from_request_parts(&mut parts, app).await?;
-        let fields = form(app, &parts, body, &visitor.guard).await.map_err(|failure| visitor.sorry(failure).into_response())?;
+        let fields =
+            form(app, &parts, (body, LARGEST_FORM), &visitor.guard).await.map_err(|failure| visitor.sorry(failure).into_response())?;
         Ok(Self { visitor, fields })
     }
 }
@@ -232,7 +217,7 @@ impl FromRequest<App> for Change {
 }
 
 /// Reads a form that is one of ours: it comes from a page of this service and brings back what only that page knew.
-pub async fn form(app: &App, parts: &Parts, body: Body, guard: &str) -> Result<Fields, Failure> {
+pub async fn form(app: &App, parts: &Parts, (body, most): (Body, usize), guard: &str) -> Result<Fields, Failure> {
     let foreign = || Failure::request(StatusCode::FORBIDDEN, "foreign-form", "the form does not come from a page of this service");
     if !same_origin(app, &parts.headers) {
         return Err(foreign());
@@ -241,8 +226,10 @@ pub async fn form(app: &App, parts: &Parts, body: Body, guard: &str) -> Result<F
     if media_type.split(';').next().is_none_or(|name| !name.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")) {
         return Err(Failure::request(StatusCode::UNSUPPORTED_MEDIA_TYPE, "invalid-request", "a form is sent as a form"));
     }
-    let bytes = axum::body::to_bytes(body, LARGEST_FORM).await;
-    let bytes = bytes.map_err(|_| Failure::request(StatusCode::PAYLOAD_TOO_LARGE, "invalid-request", "the form is too long"))?;
+    let bytes = timely::read(body, most).await.map_err(|unread| match unread {
+        Unread::Late => Failure::request(StatusCode::REQUEST_TIMEOUT, "invalid-request", "the form did not arrive in time"),
+        Unread::TooLongOrCutOff => Failure::request(StatusCode::PAYLOAD_TOO_LARGE, "invalid-request", "the form is too long"),
+    })?;
     let fields = Fields::parse(&bytes);
     let brought = fields.text("guard").unwrap_or_default();
     if bool::from(brought.as_bytes().ct_eq(guard.as_bytes())) { Ok(fields) } else { Err(foreign()) }

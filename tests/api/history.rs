@@ -189,8 +189,9 @@ async fn a_stream_ends_when_the_service_stops() {
 }
 
 #[tokio::test]
-async fn a_position_that_another_node_named_is_waited_for_and_one_that_is_none_is_refused() {
-    let house = House::with(|settings| settings.read_wait = Some(1)).await;
+async fn b9_a_position_that_an_answer_named_is_shown_and_one_that_no_event_has_is_refused_at_once() {
+    // Far longer than a caller of this test waits.
+    let house = House::with(|settings| settings.read_wait = Some(300)).await;
     house.registered("one").await;
     let admin = house.admin("default");
     let listed = admin.get(&clients(DEFAULT)).await.is(200);
@@ -198,9 +199,14 @@ async fn a_position_that_another_node_named_is_waited_for_and_one_that_is_none_i
     assert_eq!(position.to_string(), house.head().await.to_string());
     admin.clone().with("gatebook-position", &position.to_string()).get(&clients(DEFAULT)).await.is(200);
     admin.clone().with("gatebook-position", "yesterday").get(&clients(DEFAULT)).await.problem(400, "invalid-position");
-    let ahead = admin.with("gatebook-position", &(position + 100).to_string());
-    let response = ahead.request(Method::GET, &clients(DEFAULT)).send().await.unwrap();
-    assert_eq!(response.status(), 503, "a position that does not come is not shown as if it had");
+    let ahead = (position + 1).to_string();
+    let refused = admin.with("gatebook-position", &ahead).get(&clients(DEFAULT)).await.problem(400, "invalid-position");
+    let beyond = format!("Gatebook-Position is beyond the end of the log, which is {position}; it has to be one that an answer named");
+    assert_eq!(refused["detail"], beyond.as_str());
+    let anyone = house.anyone().with("gatebook-position", "18446744073709551615");
+    let refused = anyone.post("/oauth/register", json!({ "redirect_uris": ["http://127.0.0.1:4000/cb"] })).await;
+    assert_eq!((refused.status, &refused["error_description"]), (400, &json!(beyond)), "{}", refused.text);
+    assert_eq!(house.head().await.to_string(), position.to_string(), "what is refused leaves nothing");
 }
 
 #[tokio::test]

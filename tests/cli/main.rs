@@ -6,6 +6,7 @@
 mod instance;
 
 mod backup;
+mod connections;
 mod demo;
 mod doctor;
 mod faults;

@@ -46,10 +46,25 @@ async fn what_is_written_at_one_node_is_read_at_the_other() {
     without_uses(&mut left);
     without_uses(&mut right);
     assert!(left == right, "the nodes show different things");
-    // A position that nobody has come to is waited for, and then it is said.
-    let request = at_one.request(Method::POST, "/oauth/decisions", Some(&json!({ "client_id": "x" })));
-    let far = answer(request.header("gatebook-position", "999999999")).await.unwrap();
-    assert_eq!(far.0, 503, "{}", far.1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn b9_only_a_caller_that_is_known_waits_for_a_position_that_this_node_has_not_heard_of() {
+    let Some(cluster) = Cluster::start("positions of the future", 3) else { return };
+    // The longest that a read may wait: whoever waits here does not come back within the patience of this test.
+    let one = cluster.node(0, &["--read-wait", "2"]);
+    let (at_one, admin) = (Caller::anyone(&one), cluster.admin(&one));
+    let question = json!({ "client_id": "x" });
+    let ask = async |caller: &Caller| {
+        let asked = std::time::Instant::now();
+        let request = caller.request(Method::POST, "/oauth/decisions", Some(&question)).header("gatebook-position", "999999999");
+        let response = request.send().await.unwrap();
+        (response.status().as_u16(), response.headers().contains_key("retry-after"), asked.elapsed() >= Duration::from_secs(2))
+    };
+    assert_eq!(ask(&at_one).await, (503, true, false), "it is told at once to come back");
+    assert_eq!(ask(&at_one.with("no token")).await, (503, true, false));
+    let (status, _, waited) = ask(&admin).await;
+    assert_eq!((status, waited), (503, true), "it waits, and then it is said");
 }
 
 #[tokio::test(flavor = "multi_thread")]

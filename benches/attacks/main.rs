@@ -1,0 +1,44 @@
+//! What an attacker gets and what everybody else feels of it: `cargo bench --bench attacks -- path/to/gatebook [attack …]`.
+//!
+//! Each attack is bounded, runs against a fresh instance of the given binary on this machine, and prints what it measured, so
+//! that two builds can be compared. What a build does not know, such as a setting, is left out of its flags.
+#![expect(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, reason = "a measurement that cannot go on is of no use")]
+
+use std::path::PathBuf;
+
+mod connections;
+mod server;
+
+/// One attack: its name, what it does, and how.
+struct Attack {
+    name: &'static str,
+    does: &'static str,
+    run: fn(&std::path::Path),
+}
+
+/// Every attack, one module each.
+const ATTACKS: &[Attack] = &[
+    Attack { name: "idle-connections", does: "one source opens 1,100 connections and says nothing", run: connections::idle },
+    Attack { name: "slow-heads", does: "one source sends the heads of 400 requests a byte at a time", run: connections::slow_heads },
+    Attack { name: "long-heads", does: "one source sends 400 heads of 390 KB that do not end", run: connections::long_heads },
+];
+
+fn main() {
+    let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
+    let Some(binary) = arguments.next().map(PathBuf::from) else {
+        eprintln!("which binary? attacks <path of gatebook> [attack …]; the attacks:");
+        ATTACKS.iter().for_each(|attack| eprintln!("  {:20} {}", attack.name, attack.does));
+        return;
+    };
+    let wanted: Vec<String> = arguments.collect();
+    println!("{} on {} cores", binary.display(), std::thread::available_parallelism().unwrap());
+    for attack in ATTACKS.iter().filter(|attack| wanted.is_empty() || wanted.iter().any(|name| name == attack.name)) {
+        println!("\n{}: {}", attack.name, attack.does);
+        (attack.run)(&binary);
+    }
+}
+
+/// Prints a figure below its attack.
+fn figure(name: &str, value: impl std::fmt::Display) {
+    println!("  {name:<60} {value}");
+}
