@@ -139,7 +139,8 @@ impl AccessTokens {
 
     /// RFC 8414 §2: what there is to know of the issuer of these tokens.
     pub fn metadata(&self) -> Value {
-        let algorithms = SigningAlgorithm::ALL.map(SigningAlgorithm::as_str);
+        // RFC 9864 §2.2: clients that know either name find theirs.
+        let algorithms: Vec<&str> = SigningAlgorithm::ALL.map(SigningAlgorithm::as_str).into_iter().chain(["Ed25519"]).collect();
         let methods = ["client_secret_basic", "client_secret_post", "private_key_jwt"];
         json!({
             "issuer": self.issuer,

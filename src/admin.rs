@@ -17,7 +17,7 @@ mod verifier;
 pub(crate) use claims::in_time;
 pub(crate) use jwks::{Place, RemoteKeys};
 pub use key::AdminKeyError;
-pub(crate) use key::VerifyingKey;
+pub(crate) use key::{VerifyingKey, algorithm_named};
 pub use mint::{AdminMinter, MintError};
 pub use provider::{Attempt, Provider, SignInRefusal};
 pub use verifier::AdminVerifier;
@@ -84,9 +84,12 @@ pub enum AdminRefusal {
     /// There is no token.
     #[error("no admin token")]
     Missing,
-    /// What there is cannot be read as a JWT, or asks for an extension that nobody here knows.
+    /// What there is cannot be read as a JWT, or asks for an extension that is not known here.
     #[error("the token is not a JWT")]
     Malformed,
+    /// Two readers could take it for two tokens (RFC 7519 §4).
+    #[error("the token has a claim twice, or claims that are no JSON object")]
+    Ambiguous,
     /// The token's algorithm is not the one that is configured, or does not fit the key.
     #[error("the token's algorithm is not admitted")]
     WrongAlgorithm,
@@ -114,6 +117,9 @@ pub enum AdminRefusal {
     /// It names no tenant, or something that is not a tenant's name.
     #[error("the token names no tenant")]
     NoTenant,
+    /// It names another tenant than the one that all administrators belong to.
+    #[error("the token names another tenant than the one that is configured")]
+    OtherTenant,
     /// It is in order, but gives none of the roles. The only refusal that another token of the same kind does not cure.
     #[error("the token gives none of the roles that are needed")]
     NoRole,

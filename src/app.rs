@@ -49,10 +49,12 @@ use crate::upstream::AuthorizationServer;
 use crate::usage::Usage;
 use crate::webhooks::{Means, WebhookStartError, Webhooks};
 
+mod audiences;
 pub mod migrate;
 mod node;
 mod store;
 
+pub use audiences::{Audiences, issuer};
 use node::Me;
 pub use store::{Keeper, LOG_FORMAT, Store, back_up, describe, inspect_backup, log_in_use, open_log_read_only, places, vacant_log};
 
@@ -185,7 +187,7 @@ impl App {
         // From here on, what others write has to be heard of; what came before is read.
         let heard_from = log.head().await.map_err(CommandError::from)?;
         let commands = Commands::new(log.clone(), clock.clone());
-        let statements = Statements::new(KeySets::new(manifests.clone(), Urgency::Trusted, clock.clone()), &public_url, clock.clone());
+        let statements = Statements::new(KeySets::new(manifests.clone(), Urgency::Trusted, clock.clone()), clock.clone());
         let authentication = Authentication::try_new(KeySets::new(manifests.clone(), Urgency::Anonymous, clock))?;
         set_up(&commands).await?;
         let folder = places::read_models(&config);

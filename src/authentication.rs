@@ -36,8 +36,8 @@ pub struct Authentication {
 pub enum Credential {
     /// Nothing.
     None,
-    /// A secret, in whichever place of the request.
-    Secret(ClientSecret),
+    /// A secret, in whichever place of the request; and what else a header may have meant by it, if that can be read in two ways.
+    Secret(ClientSecret, Option<ClientSecret>),
     /// A JWT that it signed (RFC 7523 §2.2).
     Assertion(String),
 }
@@ -56,21 +56,29 @@ pub async fn authenticate(app: &App, profile: &Profile, credential: &Credential,
         (AuthMethod::None, _) => Refusal::PublicClient,
         (_, Credential::None) => Refusal::CredentialsMissing,
         // Clients do not agree on where a secret stands in a request; what proves them is the secret.
-        (AuthMethod::ClientSecretBasic | AuthMethod::ClientSecretPost, Credential::Secret(secret)) => {
-            return by_secret(app, profile, secret, source).await;
+        (AuthMethod::ClientSecretBasic | AuthMethod::ClientSecretPost, Credential::Secret(secret, other)) => {
+            let readings: Vec<&ClientSecret> = [secret].into_iter().chain(other).collect();
+            return by_secret(app, profile, &readings, source).await;
         }
         (AuthMethod::PrivateKeyJwt, Credential::Assertion(assertion)) => return by_assertion(app, profile, assertion).await,
-        (_, Credential::Secret(_) | Credential::Assertion(_)) => Refusal::MethodNotRegistered,
+        (_, Credential::Secret(..) | Credential::Assertion(_)) => Refusal::MethodNotRegistered,
     };
     Ok(Err(refusal))
 }
 
-async fn by_secret(app: &App, profile: &Profile, secret: &ClientSecret, source: IpAddr) -> Result<Result<(), Refusal>, Failure> {
+/// Whether one of the readings of what was shown is the secret. They are one attempt, however many there are.
+async fn by_secret(app: &App, profile: &Profile, readings: &[&ClientSecret], source: IpAddr) -> Result<Result<(), Refusal>, Failure> {
     let known = app.authentication();
     let (now, key) = (app.commands().clock().now(), profile.client_id.key());
     // Looked at before anything else: who guesses too often learns nothing more, not even that a guess was right.
     let pause = known.guesses.may_try(key, source, now).map_err(Failure::TooManyGuesses)?;
+    let mut pairs = Vec::new();
     for stored in usable(profile, now) {
+        for secret in readings {
+            pairs.push((stored, *secret));
+        }
+    }
+    for (stored, secret) in &pairs {
         if known.remembered.knows(key, stored, secret, now) {
             return Ok(Ok(()));
         }
@@ -80,7 +88,7 @@ async fn by_secret(app: &App, profile: &Profile, secret: &ClientSecret, source: 
         // Whoever sent many at once has had some of them answered meanwhile.
         known.guesses.may_try(key, source, now).map_err(Failure::TooManyGuesses)?;
     }
-    for stored in usable(profile, now) {
+    for (stored, secret) in pairs {
         let matches = app.secrets().verify(secret, stored.as_phc()).await.map_err(|error| match error {
             SecretError::Busy => Failure::Busy,
             _ => Failure::Internal("a secret cannot be checked"),
@@ -104,13 +112,7 @@ fn usable(profile: &Profile, now: DateTime<Utc>) -> impl Iterator<Item = &Secret
 async fn by_assertion(app: &App, profile: &Profile, text: &str) -> Result<Result<(), Refusal>, Failure> {
     let known = app.authentication();
     let now = app.commands().clock().now();
-    let own = app.access_tokens().issuer().to_owned();
-    let mut audiences = vec![app.public_url().to_owned(), format!("{}/oauth/token", app.public_url()), own];
-    // While the authorization server cannot be reached its names are not known, and assertions for them do not pass.
-    if let Ok(upstream) = app.authorization_server().metadata().await {
-        let names = ["issuer", "token_endpoint"].into_iter().filter_map(|name| upstream.get(name)?.as_str());
-        audiences.extend(names.map(str::to_owned));
-    }
+    let audiences = app.audiences_of_assertions().await?;
     let read = assertion::check(&known.key_sets, profile, text, &audiences, now).await;
     Ok(match read {
         Err(refusal) => Err(refusal),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use gatebook_events::codec::{self, CodecError, Stored};
 use gatebook_events::envelope::{Actor, CommitId, Envelope, EventId, Meta, Position, Revision, StoredEvent, StreamName};
 use gatebook_events::identity::{ClientKey, ResourceServerId, Stream, TenantId};
-use gatebook_events::resource_server::ResourceServer;
+use gatebook_events::resource_server::{ResourceServer, normalized};
 use gatebook_events::{Aggregate, Rejection};
 use prometheus_client::metrics::counter::Counter;
 use uuid::Uuid;
@@ -236,7 +236,9 @@ impl Commands {
         for envelope in &read.events {
             let event = <ResourceServer as Aggregate>::Event::decode(&envelope.event.name, envelope.event.version, &envelope.event.data)?;
             let server = (*known.server).clone().evolve(&event);
-            let claimed = if server.resource == known.server.resource { known.claimed } else { envelope.position };
+            // Another spelling of the same identifier is no new claim.
+            let spelled = |server: &ResourceServer| server.resource.as_ref().map(|resource| normalized(resource.as_str()));
+            let claimed = if spelled(&server) == spelled(&known.server) { known.claimed } else { envelope.position };
             known = Known { server: Arc::new(server), claimed, upto: envelope.position };
         }
         Ok(known)

@@ -15,6 +15,7 @@ pub(crate) mod error;
 pub(crate) mod fresh;
 mod health;
 mod held;
+mod host;
 pub(crate) mod json;
 mod metrics;
 pub(crate) mod oauth;
@@ -26,9 +27,8 @@ pub(crate) mod wire;
 /// Every door of the service.
 pub fn router(app: App) -> Router {
     let discovery = Router::new()
-        .route("/.well-known/oauth-authorization-server", get(well_known::instance))
-        .route("/.well-known/oauth-authorization-server/rs/{id}", get(well_known::resource_server))
-        .route("/.well-known/oauth-authorization-server/oauth", get(well_known::own_tokens))
+        .route(well_known::PLACE, get(well_known::instance))
+        .route("/.well-known/oauth-authorization-server/{*path}", get(well_known::of_path))
         .route("/.well-known/jwks.json", get(well_known::key_set));
 
     let clients = Router::new()
@@ -126,13 +126,14 @@ pub fn router(app: App) -> Router {
         .route("/health", get(health::health))
         .fallback(error::no_such_page)
         .layer(middleware::from_fn_with_state(app.clone(), timely::bodies))
+        .layer(middleware::from_fn(host::must_be_one))
         .layer(middleware::from_fn(request_id::carry))
         .with_state(app)
 }
 
 /// What a monitoring system asks, on a listener of its own: it says how busy the service is, and asks for no token.
 pub fn metrics_router(app: App) -> Router {
-    Router::new().route("/metrics", get(metrics::metrics)).with_state(app)
+    Router::new().route("/metrics", get(metrics::metrics)).layer(middleware::from_fn(host::must_be_one)).with_state(app)
 }
 
 /// Answers here carry credentials or depend on them (RFC 7591 §3.2.1). One that has a tag says itself how it may be held.

@@ -13,7 +13,8 @@ use jsonwebtoken::Algorithm;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::admin::{AdminRefusal, VerifyingKey, in_time, open, read_header};
+use crate::admin::{AdminRefusal, VerifyingKey, algorithm_named, in_time, open, read_header};
+use crate::app::Audiences;
 use crate::clock::Clock;
 use crate::key_sets::{self, KeySets};
 
@@ -23,8 +24,6 @@ pub struct Statements(Arc<Inner>);
 
 struct Inner {
     sets: KeySets,
-    /// What a statement that names its audience has to name.
-    audience: String,
     clock: Clock,
 }
 
@@ -51,13 +50,18 @@ struct Unproved {
 }
 
 impl Statements {
-    /// Statements for an instance that clients reach as `public_url`.
-    pub fn new(sets: KeySets, public_url: &str, clock: Clock) -> Self {
-        Self(Arc::new(Inner { sets, audience: public_url.to_owned(), clock }))
+    /// Checks with the key sets of those who issue statements.
+    pub fn new(sets: KeySets, clock: Clock) -> Self {
+        Self(Arc::new(Inner { sets, clock }))
     }
 
     /// The statement of a request with what it claims; none where there is none, or where the rules trust nobody's.
-    pub async fn read(&self, policy: &Policy, request: &Map<String, Value>) -> Result<Option<Vouched>, StatementRefusal> {
+    pub async fn read(
+        &self,
+        policy: &Policy,
+        request: &Map<String, Value>,
+        audiences: &Audiences,
+    ) -> Result<Option<Vouched>, StatementRefusal> {
         let sent = match request.get("software_statement") {
             None | Some(Value::Null) => return Ok(None),
             Some(_) if policy.software_statement_issuers.is_empty() => return Ok(None),
@@ -67,7 +71,7 @@ impl Statements {
             Some(_) => return Err(StatementRefusal::Invalid("is not a string")),
         };
         let header = read_header(sent).map_err(|_| MALFORMED)?;
-        let algorithm: Algorithm = header.alg.parse().map_err(|_| MALFORMED)?;
+        let algorithm = algorithm_named(&header.alg).ok_or(MALFORMED)?;
         let unproved = unproved(sent).ok_or(MALFORMED)?;
         let issuer = policy.statement_issuer(&unproved.iss).ok_or(StatementRefusal::Unapproved)?;
         let keys = self.keys(issuer, header.kid.as_deref(), algorithm).await?;
@@ -77,7 +81,10 @@ impl Statements {
             return Err(StatementRefusal::Unapproved);
         }
         in_time(&claims, self.0.clock.now()).map_err(refusal)?;
-        self.is_for_us(&claims)?;
+        // RFC 7519 §4.1.3: a statement that names whom it is for is for nobody else.
+        if claims.contains_key("aud") && !audiences.named_in(&claims) {
+            return Err(StatementRefusal::Invalid("is for another audience"));
+        }
         let statement = SoftwareStatement { statement: sent.as_str().into(), issuer: issuer.issuer.as_str().into() };
         Ok(Some(Vouched { statement, claims }))
     }
@@ -89,17 +96,6 @@ impl Statements {
         }
         let set = issuer.jwks.as_ref().map(Jwks::as_value);
         key_sets::fitting(set, id, algorithm).map_err(refusal)
-    }
-
-    /// RFC 7519 §4.1.3: a statement that names whom it is for is for nobody else.
-    fn is_for_us(&self, claims: &Map<String, Value>) -> Result<(), StatementRefusal> {
-        let us = Value::from(self.0.audience.as_str());
-        match claims.get("aud") {
-            None => Ok(()),
-            Some(Value::Array(all)) if all.contains(&us) => Ok(()),
-            Some(one) if *one == us => Ok(()),
-            Some(_) => Err(StatementRefusal::Invalid("is for another audience")),
-        }
     }
 }
 
@@ -118,11 +114,13 @@ fn refusal(refusal: AdminRefusal) -> StatementRefusal {
             StatementRefusal::Invalid("is signed with a key or an algorithm that its issuer does not publish")
         }
         AdminRefusal::WrongSignature => StatementRefusal::Invalid("has a wrong signature"),
+        AdminRefusal::Ambiguous => StatementRefusal::Invalid("has a claim twice, or claims that are no JSON object"),
         AdminRefusal::Missing
         | AdminRefusal::Malformed
         | AdminRefusal::WrongIssuer
         | AdminRefusal::WrongAudience
         | AdminRefusal::NoTenant
+        | AdminRefusal::OtherTenant
         | AdminRefusal::NoRole => MALFORMED,
     }
 }

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use gatebook_events::identity::WebhookId;
+use gatebook_events::webhook::WebhookUrl;
 use gatebook_projections::history::History;
 use ipnet::IpNet;
 use tokio::sync::{Mutex as AsyncMutex, Notify, watch};
@@ -200,6 +201,11 @@ impl Webhooks {
     /// Changes what is known of a webhook, and says how many letters that was.
     pub async fn change(&self, id: WebhookId, change: Change) -> Result<usize, LedgerError> {
         self.0.office.ledger.change(id, change, self.0.office.clock().now()).await
+    }
+
+    /// Why messages to a URL would never be sent, as far as that can be said without a look-up. Completes "url …".
+    pub fn never_dialled(&self, url: &WebhookUrl) -> Result<(), &'static str> {
+        self.0.office.post.never_dialled(url)
     }
 
     /// A webhook's secret, to be shown once.

@@ -51,8 +51,10 @@ impl RedirectUri {
     pub fn parse(text: &str) -> Result<Self, RedirectProblem> {
         let uri = Uri::split(text)?;
         match uri.kind()? {
-            Kind::Https | Kind::Loopback | Kind::PrivateUse => Ok(Self(Arc::from(text))),
+            Kind::Https => uri.check_labels()?,
+            Kind::Loopback | Kind::PrivateUse => {}
         }
+        Ok(Self(Arc::from(text)))
     }
 
     /// Whether a request that names `requested` may be answered there: simple string comparison (RFC 9700 §4.1.3),
@@ -207,7 +209,11 @@ impl WebUri {
     /// Judges a text as sent.
     pub fn parse(text: &str) -> Result<Self, RedirectProblem> {
         let uri = Uri::split(text)?;
-        if uri.is_web() { Ok(Self(Box::from(text))) } else { Err(RedirectProblem::NotWeb) }
+        if !uri.is_web() {
+            return Err(RedirectProblem::NotWeb);
+        }
+        uri.check_labels()?;
+        Ok(Self(Box::from(text)))
     }
 
     /// The text exactly as sent.
@@ -256,6 +262,8 @@ pub enum RedirectProblem {
     Port,
     #[error("has a host that is not a plain name or address")]
     Host,
+    #[error("has a host with a label from xn-- that stands for no name (RFC 5890)")]
+    ALabel,
     #[error("uses http for a host other than 127.0.0.1, [::1] or localhost")]
     PlainHttp,
     #[error("uses a scheme that is never allowed")]
@@ -322,6 +330,14 @@ impl<'a> Uri<'a> {
             return Err(RedirectProblem::Bare);
         }
         Ok(Kind::PrivateUse)
+    }
+
+    /// A label from `xn--` has to be one that a name beyond ASCII leads to: browsers do not go to another one, and libraries read it
+    /// in different ways (RFC 5890 §2.3.2.1, UTS #46 §4). Judged when a text comes in; what is stored stays readable.
+    pub(crate) fn check_labels(&self) -> Result<(), RedirectProblem> {
+        let encoded = |label: &str| label.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("xn--"));
+        let wrong = self.host.split('.').any(encoded) && idna::domain_to_ascii_cow(self.host.as_bytes(), idna::AsciiDenyList::URL).is_err();
+        if wrong { Err(RedirectProblem::ALabel) } else { Ok(()) }
     }
 
     fn is_web(&self) -> bool {

@@ -1,7 +1,8 @@
 //! Why a command is refused: facts with fields, and no word about HTTP.
 
-use crate::identity::ChangeId;
+use crate::identity::{ChangeId, ResourceServerId};
 use crate::initial_access_token::Usability;
+use crate::redirect::WebUri;
 use crate::registration::Status;
 use crate::resource_server::{CapOf, RegistrationType};
 
@@ -17,6 +18,8 @@ pub enum Rejection {
     NoSuchResourceServer,
     #[error("the identifier is taken")]
     AlreadyExists,
+    #[error("the resource identifier is taken: the resource server {holder} has {}, which means the same", .resource.as_str())]
+    ResourceTaken { resource: WebUri, holder: ResourceServerId },
     #[error("the resource server does not admit clients that come by {}", .0.as_str())]
     ModeNotAdmitted(RegistrationType),
     #[error("the redirect URI {0} is outside the resource server's rules")]

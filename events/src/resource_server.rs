@@ -16,6 +16,7 @@ mod cap;
 mod command;
 mod decide;
 mod event;
+mod identifier;
 mod policy;
 mod presets;
 mod statements;
@@ -23,6 +24,7 @@ mod statements;
 pub use cap::{CapOf, Fill, takes_room};
 pub use command::ResourceServerCommand;
 pub use event::{CapEased, CapNeared, Created, EffectOnExisting, ModesChanged, PolicyChanged, Renamed, ResourceServerEvent, Retired};
+pub use identifier::normalized;
 pub use policy::{
     Admission, Admissions, Heard, Instances, Lane, ManifestRules, OutsideRules, Policy, RedirectRule, Revival, WithdrawalRule,
 };

@@ -151,6 +151,7 @@ impl WebhookUrl {
         if !text.starts_with("https://") && !text.starts_with("http://") {
             return Err(WebhookUrlProblem::NotWeb);
         }
+        uri.check_labels()?;
         let host = uri.host.trim_start_matches('[').trim_end_matches(']');
         let v4 = host.parse::<Ipv4Addr>().is_ok_and(|address| address.to_string() == host);
         let v6 = uri.host.starts_with('[') && host.parse::<Ipv6Addr>().is_ok_and(|address| address.to_string() == host);

@@ -24,8 +24,8 @@ pub enum SigningAlgorithm {
     #[value(name = "ES256")]
     Es256,
     /// Ed25519.
-    #[serde(rename = "EdDSA")]
-    #[value(name = "EdDSA")]
+    #[serde(rename = "EdDSA", alias = "Ed25519")]
+    #[value(name = "EdDSA", alias = "Ed25519")]
     EdDsa,
 }
 

@@ -19,6 +19,8 @@ pub(super) struct Expectations {
     pub audience: Option<String>,
     pub tenant_claim: String,
     pub roles_claim: String,
+    /// The tenant of all of them, whose tokens need not name it and may name no other.
+    pub tenant: Option<TenantId>,
 }
 
 impl Expectations {
@@ -33,13 +35,23 @@ impl Expectations {
             return Err(AdminRefusal::WrongAudience);
         }
         let subject = claims.get("sub").and_then(Value::as_str).filter(|subject| is_subject(subject));
-        let tenant = claim(claims, &self.tenant_claim).and_then(Value::as_str);
-        let role = texts(claim(claims, &self.roles_claim)).filter_map(|text| text.parse::<Role>().ok()).max();
+        let tenant = self.tenant(claim(claims, &self.tenant_claim));
+        let role = roles(claim(claims, &self.roles_claim)).into_iter().filter_map(|text| text.parse::<Role>().ok()).max();
         Ok(Admin {
             subject: subject.ok_or(AdminRefusal::MissingClaim("sub"))?.to_owned(),
-            tenant: tenant.and_then(|text| TenantId::parse(text).ok()).ok_or(AdminRefusal::NoTenant)?,
+            tenant: tenant?,
             role: role.ok_or(AdminRefusal::NoRole)?,
         })
+    }
+
+    fn tenant(&self, named: Option<&Value>) -> Result<TenantId, AdminRefusal> {
+        let named =
+            named.map(|named| named.as_str().and_then(|text| TenantId::parse(text).ok()).ok_or(AdminRefusal::NoTenant)).transpose()?;
+        match (&self.tenant, named) {
+            (Some(only), Some(named)) if *only != named => Err(AdminRefusal::OtherTenant),
+            (Some(only), _) => Ok(only.clone()),
+            (None, named) => named.ok_or(AdminRefusal::NoTenant),
+        }
     }
 }
 
@@ -76,12 +88,24 @@ fn seconds(number: &Number) -> i64 {
     number.as_i64().unwrap_or(float as i64)
 }
 
-/// A claim by its name, which may have dots in it, or else by its path with dots.
-fn claim<'a>(claims: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
-    claims.get(name).or_else(|| {
-        let (first, rest) = name.split_once('.')?;
-        rest.split('.').try_fold(claims.get(first)?, |value, step| value.get(step))
-    })
+/// A claim by its path with dots, each of whose names may have dots in it too: at every step the longest name first that leads on.
+fn claim<'a>(claims: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {
+    let deeper = |(dot, _): (usize, &str)| claim(claims.get(path.get(..dot)?)?.as_object()?, path.get(dot + 1..)?);
+    claims.get(path).or_else(|| path.rmatch_indices('.').find_map(deeper))
+}
+
+/// The roles in a claim: an array of them, the names of an object's members, or words in one text. A member that is `false` or
+/// null gives none.
+fn roles(value: Option<&Value>) -> Vec<&str> {
+    match value {
+        Some(Value::Array(many)) => many.iter().filter_map(Value::as_str).collect(),
+        Some(Value::Object(members)) => {
+            let given = members.iter().filter(|(_, member)| !matches!(member, Value::Null | Value::Bool(false)));
+            given.map(|(name, _)| name.as_str()).collect()
+        }
+        Some(Value::String(words)) => words.split([' ', ',']).collect(),
+        None | Some(Value::Null | Value::Bool(_) | Value::Number(_)) => Vec::new(),
+    }
 }
 
 /// The texts of a claim that is one text or an array of them.
@@ -115,6 +139,7 @@ mod tests {
             audience: Some("gate".to_owned()),
             tenant_claim: "tenant".to_owned(),
             roles_claim: roles_claim.to_owned(),
+            tenant: None,
         };
         expectations.check(claims.as_object().unwrap(), DateTime::from_timestamp(NOW, 0).unwrap())
     }
@@ -174,8 +199,10 @@ mod tests {
             (json!({"tenant": ["acme"]}), AdminRefusal::NoTenant),
             (json!({"roles": null}), AdminRefusal::NoRole),
             (json!({"roles": ["owner"]}), AdminRefusal::NoRole),
-            (json!({"roles": {"admin": true}}), AdminRefusal::NoRole),
-            (json!({"roles": "admin viewer"}), AdminRefusal::NoRole),
+            (json!({"roles": {"admin": false, "viewer": null, "owner": {}}}), AdminRefusal::NoRole),
+            (json!({"roles": "administrator super-admin Admin"}), AdminRefusal::NoRole),
+            (json!({"roles": ["admin viewer"]}), AdminRefusal::NoRole),
+            (json!({"roles": true}), AdminRefusal::NoRole),
         ] {
             assert_eq!(check(&claims(&change)), Err(refusal), "{change}");
         }
@@ -191,6 +218,56 @@ mod tests {
         ] {
             assert_eq!(check(&claims(&json!({ "roles": roles }))).unwrap().role, role);
         }
+    }
+
+    #[test]
+    fn w6_roles_are_an_array_an_object_or_words_in_one_text() {
+        for (roles, role) in [
+            (json!(["admin"]), Role::Admin),
+            (json!({ "admin": { "271828": "acme.example" }, "viewer": {} }), Role::Admin),
+            (json!({ "auditor": true, "admin": false }), Role::Auditor),
+            (json!("openid viewer auditor"), Role::Auditor),
+            (json!("viewer, admin"), Role::Admin),
+        ] {
+            assert_eq!(check(&claims(&json!({ "roles": roles }))).unwrap().role, role, "{roles}");
+        }
+    }
+
+    #[test]
+    fn w6_a_path_takes_the_longest_name_first_at_every_step() {
+        let path = "resource_access.gatebook.example.com.roles";
+        for deep in [
+            json!({ "resource_access": { "gatebook.example.com": { "roles": ["viewer"] }, "gatebook": { "example": { "com": { "roles": ["admin"] } } } } }),
+            json!({ "resource_access": { "gatebook": { "example.com": { "roles": ["viewer"] } }, "gatebook.example.com": "x" } }),
+            json!({ "resource_access.gatebook": { "example.com.roles": ["viewer"] }, "resource_access": { "gatebook.example.com.roles": ["admin"] } }),
+            json!({ "resource_access.gatebook.example.com.roles": ["viewer"], "resource_access": { "gatebook.example.com": { "roles": ["admin"] } } }),
+        ] {
+            let mut all = claims(&json!({ "roles": null }));
+            all.as_object_mut().unwrap().extend(deep.as_object().unwrap().clone());
+            assert_eq!(check_with(path, &all).unwrap().role, Role::Viewer, "{deep}");
+        }
+        let lost = json!({ "roles": null, "resource_access": { "gatebook.example.com": { "rolls": ["admin"] } } });
+        assert_eq!(check_with(path, &claims(&lost)), Err(AdminRefusal::NoRole));
+        assert_eq!(check_with("roles.", &claims(&json!({}))), Err(AdminRefusal::NoRole));
+    }
+
+    #[test]
+    fn w6_with_a_fixed_tenant_tokens_need_name_none_and_may_name_no_other() {
+        let fixed = |changes: Value| {
+            let expectations = Expectations {
+                issuer: None,
+                audience: None,
+                tenant_claim: "tenant".to_owned(),
+                roles_claim: "roles".to_owned(),
+                tenant: TenantId::parse("acme").ok(),
+            };
+            let all = claims(&changes);
+            expectations.check(all.as_object().unwrap(), DateTime::from_timestamp(NOW, 0).unwrap()).map(|admin| admin.tenant.to_string())
+        };
+        assert_eq!(fixed(json!({ "tenant": null })), Ok("acme".to_owned()));
+        assert_eq!(fixed(json!({ "tenant": "acme" })), Ok("acme".to_owned()));
+        assert_eq!(fixed(json!({ "tenant": "other" })), Err(AdminRefusal::OtherTenant));
+        assert_eq!(fixed(json!({ "tenant": ["acme"] })), Err(AdminRefusal::NoTenant));
     }
 
     #[test]

@@ -7,7 +7,6 @@ use std::sync::{Arc, PoisonError, RwLock};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, TimeDelta, Utc};
-use jsonwebtoken::Algorithm;
 use reqwest::Url;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -16,7 +15,7 @@ use subtle::ConstantTimeEq;
 
 use super::claims::Expectations;
 use super::jwks::{Place, RemoteKeys};
-use super::key::AdminKeyError;
+use super::key::{AdminKeyError, algorithm_named};
 use super::verifier::{open, read_header};
 use super::{Admin, AdminRefusal};
 use crate::clock::Clock;
@@ -105,6 +104,7 @@ impl Provider {
             audience: Some(settings.client_id.clone()),
             tenant_claim: admin.tenant_claim.clone(),
             roles_claim: admin.roles_claim.clone(),
+            tenant: admin.tenant.clone(),
         };
         let mut url = settings.location.clone();
         url.set_path(&format!("{}/.well-known/openid-configuration", settings.location.path().trim_end_matches('/')));
@@ -159,7 +159,7 @@ impl Provider {
             SignInRefusal::NotRedeemed
         })?;
         let header = read_header(&tokens.id_token)?;
-        let algorithm: Algorithm = header.alg.parse().map_err(|_| AdminRefusal::WrongAlgorithm)?;
+        let algorithm = algorithm_named(&header.alg).ok_or(AdminRefusal::WrongAlgorithm)?;
         let claims = open(&tokens.id_token, algorithm, &known.keys.find(header.kid.as_deref(), algorithm).await?)?;
         self.check(attempt, &claims)
     }

@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 
 use super::claims::{self, Expectations};
 use super::jwks::{Place, RemoteKeys};
-use super::key::{self, AdminKeyError, VerifyingKey};
+use super::key::{self, AdminKeyError, VerifyingKey, algorithm_named};
 use super::mint::{SELF_AUDIENCE, SELF_ISSUER};
 use super::{Admin, AdminRefusal};
 use crate::clock::Clock;
@@ -57,6 +57,8 @@ impl AdminVerifier {
             audience: settings.audience.clone(),
             tenant_claim: settings.tenant_claim.clone(),
             roles_claim: settings.roles_claim.clone(),
+            // Tokens that are made here name a tenant.
+            tenant: settings.tenant.clone().filter(|_| !matches!(settings.key, AdminKeySource::SelfMade { .. })),
         };
         let shared = settings.algorithm.unwrap_or(Algorithm::HS256);
         let mut made = None;
@@ -94,7 +96,7 @@ impl AdminVerifier {
     /// The same, with when the token's time is over.
     pub async fn verify_until(&self, bearer: &str) -> Result<(Admin, DateTime<Utc>), AdminRefusal> {
         let header = read_header(bearer)?;
-        let algorithm: Algorithm = header.alg.parse().map_err(|_| AdminRefusal::WrongAlgorithm)?;
+        let algorithm = algorithm_named(&header.alg).ok_or(AdminRefusal::WrongAlgorithm)?;
         let claims = match &self.0.keys {
             Keys::One(key) => key.open(bearer, algorithm)?,
             Keys::Set(set) => open(bearer, algorithm, &set.find(header.kid.as_deref(), algorithm).await?)?,
@@ -120,7 +122,8 @@ pub(crate) fn read_header(token: &str) -> Result<Header, AdminRefusal> {
         _ => return Err(AdminRefusal::Malformed),
     };
     let json = URL_SAFE_NO_PAD.decode(encoded).map_err(|_| AdminRefusal::Malformed)?;
-    let header: Header = serde_json::from_slice(&json).map_err(|_| AdminRefusal::Malformed)?;
+    let json = gatebook_events::json::object(&json).map_err(|_| AdminRefusal::Malformed)?;
+    let header: Header = serde_json::from_value(Value::Object(json)).map_err(|_| AdminRefusal::Malformed)?;
     // RFC 7515 §4.1.11: extensions that must be understood, and none is.
     if header.crit.is_some() { Err(AdminRefusal::Malformed) } else { Ok(header) }
 }
@@ -195,6 +198,45 @@ mod tests {
         });
         assert!(pinned.verify(&Signer::good_token(Algorithm::PS256, &rsa.encoding)).await.is_ok());
         assert_eq!(pinned.verify(&rsa.sign(None)).await, Err(AdminRefusal::WrongAlgorithm));
+    }
+
+    #[tokio::test]
+    async fn w3_ed25519_is_admitted_under_both_of_its_names() {
+        let ed = Signer::ed25519();
+        let token = |name: &str| ed.sign_texts(&json!({ "alg": name }).to_string(), &Signer::good_claims().to_string());
+        for pinned in [None, Some("EdDSA"), Some("Ed25519")] {
+            let verifier = with_file(ed.public_pem.as_bytes(), |settings, file| {
+                settings.admin_jwt_public_key_file = Some(file);
+                settings.admin_jwt_algorithm = pinned.map(str::to_owned);
+            });
+            for name in ["EdDSA", "Ed25519"] {
+                assert!(verifier.verify(&token(name)).await.is_ok(), "{name} where {pinned:?} is pinned");
+            }
+            assert_eq!(verifier.verify(&token("Ed448")).await, Err(AdminRefusal::WrongAlgorithm));
+        }
+        let other = with_public_key(Signer::p256()).verify(&token("Ed25519")).await;
+        assert_eq!(other, Err(AdminRefusal::WrongAlgorithm));
+    }
+
+    #[tokio::test]
+    async fn w11_a_token_with_a_member_twice_is_refused_wherever_it_stands() {
+        let (signer, good) = (Signer::p256(), Signer::good_claims().to_string());
+        let verifier = with_public_key(signer);
+        let twice = |claims: &str, again: &str| claims.replacen('{', &format!("{{{again},"), 1);
+        assert!(verifier.verify(&signer.sign_texts(r#"{"alg":"ES256"}"#, &good)).await.is_ok());
+        for claims in [
+            twice(&good, r#""tenant":"other""#),
+            twice(&good, r#""roles":["viewer"]"#),
+            twice(&good, r#""x":1,"x":1"#),
+            twice(&good, r#""realm_access":{"roles":[],"roles":["admin"]}"#),
+        ] {
+            let token = signer.sign_texts(r#"{"alg":"ES256"}"#, &claims);
+            assert_eq!(verifier.verify(&token).await, Err(AdminRefusal::Ambiguous), "{claims}");
+        }
+        let token = signer.sign_texts(r#"{"alg":"ES256","typ":"JWT","typ":"JWT"}"#, &good);
+        assert_eq!(verifier.verify(&token).await, Err(AdminRefusal::Malformed));
+        let token = signer.sign_texts(r#"{"alg":"ES256","x":1,"x":2}"#, &good);
+        assert_eq!(verifier.verify(&token).await, Err(AdminRefusal::Malformed));
     }
 
     #[tokio::test]

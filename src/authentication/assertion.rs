@@ -8,11 +8,11 @@ use gatebook_events::client::Profile;
 use gatebook_events::decision::Refusal;
 use gatebook_events::identity::ClientKey;
 use gatebook_events::metadata::Jwks;
-use jsonwebtoken::Algorithm;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::admin::{AdminRefusal, in_time, open, read_header};
+use crate::admin::{AdminRefusal, algorithm_named, in_time, open, read_header};
+use crate::app::Audiences;
 use crate::key_sets::{self, KeySets};
 
 /// The longest time that an assertion may be good for, from now.
@@ -35,12 +35,12 @@ pub(super) async fn check(
     sets: &KeySets,
     profile: &Profile,
     text: &str,
-    audiences: &[String],
+    audiences: &Audiences,
     now: DateTime<Utc>,
 ) -> Result<Used, Refusal> {
     let header = read_header(text).map_err(refusal)?;
     // Keys of clients are public, so a shared secret is never among them, whatever the header says.
-    let algorithm: Algorithm = header.alg.parse().map_err(|_| Refusal::AssertionInvalid)?;
+    let algorithm = algorithm_named(&header.alg).ok_or(Refusal::AssertionInvalid)?;
     let (metadata, id) = (&profile.metadata, header.kid.as_deref());
     let keys = match &metadata.jwks_uri {
         Some(uri) => sets.at(uri.as_str()).ok_or(Refusal::KeysUnavailable)?.find(id, algorithm).await,
@@ -48,7 +48,7 @@ pub(super) async fn check(
     };
     let claims = open(text, algorithm, &keys.map_err(refusal)?).map_err(refusal)?;
     let own = |name: &str| claims.get(name).and_then(Value::as_str) == Some(profile.client_id.as_str());
-    if !own("iss") || !own("sub") || !is_for(&claims, audiences) {
+    if !own("iss") || !own("sub") || !audiences.named_in(&claims) {
         return Err(Refusal::AssertionInvalid);
     }
     in_time(&claims, now).map_err(refusal)?;
@@ -68,22 +68,13 @@ pub(super) async fn check(
     Ok(Used { id: id.to_owned(), until })
 }
 
-/// RFC 7523 §3: one of the names of whoever it is shown to.
-fn is_for(claims: &Map<String, Value>, audiences: &[String]) -> bool {
-    let ours = |value: &Value| value.as_str().is_some_and(|text| audiences.iter().any(|known| known == text));
-    match claims.get("aud") {
-        Some(Value::Array(all)) => all.iter().any(ours),
-        Some(one) => ours(one),
-        None => false,
-    }
-}
-
 fn refusal(refusal: AdminRefusal) -> Refusal {
     match refusal {
         AdminRefusal::Unavailable => Refusal::KeysUnavailable,
         AdminRefusal::Expired | AdminRefusal::NotYetValid => Refusal::AssertionExpired,
         AdminRefusal::Missing
         | AdminRefusal::Malformed
+        | AdminRefusal::Ambiguous
         | AdminRefusal::MissingClaim(_)
         | AdminRefusal::UnknownKey
         | AdminRefusal::WrongAlgorithm
@@ -91,6 +82,7 @@ fn refusal(refusal: AdminRefusal) -> Refusal {
         | AdminRefusal::WrongIssuer
         | AdminRefusal::WrongAudience
         | AdminRefusal::NoTenant
+        | AdminRefusal::OtherTenant
         | AdminRefusal::NoRole => Refusal::AssertionInvalid,
     }
 }

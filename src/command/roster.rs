@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use gatebook_events::envelope::Position;
 use gatebook_events::identity::{ResourceServerId, TenantId};
-use gatebook_events::resource_server::{Life, ResourceServer};
+use gatebook_events::resource_server::{Life, ResourceServer, normalized};
 
 /// A resource server, and since when its resource identifier is its own.
 #[derive(Debug, Clone)]
@@ -26,6 +26,7 @@ pub struct Roster(RwLock<Arc<Snapshot>>);
 #[derive(Debug, Clone, Default)]
 pub struct Snapshot {
     servers: HashMap<ResourceServerId, Known>,
+    /// By resource identifiers as they are compared.
     by_resource: HashMap<Box<str>, ResourceServerId>,
     only: Option<ResourceServerId>,
     complete: bool,
@@ -75,7 +76,7 @@ impl Snapshot {
         let mut by_resource = HashMap::new();
         for (id, known) in &active {
             if let Some(resource) = &known.server.resource {
-                by_resource.entry(Box::from(resource.as_str())).or_insert(**id);
+                by_resource.entry(normalized(resource.as_str())).or_insert(**id);
             }
         }
         let home = TenantId::default_tenant();
@@ -94,12 +95,12 @@ impl Snapshot {
 
     /// The active resource server with this identifier (RFC 8707 §2).
     pub fn with_resource(&self, resource: &str) -> Option<ResourceServerId> {
-        self.by_resource.get(resource).copied()
+        self.by_resource.get(&normalized(resource)).copied()
     }
 
     /// Every active resource server with this identifier, of any tenant; the first to claim it first.
     pub fn all_with_resource(&self, resource: &str) -> Vec<ResourceServerId> {
-        let named = |known: &Known| known.server.resource.as_ref().is_some_and(|own| own.as_str() == resource);
+        let named = |known: &Known| known.server.resource.as_ref().is_some_and(|own| own.means(resource));
         let active = self.servers.iter().filter(|(_, known)| known.server.life == Life::Active);
         let mut all: Vec<(Position, ResourceServerId)> =
             active.filter(|(_, known)| named(known)).map(|(id, known)| (known.claimed, *id)).collect();
@@ -113,7 +114,7 @@ impl Snapshot {
             self.servers.iter().filter(|(_, known)| known.server.life == Life::Active && known.server.tenant.as_ref() == Some(tenant));
         match resource {
             Some(resource) => own
-                .filter(|(_, known)| known.server.resource.as_ref().is_some_and(|own| own.as_str() == resource))
+                .filter(|(_, known)| known.server.resource.as_ref().is_some_and(|own| own.means(resource)))
                 .min_by_key(|(_, known)| known.claimed)
                 .map(|(id, _)| *id),
             None => own.next().filter(|_| own.next().is_none()).map(|(id, _)| *id),
@@ -181,6 +182,19 @@ mod tests {
         roster.put(id(2), server(Life::Retired, Some(uri), 5));
         assert_eq!(roster.now().with_resource(uri), Some(id(1)));
         assert_eq!(roster.now().only(), Some(id(1)));
+    }
+
+    #[test]
+    fn w1_of_two_that_spell_one_resource_differently_the_first_to_claim_it_is_meant() {
+        let roster = Roster::default();
+        roster.put(id(1), server(Life::Active, Some("https://files.example"), 9));
+        roster.put(id(2), server(Life::Active, Some("https://FILES.example:443/"), 5));
+        let now = roster.now();
+        for spelling in ["https://files.example", "https://files.example/", "HTTPS://files.EXAMPLE:443"] {
+            assert_eq!(now.with_resource(spelling), Some(id(2)), "{spelling}");
+            assert_eq!(now.all_with_resource(spelling), [id(2), id(1)]);
+        }
+        assert_eq!(now.with_resource("https://files.example/mcp"), None);
     }
 
     #[test]

@@ -2,10 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use gatebook_events::identity::TenantId;
 use jsonwebtoken::{Algorithm, AlgorithmFamily};
 use reqwest::Url;
 
 use super::{ConfigError, Settings, url};
+use crate::admin::algorithm_named;
 
 /// How admin JWTs are checked.
 #[derive(Debug, Clone)]
@@ -22,6 +24,8 @@ pub struct AdminSettings {
     pub tenant_claim: String,
     /// The claim that lists the roles, written alike.
     pub roles_claim: String,
+    /// The tenant of all administrators, where their provider names none.
+    pub tenant: Option<TenantId>,
     /// Certificate authorities to trust beside the system's when keys are fetched.
     pub extra_ca_file: Option<PathBuf>,
 }
@@ -59,11 +63,12 @@ impl AdminSettings {
         }
         Ok(Self {
             algorithm: algorithm(settings.admin_jwt_algorithm.as_deref(), &key)?,
-            key,
             issuer: settings.admin_jwt_issuer.clone(),
             audience: settings.admin_jwt_audience.clone(),
             tenant_claim: settings.admin_tenant_claim.clone().unwrap_or_else(|| "tenant".to_owned()),
             roles_claim: settings.admin_roles_claim.clone().unwrap_or_else(|| "roles".to_owned()),
+            tenant: tenant(settings, &key)?,
+            key,
             extra_ca_file: settings.extra_ca_file.clone(),
         })
     }
@@ -84,13 +89,24 @@ fn key_source(settings: &Settings, data: &Path) -> Result<AdminKeySource, Config
     }
 }
 
+/// The one tenant, where there is somebody whose tokens need not name it.
+fn tenant(settings: &Settings, key: &AdminKeySource) -> Result<Option<TenantId>, ConfigError> {
+    const NAME: &str = "admin-tenant";
+    let Some(text) = &settings.admin_tenant else { return Ok(None) };
+    if matches!(key, AdminKeySource::SelfMade { .. }) && settings.ui_oidc_issuer.is_none() {
+        let missing = "one of `admin-jwt-secret-file`, `admin-jwt-public-key-file`, `admin-jwks-url` and `ui-oidc-issuer`";
+        return Err(ConfigError::Needs { name: NAME, missing });
+    }
+    TenantId::parse(text).map(Some).map_err(|problem| ConfigError::invalid(NAME, format!("is {text:?}, which {problem}")))
+}
+
 /// The pinned algorithm, if the kind of key can be used with it at all: a secret with HS*, a public key with the rest.
 fn algorithm(text: Option<&str>, key: &AdminKeySource) -> Result<Option<Algorithm>, ConfigError> {
     const NAME: &str = "admin-jwt-algorithm";
     let Some(text) = text else { return Ok(None) };
-    let algorithm: Algorithm = text
-        .parse()
-        .map_err(|_| ConfigError::invalid(NAME, format!("is {text:?}, not one of HS, RS, PS with 256, 384, 512; ES256, ES384, EdDSA")))?;
+    let algorithm = algorithm_named(text).ok_or_else(|| {
+        ConfigError::invalid(NAME, format!("is {text:?}, not one of HS, RS, PS with 256, 384, 512; ES256, ES384, EdDSA, Ed25519"))
+    })?;
     let shared = matches!(key, AdminKeySource::SecretFile(_) | AdminKeySource::SelfMade { .. });
     match (algorithm.family() == AlgorithmFamily::Hmac, shared) {
         (true, false) => Err(ConfigError::invalid(NAME, format!("is {text}, which needs a secret, not a public key"))),
@@ -119,6 +135,17 @@ mod tests {
             let message = check(&one.clone().or(other.clone())).unwrap_err();
             assert!(message.ends_with("exclude each other"), "{message}");
         }
+    }
+
+    #[test]
+    fn w6_a_fixed_tenant_is_for_tokens_of_others_and_a_name_that_tenants_may_have() {
+        let with = |tenant: &str, settings: Settings| check(&Settings { admin_tenant: Some(tenant.to_owned()), ..settings });
+        let jwks = || Settings { admin_jwks_url: Some("https://id.example/jwks".into()), ..Settings::default() };
+        let provider = Settings { ui_oidc_issuer: Some("https://id.example".into()), ..Settings::default() };
+        assert_eq!(with("acme", jwks()).unwrap().tenant, TenantId::parse("acme").ok());
+        assert_eq!(with("acme", provider).unwrap().tenant, TenantId::parse("acme").ok());
+        assert!(with("a/b", jwks()).unwrap_err().starts_with("setting `admin-tenant` is \"a/b\", which "));
+        assert!(with("acme", Settings::default()).unwrap_err().starts_with("setting `admin-tenant` needs one of "));
     }
 
     #[test]

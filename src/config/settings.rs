@@ -93,7 +93,7 @@ pub struct Settings {
     #[arg(long, env = "GATEBOOK_ADMIN_JWT_AUDIENCE", value_name = "AUDIENCE")]
     pub admin_jwt_audience: Option<String>,
 
-    /// The one algorithm of admin JWTs, such as RS256, ES256 or `EdDSA` [default: told by the key]
+    /// The one algorithm of admin JWTs, such as RS256, ES256 or Ed25519 [default: told by the key]
     #[arg(long, env = "GATEBOOK_ADMIN_JWT_ALGORITHM", value_name = "ALGORITHM")]
     pub admin_jwt_algorithm: Option<String>,
 
@@ -101,7 +101,11 @@ pub struct Settings {
     #[arg(long, env = "GATEBOOK_ADMIN_TENANT_CLAIM", value_name = "CLAIM")]
     pub admin_tenant_claim: Option<String>,
 
-    /// The claim that lists an administrator's roles, such as `realm_access.roles` [default: roles]
+    /// The tenant of all administrators, whose tokens need not name it then and may name no other
+    #[arg(long, env = "GATEBOOK_ADMIN_TENANT", value_name = "TENANT")]
+    pub admin_tenant: Option<String>,
+
+    /// The claim that holds an administrator's roles, such as `realm_access.roles` [default: roles]
     #[arg(long, env = "GATEBOOK_ADMIN_ROLES_CLAIM", value_name = "CLAIM")]
     pub admin_roles_claim: Option<String>,
 
@@ -329,6 +333,7 @@ impl Settings {
             admin_jwt_audience: self.admin_jwt_audience.or(fallback.admin_jwt_audience),
             admin_jwt_algorithm: self.admin_jwt_algorithm.or(fallback.admin_jwt_algorithm),
             admin_tenant_claim: self.admin_tenant_claim.or(fallback.admin_tenant_claim),
+            admin_tenant: self.admin_tenant.or(fallback.admin_tenant),
             admin_roles_claim: self.admin_roles_claim.or(fallback.admin_roles_claim),
             ui_oidc_issuer: self.ui_oidc_issuer.or(fallback.ui_oidc_issuer),
             ui_oidc_client_id: self.ui_oidc_client_id.or(fallback.ui_oidc_client_id),
@@ -408,6 +413,7 @@ impl Settings {
             ("admin-jwt-audience", &self.admin_jwt_audience),
             ("admin-jwt-algorithm", &self.admin_jwt_algorithm),
             ("admin-tenant-claim", &self.admin_tenant_claim),
+            ("admin-tenant", &self.admin_tenant),
             ("admin-roles-claim", &self.admin_roles_claim),
             ("ui-oidc-issuer", &self.ui_oidc_issuer),
             ("ui-oidc-client-id", &self.ui_oidc_client_id),

@@ -3,11 +3,12 @@
 use std::net::IpAddr;
 
 use axum::http::StatusCode;
-use gatebook_events::client::Client;
+use gatebook_events::client::{Client, Life};
 use gatebook_events::decision::{self, Question, Reason, Refusal};
 use gatebook_events::identity::{ClientId, ClientKey, ResourceServerId, Stream};
 use gatebook_events::metadata::GrantType;
 use gatebook_events::registration::{Registration, Status};
+use gatebook_events::resource_server::normalized;
 use gatebook_events::scope::Scope;
 use gatebook_events::standing::Decision;
 
@@ -21,6 +22,8 @@ use crate::http::error::Failure;
 pub struct Presented {
     /// Who.
     pub client_id: ClientId,
+    /// Who else that can have meant, where there is no such client.
+    pub or_else: Option<ClientId>,
     /// How it means to prove that.
     pub credential: Credential,
     /// Where it came from, for whoever guesses.
@@ -51,8 +54,11 @@ pub async fn prove(app: &App, server: ResourceServerId, shown: &Presented) -> Re
 
 /// What a client gets for itself (RFC 6749 §4.4), or why it may not. Who it is comes first: nobody else is told how it stands.
 pub async fn grant(app: &App, shown: &Presented, resources: &[&str], scope: Option<&Scope>) -> Result<Result<Grant, Reason>, Failure> {
-    let client_id = &shown.client_id;
-    let client: Client = app.commands().load(Stream::Client(client_id.key())).await?;
+    let mut named = (&shown.client_id, app.commands().load::<Client>(Stream::Client(shown.client_id.key())).await?);
+    if let (Life::Unregistered, Some(other)) = (named.1.life, &shown.or_else) {
+        named = (other, app.commands().load(Stream::Client(other.key())).await?);
+    }
+    let (client_id, client) = (named.0, &named.1);
     let profile = client.registered().filter(|profile| profile.client_id == *client_id).ok_or(Failure::Client)?;
     if authentication::authenticate(app, profile, &shown.credential, shown.source).await?.is_err() {
         return Err(Failure::Client);
@@ -111,7 +117,8 @@ async fn registered_at(app: &App, client: ClientKey, resources: &[&str]) -> Resu
     };
     let mut named = roster.all_with_resource(resource);
     // Where it has no identifier of its own, it is called as in its tokens.
-    let here = resource.strip_prefix(app.public_url()).and_then(|rest| rest.strip_prefix("/rs/")).and_then(|id| id.parse().ok());
+    let spelled = normalized(resource);
+    let here = spelled.strip_prefix(app.public_url()).and_then(|rest| rest.strip_prefix("/rs/")).and_then(|id| id.parse().ok());
     named.extend(here.filter(serves));
     for id in named {
         let registration: Registration = app.commands().load(Stream::Registration(id, client)).await?;

@@ -264,6 +264,7 @@ impl Verdict {
             | Rejection::NoSuchServiceToken
             | Rejection::NoSuchWebhook => Self::new(StatusCode::NOT_FOUND, "not-found"),
             Rejection::AlreadyExists => Self::new(StatusCode::CONFLICT, "already-exists"),
+            Rejection::ResourceTaken { .. } => Self::new(StatusCode::CONFLICT, "resource-taken"),
             Rejection::ModeNotAdmitted(_) => Self::new(StatusCode::FORBIDDEN, "mode-not-admitted"),
             Rejection::RedirectOutsideRules(_) | Rejection::SchemeNotListed(_) | Rejection::RedirectOutsideClamps(_) => {
                 Self::new(StatusCode::BAD_REQUEST, "invalid_redirect_uri")

@@ -1,45 +1,73 @@
-//! `GET /.well-known/oauth-authorization-server[/rs/{id}]`: how a client finds the door (RFC 8414 §3). The authorization
+//! `GET /.well-known/oauth-authorization-server[…]`: how a client finds where to register (RFC 8414 §3). The authorization
 //! server's metadata with the register's own part: where to register, while that is admitted, and what was registered can do.
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use gatebook_events::identity::ResourceServerId;
 use gatebook_events::resource_server::{Life, RegistrationType};
 use serde_json::{Map, Value, json};
 
-use super::caller::Path;
 use super::error::{Failure, OauthError};
 use crate::access_tokens::HELD;
-use crate::app::App;
+use crate::app::{App, issuer};
 use crate::upstream::NoMetadata;
+
+/// Where metadata are: the path of an issuer stands behind it (RFC 8414 §3.1).
+pub const PLACE: &str = "/.well-known/oauth-authorization-server";
+/// An authorization server that says so puts its issuer into its answers (RFC 9207 §3).
+const ISS: &str = "authorization_response_iss_parameter_supported";
 
 /// For the instance: its registration endpoint is there while any resource server admits clients that register themselves.
 pub async fn instance(State(app): State<App>) -> Result<Response, OauthError> {
     let known = app.known_servers().await?;
     let open_to = |kind| known.active().any(|server| server.open_to(kind).is_ok());
     let open = Open { to_themselves: open_to(RegistrationType::Dcr), to_documents: open_to(RegistrationType::Cimd) };
-    answer(&app, app.public_url(), open, None).await
+    answer(&app, "", open, None).await
+}
+
+/// For the issuer whose path stands behind the well-known part. A public URL with a path is there with it, as RFC 8414 §3.1 has it,
+/// and without it, for a proxy that takes the path off.
+pub async fn of_path(State(app): State<App>, uri: Uri) -> Result<Response, OauthError> {
+    let path = uri.path().strip_prefix(PLACE).unwrap_or_default().trim_end_matches('/');
+    let below_public_url = path.strip_prefix(path_of(app.public_url())).filter(|rest| rest.is_empty() || rest.starts_with('/'));
+    match below_public_url.unwrap_or(path) {
+        "" => instance(State(app)).await,
+        "/oauth" => Ok(own_tokens(&app)),
+        other => match other.strip_prefix("/rs/") {
+            Some(id) => resource_server(&app, id).await,
+            None => Err(missing("there is no issuer with that path").into()),
+        },
+    }
 }
 
 /// For one resource server, under an issuer of its own.
-pub async fn resource_server(State(app): State<App>, Path(id): Path<String>) -> Result<Response, OauthError> {
-    let missing = || Failure::request(StatusCode::NOT_FOUND, "invalid_target", "there is no such resource server");
+async fn resource_server(app: &App, id: &str) -> Result<Response, OauthError> {
+    let missing = || missing("there is no such resource server");
     let id = id.parse::<ResourceServerId>().map_err(|_| missing())?;
     let server = app.commands().resource_server(id).await?;
     if server.life != Life::Active {
         return Err(missing().into());
     }
     let scopes = server.policy.scope_ceiling.as_ref().map(|scope| scope.tokens().map(Value::from).collect());
-    let issuer = format!("{}/rs/{id}", app.public_url());
     let open_to = |kind| server.open_to(kind).is_ok();
     let open = Open { to_themselves: open_to(RegistrationType::Dcr), to_documents: open_to(RegistrationType::Cimd) };
-    answer(&app, &issuer, open, scopes).await
+    answer(app, &format!("/rs/{id}"), open, scopes).await
+}
+
+fn missing(detail: &str) -> Failure {
+    Failure::request(StatusCode::NOT_FOUND, "invalid_target", detail)
+}
+
+/// The path of a URL, without a slash at the end.
+fn path_of(url: &str) -> &str {
+    let after_scheme = url.split_once("://").map_or("", |(_, rest)| rest);
+    after_scheme.find('/').and_then(|start| after_scheme.get(start..)).unwrap_or_default().trim_end_matches('/')
 }
 
 /// For the issuer of the access tokens that clients get here for themselves.
-pub async fn own_tokens(State(app): State<App>) -> Response {
+fn own_tokens(app: &App) -> Response {
     ([(header::CACHE_CONTROL, "public, max-age=60")], Json(app.access_tokens().metadata())).into_response()
 }
 
@@ -59,22 +87,44 @@ struct Open {
     to_documents: bool,
 }
 
-async fn answer(app: &App, issuer: &str, open: Open, scopes: Option<Vec<Value>>) -> Result<Response, OauthError> {
+/// The metadata of the issuer with this path below the public URL.
+async fn answer(app: &App, path: &str, open: Open, scopes: Option<Vec<Value>>) -> Result<Response, OauthError> {
     let upstream = app.authorization_server().metadata().await.map_err(|reason| {
         let status = if reason == NoMetadata::NotConfigured { StatusCode::NOT_FOUND } else { StatusCode::SERVICE_UNAVAILABLE };
         Failure::request(status, "temporarily_unavailable", reason.to_string())
     })?;
-    let document = merge(upstream, issuer, open, scopes);
+    let base = format!("{}{path}", app.public_url());
+    let issuer = issuer(&upstream, &base);
+    if let Some(reason) = cannot_work(&upstream, &issuer, &base) {
+        return Err(Failure::request(StatusCode::NOT_FOUND, "invalid_request", reason).into());
+    }
+    let document = merge(upstream, &issuer, &base, open, scopes);
     Ok(([(header::CACHE_CONTROL, "public, max-age=60")], Json(document)).into_response())
 }
 
+/// Why clients would end with an issuer mismatch. They compare the `iss` of the answers, which is the authorization server's, with
+/// the issuer of the metadata that they found (RFC 9207 §2.4); many do so whatever the metadata say.
+fn cannot_work(upstream: &Map<String, Value>, issuer: &str, base: &str) -> Option<String> {
+    let stated = upstream.get("issuer").and_then(Value::as_str)?;
+    if upstream.get(ISS) != Some(&Value::Bool(true)) || stated == issuer {
+        return None;
+    }
+    Some(format!(
+        "no metadata are published for the issuer {issuer}: the authorization server says {ISS}, so its answers name {} as iss, and \
+         clients refuse an answer of another issuer than the metadata's (RFC 9207); what works is one issuer: the authorization \
+         server's own metadata, with {base}/oauth/register as their registration_endpoint, or a proxy that gives both the \
+         authorization server's issuer, with --public-url set to it",
+        gatebook_events::json::ascii(stated)
+    ))
+}
+
 /// RFC 8414 §2. What the authorization server says of itself stays; what a client could do there that is registered here is
-/// the part that both know; empty lists are left out (§3.2).
-fn merge(mut document: Map<String, Value>, issuer: &str, open: Open, scopes: Option<Vec<Value>>) -> Map<String, Value> {
-    let one_issuer = document.insert("issuer".to_owned(), issuer.into()).is_some_and(|stated| stated == issuer);
+/// the part that both know; empty lists are left out (§3.2). `base` is what the register's endpoints start with.
+fn merge(mut document: Map<String, Value>, issuer: &str, base: &str, open: Open, scopes: Option<Vec<Value>>) -> Map<String, Value> {
+    document.insert("issuer".to_owned(), issuer.into());
     document.remove("registration_endpoint");
     if open.to_themselves {
-        document.insert("registration_endpoint".to_owned(), format!("{issuer}/oauth/register").into());
+        document.insert("registration_endpoint".to_owned(), format!("{base}/oauth/register").into());
     }
     // CIMD §5. The register reads the documents, whatever the authorization server would do with them.
     document.remove("client_id_metadata_document_supported");
@@ -86,10 +136,6 @@ fn merge(mut document: Map<String, Value>, issuer: &str, open: Open, scopes: Opt
     }
     // Signed metadata would vouch for members that are other ones now.
     document.remove("signed_metadata");
-    // The `iss` of its answers names the authorization server itself, which RFC 9207 §2.4 compares with this issuer.
-    if !one_issuer {
-        document.remove("authorization_response_iss_parameter_supported");
-    }
     document.entry("response_types_supported").or_insert_with(|| json!(["code"]));
     document.entry("grant_types_supported").or_insert_with(|| json!(["authorization_code", "refresh_token", "client_credentials"]));
     document.entry("code_challenge_methods_supported").or_insert_with(|| json!(["S256"]));
@@ -136,8 +182,9 @@ mod tests {
             "registration_endpoint": "https://as.example/register", "jwks_uri": "https://as.example/jwks", "scopes_supported": [],
             "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_jwt", "private_key_jwt"],
             "token_endpoint_auth_signing_alg_values_supported": ["ES256"], "client_id_metadata_document_supported": true,
-            "service_documentation": null, "authorization_response_iss_parameter_supported": true }));
-        let merged = merge(upstream, "https://gate.example/rs/1", Open { to_themselves: true, to_documents: true }, None);
+            "service_documentation": null }));
+        let issuer = "https://gate.example/rs/1";
+        let merged = merge(upstream, issuer, issuer, Open { to_themselves: true, to_documents: true }, None);
         assert_eq!(
             Value::Object(merged),
             json!({
@@ -151,14 +198,24 @@ mod tests {
     }
 
     #[test]
-    fn d8_the_iss_of_its_answers_is_claimed_where_both_have_one_issuer() {
-        let upstream = || object(json!({ "issuer": "https://as.example", "authorization_response_iss_parameter_supported": true }));
-        let open = Open { to_themselves: true, to_documents: false };
-        let claimed = |issuer| merge(upstream(), issuer, open, None).contains_key("authorization_response_iss_parameter_supported");
-        assert_eq!(
-            [claimed("https://as.example"), claimed("https://as.example/rs/1"), claimed("https://gate.example")],
-            [true, false, false]
-        );
+    fn w14_what_clients_that_compare_iss_could_not_use_is_not_published() {
+        let refused =
+            |issuer: &str, says: Value| cannot_work(&object(json!({ "issuer": "https://as.example", ISS: says })), issuer, issuer);
+        for issuer in ["https://as.example/rs/1", "https://gate.example", "https://as.example/"] {
+            let reason = refused(issuer, true.into()).unwrap();
+            assert!(reason.contains(issuer) && reason.contains("name https://as.example as iss") && reason.is_ascii(), "{reason}");
+            assert!(reason.contains(&format!("{issuer}/oauth/register as their registration_endpoint")), "{reason}");
+            assert_eq!((refused(issuer, false.into()), refused(issuer, Value::Null)), (None, None));
+        }
+        assert_eq!(refused("https://as.example", true.into()), None);
+        assert_eq!(cannot_work(&object(json!({ ISS: true })), "https://gate.example", "https://gate.example"), None);
+    }
+
+    #[test]
+    fn a_path_is_what_stands_behind_the_host() {
+        for (url, path) in [("https://h", ""), ("https://h/", ""), ("https://h/realms/acme", "/realms/acme"), ("https://h:1/a/", "/a")] {
+            assert_eq!(path_of(url), path);
+        }
     }
 
     #[test]
@@ -166,7 +223,7 @@ mod tests {
         let upstream =
             object(json!({ "registration_endpoint": "https://as.example/register", "client_id_metadata_document_supported": true }));
         let closed = Open { to_themselves: false, to_documents: false };
-        let merged = merge(upstream, "https://gate.example", closed, Some(vec!["mcp:read".into()]));
+        let merged = merge(upstream, "https://gate.example", "https://gate.example", closed, Some(vec!["mcp:read".into()]));
         assert!(!merged.contains_key("registration_endpoint") && !merged.contains_key("client_id_metadata_document_supported"));
         assert_eq!(merged.get("scopes_supported"), Some(&json!(["mcp:read"])));
     }

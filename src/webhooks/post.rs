@@ -2,7 +2,7 @@
 //! is the one that was judged, and nothing is followed.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -123,6 +123,24 @@ impl Post {
         Ok(addresses.into_iter().map(|address| SocketAddr::new(address, url.port())).collect())
     }
 
+    /// Why messages to a URL would never be sent, as far as that can be said without a look-up. Completes "url …".
+    pub fn never_dialled(&self, url: &WebhookUrl) -> Result<(), &'static str> {
+        let host = url.host();
+        let addresses: Vec<IpAddr> = match host.parse::<IpAddr>() {
+            Ok(address) => vec![address],
+            // RFC 6761 §6.3
+            Err(_) if host == "localhost" || host.ends_with(".localhost") => vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
+            Err(_) => Vec::new(),
+        };
+        if !addresses.is_empty() && !addresses.iter().any(|address| self.may_dial(url, *address)) {
+            return Err("names an address that is never dialled: it is neither public, with https, nor in one of --webhook-networks");
+        }
+        if !url.is_https() && self.0.networks.is_empty() {
+            return Err("is http, which is dialled within --webhook-networks only, and there are none");
+        }
+        Ok(())
+    }
+
     /// What is in nobody's network that the operator named has to be public, and is told nothing without TLS.
     fn may_dial(&self, url: &WebhookUrl, address: IpAddr) -> bool {
         let ours = self.0.networks.iter().any(|network| network.contains(&address));
@@ -160,6 +178,30 @@ async fn ask<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn w11_what_would_never_be_dialled_is_told_when_it_is_set() {
+        let closed = Post::try_new(Vec::new(), None).unwrap();
+        let open = Post::try_new(vec!["10.0.0.0/8".parse().unwrap()], None).unwrap();
+        let here = Post::try_new(vec!["127.0.0.0/8".parse().unwrap()], None).unwrap();
+        for (url, told) in [
+            ("https://hooks.example/", [true, true, true]),
+            ("https://93.184.215.14/", [true, true, true]),
+            ("http://hooks.example/", [false, true, true]),
+            ("https://10.1.2.3/", [false, true, false]),
+            ("http://10.1.2.3/", [false, true, false]),
+            ("https://127.0.0.1/", [false, false, true]),
+            ("http://localhost:9/", [false, false, true]),
+            ("https://a.localhost/", [false, false, true]),
+            ("https://[::1]/", [false, false, false]),
+            ("https://[::ffff:93.184.215.14]/", [false, false, false]),
+            ("https://169.254.169.254/", [false, false, false]),
+            ("http://93.184.215.14/", [false, false, false]),
+        ] {
+            let url = WebhookUrl::parse(url).unwrap();
+            assert_eq!([&closed, &open, &here].map(|post| post.never_dialled(&url).is_ok()), told, "{}", url.as_str());
+        }
+    }
 
     #[test]
     fn only_public_addresses_and_the_operators_networks_are_dialled() {

@@ -207,6 +207,80 @@ async fn c15_an_assertion_is_good_once_for_this_purpose_and_with_the_clients_own
 }
 
 #[tokio::test]
+async fn w3_an_assertion_for_the_issuer_of_a_resource_server_is_good_there_and_at_the_token_endpoint() {
+    let own = Vendor::p256();
+    let house = House::open().await;
+    let token = service(&house).await;
+    let id = keyed(&house, json!({ "jwks": { "keys": [own.jwk("1")] } })).await;
+    let shown = |assertion: &str| json!({ "client_id": id, "client_assertion": assertion, "client_assertion_type": JWT });
+    let issuer = format!("{PUBLIC}/rs/{DEFAULT}");
+    let signed = |jti: &str, aud: Value| own.sign("1", &claims(&id, jti, json!({ "aud": aud })));
+    assert_eq!(said(&house, &token, shown(&signed("a", json!(issuer)))).await, yes());
+    assert_eq!(said(&house, &token, shown(&signed("b", json!(["https://other.example", issuer])))).await, yes());
+    let asked = [("grant_type", "client_credentials"), ("client_assertion_type", JWT), ("client_assertion", &*signed("c", json!(issuer)))];
+    let mut form = reqwest::Url::parse("form:").unwrap();
+    form.query_pairs_mut().extend_pairs(asked);
+    let form = form.query().unwrap().as_bytes().to_vec();
+    house.anyone().send(reqwest::Method::POST, "/oauth/token", Some("application/x-www-form-urlencoded"), form).await.is(200);
+    let retired = house.server("default", json!({ "name": "Retired" })).await;
+    house.admin("default").delete(&format!("/authsec/resource-servers/{retired}")).await.is(204);
+    let nowhere = "00000000-0000-4000-8000-000000000000";
+    for (number, aud) in [
+        format!("{PUBLIC}/rs/{nowhere}"),
+        format!("{PUBLIC}/rs/{retired}"),
+        format!("{PUBLIC}/rs/"),
+        format!("{issuer}/"),
+        issuer.to_uppercase(),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let refused = said(&house, &token, shown(&signed(&format!("n{number}"), json!(aud)))).await;
+        assert_eq!(refused, no("assertion_invalid"), "{aud}");
+    }
+}
+
+#[tokio::test]
+async fn w3_an_assertion_signed_as_ed25519_is_one_of_eddsa_by_another_name() {
+    let ed = Vendor::ed25519();
+    let house = House::open().await;
+    let token = service(&house).await;
+    for (number, named) in [None, Some("EdDSA"), Some("Ed25519")].into_iter().enumerate() {
+        let mut jwk = ed.jwk("1");
+        jwk.as_object_mut().unwrap().remove("alg");
+        if let Some(named) = named {
+            jwk["alg"] = named.into();
+        }
+        let id = keyed(&house, json!({ "jwks": { "keys": [jwk] } })).await;
+        for name in ["EdDSA", "Ed25519"] {
+            let header = json!({ "alg": name, "kid": "1" }).to_string();
+            let assertion = ed.sign_texts(&header, &claims(&id, &format!("{name}{number}"), json!({})).to_string());
+            let shown = json!({ "client_id": id, "client_assertion": assertion, "client_assertion_type": JWT });
+            assert_eq!(said(&house, &token, shown).await, yes(), "{name} with a key for {named:?}");
+        }
+    }
+    let metadata = house.anyone().get("/.well-known/oauth-authorization-server/oauth").await.is(200);
+    assert!(metadata["token_endpoint_auth_signing_alg_values_supported"].as_array().unwrap().contains(&json!("Ed25519")));
+}
+
+#[tokio::test]
+async fn w11_an_assertion_with_a_claim_twice_is_refused() {
+    let own = Vendor::p256();
+    let house = House::open().await;
+    let token = service(&house).await;
+    let id = keyed(&house, json!({ "jwks": { "keys": [own.jwk("1")] } })).await;
+    let good = claims(&id, "a", json!({})).to_string();
+    for (again, expected) in
+        [("", yes()), (r#""aud":"https://other.example","#, no("assertion_invalid")), (r#""x":{"y":1,"y":2},"#, no("assertion_invalid"))]
+    {
+        let claims = good.replacen('{', &format!("{{{again}"), 1);
+        let assertion = own.sign_texts(r#"{"alg":"ES256","kid":"1"}"#, &claims);
+        let shown = json!({ "client_id": id, "client_assertion": assertion, "client_assertion_type": JWT });
+        assert_eq!(said(&house, &token, shown).await, expected, "{again}");
+    }
+}
+
+#[tokio::test]
 async fn a_clients_key_set_is_not_fetched_from_inside() {
     let own = Vendor::p256();
     let (server, url) = KeyServer::start(vec![own.jwk("1")]).await;

@@ -50,13 +50,22 @@ impl House {
 
     /// The instance in a folder, at a time.
     pub async fn begin(folder: TempDir, time: DateTime<Utc>, adjust: impl FnOnce(&mut Settings)) -> Self {
+        Self::begin_at(PUBLIC, folder, time, adjust).await
+    }
+
+    /// A fresh instance that clients reach at this URL.
+    pub async fn at(public_url: &str, adjust: impl FnOnce(&mut Settings)) -> Self {
+        Self::begin_at(public_url, tempfile::tempdir().unwrap(), DateTime::from_timestamp(1_800_000_000, 0).unwrap(), adjust).await
+    }
+
+    async fn begin_at(public_url: &str, folder: TempDir, time: DateTime<Utc>, adjust: impl FnOnce(&mut Settings)) -> Self {
         let data = folder.path().join("data");
         let mut settings = Settings { data: Some(data), registrations_per_minute: Some(0), ..Settings::default() };
         adjust(&mut settings);
         let config = Config::try_new(settings).unwrap();
         let clock = Clock::standing_at(time);
         let admin = config.admin.clone();
-        let app = App::start(config, PUBLIC.to_owned(), clock.clone()).await.unwrap();
+        let app = App::start(config, public_url.to_owned(), clock.clone()).await.unwrap();
         let minter = AdminMinter::try_new(&admin, clock.clone()).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());

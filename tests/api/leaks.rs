@@ -121,7 +121,7 @@ async fn a_busy_day(house: &House) {
     admin.get("/authsec/service-tokens").await.is(200);
     admin.delete(&format!("/authsec/service-tokens/{}", made.text("id"))).await.is(204);
     service.post("/oauth/decisions", json!({ "client_id": "x" })).await.is(401);
-    let hook = json!({ "label": "siem", "url": "https://127.0.0.1:9/hook" });
+    let hook = json!({ "label": "siem", "url": "https://siem.example/hook" });
     let hook = admin.post("/authsec/webhooks", hook).await.is(201);
     let page = format!("/authsec/webhooks/{}", hook.text("id"));
     admin.post(&format!("{page}/rotate-secret"), json!({ "overlap_seconds": 60 })).await.is(200);

@@ -42,6 +42,13 @@ impl Vendor {
         serde_json::to_value(jwk).unwrap()
     }
 
+    /// With a header and claims to the letter.
+    pub fn sign_texts(&self, header: &str, claims: &str) -> String {
+        let message = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
+        let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &self.key, self.algorithm).unwrap();
+        format!("{message}.{signature}")
+    }
+
     pub fn sign(&self, id: &str, claims: &Value) -> String {
         let header = Header { kid: Some(id.to_owned()), ..Header::new(self.algorithm) };
         jsonwebtoken::encode(&header, claims, &self.key).unwrap()
@@ -102,6 +109,32 @@ async fn r17_with_no_issuer_configured_a_statement_is_ignored_and_recorded_as_su
         assert!(answer.body.get("software_statement").is_none());
         assert_eq!(house.events_of(&answer.text("client_id")).await[0]["data"]["ignored"], json!(["software_statement"]));
     }
+}
+
+#[tokio::test]
+async fn w3_a_statement_signed_as_ed25519_and_for_any_name_of_the_register_is_believed() {
+    let ed = Vendor::ed25519();
+    let mut jwk = ed.jwk("2");
+    jwk["alg"] = "Ed25519".into();
+    let house = trusting(json!({ "jwks": { "keys": [jwk] } })).await;
+    let register = |claims: Value| {
+        let statement = ed.sign_texts(r#"{"alg":"Ed25519","kid":"2"}"#, &claims.to_string());
+        let house = &house;
+        async move { house.anyone().post("/oauth/register", json!({ "software_statement": statement })).await }
+    };
+    register(claims()).await.is(201);
+    let issuer = format!("{PUBLIC}/rs/{DEFAULT}");
+    for aud in [PUBLIC, &issuer, &format!("{PUBLIC}/oauth/register"), &format!("{issuer}/oauth/register")] {
+        register(with(json!({ "aud": aud }))).await.is(201);
+    }
+    for aud in [format!("{PUBLIC}/rs/00000000-0000-4000-8000-000000000000"), format!("{PUBLIC}/oauth/token"), format!("{issuer}/")] {
+        register(with(json!({ "aud": aud }))).await.refuses(400, "invalid_software_statement");
+    }
+    // What stands twice in it says nothing.
+    let twice = claims().to_string().replacen('{', r#"{"client_name":"Other","#, 1);
+    let statement = ed.sign_texts(r#"{"alg":"Ed25519","kid":"2"}"#, &twice);
+    let told = house.anyone().post("/oauth/register", json!({ "software_statement": statement })).await;
+    told.refuses(400, "invalid_software_statement");
 }
 
 #[tokio::test]
@@ -259,11 +292,26 @@ async fn the_keys_of_an_issuer_are_fetched_kept_and_fetched_again_when_a_stateme
 }
 
 #[tokio::test]
-async fn on_loopback_nothing_is_fetched_unless_the_settings_allow_it() {
+async fn w11_a_key_set_that_is_never_fetched_is_refused_when_it_is_set_and_what_older_rules_name_is_not_fetched() {
     let vendor = Vendor::p256();
     let (server, url) = KeyServer::start(vec![vendor.jwk("1")]).await;
+    let rules = |url: &str| json!({ "policy": { "software_statement_issuers": [{ "issuer": VENDOR, "jwks_uri": url }] } });
+    let path = format!("/authsec/resource-servers/{DEFAULT}");
     let house = House::open().await;
-    house.edit_default(json!({ "policy": { "software_statement_issuers": [{ "issuer": VENDOR, "jwks_uri": url }] } })).await;
+    let head = house.head().await;
+    for url in [url.as_str(), "https://localhost/jwks", "https://10.0.0.1/jwks", "https://169.254.169.254/jwks", "https://[::1]/jwks"] {
+        for (method, path) in [(reqwest::Method::PATCH, path.clone()), (reqwest::Method::POST, format!("{path}/policy/rehearse"))] {
+            let told = house.admin("default").call(method, &path, Some(rules(url))).await.problem(400, "invalid-request").text("detail");
+            assert!(told.contains(&format!("the jwks_uri {url}, which is never fetched: it ")), "{told}");
+        }
+    }
+    assert_eq!(house.head().await, head, "what is refused leaves nothing");
+    // Rules that were written when it was allowed stay, can be changed otherwise, and lead to no fetch.
+    let allowed = House::with(|settings| settings.allow_loopback_manifests = Some(true)).await;
+    allowed.edit_default(rules(&url)).await;
+    let now = allowed.clock.now();
+    let house = House::begin(allowed.end().await, now, |_| {}).await;
+    house.edit_default(json!({ "policy": { "admission": { "dcr": "auto" } } })).await;
     let body = json!({ "software_statement": vendor.sign("1", &claims()) }).to_string();
     let request = house.anyone().request(reqwest::Method::POST, "/oauth/register").header("content-type", "application/json").body(body);
     let answer = request.send().await.unwrap();

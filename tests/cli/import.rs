@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::Instant;
 
+use base64::Engine;
 use gatebook::secrets::{ClientSecret, verify_secret};
 use reqwest::Method;
 use rusqlite::{Connection, OpenFlags};
@@ -113,6 +114,44 @@ async fn a_realm_comes_with_its_names_and_secrets_and_says_whom_it_leaves_behind
     let rotated = admin.post(&format!("{DEFAULT_SERVER}/clients/nightly/rotate-secret"), &json!({})).await;
     assert!(rotated["client_secret"].as_str().unwrap().starts_with("gbs_"));
     assert_eq!(admin.get(&format!("{DEFAULT_SERVER}/clients/nightly")).await["has_secret"], true);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn w7_a_basic_header_is_good_in_both_readings_and_a_wrong_one_is_one_guess() {
+    let (folder, data) = house();
+    let lines = [("a+b", "x+y%41z 9"), ("plain", "q%20w+e:r"), ("50%41", "p&#=p")];
+    let mut text = String::new();
+    for (id, secret) in lines {
+        let line = json!({ "client_id": id, "client_secret": secret, "grant_types": ["client_credentials"], "redirect_uris": [] });
+        writeln!(text, "{line}").unwrap();
+    }
+    let file = folder.path().join("signs.jsonl");
+    std::fs::write(&file, text).unwrap();
+    assert!(said(import(&data, "rfc7591", &file, &[])).contains("3 imported"));
+    let service = Instance::start(&data);
+    let anyone = Caller::anyone(&service);
+    let ask = async |id: &str, secret: &str| {
+        let login = base64::engine::general_purpose::STANDARD.encode(format!("{id}:{secret}"));
+        let request = anyone.request(Method::POST, "/oauth/token", None).header("authorization", format!("Basic {login}"));
+        let request = request.header("content-type", "application/x-www-form-urlencoded").body("grant_type=client_credentials");
+        request.send().await.unwrap().status().as_u16()
+    };
+    let encoded = |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+    for (id, secret) in lines {
+        for (id, secret) in [
+            (id.to_owned(), secret.to_owned()),
+            (encoded(id), encoded(secret)),
+            (id.to_owned(), encoded(secret)),
+            (encoded(id), secret.to_owned()),
+        ] {
+            assert_eq!(ask(&id, &secret).await, 200, "{id}:{secret}");
+        }
+    }
+    // Ten wrong ones are let through, each of which can be read in two ways.
+    for _ in 0..10 {
+        assert_eq!(ask("plain", "wrong%41+").await, 401);
+    }
+    assert_eq!(ask("plain", "wrong%41+").await, 429);
 }
 
 #[test]

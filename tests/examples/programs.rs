@@ -28,6 +28,13 @@ impl Examples {
         Some(Self(folder))
     }
 
+    /// A copy for those that need no packages.
+    pub fn without_packages() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("examples"), folder.path());
+        Self(folder)
+    }
+
     pub fn folder(&self) -> &Path {
         self.0.path()
     }

@@ -14,31 +14,98 @@ use crate::programs::{Examples, Program, free_port, not_run};
 
 #[tokio::test]
 async fn clients_see_one_issuer_behind_nginx() {
-    one_issuer("nginx", |world, site| {
-        let site = world.place("proxy/nginx.conf", site);
-        let main = world.examples.file("nginx-main.conf");
-        let scratch = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(|what| format!("{what}_temp_path {what};")).join("\n");
-        // Started by root, its workers would be somebody who cannot read a test's folder.
-        let user = if fs::metadata("/proc/self").is_ok_and(|me| std::os::unix::fs::MetadataExt::uid(&me) == 0) { "user root;" } else { "" };
-        let http = format!("access_log off;\n{scratch}\ninclude {};", site.display());
-        fs::write(&main, format!("{user}\npid nginx.pid;\nerror_log stderr;\nevents {{}}\nhttp {{\n{http}\n}}\n")).unwrap();
-        let mut command = Command::new("nginx");
-        command.arg("-p").arg(world.examples.folder()).arg("-c").arg(main).args(["-e", "stderr", "-g", "daemon off;"]);
-        command
-    })
-    .await;
+    one_issuer("nginx", |world, site| nginx(world, "proxy/nginx.conf", site)).await;
 }
 
 #[tokio::test]
 async fn clients_see_one_issuer_behind_caddy() {
-    one_issuer("caddy", |world, site| {
-        let site = world.place("proxy/Caddyfile", site);
-        let mut command = Command::new("caddy");
-        command.args(["run", "--adapter", "caddyfile", "--config"]).arg(site).env("HOME", world.examples.folder());
-        command.env_remove("XDG_DATA_HOME").env_remove("XDG_CONFIG_HOME");
-        command
-    })
-    .await;
+    one_issuer("caddy", |world, site| caddy(world, "proxy/Caddyfile", site)).await;
+}
+
+#[tokio::test]
+async fn w2_clients_find_an_issuer_with_a_path_behind_nginx() {
+    an_issuer_with_a_path("nginx", |world, site| nginx(world, "proxy/nginx-path.conf", site)).await;
+}
+
+#[tokio::test]
+async fn w2_clients_find_an_issuer_with_a_path_behind_caddy() {
+    an_issuer_with_a_path("caddy", |world, site| caddy(world, "proxy/Caddyfile-path", site)).await;
+}
+
+fn nginx(world: &World, example: &str, site: &Site) -> Command {
+    let site = world.place(example, site);
+    let main = world.examples.file("nginx-main.conf");
+    let scratch = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(|what| format!("{what}_temp_path {what};")).join("\n");
+    // Started by root, its workers would be somebody who cannot read a test's folder.
+    let user = if fs::metadata("/proc/self").is_ok_and(|me| std::os::unix::fs::MetadataExt::uid(&me) == 0) { "user root;" } else { "" };
+    let http = format!("access_log off;\n{scratch}\ninclude {};", site.display());
+    fs::write(&main, format!("{user}\npid nginx.pid;\nerror_log stderr;\nevents {{}}\nhttp {{\n{http}\n}}\n")).unwrap();
+    let mut command = Command::new("nginx");
+    command.arg("-p").arg(world.examples.folder()).arg("-c").arg(main).args(["-e", "stderr", "-g", "daemon off;"]);
+    command
+}
+
+fn caddy(world: &World, example: &str, site: &Site) -> Command {
+    let site = world.place(example, site);
+    let mut command = Command::new("caddy");
+    command.args(["run", "--adapter", "caddyfile", "--config"]).arg(site).env("HOME", world.examples.folder());
+    command.env_remove("XDG_DATA_HOME").env_remove("XDG_CONFIG_HOME");
+    command
+}
+
+/// RFC 8414 §3.1 behind a proxy: the metadata are where clients look for them, name one issuer, and all that they lead to is there.
+async fn an_issuer_with_a_path(proxy: &str, start: impl FnOnce(&World, &Site) -> Command) {
+    const PATH: &str = "/realms/acme";
+    if !has(proxy) {
+        return not_run(&format!("an issuer with a path behind {proxy}"), "it is not installed");
+    }
+    let world = World::new(Examples::without_packages());
+    let port = free_port();
+    let issuer = format!("https://localhost:{port}{PATH}");
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let authorization_server = listener.local_addr().unwrap().port();
+    let document = json!({ "issuer": issuer, "authorization_endpoint": format!("{issuer}/auth"), "token_endpoint": format!("{issuer}/token"),
+        "authorization_response_iss_parameter_supported": true });
+    let pages = axum::Router::new().route(
+        &format!("{PATH}/.well-known/openid-configuration"),
+        axum::routing::get(move || std::future::ready(axum::Json(document.clone()))),
+    );
+    tokio::spawn(async move { axum::serve(listener, pages).await.unwrap() });
+    let trust = world.certificate.to_str().unwrap();
+    let flags = [
+        "--public-url",
+        &issuer,
+        "--upstream-issuer",
+        &issuer,
+        "--trusted-proxies",
+        "127.0.0.1",
+        "--address-detail",
+        "full",
+        "--extra-ca-file",
+        trust,
+    ];
+    let service = Instance::start_with(&world.examples.file("data"), &flags);
+    let site = Site { port, register: service.url.clone(), authorization_server };
+    let _proxy = Program::start(&mut start(&world, &site), &world.examples.file("proxy.log"), port);
+    let host = Outside { http: world.client(), issuer: format!("https://localhost:{port}") };
+
+    let metadata: Value = host.get(&format!("/.well-known/oauth-authorization-server{PATH}")).await.json().await.unwrap();
+    assert_eq!(metadata["issuer"], issuer, "{metadata}");
+    assert_eq!(metadata["authorization_response_iss_parameter_supported"], true, "{metadata}");
+    let outside = Outside { http: host.http.clone(), issuer };
+    let at = |path: &str| json!(format!("{}{path}", outside.issuer));
+    assert_eq!(metadata["registration_endpoint"], at("/oauth/register"), "{metadata}");
+    let admin = Caller::admin(&service, &world.examples.file("data"));
+    outside.registers(&admin).await;
+    let of_tokens: Value = host.get(&format!("/.well-known/oauth-authorization-server{PATH}/oauth")).await.json().await.unwrap();
+    assert_eq!((&of_tokens["issuer"], &of_tokens["token_endpoint"]), (&at("/oauth"), &at("/oauth/token")), "{of_tokens}");
+    let keys = outside.http.get(of_tokens["jwks_uri"].as_str().unwrap()).send().await.unwrap();
+    assert_eq!(keys.status(), StatusCode::OK);
+    for path in ["/oauth/token", &format!("{}/oauth/register", rs())] {
+        let answer = outside.http.post(format!("{}{path}", outside.issuer)).body("x").send().await.unwrap();
+        assert!(answer.headers().contains_key("x-request-id"), "{path} does not lead to the register: {}", answer.status());
+    }
+    outside.reaches_nothing_else().await;
 }
 
 /// Where the proxy listens and what it is in front of.
@@ -55,13 +122,24 @@ struct World {
 }
 
 impl World {
+    fn new(examples: Examples) -> Self {
+        let (certificate, key) = draw_certificate(examples.folder());
+        Self { examples, certificate, key }
+    }
+
+    /// Somebody outside, who trusts the proxy's certificate.
+    fn client(&self) -> Client {
+        let pem = Certificate::from_pem(&fs::read(&self.certificate).unwrap()).unwrap();
+        Client::builder().no_proxy().timeout(PATIENCE).redirect(redirect::Policy::none()).tls_certs_merge([pem]).build().unwrap()
+    }
+
     /// The example as it stands there, with the places of this test. Each place that it names has to be in it.
     fn place(&self, example: &str, site: &Site) -> PathBuf {
         let (certificate, key) = (self.certificate.display(), self.key.display());
         let mut config = fs::read_to_string(self.examples.file(example)).unwrap();
         let register = site.register.strip_prefix("http://").unwrap();
         let places: Vec<(&str, String)> = match example {
-            "proxy/nginx.conf" => vec![
+            "proxy/nginx.conf" | "proxy/nginx-path.conf" => vec![
                 ("listen 443 ssl;", format!("listen 127.0.0.1:{} ssl;", site.port)),
                 ("/etc/ssl/auth.example.com.pem", certificate.to_string()),
                 ("/etc/ssl/auth.example.com.key", key.to_string()),
@@ -96,9 +174,7 @@ async fn one_issuer(proxy: &str, start: impl FnOnce(&World, &Site) -> Command) {
         return not_run(&format!("one issuer behind {proxy}"), "it is not installed");
     }
     let Some(examples) = Examples::take(&format!("one issuer behind {proxy}")) else { return };
-    let (certificate, key) = draw_certificate(examples.folder());
-    let pem = Certificate::from_pem(&fs::read(&certificate).unwrap()).unwrap();
-    let world = World { examples, certificate, key };
+    let world = World::new(examples);
     let (port, authorization_server, resource_server) = (free_port(), free_port(), free_port());
     let issuer = format!("https://localhost:{port}");
     let data = world.examples.file("data");
@@ -134,8 +210,7 @@ async fn one_issuer(proxy: &str, start: impl FnOnce(&World, &Site) -> Command) {
     let site = Site { port, register: service.url.clone(), authorization_server };
     let _proxy = Program::start(&mut start(&world, &site), &log("proxy.log"), port);
 
-    let http = Client::builder().no_proxy().timeout(PATIENCE).redirect(redirect::Policy::none()).tls_certs_merge([pem]).build().unwrap();
-    let outside = Outside { http, issuer };
+    let outside = Outside { http: world.client(), issuer };
     outside.metadata_are_of_one_issuer().await;
     let client = outside.registers(&admin).await;
     outside.the_authorization_server_holds_to_the_register(&client, &resource).await;
@@ -175,8 +250,8 @@ impl Outside {
         assert_eq!(document["authorization_endpoint"], at("/auth"), "{document}");
         assert_eq!(document["token_endpoint"], at("/token"), "{document}");
         assert_eq!(document["authorization_response_iss_parameter_supported"], true, "{document}");
-        let of_server: Value = self.get(&format!("/.well-known/oauth-authorization-server{}", rs())).await.json().await.unwrap();
-        assert_eq!(of_server["issuer"], at(&rs()), "{of_server}");
+        // The authorization server's answers name the one issuer, so a resource server has none of its own.
+        assert_eq!(self.get(&format!("/.well-known/oauth-authorization-server{}", rs())).await.status(), StatusCode::NOT_FOUND);
         let of_tokens: Value = self.get("/.well-known/oauth-authorization-server/oauth").await.json().await.unwrap();
         assert_eq!((&of_tokens["issuer"], &of_tokens["token_endpoint"]), (&at("/oauth"), &at("/oauth/token")), "{of_tokens}");
     }

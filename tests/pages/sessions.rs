@@ -34,6 +34,20 @@ async fn nobody_sees_a_page_who_is_not_signed_in_and_everybody_comes_back_to_whe
 }
 
 #[tokio::test]
+async fn w11_a_way_back_that_no_header_can_hold_leads_to_the_first_page() {
+    let house = House::open().await;
+    let token = house.token("default", Role::Admin, "ada");
+    for next in ["%2Fui%2F%00", "%2Fui%3Fq=%00", "%2Fui%2Fa%0d%0ab", "%2Fui%2F%7f", "%2Fui%2Fa%20b", "%2Fui%2F%c3%a9", "%2Fui%2F%ff"] {
+        let mut guest = Guest::of(&house);
+        let shown = guest.sign_in(&token, &format!("?next={next}")).await;
+        assert_eq!((shown.status, shown.location.as_str()), (303, "/ui"), "{next}");
+        // The same for one who is signed in already.
+        let shown = guest.get(&format!("/ui/sign-in?next={next}")).await;
+        assert_eq!((shown.status, shown.location.as_str()), (303, "/ui"), "{next}");
+    }
+}
+
+#[tokio::test]
 async fn a_session_ends_with_its_token_with_signing_out_and_after_a_day_in_any_case() {
     let house = House::open().await;
     let token = house.token("default", Role::Admin, "ada");

@@ -55,6 +55,7 @@ impl ManifestUrl {
             return Err(ManifestUrlProblem::NotHttps);
         } else {
             check_host(uri.host)?;
+            uri.check_labels()?;
         }
         let url = Self(Arc::from(text));
         check_port(&url)?;

@@ -58,6 +58,28 @@ fn what_is_acceptable_and_what_is_refused_follows_the_vectors() {
 }
 
 #[test]
+fn w11_a_label_from_xn_that_stands_for_no_name_is_refused_wherever_a_url_is_set() {
+    for good in
+        ["https://xn--bcher-kva.example/cb", "https://XN--BCHER-KVA.example/cb", "https://xn.example/cb", "https://a-xn--a.example/cb"]
+    {
+        assert!(RedirectUri::parse(good).is_ok() && WebUri::parse(good).is_ok(), "{good}");
+    }
+    for bad in
+        ["https://xn--a/cb", "https://xn--/cb", "https://app.xn--a.example/cb", "https://XN--a.example/cb", "https://xn--abc-.example/cb"]
+    {
+        assert_eq!(RedirectUri::parse(bad), Err(RedirectProblem::ALabel), "{bad}");
+        assert_eq!(WebUri::parse(bad), Err(RedirectProblem::ALabel), "{bad}");
+        assert!(crate::manifest::ManifestUrl::parse(&bad.to_ascii_lowercase()).is_err(), "{bad}");
+        assert!(crate::webhook::WebhookUrl::parse(&bad.to_ascii_lowercase()).is_err(), "{bad}");
+    }
+    // What was stored before is read, matched and shown.
+    let stored: RedirectUri = serde_json::from_str(r#""https://xn--a/cb""#).unwrap();
+    assert!(stored.matches("https://xn--a/cb") && stored.host() == "xn--a");
+    // A private-use scheme has no host that a browser would look up.
+    assert!(RedirectUri::parse("com.example.app://xn--a/cb").is_ok());
+}
+
+#[test]
 fn matching_follows_the_vectors() {
     for row in vectors().matching {
         let registered = RedirectUri::parse(&row.registered).unwrap();

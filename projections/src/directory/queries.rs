@@ -62,13 +62,6 @@ impl Reader<Directory> {
         })
     }
 
-    /// The tenant's own active resource server with this resource identifier.
-    pub fn tenant_has_resource(&self, tenant: &TenantId, resource: &str) -> Result<Option<ResourceServerId>, QueryError> {
-        const SELECT: &str = "SELECT id FROM resource_servers WHERE life = 'active' AND resource = ?1 AND tenant = ?2 \
-            ORDER BY created_position LIMIT 1";
-        self.with(|connection| Ok(connection.prepare_cached(SELECT)?.query_row((resource, tenant.as_str()), server_id).optional()?))
-    }
-
     /// A client's registration at one of the tenant's resource servers.
     pub fn client(&self, tenant: &TenantId, id: ResourceServerId, client_id: &ClientId) -> Result<Option<RegistrationRow>, QueryError> {
         self.with(|connection| {

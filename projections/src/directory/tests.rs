@@ -285,8 +285,6 @@ fn resource_servers_are_found_by_tenant_id_and_resource() {
     let ids: Vec<_> = reader.resource_servers(&tenant("acme")).unwrap().into_iter().map(|row| (row.id, row.name)).collect();
     assert_eq!(ids, [(server(1), "Files".to_owned()), (server(3), "Mail".to_owned())]);
     assert_eq!(reader.resource_server(&tenant("acme"), server(2)).unwrap(), None);
-    assert_eq!(reader.tenant_has_resource(&tenant("other"), files).unwrap(), Some(server(2)));
-    assert_eq!(reader.tenant_has_resource(&tenant("other"), mail).unwrap(), None);
     let retired = ResourceServerEvent::Retired(Retired { reason: None });
     model.apply(&[at(5, of_server(1), &retired), at(6, of_server(3), &retired)]).unwrap();
     assert_eq!(reader.resource_server(&tenant("acme"), server(1)).unwrap().unwrap().life, resource_server::Life::Retired);

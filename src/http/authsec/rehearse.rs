@@ -13,7 +13,7 @@ use gatebook_projections::directory::{ListClients, RegistrationRow};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::resource_servers::merged;
+use super::resource_servers::{fetched, merged};
 use super::server_id;
 use crate::app::App;
 use crate::http::caller::{Administrator, Path};
@@ -47,6 +47,7 @@ pub async fn rehearse(
         return Err(caller.problem(Failure::not_found("resource server")));
     }
     let policy = merged(&server.policy, Some(draft.policy)).map_err(|failure| caller.problem(failure))?;
+    fetched(&app, &server.policy, &policy).map_err(|failure| caller.problem(failure))?;
     let list = ListClients::all(caller.tenant().clone(), id, PAGE);
     let outcome = fresh::read(&app, app.directory(), &headers, move |directory| {
         let mut outcome = Outcome::default();

@@ -48,7 +48,7 @@ pub async fn create(
     let name = checked_name(name).map_err(|failure| caller.problem(failure))?;
     let resource = checked_resource(asked.resource.as_deref()).map_err(|failure| caller.problem(failure))?.flatten();
     let policy = merged(&Policy::default(), asked.policy).map_err(|failure| caller.problem(failure))?;
-    refuse_taken(&app, &caller, &headers, resource.as_ref(), None).await?;
+    fetched(&app, &Policy::default(), &policy).map_err(|failure| caller.problem(failure))?;
     let id = ResourceServerId(Uuid::now_v7());
     let modes = asked.registration_modes.unwrap_or_else(|| RegistrationType::ALL.into());
     let command = ResourceServerCommand::Create { tenant: caller.tenant().clone(), name, resource, modes, policy };
@@ -90,12 +90,13 @@ pub async fn edit(
     let asked: Members = members(&headers, body).await.map_err(|failure| caller.problem(failure))?;
     let name = asked.name.map(checked_name).transpose().map_err(|failure| caller.problem(failure))?;
     let resource = checked_resource(asked.resource.as_deref()).map_err(|failure| caller.problem(failure))?;
-    refuse_taken(&app, &caller, &headers, resource.as_ref().and_then(Option::as_ref), Some(id)).await?;
     let policy = match asked.policy {
         None => None,
         Some(patch) => {
             let server = app.commands().resource_server(id).await.map_err(|error| caller.problem(error))?;
-            Some(merged(&server.policy, Some(patch)).map_err(|failure| caller.problem(failure))?)
+            let policy = merged(&server.policy, Some(patch)).map_err(|failure| caller.problem(failure))?;
+            fetched(&app, &server.policy, &policy).map_err(|failure| caller.problem(failure))?;
+            Some(policy)
         }
     };
     let modes = asked.registration_modes.map(|modes| (modes, asked.effect_on_existing));
@@ -129,30 +130,6 @@ async fn show(app: &App, caller: &Administrator, headers: &HeaderMap, id: Resour
     Ok(row.map(|_| body))
 }
 
-/// Within a tenant a resource identifier names one resource server. Across tenants the first one created is meant, so that
-/// nobody learns from a refusal what another tenant has.
-async fn refuse_taken(
-    app: &App,
-    caller: &Administrator,
-    headers: &HeaderMap,
-    resource: Option<&WebUri>,
-    except: Option<ResourceServerId>,
-) -> Result<(), Problem> {
-    let Some(resource) = resource.map(|uri| uri.as_str().to_owned()) else { return Ok(()) };
-    let tenant = caller.tenant().clone();
-    let holder = fresh::read(app, app.directory(), headers, move |directory| directory.tenant_has_resource(&tenant, &resource))
-        .await
-        .map_err(|failure| caller.problem(failure))?;
-    match holder.body {
-        Some(holder) if Some(holder) != except => Err(caller.problem(Failure::request(
-            StatusCode::CONFLICT,
-            "resource-taken",
-            "another resource server has this resource identifier",
-        ))),
-        _ => Ok(()),
-    }
-}
-
 pub(super) fn checked_name(name: String) -> Result<String, Failure> {
     let good = (1..=256).contains(&name.chars().count()) && !name.chars().any(char::is_control) && !name.trim().is_empty();
     if good { Ok(name) } else { Err(invalid("the name is empty, longer than 256 characters or has control characters")) }
@@ -165,6 +142,18 @@ fn checked_resource(resource: Option<&str>) -> Result<Option<Option<WebUri>>, Fa
         Some("") => Ok(Some(None)),
         Some(text) => WebUri::parse(text).map(|uri| Some(Some(uri))).map_err(|problem| invalid(&format!("resource {problem}"))),
     }
+}
+
+/// Whether the key sets that rules name anew are at URLs that are fetched here.
+pub(super) fn fetched(app: &App, before: &Policy, after: &Policy) -> Result<(), Failure> {
+    let new = after.software_statement_issuers.iter().filter(|issuer| !before.software_statement_issuers.contains(issuer));
+    for uri in new.filter_map(|issuer| issuer.jwks_uri.as_ref()) {
+        app.documents().manifests().url(uri.as_str()).map_err(|problem| {
+            let uri = gatebook_events::json::ascii(uri.as_str());
+            invalid(&format!("software_statement_issuers has the jwks_uri {uri}, which is never fetched: it {problem}"))
+        })?;
+    }
+    Ok(())
 }
 
 pub(super) fn merged(policy: &Policy, patch: Option<Map<String, Value>>) -> Result<Policy, Failure> {

@@ -65,7 +65,7 @@ pub async fn create(
     caller.must_change()?;
     let asked: Members = members(&headers, body).await.map_err(|failure| caller.problem(failure))?;
     let start = start(asked.start.as_deref()).map_err(|failure| caller.problem(failure))?;
-    let wish = wish(asked, None).map_err(|failure| caller.problem(failure))?;
+    let wish = wish(&app, asked, None).map_err(|failure| caller.problem(failure))?;
     let id = WebhookId(Uuid::now_v7());
     let created = Created { tenant: caller.tenant().clone(), wish, start };
     let done = app.commands().create_webhook(&caller.cause, id, created).await.map_err(|error| caller.problem(error))?;
@@ -110,7 +110,7 @@ pub async fn edit(
         return Err(caller.problem(invalid("start is said when a webhook is created")));
     }
     let known = the_tenants(&app, &caller, id).await?;
-    let wish = wish(asked, known.webhook.wish).map_err(|failure| caller.problem(failure))?;
+    let wish = wish(&app, asked, known.webhook.wish).map_err(|failure| caller.problem(failure))?;
     let done = change(&app, &caller, id, &WebhookCommand::Edit(wish)).await?;
     Ok(Written(Json(Value::Object(show(&app, &caller, id).await?)), done.position))
 }
@@ -208,8 +208,12 @@ async fn standing(app: &App, caller: &Administrator, id: WebhookId) -> Result<St
     app.webhooks().standing(id).await.map_err(|error| caller.problem(error))
 }
 
-fn wish(asked: Members, before: Option<Wish>) -> Result<Wish, Failure> {
+fn wish(app: &App, asked: Members, before: Option<Wish>) -> Result<Wish, Failure> {
     let url = asked.url.map(|text| WebhookUrl::parse(&text).map_err(|problem| invalid(&format!("url {problem}")))).transpose()?;
+    // One that stays as it is was taken before.
+    if let Some(new) = url.as_ref().filter(|new| before.as_ref().is_none_or(|before| before.url != **new)) {
+        app.webhooks().never_dialled(new).map_err(|reason| invalid(&format!("url {reason}")))?;
+    }
     let label = asked.label.map(checked_name).transpose()?;
     let (old_label, old_url, old_types, old_servers) = match before {
         Some(wish) => (Some(wish.label), Some(wish.url), wish.types, wish.resource_servers),

@@ -49,7 +49,7 @@ pub async fn authenticate(
         serde_json::from_value(Value::Object(shown)).map_err(|error| invalid(gatebook_events::json::ascii(&error.to_string())))?;
     let client_id = ClientId::parse(&shown.client_id).map_err(|_| invalid("client_id is not 1 to 2048 printable ASCII characters"))?;
     let credential = match (shown.client_secret, shown.client_assertion, shown.client_assertion_type.as_deref()) {
-        (Some(secret), None, None) => Credential::Secret(ClientSecret::received(secret)),
+        (Some(secret), None, None) => Credential::Secret(ClientSecret::received(secret), None),
         (None, Some(assertion), Some(JWT_BEARER)) => Credential::Assertion(assertion),
         (None, None, None) => Credential::None,
         // RFC 6749 §2.3: one method a request.
@@ -57,7 +57,7 @@ pub async fn authenticate(
     };
     let server = target(&app, &caller, shown.resource.as_deref()).await?;
     let source = shown.source.unwrap_or(from.address);
-    let presented = Presented { client_id, credential, source };
+    let presented = Presented { client_id, or_else: None, credential, source };
     let (answer, refusal) = doors::prove(&app, server, &presented).await?;
     Ok(Written(Json(render(&presented.client_id, &answer, refusal)), answer.position))
 }

@@ -152,7 +152,7 @@ async fn door(app: &App, headers: &HeaderMap, resource: Option<&str>, in_path: O
 pub async fn vouched(app: &App, server: Option<ResourceServerId>, request: &mut Map<String, Value>) -> Result<Option<Vouched>, Failure> {
     let Some(id) = server else { return Ok(None) };
     let server = app.commands().resource_server(id).await?;
-    let vouched = app.statements().read(&server.policy, request).await?;
+    let vouched = app.statements().read(&server.policy, request, &app.audiences_of_statements().await?).await?;
     if let Some(vouched) = &vouched {
         vouched.overrule(request);
     }
