@@ -15,6 +15,7 @@ use crate::log::{Append, AppendError, Appended, EventLog, Expected, LogError};
 
 mod caps;
 mod dormancy;
+mod families;
 pub mod import;
 pub mod initial_access_tokens;
 pub mod manage;

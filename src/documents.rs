@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::{StreamExt, stream};
 use gatebook_events::client::{Client, ContentHash, Document, Withdrawal};
 use gatebook_events::envelope::Position;
-use gatebook_events::identity::{ClientId, ClientKey, ResourceServerId, Stream};
+use gatebook_events::identity::{ClientId, ClientKey, ResourceServerId, Stream, TenantId};
 use gatebook_events::manifest::{ManifestUrl, Trouble, TroubleKind};
 use sha2::{Digest, Sha256};
 use tokio::sync::{Mutex as AsyncMutex, Notify, OwnedMutexGuard};
@@ -165,9 +165,39 @@ impl Documents {
     /// Reads a document and takes note of it: its client is known from then on.
     pub async fn meet(&self, url: &ManifestUrl, urgency: Urgency) -> Result<Seen, DocumentError> {
         let read = self.read(url, urgency).await?;
-        let seen = self.take_note(&url.client_id(), read.document).await?;
-        self.read_well(&url.client_id(), &read.validators, read.fresh_for).await;
+        let client_id = url.client_id();
+        let seen = self.take_note(&client_id, read.document).await?;
+        self.read_well(&client_id, &read.validators, read.fresh_for).await;
+        if seen.position.is_some() && seen.client.document_versions() > 1 {
+            // Somebody knew it by a text that was entered, and hears of this at a poll.
+            self.hasten(vec![client_id]).await;
+        }
         Ok(seen)
+    }
+
+    /// Reads a document; where that says nothing about it, takes what an administrator says that it is, which the answer says.
+    pub async fn read_or_take(&self, url: &ManifestUrl, text: Option<&str>) -> Result<(Read, bool), FetchFailure> {
+        match (self.read(url, Urgency::Trusted).await, text) {
+            (Err(failure), Some(text)) if !failure.trouble.is_about_the_document() => {
+                Ok((as_kept(self.0.manifests.judge(url, text)?), true))
+            }
+            (outcome, _) => outcome.map(|read| (read, false)),
+        }
+    }
+
+    /// Reads a document and takes note of it; where its host cannot be reached, of what an administrator of a tenant says that it
+    /// is. The host is asked again when every other document's is, and what it answers takes over.
+    pub async fn enter(&self, cause: &Cause, url: &ManifestUrl, tenant: &TenantId, text: &str) -> Result<Seen, DocumentError> {
+        let (read, entered) = self.read_or_take(url, Some(text)).await?;
+        let client_id = url.client_id();
+        if !entered {
+            let seen = self.take_note(&client_id, read.document).await?;
+            self.read_well(&client_id, &read.validators, read.fresh_for).await;
+            return Ok(seen);
+        }
+        let done = self.0.commands.enter_document(cause, tenant, &client_id, read.document).await?;
+        self.expect(client_id).await;
+        Ok(Seen { client: done.state, position: done.position })
     }
 
     async fn take_note(&self, client_id: &ClientId, document: Document) -> Result<Seen, CommandError> {
@@ -316,10 +346,12 @@ impl Documents {
                 let rest = (failure.trouble == Trouble::TooOften).then_some(pause);
                 return Ok(Polled { trouble: Some(failure.trouble), rest, ..Polled::default() });
             }
-            TroubleKind::Transport if now >= give_up => self.0.commands.lose_document(&cause(), key, Withdrawal::Expired, name).await?,
+            TroubleKind::Transport if now >= give_up => {
+                self.0.commands.lose_document(&cause(), key, Withdrawal::Expired, (name, None)).await?
+            }
             TroubleKind::Transport => self.0.commands.miss_document(&cause(), key, last_read, name).await?,
-            TroubleKind::Withdrawn => self.0.commands.lose_document(&cause(), key, Withdrawal::Gone, name).await?,
-            TroubleKind::Invalid => self.0.commands.lose_document(&cause(), key, Withdrawal::Invalid, name).await?,
+            TroubleKind::Withdrawn => self.0.commands.lose_document(&cause(), key, Withdrawal::Gone, (name, None)).await?,
+            TroubleKind::Invalid => self.0.commands.lose_document(&cause(), key, Withdrawal::Invalid, (name, failure.about())).await?,
         };
         let mut next_at = now + self.back_off(key, failures, failure.retry_after);
         if now < give_up {
@@ -362,6 +394,7 @@ fn as_kept(fetched: crate::manifest::Document) -> Read {
         text: fetched.text,
         metadata: fetched.manifest.metadata,
         warnings: fetched.manifest.warnings.iter().map(|warning| warning.as_str().into()).collect(),
+        left_out: fetched.manifest.left_out,
         ignored: fetched.manifest.ignored,
     };
     Read { document, validators: fetched.validators, fresh_for: fetched.fresh_for }

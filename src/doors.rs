@@ -151,6 +151,7 @@ pub async fn look(app: &App, server_id: ResourceServerId, subject: &Subject<'_>,
     let came = registrations.after(1);
     let known = Surroundings {
         document_host: document_host.as_deref(),
+        document_entered: profile.manifest.as_ref().is_some_and(|manifest| manifest.entered_for.is_some()),
         unreachable_since: profile.manifest.as_ref().and_then(|manifest| manifest.unreachable_since),
         likeness: resembles.as_ref().map(|other| other.likeness),
         came_with: came.as_ref().map(|came| &came.redirect_uris),
@@ -197,6 +198,7 @@ impl From<Failure> for FirstSight {
             Failure::Command(CommandError::Rejected(Rejection::ModeNotAdmitted(_))) => Self::No(Reason::ModeNotAdmitted),
             Failure::Command(CommandError::Rejected(Rejection::Full(_))) => Self::No(Reason::RegisterFull),
             // What the document says is not welcome here.
+            Failure::Document { trouble, .. } if !trouble.is_about_the_document() => Self::No(Reason::DocumentNotReached),
             Failure::Command(CommandError::Rejected(_)) | Failure::Document { .. } => Self::No(Reason::DocumentUnusable),
             failure => Self::Failed(failure),
         }
@@ -232,14 +234,7 @@ async fn first_sight(
 ) -> Result<Option<Met>, FirstSight> {
     let admits = |kind| server.open_to(kind).map_err(|closed| FirstSight::from(Failure::from(CommandError::from(closed))));
     let (client, seen_at) = match client.life {
-        Life::Unregistered => {
-            let Ok(url) = app.documents().manifests().url(client_id.as_str()) else { return Ok(None) };
-            // Nothing is fetched for a door that would stay closed.
-            admits(RegistrationType::Cimd)?;
-            let seen = app.documents().meet(&url, Urgency::Anonymous).await.map_err(Failure::from)?;
-            (seen.client, seen.position)
-        }
-        Life::Registered => {
+        Life::Registered if client.holds_for(server.tenant.as_ref()) => {
             let Some(profile) = client.registered() else { return Ok(None) };
             let unbound = profile.registration_type == RegistrationType::Dcr && profile.home.is_none();
             if unbound && !app.registered_at(client_id.key()).await?.is_empty() {
@@ -250,6 +245,14 @@ async fn first_sight(
             }
             admits(profile.registration_type)?;
             (client.clone(), None)
+        }
+        // What another tenant's administrator entered says nothing here: the host is asked.
+        Life::Unregistered | Life::Registered => {
+            let Ok(url) = app.documents().manifests().url(client_id.as_str()) else { return Ok(None) };
+            // Nothing is fetched for a door that would stay closed.
+            admits(RegistrationType::Cimd)?;
+            let seen = app.documents().meet(&url, Urgency::Anonymous).await.map_err(Failure::from)?;
+            (seen.client, seen.position)
         }
         Life::Withdrawn | Life::Deleted => return Ok(None),
     };

@@ -60,11 +60,13 @@ pub struct ManifestSettings {
     pub allow_loopback: bool,
     /// The URLs, to the letter, whose hosts may have addresses that are not public.
     pub internal: Vec<ManifestUrl>,
+    /// Whether the metadata say that clients with documents are welcome, where a resource server has nothing against it.
+    pub announce: bool,
 }
 
 impl Default for ManifestSettings {
     fn default() -> Self {
-        Self { limits: Limits::default(), profile: Profile::Mcp, allow_loopback: false, internal: Vec::new() }
+        Self { limits: Limits::default(), profile: Profile::Mcp, allow_loopback: false, internal: Vec::new(), announce: true }
     }
 }
 
@@ -150,11 +152,18 @@ pub struct FetchFailure {
     /// When it is worth another attempt, where somebody said so.
     pub retry_after: Option<Duration>,
     detail: Box<str>,
+    /// Whether the detail is about a document that was read: then it quotes no host.
+    was_read: bool,
 }
 
 impl FetchFailure {
     pub(crate) fn new(trouble: Trouble, detail: &impl fmt::Display) -> Self {
-        Self { trouble, retry_after: None, detail: detail.to_string().into() }
+        Self { trouble, retry_after: None, detail: detail.to_string().into(), was_read: false }
+    }
+
+    /// A document that was read and is of no use.
+    fn unusable(error: &manifest::ManifestError) -> Self {
+        Self { was_read: true, ..Self::new(error.trouble(), error) }
     }
 
     fn wait(trouble: Trouble, pause: Duration) -> Self {
@@ -164,6 +173,11 @@ impl FetchFailure {
     /// A failure that somebody else noticed.
     pub(crate) fn of(trouble: Trouble, detail: &'static str) -> Self {
         Self::new(trouble, &detail)
+    }
+
+    /// Which member of the document it is about and what is wrong with it, where a document was read. ASCII, and quotes nobody.
+    pub fn about(&self) -> Option<&str> {
+        self.was_read.then_some(&*self.detail)
     }
 
     /// The cause as a sentence, for administrators and the log. It may quote the host.
@@ -213,6 +227,11 @@ impl Manifests {
         self.0.settings.limits.at_once_per_host
     }
 
+    /// Whether the metadata may say that clients with documents are welcome.
+    pub fn are_announced(&self) -> bool {
+        self.0.settings.announce
+    }
+
     /// Judges a `client_id` that claims to be the URL of a document, by this instance's settings.
     pub fn url(&self, client_id: &str) -> Result<ManifestUrl, ManifestUrlProblem> {
         if self.0.settings.allow_loopback { ManifestUrl::parse_for_development(client_id) } else { ManifestUrl::parse(client_id) }
@@ -225,6 +244,23 @@ impl Manifests {
             (None, Urgency::Anonymous) => self.flight(url).await,
             _ => self.document(url, known, urgency).await,
         }
+    }
+
+    /// Reads a document that nobody fetched, by the rules for those that are.
+    pub fn judge(&self, url: &ManifestUrl, text: &str) -> Result<Document, FetchFailure> {
+        let most = self.0.settings.limits.bytes;
+        if text.len() > most {
+            return Err(FetchFailure {
+                was_read: true,
+                ..FetchFailure::new(Trouble::TooLong, &format_args!("it is longer than {most} bytes"))
+            });
+        }
+        let manifest = self.parse(url, text.as_bytes())?;
+        Ok(Document { manifest, text: text.into(), validators: Validators::default(), fresh_for: None })
+    }
+
+    fn parse(&self, url: &ManifestUrl, body: &[u8]) -> Result<Manifest, FetchFailure> {
+        manifest::parse(url, body, self.0.settings.profile).map_err(|error| FetchFailure::unusable(&error))
     }
 
     /// Fetches any other JSON object that a document names, such as a key set, under the same rules.
@@ -256,8 +292,7 @@ impl Manifests {
     async fn document(&self, url: &ManifestUrl, known: Option<&Validators>, urgency: Urgency) -> Result<Fetched, FetchFailure> {
         let read = |Answer { body, validators, fresh_for }: Answer| {
             let Some(body) = body else { return Ok(Fetched::NotModified { validators, fresh_for }) };
-            let refuse = |error: manifest::ManifestError| FetchFailure::new(error.trouble(), &error);
-            let manifest = manifest::parse(url, &body, self.0.settings.profile).map_err(refuse)?;
+            let manifest = self.parse(url, &body)?;
             // What was read as JSON is UTF-8.
             let text = String::from_utf8(body).unwrap_or_default().into();
             Ok(Fetched::Document(Box::new(Document { manifest, text, validators, fresh_for })))

@@ -86,6 +86,18 @@ impl Client {
     }
 }
 
+impl Client {
+    /// How many versions of its document are known.
+    pub fn document_versions(&self) -> usize {
+        self.profile.as_ref().and_then(|profile| profile.manifest.as_ref()).map_or(0, |manifest| manifest.versions.len())
+    }
+
+    /// Whether what is known of its document means something to a tenant.
+    pub fn holds_for(&self, tenant: Option<&TenantId>) -> bool {
+        self.profile.as_ref().and_then(|profile| profile.manifest.as_ref()).is_none_or(|manifest| manifest.holds_for(tenant))
+    }
+}
+
 impl Aggregate for Client {
     type Command = ClientCommand;
     type Event = ClientEvent;
@@ -144,6 +156,7 @@ impl Aggregate for Client {
                 self.life = Life::Registered;
                 let manifest = profile.manifest.get_or_insert_default();
                 manifest.unreachable_since = None;
+                manifest.entered_for.clone_from(&versioned.entered_for);
                 manifest.versions.push(Version {
                     number: versioned.number,
                     content_hash: versioned.content_hash.clone(),
@@ -155,7 +168,9 @@ impl Aggregate for Client {
             }
             ClientEvent::ManifestRecovered(_) => {
                 self.life = Life::Registered;
-                profile.manifest.get_or_insert_default().unreachable_since = None;
+                let manifest = profile.manifest.get_or_insert_default();
+                manifest.unreachable_since = None;
+                manifest.entered_for = None;
             }
             ClientEvent::ManifestWithdrawn(_) => self.life = Life::Withdrawn,
             ClientEvent::Deleted(_) => {

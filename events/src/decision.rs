@@ -36,6 +36,8 @@ pub enum Reason {
     RegisterFull,
     /// The document at `client_id` cannot be used, or the resource server's rules do not welcome what it says.
     DocumentUnusable,
+    /// The host of the document at `client_id` could not be reached, or was not asked now; that says nothing about the document.
+    DocumentNotReached,
     /// Several redirect URIs are registered, and none was named (RFC 6749 §3.1.2.3).
     RedirectUriRequired,
     /// The redirect URI is not one that serves.
@@ -50,7 +52,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Standing(standing::Reason::Approved),
         Self::Standing(standing::Reason::ApprovalPending),
         Self::Standing(standing::Reason::Dormant),
@@ -65,6 +67,7 @@ impl Reason {
         Self::ModeNotAdmitted,
         Self::RegisterFull,
         Self::DocumentUnusable,
+        Self::DocumentNotReached,
         Self::RedirectUriRequired,
         Self::RedirectUriNotRegistered,
         Self::GrantTypeNotRegistered,
@@ -76,6 +79,7 @@ impl Reason {
     pub const fn decision(self) -> Decision {
         match self {
             Self::Standing(reason) => reason.decision(),
+            Self::DocumentNotReached => Decision::Pending,
             Self::ModeNotAdmitted
             | Self::RegisterFull
             | Self::DocumentUnusable
@@ -91,6 +95,10 @@ impl Reason {
     pub const fn cure(self) -> Option<&'static str> {
         match self {
             Self::Standing(reason) => reason.cure(),
+            Self::DocumentNotReached => Some(
+                "the host of the client's document cannot be reached from here; ask again later, or have an administrator of the resource \
+                 server enter the document's text",
+            ),
             Self::ModeNotAdmitted
             | Self::RegisterFull
             | Self::DocumentUnusable
@@ -109,6 +117,7 @@ impl Reason {
             Self::ModeNotAdmitted => "mode_not_admitted",
             Self::RegisterFull => "register_full",
             Self::DocumentUnusable => "document_unusable",
+            Self::DocumentNotReached => "document_not_reached",
             Self::RedirectUriRequired => "redirect_uri_required",
             Self::RedirectUriNotRegistered => "redirect_uri_not_registered",
             Self::GrantTypeNotRegistered => "grant_type_not_registered",
@@ -132,7 +141,7 @@ pub enum Warning {
     NewHost,
     /// A change of its redirect URIs waits for an administrator; what is answered here is what serves.
     StagedChangeWaiting,
-    /// Its document cannot be reached now; the last good one serves.
+    /// Its document cannot be reached now; the last good one serves, or the one that an administrator entered.
     DocumentUnreachable,
     /// What serves is not what served when the answer was given that the caller refers to.
     RegistrationChanged,
@@ -284,6 +293,8 @@ pub struct Surroundings<'a> {
     pub document_host: Option<&'a str>,
     /// Since when nobody could read that document.
     pub unreachable_since: Option<DateTime<Utc>>,
+    /// Whether an administrator entered its text, and nobody ever read it at its host.
+    pub document_entered: bool,
     /// How much it looks like an approved client from elsewhere.
     pub likeness: Option<Likeness>,
     /// The redirect URIs that it came with.
@@ -302,7 +313,7 @@ pub fn warnings(registration: &Registration, redirect_uri: Option<&str>, known: 
     let others = [
         (Warning::NewHost, asked.map_or_else(|| serving.iter().any(is_new), is_new)),
         (Warning::StagedChangeWaiting, registration.staged.is_some()),
-        (Warning::DocumentUnreachable, known.unreachable_since.is_some()),
+        (Warning::DocumentUnreachable, known.unreachable_since.is_some() || known.document_entered),
     ];
     warnings.extend(others.into_iter().filter_map(|(warning, holds)| holds.then_some(warning)));
     warnings

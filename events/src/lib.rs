@@ -7,6 +7,7 @@ pub mod client;
 pub mod codec;
 pub mod decision;
 pub mod envelope;
+pub mod family;
 pub mod identity;
 pub mod initial_access_token;
 pub mod json;

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::json::{self, JsonProblem};
-use crate::metadata::{self, AuthMethod, ClientMetadata, GrantType, MetadataError, vocabulary};
+use crate::metadata::{self, AuthMethod, ClientMetadata, GrantType, Jwks, LeftOut, MetadataError, vocabulary};
 
 mod trouble;
 mod url;
@@ -38,6 +38,8 @@ vocabulary! {
         RedirectElsewhere = "redirect_on_another_host",
         /// Its URL has a query (CIMD §3 says that it should not).
         Query = "query_in_client_id",
+        /// A member that only informs cannot be used, or a redirect URI is none; the rest was read.
+        LeftOut = "member_left_out",
     }
 }
 
@@ -48,6 +50,8 @@ pub struct Manifest {
     pub metadata: ClientMetadata,
     /// What is odd about it, in the order of [`Warning::ALL`].
     pub warnings: Vec<Warning>,
+    /// What was left out because it cannot be used, by member.
+    pub left_out: Vec<LeftOut>,
     /// The names of members that were ignored, sorted; values are not kept.
     pub ignored: Vec<Box<str>>,
 }
@@ -92,7 +96,8 @@ impl ManifestError {
 /// Reads the document that stands at `url`.
 ///
 /// Known vendors' documents ask for more than can be given, so what can be left out is left out with a warning: unknown
-/// grants, ways to authenticate that are only offered. What would make the client another one is refused.
+/// grants, ways to authenticate that are only offered, members that only inform. What decides makes a document unusable where it
+/// cannot be used: who it is, where answers go, how it proves itself and by which keys, and a secret that everybody can read.
 pub fn parse(url: &ManifestUrl, document: &[u8], profile: Profile) -> Result<Manifest, ManifestError> {
     let mut members = json::object(document).map_err(ManifestError::Json)?;
     if members.remove("client_id").as_ref().and_then(Value::as_str) != Some(url.as_str()) {
@@ -102,7 +107,7 @@ pub fn parse(url: &ManifestUrl, document: &[u8], profile: Profile) -> Result<Man
     if let Some(secret) = ["client_secret", "client_secret_expires_at"].into_iter().find(|name| members.contains_key(*name)) {
         return Err(ManifestError::Secret(secret));
     }
-    members.retain(|_, value| !value.is_null() && value.as_str() != Some(""));
+    members.retain(|name, value| !value.is_null() && value.as_str() != Some("") && !(name == "jwks" && Jwks::is_empty(value)));
     if profile == Profile::Mcp {
         require(&members)?;
     }
@@ -111,11 +116,21 @@ pub fn parse(url: &ManifestUrl, document: &[u8], profile: Profile) -> Result<Man
     let method = auth_method(&mut members, &mut warnings)?;
     members.insert("token_endpoint_auth_method".to_owned(), method.as_str().into());
     strip_grants(&mut members, method, &mut warnings);
-    let parsed = metadata::parse(members)?;
-    check_keys(url, &parsed.metadata)?;
+    let mut left_out = metadata::leave_out(&mut members, method);
+    let mut parsed = metadata::parse(members)?;
+    if let Err(error) = check_keys(url, &parsed.metadata) {
+        if method != AuthMethod::None {
+            return Err(error.into());
+        }
+        parsed.metadata.jwks_uri = None;
+        left_out.push(LeftOut { member: error.member.into(), problem: error.problem.to_string().into() });
+    }
     look_elsewhere(url, &parsed.metadata, &mut warnings);
+    if !left_out.is_empty() {
+        warnings.push(Warning::LeftOut);
+    }
     warnings.sort();
-    Ok(Manifest { metadata: parsed.metadata, warnings, ignored: parsed.ignored })
+    Ok(Manifest { metadata: parsed.metadata, warnings, left_out, ignored: parsed.ignored })
 }
 
 fn require(members: &Map<String, Value>) -> Result<(), ManifestError> {
@@ -168,8 +183,7 @@ fn strip_grants(members: &mut Map<String, Value>, method: AuthMethod, warnings: 
         // A public client has nothing to show (RFC 6749 §4.4).
         Some(Some(GrantType::ClientCredentials)) => method != AuthMethod::None,
         Some(known) => known.is_some(),
-        // Not a text at all: the metadata's own rules say so.
-        None => true,
+        None => false,
     };
     let kept: Vec<Value> = asked.iter().filter(|grant| can_have(grant)).cloned().collect();
     if !kept.is_empty() && kept.len() < asked.len() {

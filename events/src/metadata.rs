@@ -8,11 +8,14 @@ use serde_json::{Map, Value};
 use crate::redirect::{RedirectUris, WebUri};
 use crate::scope::Scope;
 
+mod informing;
 mod keys;
 mod parse;
 mod statement;
 mod words;
 
+pub use informing::LeftOut;
+pub(crate) use informing::leave_out;
 pub use keys::Jwks;
 pub use parse::{MetadataError, Parsed, Problem, parse, parse_replacement};
 pub use statement::{SoftwareStatement, Vouched};

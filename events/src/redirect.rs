@@ -99,6 +99,11 @@ impl RedirectUri {
         Uri::split(&self.0).ok().filter(|uri| !uri.is_web()).map(|uri| uri.scheme.to_ascii_lowercase())
     }
 
+    /// Whether no other machine ever gets the answer: a loopback or a private-use URI.
+    pub fn stays_on_the_machine(&self) -> bool {
+        self.is_loopback() || self.private_use_scheme().is_some()
+    }
+
     /// The URI with a loopback port erased, so that instances of one program look alike.
     pub fn shape(&self) -> String {
         match Uri::split(&self.0) {

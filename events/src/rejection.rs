@@ -42,6 +42,10 @@ pub enum Rejection {
     StaleChange { asked: ChangeId, current: Option<ChangeId> },
     #[error("the client is not described by a document of its own")]
     NoDocument,
+    #[error(
+        "the document at this URL is known already, and its text cannot be entered: its host, or who entered it first, says what is in it"
+    )]
+    DocumentKnown,
     #[error("the document has no version {0}")]
     NoSuchVersion(u32),
     #[error("no change of redirect URIs waits")]
@@ -56,6 +60,8 @@ pub enum Rejection {
     NoSuchWebhook,
     #[error("the tenant has as many webhooks as it may have")]
     TooManyWebhooks,
+    #[error("the resource server has as many suspended families as it may have, which is 1000; reinstate one of them first")]
+    TooManyFamilies,
     #[error("the token would never be usable")]
     NeverUsable,
     #[error("the resource server wants an initial access token")]

@@ -5,7 +5,8 @@ use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
 
-use crate::identity::TenantId;
+use crate::family::FamilyName;
+use crate::identity::{ClientId, TenantId};
 use crate::initial_access_token::Clamps;
 use crate::metadata::ClientMetadata;
 use crate::redirect::WebUri;
@@ -23,7 +24,10 @@ mod statements;
 
 pub use cap::{CapOf, Fill, takes_room};
 pub use command::ResourceServerCommand;
-pub use event::{CapEased, CapNeared, Created, EffectOnExisting, ModesChanged, PolicyChanged, Renamed, ResourceServerEvent, Retired};
+pub use event::{
+    CapEased, CapNeared, Created, EffectOnExisting, FamilyReinstated, FamilySuspended, ModesChanged, PolicyChanged, Renamed,
+    ResourceServerEvent, Retired,
+};
 pub use identifier::normalized;
 pub use policy::{
     Admission, Admissions, Heard, Instances, Lane, ManifestRules, OutsideRules, Policy, RedirectRule, Revival, WithdrawalRule,
@@ -87,6 +91,8 @@ pub struct ResourceServer {
     pub policy: Policy,
     /// The caps whose nearness was told and has not passed, by how high they were.
     pub neared: BTreeMap<CapOf, NonZeroU32>,
+    /// The programs that are suspended, each with the client of it that was suspended first.
+    pub suspended_families: BTreeMap<FamilyName, ClientId>,
 }
 
 /// The life of a resource server.
@@ -122,6 +128,19 @@ impl ResourceServer {
         if self.modes.contains(&kind) { Ok(()) } else { Err(Rejection::ModeNotAdmitted(kind)) }
     }
 
+    /// The suspended client whose family this one is of, if its program is suspended.
+    pub fn suspended_with(&self, client_id: &ClientId, kind: RegistrationType, metadata: &ClientMetadata) -> Option<&ClientId> {
+        if self.suspended_families.is_empty() {
+            return None;
+        }
+        self.suspended_families.get(&FamilyName::of(client_id, kind, metadata))
+    }
+
+    /// Whether the metadata say that clients may come this way.
+    pub fn announces(&self, kind: RegistrationType) -> bool {
+        self.open_to(kind).is_ok() && (kind != RegistrationType::Cimd || self.policy.manifests.announce)
+    }
+
     /// The same for a client that registers itself, with what its initial access token allows if it presented one. Whether the
     /// token is good is for [`crate::initial_access_token`] to say.
     pub fn admit_self(&self, token: Option<&Clamps>, metadata: ClientMetadata) -> Result<(ClientMetadata, Admission), Rejection> {
@@ -147,10 +166,7 @@ impl ResourceServer {
     /// What a client that registers itself shares with all that are identical; none where it is a client of its own. The
     /// metadata is that which [`ResourceServer::admit`] gave, with the names of what was ignored of the request.
     pub fn shares(&self, metadata: &ClientMetadata, ignored: &[Box<str>]) -> Option<Fingerprint> {
-        match self.policy.instances {
-            Instances::Separate => None,
-            Instances::Share => Fingerprint::of(metadata, ignored),
-        }
+        if self.policy.are_shared(&metadata.redirect_uris) { Fingerprint::of(metadata, ignored) } else { None }
     }
 }
 
@@ -190,6 +206,10 @@ impl Aggregate for ResourceServer {
             ResourceServerEvent::PolicyChanged(changed) => self.policy = changed.policy.clone(),
             ResourceServerEvent::CapNeared(neared) => drop(self.neared.insert(neared.of, neared.cap)),
             ResourceServerEvent::CapEased(eased) => drop(self.neared.remove(&eased.of)),
+            ResourceServerEvent::FamilySuspended(suspended) => {
+                self.suspended_families.entry(suspended.family.clone()).or_insert_with(|| suspended.client_id.clone());
+            }
+            ResourceServerEvent::FamilyReinstated(reinstated) => drop(self.suspended_families.remove(&reinstated.family)),
             ResourceServerEvent::Retired(_) => self.life = Life::Retired,
         }
         self

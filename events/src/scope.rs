@@ -30,9 +30,25 @@ impl Scope {
     }
 
     /// What is registered where `self` is the most that a resource server grants: the common part of what was asked;
-    /// all of it when nothing was asked, or nothing that is known here (RFC 7591 §2: the server may choose).
-    pub fn ceiling_for(&self, asked: Option<&Self>) -> Self {
-        asked.and_then(|asked| asked.common(self)).unwrap_or_else(|| self.clone())
+    /// all of it when nothing was asked, or nothing that is known here (RFC 7591 §2: the server may choose). What was asked of the
+    /// scopes in `outside` comes with it, because this ceiling says nothing about them.
+    pub fn ceiling_for(&self, asked: Option<&Self>, outside: &[String]) -> Self {
+        let known = |token: &&str| self.tokens().any(|known| known == *token);
+        let outside = |token: &&str| outside.iter().any(|name| name == token);
+        let granted = match asked {
+            None => None,
+            Some(asked) if asked.tokens().any(|token| known(&token)) => {
+                Self::of_tokens(asked.tokens().filter(|token| known(token) || outside(token)))
+            }
+            Some(asked) => Self::of_tokens(self.tokens().chain(asked.tokens().filter(outside))),
+        };
+        granted.unwrap_or_else(|| self.clone())
+    }
+
+    /// What of this scope is in neither.
+    pub fn beyond(&self, ceiling: &Self, outside: &[String]) -> Option<Self> {
+        let within = |token: &str| ceiling.tokens().any(|known| known == token) || outside.iter().any(|name| name == token);
+        Self::of_tokens(self.tokens().filter(|token| !within(token)))
     }
 
     /// What both have; none where they have nothing in common.
@@ -87,9 +103,21 @@ mod tests {
     #[test]
     fn a_ceiling_grants_the_common_part_or_all_of_itself() {
         let ceiling = scope("mcp:read mcp:write");
-        assert_eq!(ceiling.ceiling_for(None).as_str(), "mcp:read mcp:write");
-        assert_eq!(ceiling.ceiling_for(Some(&scope("mcp:write openid"))).as_str(), "mcp:write");
-        assert_eq!(ceiling.ceiling_for(Some(&scope("openid"))).as_str(), "mcp:read mcp:write");
+        assert_eq!(ceiling.ceiling_for(None, &[]).as_str(), "mcp:read mcp:write");
+        assert_eq!(ceiling.ceiling_for(Some(&scope("mcp:write openid")), &[]).as_str(), "mcp:write");
+        assert_eq!(ceiling.ceiling_for(Some(&scope("openid")), &[]).as_str(), "mcp:read mcp:write");
+    }
+
+    #[test]
+    fn w13_what_belongs_to_the_authorization_server_is_outside_of_a_ceiling() {
+        let (ceiling, outside) = (scope("mcp:read mcp:write"), ["offline_access".to_owned()]);
+        let granted = |asked: &str| ceiling.ceiling_for(Some(&scope(asked)), &outside).as_str().to_owned();
+        assert_eq!(granted("offline_access mcp:write admin"), "offline_access mcp:write");
+        assert_eq!(granted("offline_access"), "mcp:read mcp:write offline_access");
+        assert_eq!(granted("admin"), "mcp:read mcp:write");
+        assert_eq!(ceiling.ceiling_for(None, &outside), ceiling, "nobody gets unasked what the ceiling does not name");
+        assert_eq!(scope("mcp:read offline_access admin root").beyond(&ceiling, &outside), Some(scope("admin root")));
+        assert_eq!(scope("mcp:read offline_access").beyond(&ceiling, &outside), None);
     }
 
     proptest::proptest! {
@@ -101,9 +129,9 @@ mod tests {
                 proptest::prop_assert_eq!(again.as_ref(), Some(scope));
             }
             if let Some(ceiling) = ceiling {
-                let granted = ceiling.ceiling_for(asked.as_ref());
+                let granted = ceiling.ceiling_for(asked.as_ref(), &[]);
                 proptest::prop_assert!(granted.tokens().all(|token| ceiling.tokens().any(|known| known == token)));
-                proptest::prop_assert_eq!(ceiling.ceiling_for(Some(&granted)), granted);
+                proptest::prop_assert_eq!(ceiling.ceiling_for(Some(&granted), &[]), granted);
             }
         }
     }

@@ -22,9 +22,10 @@ use gatebook_events::client::{
 };
 use gatebook_events::codec::{CodecError, Stored};
 use gatebook_events::envelope::{Actor, ActorKind, EventId, Meta};
+use gatebook_events::family::FamilyName;
 use gatebook_events::identity::{ChangeId, ClientId, ClientKey, InitialAccessTokenId, ResourceServerId, TenantId};
 use gatebook_events::initial_access_token::{self, Clamps, InitialAccessTokenEvent, Issued, Used};
-use gatebook_events::metadata::{self, ClientMetadata, GrantType, SoftwareStatement};
+use gatebook_events::metadata::{self, ClientMetadata, GrantType, LeftOut, SoftwareStatement};
 use gatebook_events::projection::{EventSkipped, ProjectionEvent, SkipTakenBack};
 use gatebook_events::redirect::{RedirectUris, WebUri};
 use gatebook_events::registration::{
@@ -33,9 +34,9 @@ use gatebook_events::registration::{
 };
 use gatebook_events::reservation::{ReservationEvent, Taken};
 use gatebook_events::resource_server::{
-    Admission, Admissions, CapEased, CapNeared, CapOf, Created, EffectOnExisting, Instances, Lane, ManifestRules, Modes, ModesChanged,
-    OutsideRules, Policy, PolicyChanged, RedirectRule, RegistrationType, Renamed, ResourceServerEvent, Retired, Revival, StatementIssuer,
-    WithdrawalRule,
+    Admission, Admissions, CapEased, CapNeared, CapOf, Created, EffectOnExisting, FamilyReinstated, FamilySuspended, Instances, Lane,
+    ManifestRules, Modes, ModesChanged, OutsideRules, Policy, PolicyChanged, RedirectRule, RegistrationType, Renamed, ResourceServerEvent,
+    Retired, Revival, StatementIssuer, WithdrawalRule,
 };
 use gatebook_events::scope::Scope;
 use gatebook_events::secret::{KeptSecret, SecretHash, TokenHash};
@@ -191,7 +192,7 @@ fn rules_that_were_stored_before_a_rule_existed_have_its_default() {
     let ResourceServerEvent::Created(created) = ResourceServerEvent::decode("resource_server.created", 1, lean).unwrap() else {
         panic!("another event")
     };
-    assert_eq!(created.policy, Policy::default());
+    assert_eq!(created.policy, plain_policy());
     let lean = r#"{"policy":{"admission":{"dcr":"review"},"redirect_rules":[{"kind":"host","host":"a.example"}]}}"#;
     let ResourceServerEvent::PolicyChanged(changed) = ResourceServerEvent::decode("resource_server.policy_changed", 1, lean).unwrap()
     else {
@@ -467,7 +468,37 @@ fn client_samples() -> Vec<Sample> {
                 metadata: minimal_metadata(),
                 differences: [Difference::RedirectsWidened, Difference::DisplayIdentity].into(),
                 warnings: vec!["logo_on_another_host".into()],
+                left_out: vec![],
+                entered_for: None,
                 ignored: vec!["x_unknown".into()],
+            }),
+        ),
+        sample(
+            "left_out",
+            &ClientEvent::ManifestVersioned(ManifestVersioned {
+                number: 3,
+                content_hash: ContentHash::of_digest([0x5b; 32]),
+                document: r#"{"client_id":"https://app.example/client.json","logo_uri":"/l.png"}"#.into(),
+                metadata: minimal_metadata(),
+                differences: [Difference::Cosmetic].into(),
+                warnings: vec!["member_left_out".into()],
+                left_out: vec![LeftOut { member: "logo_uri".into(), problem: "is not an absolute URI".into() }],
+                entered_for: None,
+                ignored: vec![],
+            }),
+        ),
+        sample(
+            "entered",
+            &ClientEvent::ManifestVersioned(ManifestVersioned {
+                number: 1,
+                content_hash: ContentHash::of_digest([0x5c; 32]),
+                document: r#"{"client_id":"https://app.example/client.json"}"#.into(),
+                metadata: minimal_metadata(),
+                differences: [].into(),
+                warnings: vec![],
+                left_out: vec![],
+                entered_for: Some(tenant()),
+                ignored: vec![],
             }),
         ),
         sample(
@@ -479,6 +510,8 @@ fn client_samples() -> Vec<Sample> {
                 metadata: minimal_metadata(),
                 differences: [].into(),
                 warnings: vec![],
+                left_out: vec![],
+                entered_for: None,
                 ignored: vec![],
             }),
         ),
@@ -487,7 +520,18 @@ fn client_samples() -> Vec<Sample> {
             &ClientEvent::ManifestUnreachable(ManifestUnreachable { since: time("2026-03-01T12:00:00Z"), failure: "timeout".into() }),
         ),
         sample(FULL, &ClientEvent::ManifestRecovered(ManifestRecovered {})),
-        sample(FULL, &ClientEvent::ManifestWithdrawn(ManifestWithdrawn { cause: Withdrawal::Gone, failure: "status_404".into() })),
+        sample(
+            FULL,
+            &ClientEvent::ManifestWithdrawn(ManifestWithdrawn { cause: Withdrawal::Gone, failure: "status_404".into(), detail: None }),
+        ),
+        sample(
+            "detail",
+            &ClientEvent::ManifestWithdrawn(ManifestWithdrawn {
+                cause: Withdrawal::Invalid,
+                failure: "metadata_invalid".into(),
+                detail: Some("redirect_uris is required for the authorization_code grant".into()),
+            }),
+        ),
         sample(FULL, &ClientEvent::Deleted(Deleted { reason: Some("unused for 30 days".to_owned()) })),
         sample(MINIMAL, &ClientEvent::Deleted(Deleted { reason: None })),
     ]
@@ -583,20 +627,20 @@ fn resource_server_samples() -> Vec<Sample> {
         private_use_schemes: vec!["cursor".to_owned()],
         scope_ceiling: Scope::parse("mcp:read mcp:write").unwrap(),
         self_registered_grants: GrantType::ALL.to_vec(),
-        ..Policy::default()
+        ..plain_policy()
     };
     let of_documents = || Policy {
-        manifests: ManifestRules { lane: Lane::Soak, soak_hours: 72, on_withdrawal: WithdrawalRule::Keep },
-        ..Policy::default()
+        manifests: ManifestRules { lane: Lane::Soak, soak_hours: 72, on_withdrawal: WithdrawalRule::Keep, announce: true },
+        ..plain_policy()
     };
-    let idle = || Policy { dormant_after_days: NonZeroU16::new(90), revive: Revival::Review, ..Policy::default() };
+    let idle = || Policy { dormant_after_days: NonZeroU16::new(90), revive: Revival::Review, ..plain_policy() };
     let capped = || Policy { registrations_per_minute: NonZeroU32::new(600), max_clients: NonZeroU32::new(1000), ..policy() };
     let cap = NonZeroU32::new(1000).unwrap();
     let named =
         |resource, policy| Created { tenant: tenant(), name: "Documents".to_owned(), resource, registration_modes: every_mode(), policy };
     vec![
         sample(FULL, &Event::Created(named(resource(), policy()))),
-        sample(MINIMAL, &Event::Created(named(None, Policy::default()))),
+        sample(MINIMAL, &Event::Created(named(None, plain_policy()))),
         sample(FULL, &Event::Renamed(Renamed { name: "Files".to_owned(), resource: resource() })),
         sample(MINIMAL, &Event::Renamed(Renamed { name: "Files".to_owned(), resource: None })),
         sample(
@@ -608,22 +652,52 @@ fn resource_server_samples() -> Vec<Sample> {
             }),
         ),
         sample(FULL, &Event::PolicyChanged(PolicyChanged { policy: policy() })),
-        sample(MINIMAL, &Event::PolicyChanged(PolicyChanged { policy: Policy::default() })),
+        sample(MINIMAL, &Event::PolicyChanged(PolicyChanged { policy: plain_policy() })),
         sample("manifests", &Event::PolicyChanged(PolicyChanged { policy: of_documents() })),
         sample("dormancy", &Event::PolicyChanged(PolicyChanged { policy: idle() })),
-        sample(
-            "token",
-            &Event::PolicyChanged(PolicyChanged { policy: Policy { require_initial_access_token: true, ..Policy::default() } }),
-        ),
+        sample("token", &Event::PolicyChanged(PolicyChanged { policy: Policy { require_initial_access_token: true, ..plain_policy() } })),
         sample("statement", &Event::PolicyChanged(PolicyChanged { policy: believing_policy() })),
         sample("capped", &Event::PolicyChanged(PolicyChanged { policy: capped() })),
+        sample("outside", &Event::PolicyChanged(PolicyChanged { policy: outside_the_ceiling() })),
         sample("shared", &Event::PolicyChanged(PolicyChanged { policy: Policy { instances: Instances::Share, ..policy() } })),
         sample(FULL, &Event::CapNeared(CapNeared { of: CapOf::ResourceServer, cap, count: 800 })),
         sample("tenant", &Event::CapNeared(CapNeared { of: CapOf::Tenant, cap, count: 1000 })),
         sample(FULL, &Event::CapEased(CapEased { of: CapOf::ResourceServer, cap, count: 699 })),
+        sample(
+            FULL,
+            &Event::FamilySuspended(FamilySuspended {
+                family: family(),
+                client_id: client_id(),
+                reason: Some("it phones home".to_owned()),
+            }),
+        ),
+        sample(MINIMAL, &Event::FamilySuspended(FamilySuspended { family: family(), client_id: client_id(), reason: None })),
+        sample(
+            FULL,
+            &Event::FamilyReinstated(FamilyReinstated {
+                family: family(),
+                client_id: client_id(),
+                reason: Some("it was mended".to_owned()),
+            }),
+        ),
+        sample(MINIMAL, &Event::FamilyReinstated(FamilyReinstated { family: family(), client_id: client_id(), reason: None })),
         sample(FULL, &Event::Retired(Retired { reason: Some("replaced".to_owned()) })),
         sample(MINIMAL, &Event::Retired(Retired { reason: None })),
     ]
+}
+
+fn family() -> FamilyName {
+    FamilyName::of(&client_id(), RegistrationType::Dcr, &minimal_metadata())
+}
+
+/// What was there before programs were reviewed as one.
+fn plain_policy() -> Policy {
+    Policy { instances_under_review: Instances::Separate, ..Policy::default() }
+}
+
+fn outside_the_ceiling() -> Policy {
+    let manifests = ManifestRules { announce: false, ..ManifestRules::default() };
+    Policy { authorization_server_scopes: vec!["offline_access".to_owned()], manifests, ..Policy::default() }
 }
 
 fn believing_policy() -> Policy {
@@ -633,7 +707,7 @@ fn believing_policy() -> Policy {
         jwks: None,
     };
     let by_value = StatementIssuer { issuer: "https://app.example".to_owned(), jwks_uri: None, jwks: metadata_with_keys().jwks };
-    Policy { software_statement_issuers: vec![by_uri, by_value], require_software_statement: true, ..Policy::default() }
+    Policy { software_statement_issuers: vec![by_uri, by_value], require_software_statement: true, ..plain_policy() }
 }
 
 fn clamps() -> Clamps {

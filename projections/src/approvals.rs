@@ -90,6 +90,8 @@ impl Projection for Approvals {
                 | "webhook.deleted"
                 | "resource_server.cap_neared"
                 | "resource_server.cap_eased"
+                | "resource_server.family_suspended"
+                | "resource_server.family_reinstated"
                 | "reservation.taken"
                 | "projection.event_skipped"
                 | "projection.skip_taken_back"

@@ -50,6 +50,8 @@ fn versioned(number: u32, name: &str) -> ClientEvent {
         metadata: metadata(name, &[HERE, THERE]),
         differences: [].into(),
         warnings: vec![],
+        left_out: vec![],
+        entered_for: None,
         ignored: vec![],
     })
 }
@@ -120,7 +122,8 @@ fn the_directory_shows_the_newest_version_and_whether_the_document_is_there() {
 fn a_document_that_was_taken_away_suspends_where_the_policy_says_so_and_counts_say_it_too() {
     let folder = Folder::new();
     let mut model = folder.given::<Directory>(&one_document());
-    let withdrawn = ClientEvent::ManifestWithdrawn(ManifestWithdrawn { cause: Withdrawal::Gone, failure: "status_404".into() });
+    let withdrawn =
+        ClientEvent::ManifestWithdrawn(ManifestWithdrawn { cause: Withdrawal::Gone, failure: "status_404".into(), detail: None });
     model.apply(&[of_nobody(6, &withdrawn)]).unwrap();
     let reader = model.reader();
     let reason = || reader.client(&tenant("acme"), server(1), &url()).unwrap().unwrap().reason;

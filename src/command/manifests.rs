@@ -11,6 +11,7 @@ use gatebook_events::resource_server::{Admission, ResourceServer};
 use gatebook_events::{Aggregate, Rejection};
 use uuid::Uuid;
 
+use super::families::with_its_family;
 use super::{Cause, CommandError, Commands, Done, MAX_ROUNDS};
 
 /// A version of a document, and when it was first read.
@@ -27,6 +28,19 @@ impl Commands {
     pub async fn see_document(&self, cause: &Cause, client_id: &ClientId, document: Document) -> Result<Done<Client>, CommandError> {
         let see = ClientCommand::SeeDocument { client_id: client_id.clone(), document: Box::new(document), at: self.clock.now() };
         self.transact::<Client>(Stream::Client(client_id.key()), cause, &see).await
+    }
+
+    /// Takes note of a document as an administrator of a tenant says that it is.
+    pub async fn enter_document(
+        &self,
+        cause: &Cause,
+        tenant: &TenantId,
+        client_id: &ClientId,
+        document: Document,
+    ) -> Result<Done<Client>, CommandError> {
+        let (client_id, document, tenant, at) = (client_id.clone(), Box::new(document), tenant.clone(), self.clock.now());
+        let (stream, cause) = (Stream::Client(client_id.key()), cause.within(Some(tenant.clone())));
+        self.transact::<Client>(stream, &cause, &ClientCommand::EnterDocument { client_id, document, tenant, at }).await
     }
 
     /// Takes note that a document could not be reached; it was last read at `last_read`.
@@ -47,9 +61,9 @@ impl Commands {
         cause: &Cause,
         key: ClientKey,
         withdrawal: Withdrawal,
-        failure: &str,
+        (failure, detail): (&str, Option<&str>),
     ) -> Result<Done<Client>, CommandError> {
-        let lose = ClientCommand::LoseDocument { cause: withdrawal, failure: failure.into() };
+        let lose = ClientCommand::LoseDocument { cause: withdrawal, failure: failure.into(), detail: detail.map(Into::into) };
         self.transact::<Client>(Stream::Client(key), cause, &lose).await
     }
 
@@ -70,10 +84,12 @@ impl Commands {
             tenant: tenant.clone(),
             client_id: profile.client_id.clone(),
             registration_type: profile.registration_type,
-            redirect_uris: metadata.redirect_uris,
+            redirect_uris: metadata.redirect_uris.clone(),
             admission: if vouched { Admission::Auto } else { admission },
             at: self.clock.now(),
         };
+        let family = (&profile.client_id, profile.registration_type, &metadata);
+        let request = if vouched { request } else { with_its_family(&rules, family, request) };
         let cause = cause.within(Some(tenant));
         let stream = Stream::Registration(server, profile.client_id.key());
         let mut done = self.transact::<Registration>(stream, &cause, &request).await?;
@@ -179,9 +195,9 @@ impl Commands {
         let manifest = profile.manifest.as_ref().ok_or(Rejection::NoDocument)?;
         let wanted = manifest.version(version).ok_or(Rejection::NoSuchVersion(version))?;
         let rules = self.resource_server(server).await?;
-        rules.policy.judge(&wanted.redirect_uris)?;
+        let redirect_uris = rules.policy.welcome(&wanted.redirect_uris)?;
         let (claimed, _) = rules.policy.hear(&profile.metadata.redirect_uris, self.clock.now());
-        let back = RegistrationCommand::RollBack { version, redirect_uris: wanted.redirect_uris.clone(), claimed, reason };
+        let back = RegistrationCommand::RollBack { version, redirect_uris, claimed, reason };
         let done = self.transact::<Registration>(Stream::Registration(server, key), cause, &back).await?;
         self.hear_what_came_since(cause, server, &client, done).await
     }

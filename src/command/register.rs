@@ -10,6 +10,7 @@ use gatebook_events::registration::{Registration, RegistrationCommand};
 use gatebook_events::resource_server::{Policy, RegistrationType};
 use gatebook_events::secret::{KeptSecret, SecretHash, TokenHash};
 
+use super::families::with_its_family;
 use super::initial_access_tokens::Presented;
 use super::{Cause, CommandError, Commands};
 
@@ -149,18 +150,18 @@ impl Commands {
                     RegistrationType::Dcr => server.admit_self(token.as_ref().map(|token| &token.clamps), parsed.metadata)?,
                     RegistrationType::Prereg | RegistrationType::Cimd => server.admit(registration_type, parsed.metadata)?,
                 };
-                (metadata, server.tenant.clone().map(|tenant| (id, tenant, admission)))
+                (metadata, server.tenant.clone().map(|tenant| (id, tenant, admission, server)))
             }
         };
         let Coming { client_id, imported_from, secret_expires_at: expires_at } = coming;
         let key = client_id.key();
-        let home = bound.as_ref().map(|(_, tenant, _)| tenant.clone());
+        let home = bound.as_ref().map(|(_, tenant, ..)| tenant.clone());
         let cause = &cause.within(home.clone());
         if let Some(token) = &token {
             self.set_aside(cause, token, &client_id, at).await?;
         }
         let secret = hashes.secret.filter(|_| metadata.needs_secret()).map(|hash| KeptSecret { hash, expires_at });
-        let redirect_uris = metadata.redirect_uris.clone();
+        let (redirect_uris, said) = (metadata.redirect_uris.clone(), metadata.clone());
         let register = ClientCommand::Register {
             client_id: client_id.clone(),
             registration_type,
@@ -177,8 +178,11 @@ impl Commands {
         let client = self.transact_new::<Client>(Stream::Client(key), cause, &register);
         let (client, registration) = match bound {
             None => (client.await?, None),
-            Some((id, tenant, admission)) => {
-                let request = RegistrationCommand::Request { tenant, client_id, registration_type, redirect_uris, admission, at };
+            Some((id, tenant, admission, server)) => {
+                let family = (&client_id, registration_type, &said);
+                let request =
+                    RegistrationCommand::Request { tenant, client_id: client_id.clone(), registration_type, redirect_uris, admission, at };
+                let request = with_its_family(&server, family, request);
                 let registration = self.transact_new::<Registration>(Stream::Registration(id, key), cause, &request);
                 // In flight together, so that one group commit takes both; the log keeps their order.
                 let (client, registration) = tokio::join!(client, registration);

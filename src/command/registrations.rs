@@ -17,7 +17,11 @@ impl Commands {
         command: &RegistrationCommand,
     ) -> Result<Done<Registration>, CommandError> {
         self.must_own(tenant, server).await?;
-        self.transact::<Registration>(Stream::Registration(server, key), cause, command).await
+        let done = self.transact::<Registration>(Stream::Registration(server, key), cause, command).await?;
+        if let RegistrationCommand::Reinstate { reason } = command {
+            self.reinstate_family(cause, tenant, (server, key), reason.clone()).await?;
+        }
+        Ok(done)
     }
 
     /// How a registration stands, and how it would stand after a decision that is not made.

@@ -10,6 +10,7 @@ use gatebook_events::registration::{Registration, RegistrationCommand, Status};
 use gatebook_events::reservation::{Fingerprint, Reservation, ReservationCommand};
 use gatebook_events::resource_server::RegistrationType;
 
+use super::families::with_its_family;
 use super::register::{Door, Entered};
 use super::{Cause, CommandError, Commands, MAX_ROUNDS};
 
@@ -84,7 +85,7 @@ impl Commands {
                 instead_of = Some(key);
                 continue;
             };
-            let (_, admission) = server.admit(profile.registration_type, profile.metadata.clone())?;
+            let (metadata, admission) = server.admit(profile.registration_type, profile.metadata.clone())?;
             let request = RegistrationCommand::Request {
                 tenant: tenant.clone(),
                 client_id: profile.client_id.clone(),
@@ -93,8 +94,12 @@ impl Commands {
                 admission,
                 at: self.clock.now(),
             };
+            let request = with_its_family(&server, (&profile.client_id, profile.registration_type, &metadata), request);
             let done = self.transact::<Registration>(Stream::Registration(sharing.id, key), cause, &request).await?;
-            done.state.share()?;
+            // Whoever just came is told how it stands, suspended with its family too.
+            if done.position.is_none() {
+                done.state.share()?;
+            }
             return Ok(Entered { profile: profile.clone(), registration: Some(done.state), position: position.max(done.position) });
         }
         Err(CommandError::Contended)

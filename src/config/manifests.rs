@@ -35,6 +35,7 @@ pub(super) fn manifests(settings: &Settings) -> Result<ManifestSettings, ConfigE
             ManifestProfile::Ietf => Profile::Ietf,
         },
         allow_loopback,
+        announce: settings.announce_manifests.unwrap_or(true),
         internal: settings.internal_manifests.iter().flatten().map(|text| internal(text.trim())).collect::<Result<_, _>>()?,
     })
 }

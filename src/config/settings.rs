@@ -172,6 +172,11 @@ pub struct Settings {
         num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub allow_loopback_manifests: Option<bool>,
 
+    /// Whether the metadata say that clients with documents are welcome [default: true]
+    #[arg(long, env = "GATEBOOK_ANNOUNCE_MANIFESTS", value_name = "BOOL", value_parser = BoolishValueParser::new(),
+        num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub announce_manifests: Option<bool>,
+
     /// The URLs of client documents, to the letter, whose hosts may have private addresses; may be repeated [default: none]
     #[arg(long, env = "GATEBOOK_INTERNAL_MANIFESTS", value_name = "URL", value_delimiter = ',')]
     #[serde(deserialize_with = "one_text_or_many")]
@@ -350,6 +355,7 @@ impl Settings {
             max_clients_per_tenant: self.max_clients_per_tenant.or(fallback.max_clients_per_tenant),
             trusted_proxies: self.trusted_proxies.or(fallback.trusted_proxies),
             allow_loopback_manifests: self.allow_loopback_manifests.or(fallback.allow_loopback_manifests),
+            announce_manifests: self.announce_manifests.or(fallback.announce_manifests),
             internal_manifests: self.internal_manifests.or(fallback.internal_manifests),
             manifest_profile: self.manifest_profile.or(fallback.manifest_profile),
             manifest_bytes: self.manifest_bytes.or(fallback.manifest_bytes),

@@ -67,6 +67,8 @@ pub enum Failure {
     Document {
         /// The cause by name, for administrators only.
         trouble: Trouble,
+        /// Which member it is about and what is wrong with it, for administrators only.
+        problem: Option<Box<str>>,
         /// Seconds after which it is worth another attempt, where somebody said so.
         retry_after: Option<u64>,
     },
@@ -277,8 +279,10 @@ impl Verdict {
             }
             Rejection::Full(_) => Self::new(StatusCode::CONFLICT, "register-full"),
             Rejection::TooManyWebhooks => Self::new(StatusCode::CONFLICT, "too-many-webhooks"),
+            Rejection::TooManyFamilies => Self::new(StatusCode::CONFLICT, "too-many-families"),
             Rejection::NotHome => Self::new(StatusCode::FORBIDDEN, "not-home"),
             Rejection::NoDocument => Self::new(StatusCode::CONFLICT, "no-document"),
+            Rejection::DocumentKnown => Self::new(StatusCode::CONFLICT, "document-known"),
             Rejection::NoSuchVersion(_) => Self::new(StatusCode::NOT_FOUND, "no-such-version"),
             Rejection::NoSecret => Self::new(StatusCode::CONFLICT, "no-secret"),
             Rejection::WrongStatus { .. } => Self::new(StatusCode::CONFLICT, "wrong-status"),
@@ -303,7 +307,11 @@ impl From<KeyFileError> for Failure {
 
 impl From<FetchFailure> for Failure {
     fn from(failure: FetchFailure) -> Self {
-        Self::Document { trouble: failure.trouble, retry_after: failure.retry_after.map(|pause| pause.as_secs().max(1)) }
+        Self::Document {
+            trouble: failure.trouble,
+            problem: failure.about().map(Into::into),
+            retry_after: failure.retry_after.map(|pause| pause.as_secs().max(1)),
+        }
     }
 }
 
@@ -392,8 +400,11 @@ impl IntoResponse for Problem {
         if let Failure::Command(CommandError::Rejected(Rejection::StaleChange { current: Some(current), .. })) = &self.0 {
             body.insert("current_change_id".to_owned(), current.to_string().into());
         }
-        if let Failure::Document { trouble, .. } = &self.0 {
+        if let Failure::Document { trouble, problem, .. } = &self.0 {
             body.insert("trouble".to_owned(), trouble.as_str().into());
+            if let Some(problem) = problem {
+                body.insert("problem".to_owned(), (**problem).into());
+            }
         }
         let mut headers = self.0.headers();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));

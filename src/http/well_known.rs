@@ -22,8 +22,8 @@ const ISS: &str = "authorization_response_iss_parameter_supported";
 /// For the instance: its registration endpoint is there while any resource server admits clients that register themselves.
 pub async fn instance(State(app): State<App>) -> Result<Response, OauthError> {
     let known = app.known_servers().await?;
-    let open_to = |kind| known.active().any(|server| server.open_to(kind).is_ok());
-    let open = Open { to_themselves: open_to(RegistrationType::Dcr), to_documents: open_to(RegistrationType::Cimd) };
+    let announced = |kind| known.active().any(|server| server.announces(kind));
+    let open = Open { to_themselves: announced(RegistrationType::Dcr), to_documents: documents(&app, announced(RegistrationType::Cimd)) };
     answer(&app, "", open, None).await
 }
 
@@ -50,9 +50,12 @@ async fn resource_server(app: &App, id: &str) -> Result<Response, OauthError> {
     if server.life != Life::Active {
         return Err(missing().into());
     }
-    let scopes = server.policy.scope_ceiling.as_ref().map(|scope| scope.tokens().map(Value::from).collect());
-    let open_to = |kind| server.open_to(kind).is_ok();
-    let open = Open { to_themselves: open_to(RegistrationType::Dcr), to_documents: open_to(RegistrationType::Cimd) };
+    let scopes = server.policy.scope_ceiling.as_ref().map(|ceiling| Scopes {
+        ceiling: ceiling.tokens().map(Value::from).collect(),
+        outside: server.policy.authorization_server_scopes.clone(),
+    });
+    let announced = |kind| server.announces(kind);
+    let open = Open { to_themselves: announced(RegistrationType::Dcr), to_documents: documents(app, announced(RegistrationType::Cimd)) };
     answer(app, &format!("/rs/{id}"), open, scopes).await
 }
 
@@ -64,6 +67,11 @@ fn missing(detail: &str) -> Failure {
 fn path_of(url: &str) -> &str {
     let after_scheme = url.split_once("://").map_or("", |(_, rest)| rest);
     after_scheme.find('/').and_then(|start| after_scheme.get(start..)).unwrap_or_default().trim_end_matches('/')
+}
+
+/// Whether clients with documents are announced: an operator may have said for the whole instance that they are not.
+fn documents(app: &App, announced: bool) -> bool {
+    announced && app.documents().manifests().are_announced()
 }
 
 /// For the issuer of the access tokens that clients get here for themselves.
@@ -78,7 +86,7 @@ pub async fn key_set(State(app): State<App>) -> Result<Response, OauthError> {
     Ok(([(header::CACHE_CONTROL, held), (header::CONTENT_TYPE, "application/jwk-set+json".to_owned())], keys.to_string()).into_response())
 }
 
-/// Which ways in are admitted.
+/// Which ways in are announced.
 #[derive(Clone, Copy)]
 struct Open {
     /// Clients that register themselves.
@@ -87,8 +95,15 @@ struct Open {
     to_documents: bool,
 }
 
+/// The scopes that a resource server with a ceiling announces: its own, and those that the authorization server announces of the
+/// scopes that the ceiling says nothing about.
+struct Scopes {
+    ceiling: Vec<Value>,
+    outside: Vec<String>,
+}
+
 /// The metadata of the issuer with this path below the public URL.
-async fn answer(app: &App, path: &str, open: Open, scopes: Option<Vec<Value>>) -> Result<Response, OauthError> {
+async fn answer(app: &App, path: &str, open: Open, scopes: Option<Scopes>) -> Result<Response, OauthError> {
     let upstream = app.authorization_server().metadata().await.map_err(|reason| {
         let status = if reason == NoMetadata::NotConfigured { StatusCode::NOT_FOUND } else { StatusCode::SERVICE_UNAVAILABLE };
         Failure::request(status, "temporarily_unavailable", reason.to_string())
@@ -120,7 +135,7 @@ fn cannot_work(upstream: &Map<String, Value>, issuer: &str, base: &str) -> Optio
 
 /// RFC 8414 §2. What the authorization server says of itself stays; what a client could do there that is registered here is
 /// the part that both know; empty lists are left out (§3.2). `base` is what the register's endpoints start with.
-fn merge(mut document: Map<String, Value>, issuer: &str, base: &str, open: Open, scopes: Option<Vec<Value>>) -> Map<String, Value> {
+fn merge(mut document: Map<String, Value>, issuer: &str, base: &str, open: Open, scopes: Option<Scopes>) -> Map<String, Value> {
     document.insert("issuer".to_owned(), issuer.into());
     document.remove("registration_endpoint");
     if open.to_themselves {
@@ -131,8 +146,12 @@ fn merge(mut document: Map<String, Value>, issuer: &str, base: &str, open: Open,
     if open.to_documents {
         document.insert("client_id_metadata_document_supported".to_owned(), true.into());
     }
-    if let Some(scopes) = scopes {
-        document.insert("scopes_supported".to_owned(), scopes.into());
+    if let Some(Scopes { ceiling: mut supported, outside }) = scopes {
+        let theirs = document.get("scopes_supported").and_then(Value::as_array).into_iter().flatten();
+        let outside = theirs.filter(|scope| scope.as_str().is_some_and(|name| outside.iter().any(|known| known == name)));
+        let added: Vec<Value> = outside.filter(|scope| !supported.contains(scope)).cloned().collect();
+        supported.extend(added);
+        document.insert("scopes_supported".to_owned(), supported.into());
     }
     // Signed metadata would vouch for members that are other ones now.
     document.remove("signed_metadata");
@@ -223,8 +242,18 @@ mod tests {
         let upstream =
             object(json!({ "registration_endpoint": "https://as.example/register", "client_id_metadata_document_supported": true }));
         let closed = Open { to_themselves: false, to_documents: false };
-        let merged = merge(upstream, "https://gate.example", "https://gate.example", closed, Some(vec!["mcp:read".into()]));
+        let scopes = Scopes { ceiling: vec!["mcp:read".into()], outside: vec!["offline_access".to_owned()] };
+        let merged = merge(upstream, "https://gate.example", "https://gate.example", closed, Some(scopes));
         assert!(!merged.contains_key("registration_endpoint") && !merged.contains_key("client_id_metadata_document_supported"));
         assert_eq!(merged.get("scopes_supported"), Some(&json!(["mcp:read"])));
+    }
+
+    #[test]
+    fn w13_a_ceiling_takes_no_scope_of_the_authorization_server_out_of_the_metadata() {
+        let upstream = object(json!({ "scopes_supported": ["offline_access", "mcp:read", "mcp:admin"] }));
+        let scopes = Scopes { ceiling: vec!["mcp:read".into()], outside: ["openid", "offline_access"].map(str::to_owned).to_vec() };
+        let open = Open { to_themselves: true, to_documents: true };
+        let merged = merge(upstream, "https://gate.example", "https://gate.example", open, Some(scopes));
+        assert_eq!(merged.get("scopes_supported"), Some(&json!(["mcp:read", "offline_access"])));
     }
 }

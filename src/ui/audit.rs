@@ -68,6 +68,8 @@ const NAMES: [(&str, &[&str]); 5] = [
             "resource_server.retired",
             "resource_server.cap_neared",
             "resource_server.cap_eased",
+            "resource_server.family_suspended",
+            "resource_server.family_reinstated",
         ],
     ),
     (

@@ -25,7 +25,12 @@ pub async fn submit(State(app): State<App>, Path(id): Path<String>, Change(poste
     let row = server::named(&visitor, &frame, &id)?;
     let url = fields.text("document").unwrap_or_default();
     let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
-    let body = Body::from(json!({ "client_id": url }).to_string());
+    let entered = fields.text("text").filter(|text| !text.trim().is_empty());
+    let body = match entered {
+        None => json!({ "client_id": url }),
+        Some(text) => json!({ "client_id": url, "document": text }),
+    };
+    let body = Body::from(body.to_string());
     let (state, target, caller) = (State(app.clone()), caller::Path(id), visitor.caller.clone());
     let back = visitor.links.server(row.id, "enter");
     if fields.has("confirmed", "1") {
@@ -52,6 +57,11 @@ pub async fn submit(State(app): State<App>, Path(id): Path<String>, Change(poste
         @if let Some(other) = said.pointer("/resembles/client_name").and_then(Value::as_str) {
             ul.doubts { li.grave { "It looks like " b { (show::inert(other)) } ", which is approved and comes from elsewhere." } }
         }
+        @for left_out in said.get("left_out").and_then(Value::as_array).into_iter().flatten() {
+            p.help { "Left out: " code { (left_out.pointer("/member").and_then(Value::as_str).unwrap_or_default()) } ", which "
+                (show::inert(left_out.pointer("/problem").and_then(Value::as_str).unwrap_or_default())) "." }
+        }
+        @if said.get("entered").is_some() { p.note.plain { "Its host cannot be reached from here: this is the text that you entered. It serves for your tenant until the host answers." } }
         @if refused { p.said.bad role="alert" { (capital(&text("/refusal"))) } }
         dl.facts {
             dt { "Document" } dd { code.uri { (show::inert(url)) } }
@@ -62,6 +72,7 @@ pub async fn submit(State(app): State<App>, Path(id): Path<String>, Change(poste
             (visitor.guard())
             input type="hidden" name="document" value=(url);
             input type="hidden" name="confirmed" value="1";
+            @if let Some(text) = entered { input type="hidden" name="text" value=(text); }
             p.actions { @if !refused { button.primary type="submit" { "Enter it, approved" } } a.button href=(back) { "Cancel" } }
         }
     };
@@ -71,6 +82,7 @@ pub async fn submit(State(app): State<App>, Path(id): Path<String>, Change(poste
 fn told(failure: &Failure) -> String {
     let sentence = capital(&failure.told().1);
     match failure {
+        Failure::Document { problem: Some(problem), .. } => format!("{sentence}: {problem}"),
         Failure::Document { trouble, .. } => format!("{sentence} ({})", trouble.as_str().replace('_', " ")),
         _ => sentence,
     }

@@ -5,6 +5,7 @@ use axum::response::Response;
 use gatebook_events::client::{Client, Profile};
 use gatebook_events::identity::{ClientId, ResourceServerId, Stream};
 use gatebook_events::registration::Status;
+use gatebook_events::resource_server::RegistrationType;
 use gatebook_projections::directory::{RegistrationRow, ResourceServerRow};
 use gatebook_projections::history::{HistoryQuery, HistoryRow};
 use maud::{Markup, html};
@@ -226,6 +227,9 @@ fn standing(visitor: &Visitor, server: &ResourceServerRow, subject: &Subject, of
             form.fields method="post" action=(visitor.links.client(row.resource_server, row.client_id.as_str(), "decide")) {
                 (visitor.guard())
                 div.field { label for="decide-reason" { "Reason, for the history" } input #decide-reason type="text" name="reason" maxlength="1024" autocomplete="off"; }
+                @if offered.iter().any(|(action, _)| *action == "suspend") && row.registration_type != RegistrationType::Prereg {
+                    label.tick { input type="checkbox" name="family" value="1"; span { "With “Suspend”: the whole program" span.help { "Whoever registers as the same program from now on stands suspended too, until a client of it is reinstated." } } }
+                }
                 p.actions { @for (action, text) in offered { button type="submit" name="action" value=(action) .danger[*action == "revoke"] { (text) } } }
             }
         }

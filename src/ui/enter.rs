@@ -254,6 +254,11 @@ fn shown(
                     input #document .code type="url" name="document" required placeholder="https://client.example/oauth/metadata.json" aria-describedby="document-help";
                     p #document-help .help { "It is read now, and you see what it says before anything is entered." }
                 }
+                div.field {
+                    label for="text" { "Its text, where its host cannot be reached from here" }
+                    textarea #text .code name="text" rows="4" spellcheck="false" aria-describedby="text-help" {}
+                    p #text-help .help { "The JSON that stands at the URL. It serves for your tenant until the host answers; then what the host says takes over." }
+                }
                 p.actions { button type="submit" { "Read it" } }
             }
         }

@@ -195,10 +195,17 @@ fn sentence(name: &str, data: &Value) -> String {
         "client.registration_token_rotated" => "Got a new registration access token",
         "client.manifest_versioned" => {
             let number = data.get("number").and_then(Value::as_u64).unwrap_or_default();
+            if text(data, "entered_for").is_some() {
+                return format!("The text of its document was entered, because its host cannot be reached: version {number}");
+            }
             return if number <= 1 { "Its document was read".to_owned() } else { format!("Its document changed: version {number}") };
         }
         "client.manifest_unreachable" => "Its document cannot be reached",
         "client.manifest_recovered" => "Its document is there again",
+        "client.manifest_withdrawn" if text(data, "cause") == Some("invalid") => {
+            let why = text(data, "detail").or(text(data, "failure")).unwrap_or_default().replace('_', " ");
+            return format!("Its document cannot be used: {why}");
+        }
         "client.manifest_withdrawn" => "Its document was taken away",
         "client.deleted" => "Deleted",
         "registration.requested" => "Asked to be let in",
@@ -222,6 +229,8 @@ fn sentence(name: &str, data: &Value) -> String {
         "resource_server.retired" => "A resource server was retired",
         "resource_server.cap_neared" => "A register is nearly full",
         "resource_server.cap_eased" => "A register has room again",
+        "resource_server.family_suspended" => "All that register as the same program from now on are suspended",
+        "resource_server.family_reinstated" => "Those that register as the same program stand by the rules again",
         "initial_access_token.issued" => "An initial access token was issued",
         "initial_access_token.used" => "An initial access token was used",
         "initial_access_token.revoked" => "An initial access token was revoked",

@@ -241,7 +241,7 @@ impl World {
             Deed::Withdraw { document } => {
                 let id = ClientId::parse(&format!("https://app{document}.example/client.json")).unwrap();
                 if self.knows(id.as_str()) {
-                    self.house.app.commands().lose_document(&reader(), id.key(), Withdrawal::Gone, "status_404").await.unwrap();
+                    self.house.app.commands().lose_document(&reader(), id.key(), Withdrawal::Gone, ("status_404", None)).await.unwrap();
                 }
             }
             Deed::Decide { client: number, server, decision } => {
@@ -431,7 +431,7 @@ fn published(version: u8) -> Document {
     let Value::Object(says) = says else { panic!("an object was written") };
     let text = Value::Object(says.clone()).to_string().into();
     let metadata = metadata::parse(says).unwrap().metadata;
-    Document { content_hash: ContentHash::of_digest([version; 32]), text, metadata, warnings: vec![], ignored: vec![] }
+    Document { content_hash: ContentHash::of_digest([version; 32]), text, metadata, warnings: vec![], left_out: vec![], ignored: vec![] }
 }
 
 fn reader() -> Cause {

@@ -22,6 +22,7 @@ mod doors;
 mod doors_agree;
 mod dormancy;
 mod export;
+mod families;
 mod floods;
 mod history;
 mod hosts;

@@ -242,6 +242,71 @@ async fn a_scope_ceiling_is_the_most_that_is_registered() {
     }
 }
 
+/// By itself, by its own change, by an administrator.
+#[tokio::test]
+async fn w5_a_key_set_without_a_key_counts_as_absent_at_every_way_in() {
+    let house = House::open().await;
+    for empty in [json!({}), json!({ "keys": [] })] {
+        let uri = "https://app.example/jwks";
+        let keyed = json!({ "redirect_uris": ["https://app.example/cb"], "jwks": empty, "jwks_uri": uri,
+            "token_endpoint_auth_method": "private_key_jwt" });
+        let registered = house.anyone().post("/oauth/register", keyed.clone()).await.is(201);
+        assert_eq!((&registered["jwks_uri"], registered.body.get("jwks")), (&json!(uri), None));
+        let entered = house.admin("default").post(&crate::house::clients(DEFAULT), keyed.clone()).await.is(201);
+        let entered = house.shown(&entered.text("client_id")).await;
+        assert_eq!((&entered["jwks_uri"], entered.body.get("jwks")), (&json!(uri), None));
+        let public = json!({ "redirect_uris": ["http://localhost/cb"], "jwks": empty, "token_endpoint_auth_method": "none" });
+        let registered = house.anyone().post("/oauth/register", public.clone()).await.is(201);
+        assert!(registered.body.get("jwks").is_none());
+        let id = registered.text("client_id");
+        let mut again = public;
+        again["client_id"] = json!(id);
+        let replaced =
+            house.holder(&registered.text("registration_access_token")).put(&format!("/oauth/register/{id}"), again).await.is(200);
+        assert!(replaced.body.get("jwks").is_none());
+    }
+}
+
+#[tokio::test]
+async fn w13_a_ceiling_says_nothing_about_the_scopes_of_the_authorization_server() {
+    let house = House::open().await;
+    house.edit_default(json!({ "policy": { "scope_ceiling": "mcp:tools" } })).await;
+    let body = json!({ "redirect_uris": ["http://localhost:4711/cb"], "scope": "mcp:tools offline_access admin" });
+    let registered = house.anyone().post("/oauth/register", body).await.is(201);
+    assert_eq!(registered["scope"], "mcp:tools offline_access");
+    let decide = async |scope: &str| {
+        let question = json!({ "client_id": registered["client_id"], "scope": scope });
+        house.decider("default").post("/oauth/decisions", question).await.is(200)["reason"].clone()
+    };
+    assert_eq!(decide("mcp:tools offline_access").await, "approved");
+    assert_eq!(decide("mcp:tools admin").await, "scope_not_registered");
+    // A list of one's own.
+    house.edit_default(json!({ "policy": { "authorization_server_scopes": ["admin"] } })).await;
+    let body = json!({ "redirect_uris": ["http://localhost:4711/cb"], "scope": "mcp:tools offline_access admin" });
+    assert_eq!(house.anyone().post("/oauth/register", body).await.is(201)["scope"], "mcp:tools admin");
+    assert_eq!(decide("mcp:tools offline_access").await, "scope_not_registered");
+    let path = format!("/authsec/resource-servers/{DEFAULT}");
+    for wrong in [json!(["a b"]), json!([""]), json!(["a\"b"])] {
+        let patch = json!({ "policy": { "authorization_server_scopes": wrong } });
+        house.admin("default").call(Method::PATCH, &path, Some(patch)).await.problem(400, "invalid-request");
+    }
+}
+
+#[tokio::test]
+async fn w13_a_rehearsal_says_whom_a_ceiling_would_narrow() {
+    let house = House::open().await;
+    let body = json!({ "client_name": "Wide", "redirect_uris": ["http://localhost:4711/cb"], "scope": "mcp:tools offline_access admin" });
+    house.anyone().post("/oauth/register", body).await.is(201);
+    let fits = json!({ "client_name": "Fits", "redirect_uris": ["http://localhost:4711/cb"], "scope": "mcp:tools offline_access" });
+    house.anyone().post("/oauth/register", fits).await.is(201);
+    let path = format!("/authsec/resource-servers/{DEFAULT}/policy/rehearse");
+    let rehearsed = house.admin("default").post(&path, json!({ "policy": { "scope_ceiling": "mcp:tools" } })).await.is(200);
+    assert_eq!((&rehearsed["judged"], &rehearsed["would_be_narrowed"]), (&json!(2), &json!(1)), "{}", rehearsed.text);
+    let client = &rehearsed["clients"][0];
+    assert_eq!((&client["client_name"], &client["outcome"], &client["rule"]), (&json!("Wide"), &json!("narrow"), &json!("scope_ceiling")));
+    assert!(client["detail"].as_str().unwrap().starts_with("it asks for admin,"), "{client}");
+}
+
 #[tokio::test]
 async fn a_private_use_scheme_without_a_period_has_to_be_listed() {
     let house = House::open().await;

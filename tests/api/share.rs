@@ -74,6 +74,47 @@ async fn identical_instances_are_one_client_that_only_administrators_manage() {
     assert_eq!(house.shown(&id).await["status"], "approved");
 }
 
+#[tokio::test]
+async fn w17_under_review_identical_public_registrations_are_one_client() {
+    let house = House::open().await;
+    house.edit_default(json!({ "policy": { "admission": { "dcr": "review" } } })).await;
+    let first = register(&house, claude(33_417)).await.is(201);
+    let second = register(&house, claude(45_000)).await.is(201);
+    assert_eq!((&first["client_id"], &first["gatebook"]["status"]), (&second["client_id"], &json!("pending")));
+    decide(&house, &first.text("client_id"), "approve").await;
+    let third = register(&house, claude(50_001)).await.is(201);
+    assert_eq!((&third["client_id"], &third["gatebook"]["status"]), (&first["client_id"], &json!("approved")), "it comes back approved");
+    assert_eq!(total(&house).await, 1);
+    // So it is for those that wait because of their redirect URIs, and for nobody who is let in at once.
+    house.edit_default(json!({ "policy": { "admission": { "dcr": "auto" } } })).await;
+    let (one, other) = (register(&house, claude(1)).await.is(201), register(&house, claude(2)).await.is(201));
+    assert_ne!(one["client_id"], other["client_id"]);
+    let rules = json!({ "redirect_rules": [{ "kind": "host", "host": "app.example" }], "outside_rules": "review" });
+    house.edit_default(json!({ "policy": rules })).await;
+    let waiting = json!({ "client_name": "Other", "redirect_uris": ["http://localhost:1/cb"] });
+    let (one, other) = (register(&house, waiting.clone()).await.is(201), register(&house, waiting.clone()).await.is(201));
+    assert_eq!(one["client_id"], other["client_id"]);
+    // Unless the rules say that each is one of its own.
+    house.edit_default(json!({ "policy": { "instances_under_review": "separate" } })).await;
+    let (one, other) = (register(&house, waiting.clone()).await.is(201), register(&house, waiting).await.is(201));
+    assert_ne!(one["client_id"], other["client_id"]);
+}
+
+#[tokio::test]
+async fn w17_a_rehearsal_says_whether_programs_are_reviewed_as_one() {
+    let house = House::open().await;
+    register(&house, claude(33_417)).await.is(201);
+    let path = format!("/authsec/resource-servers/{DEFAULT}/policy/rehearse");
+    let rehearse = async |policy: Value| {
+        let rehearsed = house.admin("default").post(&path, json!({ "policy": policy })).await.is(200);
+        rehearsed["clients"][0]["detail"].as_str().unwrap().to_owned()
+    };
+    let one = rehearse(json!({ "admission": { "dcr": "review" } })).await;
+    assert_eq!(one, "clients that come by dcr wait, and identical ones are one client");
+    let each = rehearse(json!({ "admission": { "dcr": "review" }, "instances_under_review": "separate" })).await;
+    assert!(each.contains("each registration of the same program is a client of its own"), "{each}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_crowd_of_instances_is_one_client() {
     let house = sharing().await;

@@ -71,6 +71,7 @@ async fn read(house: &House, document: &Value) {
         text: text.into(),
         metadata: said.metadata,
         warnings: said.warnings.iter().map(|warning| warning.as_str().into()).collect(),
+        left_out: said.left_out,
         ignored: said.ignored,
     };
     let actor = Actor { kind: ActorKind::System, id: Some("poller".to_owned()), via: Some("manifest".to_owned()) };

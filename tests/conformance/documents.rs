@@ -143,7 +143,7 @@ pub const DOCUMENTS: &[Elsewhere] = &[
         id: "C16",
         level: "MUST",
         section: "CIMD §4.5",
-        asserted: "A redirect URI is matched exactly, but for the port of a loopback host; what could not be is not registered",
+        asserted: "A redirect URI is matched exactly, but for the port of a loopback host; what could not be is left out, and the others are registered",
         tests: &[
             ("events/src/manifest/tests.rs", "c16_every_redirect_uri_is_one_that_may_be_registered"),
             ("events/src/redirect/tests.rs", "matching_follows_the_vectors"),
@@ -162,7 +162,7 @@ pub const DOCUMENTS: &[Elsewhere] = &[
         id: "C18",
         level: "SHOULD",
         section: "CIMD §4.3; MCP authorization",
-        asserted: "A document that cannot be fetched ends the authorization with `invalid_client`",
+        asserted: "A document that cannot be fetched ends the authorization with `invalid_client`; a decision is `pending` where its host was not reached",
         tests: &[(
             "tests/documents/first_sight.rs",
             "a_document_that_cannot_be_used_leaves_nothing_behind_and_every_cause_gets_the_same_answer",

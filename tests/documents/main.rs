@@ -10,8 +10,10 @@ mod house;
 
 mod administrators;
 mod author;
+mod entered;
 mod figures;
 mod first_sight;
+mod informing;
 mod lanes;
 mod look_alikes;
 mod poller;

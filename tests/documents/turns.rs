@@ -282,7 +282,7 @@ pub fn document(uris: &[&str]) -> Document {
     let metadata = metadata::parse(text.as_object().unwrap().clone()).unwrap().metadata;
     let text = text.to_string();
     let content_hash = ContentHash::of_digest(Sha256::digest(text.as_bytes()).into());
-    Document { content_hash, text: text.into(), metadata, warnings: vec![], ignored: vec![] }
+    Document { content_hash, text: text.into(), metadata, warnings: vec![], left_out: vec![], ignored: vec![] }
 }
 
 proptest! {

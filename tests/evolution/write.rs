@@ -190,7 +190,8 @@ async fn resource_servers(house: &House) {
             { "kind": "loopback" }, { "kind": "scheme", "scheme": "com.example.app" }, { "kind": "preset", "preset": "claude", "version": 1 }],
         "scope_ceiling": "billing:read billing:write", "self_registered_grants": ["authorization_code", "client_credentials"],
         "registrations_per_minute": 600, "max_clients": 1000, "instances": "share",
-        "manifests": { "lane": "soak", "soak_hours": 72, "on_withdrawal": "keep" },
+        "manifests": { "lane": "soak", "soak_hours": 72, "on_withdrawal": "keep", "announce": false },
+        "authorization_server_scopes": ["offline_access"],
     });
     let members = json!({ "name": "Billing", "resource": "https://billing.acme.example/mcp", "policy": policy });
     let billing = house.server("acme", members).await;
@@ -292,6 +293,7 @@ async fn documents(house: &House) {
     document["grant_types"] = json!(["authorization_code", "urn:ietf:params:oauth:grant-type:jwt-bearer"]);
     document["client_name"] = "Renamed App".into();
     document["x_unknown"] = json!(1);
+    document["logo_uri"] = "/logo.png".into();
     kept.says(document);
     refresh(&kept).await;
     // By the rules at once, and after some hours that are over; the last one soaks to this day.
@@ -320,6 +322,15 @@ async fn documents(house: &House) {
     gone.answers(410);
     refresh(&gone).await;
     rules(house, json!({ "manifests": { "lane": "staged", "soak_hours": null, "on_withdrawal": null } })).await;
+    // Entered where its host is silent, found, and of no use at last.
+    let silent = Author::publish(&[HERE]).await;
+    silent.answers(503);
+    let entered = json!({ "client_id": silent.url(), "document": silent.document(&[HERE]) });
+    house.admin("default").post(&format!("/authsec/resource-servers/{DEFAULT}/clients/cimd"), entered).await.is(201);
+    silent.answers(200);
+    refresh(&silent).await;
+    silent.claims(&["/cb"]);
+    refresh(&silent).await;
 }
 
 async fn decisions(house: &House) {
@@ -344,6 +355,11 @@ async fn decisions(house: &House) {
         }
     }
     house.registered("Agent who waits").await;
+    let program = house.registered("Program").await.text("client_id");
+    decide(&program, "approve", json!({})).await;
+    decide(&program, "suspend", json!({ "reason": "it leaks", "family": true })).await;
+    house.registered("Program").await;
+    decide(&program, "reinstate", json!({ "reason": "it was mended" })).await;
     rules(house, json!({ "admission": { "dcr": "auto", "prereg": "auto" } })).await;
 }
 

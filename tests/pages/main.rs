@@ -13,5 +13,6 @@ mod export;
 mod forms;
 mod guest;
 mod past;
+mod programs;
 mod provider;
 mod sessions;

@@ -423,7 +423,8 @@ impl House {
                 fingerprint.iter_mut().zip(text.bytes().rev()).for_each(|(byte, of_text)| *byte = of_text);
                 let metadata = Says { method: 0, ..says.clone() }.parsed().metadata;
                 let content_hash = ContentHash::of_digest(fingerprint);
-                let read = Document { content_hash, text, metadata, warnings: vec!["query_in_client_id".into()], ignored: vec![] };
+                let warnings = vec!["query_in_client_id".into()];
+                let read = Document { content_hash, text, metadata, warnings, left_out: vec![], ignored: vec![] };
                 let system = cause(ActorKind::System, Some("documents"), None);
                 let Ok(seen) = commands.see_document(&system, &client_id, read).await else { return };
                 for (_, _, server) in known.hosted.iter().filter(|(known, ..)| *known == client_id) {
@@ -439,7 +440,7 @@ impl House {
             Step::Miss { document, gone } => {
                 let (system, key) = (cause(ActorKind::System, Some("documents"), None), hosted(*document).key());
                 let _refused = if *gone {
-                    commands.lose_document(&system, key, Withdrawal::Gone, "not_found").await
+                    commands.lose_document(&system, key, Withdrawal::Gone, ("not_found", None)).await
                 } else {
                     commands.miss_document(&system, key, self.clock.now(), "timed_out").await
                 };

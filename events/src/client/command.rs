@@ -70,6 +70,18 @@ pub enum ClientCommand {
         /// The new one.
         registration_token: TokenHash,
     },
+    /// Take note of its document, as an administrator says that it is, because its host cannot be reached. It holds until the host
+    /// answers.
+    EnterDocument {
+        /// The document's URL.
+        client_id: ClientId,
+        /// What was entered.
+        document: Box<Document>,
+        /// Whose administrator says so.
+        tenant: TenantId,
+        /// Now.
+        at: DateTime<Utc>,
+    },
     /// Take note of its document, as it was just read. Enters the client where nobody knew it.
     SeeDocument {
         /// The document's URL.
@@ -92,6 +104,8 @@ pub enum ClientCommand {
         cause: Withdrawal,
         /// What went wrong, as a name out of a closed list.
         failure: Box<str>,
+        /// Which member it is about and what is wrong with it, where a document was read.
+        detail: Option<Box<str>>,
     },
     /// End it (RFC 7592 §2.3).
     Delete {

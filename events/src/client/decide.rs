@@ -1,21 +1,24 @@
 //! When a client may change.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 
 use super::event::{
     Deleted, ManifestRecovered, ManifestUnreachable, ManifestVersioned, ManifestWithdrawn, MetadataUpdated, Registered,
     RegistrationTokenRotated, SecretRevoked, SecretRotated,
 };
-use super::manifest::{Document, Manifest, differences};
+use super::manifest::{Difference, Document, Manifest, Withdrawal, differences};
 use super::{Client, ClientCommand, ClientEvent as Event, Life, Party, Profile};
-use crate::identity::ClientId;
+use crate::identity::{ClientId, TenantId};
 use crate::initial_access_token::Clamps;
 use crate::resource_server::RegistrationType;
 use crate::{Aggregate, Rejection};
 
 pub(super) fn decide(client: &Client, command: &ClientCommand) -> Result<Vec<Event>, Rejection> {
     use ClientCommand::{
-        Delete, LoseDocument, MissDocument, Register, RevokeOldSecret, RotateRegistrationToken, RotateSecret, SeeDocument, UpdateMetadata,
+        Delete, EnterDocument, LoseDocument, MissDocument, Register, RevokeOldSecret, RotateRegistrationToken, RotateSecret, SeeDocument,
+        UpdateMetadata,
     };
     if let Register {
         client_id,
@@ -54,12 +57,15 @@ pub(super) fn decide(client: &Client, command: &ClientCommand) -> Result<Vec<Eve
     if let SeeDocument { client_id, document, at } = command {
         return see(client, client_id, document, *at);
     }
+    if let EnterDocument { client_id, document, tenant, at } = command {
+        return enter(client, client_id, document, tenant, *at);
+    }
     if let (Life::Deleted, Delete { .. }) = (client.life, command) {
         return Ok(vec![]);
     }
     let profile = client.registered().ok_or(Rejection::NoSuchClient)?;
     match command {
-        Register { .. } | SeeDocument { .. } => Err(Rejection::AlreadyExists),
+        Register { .. } | SeeDocument { .. } | EnterDocument { .. } => Err(Rejection::AlreadyExists),
         UpdateMetadata { by, metadata, secret, ignored } => {
             may_touch(profile, by)?;
             profile.clamps.permit(metadata)?;
@@ -93,13 +99,18 @@ pub(super) fn decide(client: &Client, command: &ClientCommand) -> Result<Vec<Eve
         }
         MissDocument { .. } | LoseDocument { .. } if profile.manifest.is_none() => Err(Rejection::NoDocument),
         MissDocument { last_read, failure } => {
-            let known = client.life == Life::Withdrawn || profile.manifest.as_ref().is_some_and(|known| known.unreachable_since.is_some());
+            // Of one that was entered nobody expects its host to answer.
+            let told = |known: &Manifest| known.unreachable_since.is_some() || known.entered_for.is_some();
+            let known = client.life == Life::Withdrawn || profile.manifest.as_ref().is_some_and(told);
             let unreachable = Event::ManifestUnreachable(ManifestUnreachable { since: *last_read, failure: failure.clone() });
             Ok(if known { vec![] } else { vec![unreachable] })
         }
         LoseDocument { .. } if client.life == Life::Withdrawn => Ok(vec![]),
-        LoseDocument { cause, failure } => {
-            Ok(vec![Event::ManifestWithdrawn(ManifestWithdrawn { cause: *cause, failure: failure.clone() })])
+        LoseDocument { cause: Withdrawal::Expired, .. } if profile.manifest.as_ref().is_some_and(|known| known.entered_for.is_some()) => {
+            Ok(vec![])
+        }
+        LoseDocument { cause, failure, detail } => {
+            Ok(vec![Event::ManifestWithdrawn(ManifestWithdrawn { cause: *cause, failure: failure.clone(), detail: detail.clone() })])
         }
         Delete { by, reason } => {
             may_touch(profile, by)?;
@@ -118,49 +129,80 @@ fn may_touch(profile: &Profile, by: &Party) -> Result<(), Rejection> {
 
 /// A document that was read: the client's first, another than before, or the same as before, which is news only after trouble.
 fn see(client: &Client, client_id: &ClientId, document: &Document, at: DateTime<Utc>) -> Result<Vec<Event>, Rejection> {
-    let versioned = |number, differences| {
-        Event::ManifestVersioned(ManifestVersioned {
-            number,
-            content_hash: document.content_hash.clone(),
-            document: document.text.clone(),
-            metadata: document.metadata.clone(),
-            differences,
-            warnings: document.warnings.clone(),
-            ignored: document.ignored.clone(),
-        })
-    };
     if client.life == Life::Unregistered {
-        let registered = Event::Registered(Registered {
-            client_id: client_id.clone(),
-            registration_type: RegistrationType::Cimd,
-            home: None,
-            issued_at: at,
-            metadata: document.metadata.clone(),
-            secret: None,
-            registration_token: None,
-            ignored: vec![],
-            initial_access_token: None,
-            clamps: Clamps::default(),
-            imported_from: None,
-        });
-        return Ok(vec![registered, versioned(1, [].into())]);
+        return Ok(first(client_id, document, None, at));
     }
     let profile = client.registered().ok_or(Rejection::NoSuchClient)?;
     let manifest: &Manifest = profile.manifest.as_ref().ok_or(Rejection::NoDocument)?;
     let in_trouble = client.life == Life::Withdrawn || manifest.unreachable_since.is_some();
     match manifest.current() {
         Some(current) if current.content_hash == document.content_hash => {
-            Ok(if in_trouble { vec![Event::ManifestRecovered(ManifestRecovered {})] } else { vec![] })
+            Ok(if in_trouble || manifest.entered_for.is_some() { vec![Event::ManifestRecovered(ManifestRecovered {})] } else { vec![] })
         }
-        current => {
-            let number = current.map_or(1, |current| current.number + 1);
-            let differences = current.map_or_else(Default::default, |_| differences(&profile.metadata, &document.metadata));
+        _ => {
             let mut events = Vec::new();
             if in_trouble {
                 events.push(Event::ManifestRecovered(ManifestRecovered {}));
             }
-            events.push(versioned(number, differences));
+            events.push(next(profile, manifest, document, None));
             Ok(events)
         }
     }
+}
+
+/// A document that was entered: the client's first, or another than the same tenant's administrators entered before. What was read at
+/// a host is not overruled.
+fn enter(
+    client: &Client,
+    client_id: &ClientId,
+    document: &Document,
+    tenant: &TenantId,
+    at: DateTime<Utc>,
+) -> Result<Vec<Event>, Rejection> {
+    if client.life == Life::Unregistered {
+        return Ok(first(client_id, document, Some(tenant), at));
+    }
+    let known = client.registered().and_then(|profile| Some((profile, profile.manifest.as_ref()?)));
+    let (profile, manifest) =
+        known.filter(|(_, manifest)| manifest.entered_for.as_ref() == Some(tenant)).ok_or(Rejection::DocumentKnown)?;
+    let same = manifest.current().is_some_and(|current| current.content_hash == document.content_hash);
+    Ok(if same { vec![] } else { vec![next(profile, manifest, document, Some(tenant))] })
+}
+
+fn first(client_id: &ClientId, document: &Document, entered_for: Option<&TenantId>, at: DateTime<Utc>) -> Vec<Event> {
+    let registered = Event::Registered(Registered {
+        client_id: client_id.clone(),
+        registration_type: RegistrationType::Cimd,
+        home: None,
+        issued_at: at,
+        metadata: document.metadata.clone(),
+        secret: None,
+        registration_token: None,
+        ignored: vec![],
+        initial_access_token: None,
+        clamps: Clamps::default(),
+        imported_from: None,
+    });
+    vec![registered, versioned(document, 1, BTreeSet::new(), entered_for)]
+}
+
+fn next(profile: &Profile, manifest: &Manifest, document: &Document, entered_for: Option<&TenantId>) -> Event {
+    let current = manifest.current();
+    let number = current.map_or(1, |current| current.number + 1);
+    let differences = current.map_or_else(Default::default, |_| differences(&profile.metadata, &document.metadata));
+    versioned(document, number, differences, entered_for)
+}
+
+fn versioned(document: &Document, number: u32, differences: BTreeSet<Difference>, entered_for: Option<&TenantId>) -> Event {
+    Event::ManifestVersioned(ManifestVersioned {
+        number,
+        content_hash: document.content_hash.clone(),
+        document: document.text.clone(),
+        metadata: document.metadata.clone(),
+        differences,
+        warnings: document.warnings.clone(),
+        left_out: document.left_out.clone(),
+        entered_for: entered_for.cloned(),
+        ignored: document.ignored.clone(),
+    })
 }

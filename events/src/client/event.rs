@@ -10,7 +10,7 @@ use super::manifest::{ContentHash, Difference, Withdrawal};
 use crate::codec::stored;
 use crate::identity::{ClientId, InitialAccessTokenId, TenantId};
 use crate::initial_access_token::Clamps;
-use crate::metadata::ClientMetadata;
+use crate::metadata::{ClientMetadata, LeftOut};
 use crate::resource_server::RegistrationType;
 use crate::secret::{KeptSecret, TokenHash};
 
@@ -121,6 +121,12 @@ pub struct ManifestVersioned {
     /// What was passed over or put right in it, by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<Box<str>>,
+    /// What was left out because it cannot be used, by member.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<LeftOut>,
+    /// Whose administrator entered the text, where nobody could read it at its host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entered_for: Option<TenantId>,
     /// The names of members that mean nothing here.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ignored: Vec<Box<str>>,
@@ -149,6 +155,9 @@ pub struct ManifestWithdrawn {
     pub cause: Withdrawal,
     /// What went wrong, as a name out of a closed list.
     pub failure: Box<str>,
+    /// Which member it is about and what is wrong with it, where a document was read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<Box<str>>,
 }
 
 /// It ended: identifier, secret and tokens are void.

@@ -6,7 +6,8 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::metadata::ClientMetadata;
+use crate::identity::TenantId;
+use crate::metadata::{ClientMetadata, LeftOut};
 use crate::redirect::RedirectUris;
 use crate::secret::to_hexadecimal;
 
@@ -45,6 +46,8 @@ pub struct Document {
     pub metadata: ClientMetadata,
     /// What was passed over or put right in it, by name.
     pub warnings: Vec<Box<str>>,
+    /// What was left out because it cannot be used, by member.
+    pub left_out: Vec<LeftOut>,
     /// The names of members that mean nothing here.
     pub ignored: Vec<Box<str>>,
 }
@@ -56,9 +59,17 @@ pub struct Manifest {
     pub versions: Vec<Version>,
     /// Since when it cannot be reached, while it cannot.
     pub unreachable_since: Option<DateTime<Utc>>,
+    /// Whose administrator entered its text, while its host has not answered. It holds for that tenant only: who does not host a
+    /// document cannot say for everybody what is in it.
+    pub entered_for: Option<TenantId>,
 }
 
 impl Manifest {
+    /// Whether it means something to a tenant: what a host says does to all of them.
+    pub fn holds_for(&self, tenant: Option<&TenantId>) -> bool {
+        self.entered_for.is_none() || self.entered_for.as_ref() == tenant
+    }
+
     /// The newest version.
     pub fn current(&self) -> Option<&Version> {
         self.versions.last()

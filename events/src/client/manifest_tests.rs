@@ -27,6 +27,7 @@ fn document(fingertip: u8, name: &str, uris: &[&str]) -> Document {
         text: said.to_string().into(),
         metadata: metadata::parse(said.as_object().unwrap().clone()).unwrap().metadata,
         warnings: vec![],
+        left_out: vec![],
         ignored: vec![],
     }
 }
@@ -47,6 +48,8 @@ fn versioned(number: u32, document: Document, differences: impl IntoIterator<Ite
         metadata: document.metadata,
         differences: differences.into_iter().collect(),
         warnings: document.warnings,
+        left_out: document.left_out,
+        entered_for: None,
         ignored: document.ignored,
     })
 }
@@ -80,11 +83,11 @@ fn unreachable() -> ClientEvent {
 }
 
 fn lose() -> ClientCommand {
-    ClientCommand::LoseDocument { cause: Withdrawal::Gone, failure: "status_404".into() }
+    ClientCommand::LoseDocument { cause: Withdrawal::Gone, failure: "status_404".into(), detail: None }
 }
 
 fn withdrawn() -> ClientEvent {
-    ClientEvent::ManifestWithdrawn(ManifestWithdrawn { cause: Withdrawal::Gone, failure: "status_404".into() })
+    ClientEvent::ManifestWithdrawn(ManifestWithdrawn { cause: Withdrawal::Gone, failure: "status_404".into(), detail: None })
 }
 
 fn recovered() -> ClientEvent {

@@ -5,6 +5,8 @@ use serde_json::json;
 
 use super::*;
 
+mod informing;
+
 const URL: &str = "https://app.example/oauth/client.json";
 
 fn url(text: &str) -> ManifestUrl {
@@ -339,13 +341,21 @@ fn c14_the_mcp_profile_needs_a_name_and_a_redirect_uri() {
     assert_eq!(parse(&url(URL), nothing.as_bytes(), Profile::Ietf).unwrap_err().trouble(), Trouble::Metadata);
 }
 
+fn left_out(manifest: &Manifest) -> Vec<&str> {
+    manifest.left_out.iter().map(|left_out| &*left_out.member).collect()
+}
+
 /// MUST, §4.5: what could not be matched safely is not registered.
 #[test]
 fn c16_every_redirect_uri_is_one_that_may_be_registered() {
     for uri in
         ["http://app.example/cb", "https://app.example/cb#f", "javascript:alert(1)", "https://*.example/cb", "https://a@b.example/", "/cb"]
     {
-        let error = with(json!({ "redirect_uris": ["https://app.example/cb", uri] })).unwrap_err();
+        let manifest = with(json!({ "redirect_uris": ["https://app.example/cb", uri] })).unwrap();
+        let kept: Vec<_> = manifest.metadata.redirect_uris.iter().map(crate::redirect::RedirectUri::as_str).collect();
+        assert_eq!(kept, ["https://app.example/cb"], "{uri}");
+        assert_eq!(left_out(&manifest), ["redirect_uris"], "{uri}");
+        let error = with(json!({ "redirect_uris": [uri] })).unwrap_err();
         assert_eq!(error.trouble(), Trouble::Metadata, "{uri}");
     }
     assert_eq!(with(json!({ "redirect_uris": "https://app.example/cb" })).unwrap_err().trouble(), Trouble::Metadata);
@@ -372,7 +382,8 @@ fn c22_the_urls_inside_are_held_to_the_same_rules() {
         assert_eq!(error.to_string(), "jwks_uri is not a URL that a client's document may name", "{uri}");
     }
     for uri in ["file:///etc/passwd", "data:image/png;base64,AA", "gopher://app.example/"] {
-        assert_eq!(with(json!({ "logo_uri": uri })).unwrap_err().trouble(), Trouble::Metadata, "{uri}");
+        let manifest = with(json!({ "logo_uri": uri })).unwrap();
+        assert_eq!((manifest.metadata.logo_uri.as_ref(), left_out(&manifest)), (None, vec!["logo_uri"]), "{uri}");
     }
     let logo = |uri: &str| with(json!({ "logo_uri": uri, "token_endpoint_auth_method": "none" })).unwrap().warnings;
     assert_eq!(logo("https://app.example/logo.png"), []);
@@ -401,7 +412,8 @@ fn grants_that_cannot_be_given_are_left_out_and_one_must_remain() {
     assert_eq!(grants(json!({ "grant_types": ["authorization_code", "client_credentials"] })), (code, true));
     let keys = json!({ "grant_types": ["client_credentials"], "token_endpoint_auth_method": "private_key_jwt", "jwks_uri": "https://app.example/j" });
     assert_eq!(grants(keys), (vec![GrantType::ClientCredentials], false));
-    for bad in [json!(["implicit"]), json!(["client_credentials"]), json!("authorization_code"), json!([1, "authorization_code"])] {
+    assert_eq!(grants(json!({ "grant_types": [1, "authorization_code"] })), (vec![GrantType::AuthorizationCode], true));
+    for bad in [json!(["implicit"]), json!(["client_credentials"]), json!([1])] {
         assert_eq!(with(json!({ "grant_types": bad })).unwrap_err().trouble(), Trouble::Metadata, "{bad}");
     }
 }

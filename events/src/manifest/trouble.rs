@@ -74,6 +74,11 @@ pub enum TroubleKind {
 }
 
 impl Trouble {
+    /// Whether it says anything about the document; otherwise the way to it is broken, or nobody asked.
+    pub const fn is_about_the_document(self) -> bool {
+        matches!(self.kind(), TroubleKind::Withdrawn | TroubleKind::Invalid)
+    }
+
     /// What it says about the document.
     pub const fn kind(self) -> TroubleKind {
         match self {

@@ -39,6 +39,18 @@ impl Jwks {
         Ok(Self(without_nulls(value)))
     }
 
+    /// Whether this is a set without a key, as generators write one where they have none: `{}`, or an empty list of keys.
+    pub(crate) fn is_empty(value: &Value) -> bool {
+        let none = |keys: &Value| keys.is_null() || keys.as_array().is_some_and(Vec::is_empty);
+        value.as_object().is_some_and(|set| set.iter().all(|(name, value)| name == "keys" && none(value)))
+    }
+
+    /// Whether any key in it has private or symmetric material.
+    pub(super) fn has_private(value: &Value) -> bool {
+        let keys = value.get("keys").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_object);
+        keys.into_iter().any(|key| PRIVATE.iter().any(|member| key.contains_key(*member)))
+    }
+
     /// The set without its nulls.
     pub fn as_value(&self) -> &Value {
         &self.0

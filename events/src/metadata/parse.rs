@@ -6,13 +6,16 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::{ApplicationType, AuthMethod, ClientMetadata, GrantType, Jwks, ResponseType};
-use crate::redirect::{RedirectProblem, RedirectUris, WebUri};
+use crate::redirect::{RedirectProblem, RedirectUri, RedirectUris, WebUri};
 use crate::scope::Scope;
 
 /// The longest text for people to read, in characters.
 const MAX_TEXT: usize = 256;
 /// The most members with a language tag.
-const MAX_LOCALIZED: usize = 50;
+pub(super) const MAX_LOCALIZED: usize = 50;
+pub(super) const TOO_MANY_LOCALIZED: MetadataError =
+    MetadataError::metadata("client_name", "and the other localized members are more than 50");
+pub(super) const REDIRECTS_SHAPE: MetadataError = MetadataError::redirect("is not an array of strings");
 /// The most contacts.
 const MAX_CONTACTS: usize = 10;
 /// The most names of ignored members that are kept, and the longest of them in bytes.
@@ -62,6 +65,10 @@ impl MetadataError {
     const fn redirect(problem: &'static str) -> Self {
         Self { member: "redirect_uris", problem: Problem::Redirect(problem) }
     }
+
+    pub(super) const fn redirect_uri(problem: RedirectProblem) -> Self {
+        Self { member: "redirect_uris", problem: Problem::RedirectUri(problem) }
+    }
 }
 
 /// Reads the members of a request that replaces what is registered (RFC 7592 §2.2). An `application_type` that the client was
@@ -82,10 +89,7 @@ fn parse_unless_told(mut request: Map<String, Value>, told: Option<ApplicationTy
     let redirect_uris = redirect_uris(&mut members)?;
     let asked_type = members.word("application_type", ApplicationType::known)?;
     let application_type = asked_type.unwrap_or_else(|| inferred_type(&redirect_uris));
-    if asked_type == Some(ApplicationType::Web)
-        && asked_type != told
-        && redirect_uris.iter().any(|uri| uri.is_loopback() || uri.private_use_scheme().is_some())
-    {
+    if asked_type == Some(ApplicationType::Web) && asked_type != told && redirect_uris.iter().any(RedirectUri::stays_on_the_machine) {
         return Err(MetadataError::redirect("has a loopback or private-use URI, which application_type \"web\" does not allow"));
     }
     let token_endpoint_auth_method =
@@ -127,17 +131,16 @@ fn parse_unless_told(mut request: Map<String, Value>, told: Option<ApplicationTy
 }
 
 fn redirect_uris(members: &mut Members) -> Result<RedirectUris, MetadataError> {
-    const SHAPE: MetadataError = MetadataError::redirect("is not an array of strings");
+    const SHAPE: MetadataError = REDIRECTS_SHAPE;
     let Some(value) = members.0.remove("redirect_uris") else { return Ok(RedirectUris::default()) };
     let texts = value.as_array().ok_or(SHAPE)?;
     let texts = texts.iter().map(|text| text.as_str().ok_or(SHAPE)).collect::<Result<Vec<_>, _>>()?;
-    RedirectUris::parse(texts).map_err(|problem| MetadataError { member: "redirect_uris", problem: Problem::RedirectUri(problem) })
+    RedirectUris::parse(texts).map_err(MetadataError::redirect_uri)
 }
 
 /// What a client is that did not say: one whose every answer stays on the user's machine is native (RFC 8252 §8.4).
 fn inferred_type(uris: &RedirectUris) -> ApplicationType {
-    let local = |uri: &crate::redirect::RedirectUri| uri.is_loopback() || uri.private_use_scheme().is_some();
-    if !uris.is_empty() && uris.iter().all(local) { ApplicationType::Native } else { ApplicationType::Web }
+    if !uris.is_empty() && uris.iter().all(RedirectUri::stays_on_the_machine) { ApplicationType::Native } else { ApplicationType::Web }
 }
 
 /// RFC 7591 §2 names `client_secret_basic`; a native client cannot keep a secret (RFC 8252 §8.5), so the server
@@ -150,7 +153,7 @@ fn default_method(application_type: ApplicationType) -> AuthMethod {
 }
 
 /// The supported part of what was asked for; RFC 7591 §2 lets the server leave out the rest.
-fn grant_types(members: &mut Members) -> Result<Vec<GrantType>, MetadataError> {
+pub(super) fn grant_types(members: &mut Members) -> Result<Vec<GrantType>, MetadataError> {
     let Some(asked) = members.texts("grant_types")?.filter(|asked| !asked.is_empty()) else {
         return Ok(vec![GrantType::AuthorizationCode]);
     };
@@ -167,7 +170,7 @@ fn grant_types(members: &mut Members) -> Result<Vec<GrantType>, MetadataError> {
 }
 
 /// RFC 7591 §2.1: `code` and `authorization_code` go together.
-fn response_types(members: &mut Members, grants: &[GrantType]) -> Result<Vec<ResponseType>, MetadataError> {
+pub(super) fn response_types(members: &mut Members, grants: &[GrantType]) -> Result<Vec<ResponseType>, MetadataError> {
     let with_code = grants.contains(&GrantType::AuthorizationCode);
     let Some(asked) = members.texts("response_types")?.filter(|asked| !asked.is_empty()) else {
         return Ok(if with_code { vec![ResponseType::Code] } else { Vec::new() });
@@ -181,9 +184,10 @@ fn response_types(members: &mut Members, grants: &[GrantType]) -> Result<Vec<Res
     }
 }
 
-fn keys(members: &mut Members, method: AuthMethod) -> Result<(Option<WebUri>, Option<Jwks>), MetadataError> {
+pub(super) fn keys(members: &mut Members, method: AuthMethod) -> Result<(Option<WebUri>, Option<Jwks>), MetadataError> {
     let jwks_uri = members.link("jwks_uri")?;
-    let jwks = members.0.remove("jwks").map(|value| Jwks::parse(&value)).transpose()?;
+    // A set without a key says as much as none.
+    let jwks = members.0.remove("jwks").filter(|value| !Jwks::is_empty(value)).map(|value| Jwks::parse(&value)).transpose()?;
     if jwks_uri.is_some() && jwks.is_some() {
         return Err(MetadataError::metadata("jwks", "and jwks_uri must not both be present"));
     }
@@ -196,13 +200,13 @@ fn keys(members: &mut Members, method: AuthMethod) -> Result<(Option<WebUri>, Op
     Ok((jwks_uri, jwks))
 }
 
-fn scope(members: &mut Members) -> Result<Option<Scope>, MetadataError> {
+pub(super) fn scope(members: &mut Members) -> Result<Option<Scope>, MetadataError> {
     let Some(text) = members.text("scope")? else { return Ok(None) };
     Scope::parse(&text)
         .map_err(|_| MetadataError::metadata("scope", "has a character that RFC 6749 section 3.3 does not allow, or is too long"))
 }
 
-fn contacts(members: &mut Members) -> Result<Vec<Box<str>>, MetadataError> {
+pub(super) fn contacts(members: &mut Members) -> Result<Vec<Box<str>>, MetadataError> {
     let contacts = members.texts("contacts")?.unwrap_or_default();
     if contacts.len() > MAX_CONTACTS || contacts.iter().any(|text| !is_for_people(text)) {
         return Err(MetadataError::metadata("contacts", "has more than 10 entries, or one that is too long or has control characters"));
@@ -211,9 +215,13 @@ fn contacts(members: &mut Members) -> Result<Vec<Box<str>>, MetadataError> {
 }
 
 /// The members that nobody has read yet.
-struct Members(Map<String, Value>);
+pub(super) struct Members(Map<String, Value>);
 
 impl Members {
+    pub(super) fn of(members: Map<String, Value>) -> Self {
+        Self(members)
+    }
+
     fn text(&mut self, member: &'static str) -> Result<Option<String>, MetadataError> {
         match self.0.remove(member) {
             None => Ok(None),
@@ -222,7 +230,7 @@ impl Members {
         }
     }
 
-    fn texts(&mut self, member: &'static str) -> Result<Option<Vec<String>>, MetadataError> {
+    pub(super) fn texts(&mut self, member: &'static str) -> Result<Option<Vec<String>>, MetadataError> {
         const PROBLEM: &str = "is not an array of strings";
         let Some(value) = self.0.remove(member) else { return Ok(None) };
         let Value::Array(items) = value else { return Err(MetadataError::metadata(member, PROBLEM)) };
@@ -233,12 +241,12 @@ impl Members {
         items.into_iter().map(text).collect::<Result<_, _>>().map(Some)
     }
 
-    fn word<T>(&mut self, member: &'static str, known: fn(&str) -> Option<T>) -> Result<Option<T>, MetadataError> {
+    pub(super) fn word<T>(&mut self, member: &'static str, known: fn(&str) -> Option<T>) -> Result<Option<T>, MetadataError> {
         let Some(text) = self.text(member)? else { return Ok(None) };
         known(&text).map(Some).ok_or(MetadataError::metadata(member, "is not a value that is supported here"))
     }
 
-    fn people_text(&mut self, member: &'static str) -> Result<Option<Box<str>>, MetadataError> {
+    pub(super) fn people_text(&mut self, member: &'static str) -> Result<Option<Box<str>>, MetadataError> {
         match self.text(member)? {
             Some(text) if !is_for_people(&text) => {
                 Err(MetadataError::metadata(member, "is longer than 256 characters, or has control characters or direction overrides"))
@@ -247,17 +255,17 @@ impl Members {
         }
     }
 
-    fn link(&mut self, member: &'static str) -> Result<Option<WebUri>, MetadataError> {
+    pub(super) fn link(&mut self, member: &'static str) -> Result<Option<WebUri>, MetadataError> {
         let Some(text) = self.text(member)? else { return Ok(None) };
         WebUri::parse(&text).map(Some).map_err(|problem| MetadataError { member, problem: Problem::Link(problem) })
     }
 
     /// RFC 7591 §2.2. A malformed tag makes an unknown member, which is ignored like any other.
-    fn localized(&mut self) -> Result<BTreeMap<Box<str>, Box<str>>, MetadataError> {
+    pub(super) fn localized(&mut self) -> Result<BTreeMap<Box<str>, Box<str>>, MetadataError> {
         let tagged: Vec<(String, &'static str)> =
             self.0.keys().filter_map(|name| localizable(name).map(|member| (name.clone(), member))).collect();
         if tagged.len() > MAX_LOCALIZED {
-            return Err(MetadataError::metadata("client_name", "and the other localized members are more than 50"));
+            return Err(TOO_MANY_LOCALIZED);
         }
         let mut localized = BTreeMap::new();
         for (name, member) in tagged {

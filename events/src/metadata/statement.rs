@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::Parsed;
 use super::parse::localizable;
+use super::{Jwks, Parsed};
 
 /// The members of client metadata that a statement may claim; what else it says is not about the client.
 const MEMBERS: [&str; 16] = [
@@ -55,7 +55,8 @@ impl Vouched {
     pub fn overrule(&self, request: &mut Map<String, Value>) {
         request.remove("software_statement");
         let about_the_client = |name: &str| MEMBERS.contains(&name) || localizable(name).is_some();
-        let claims: Vec<_> = self.claims.iter().filter(|(name, value)| about_the_client(name) && !value.is_null()).collect();
+        let says_nothing = |name: &str, value: &Value| value.is_null() || name == "jwks" && Jwks::is_empty(value);
+        let claims: Vec<_> = self.claims.iter().filter(|(name, value)| about_the_client(name) && !says_nothing(name, value)).collect();
         // Keys that are vouched for are the only ones, whichever way each side gives them.
         if claims.iter().any(|(name, _)| matches!(name.as_str(), "jwks" | "jwks_uri")) {
             request.remove("jwks");

@@ -27,6 +27,13 @@ pub enum RegistrationCommand {
         /// Now.
         at: DateTime<Utc>,
     },
+    /// The same for a client that stands suspended from the start, until an administrator decides.
+    RequestSuspended {
+        /// What it asks for.
+        request: Box<RegistrationCommand>,
+        /// Why it is suspended.
+        reason: String,
+    },
     /// Let a waiting or denied client in.
     Approve {
         /// Why.

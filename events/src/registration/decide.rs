@@ -22,6 +22,12 @@ pub(super) fn decide(registration: &Registration, command: &Command) -> Result<V
         (Status::Denied, Command::Request { at, .. }) if registration.denied_until.is_some_and(|until| until <= *at) => {
             Ok(request(command).into_iter().filter(|event| matches!(event, Event::Requested(_))).collect())
         }
+        (Status::None | Status::Denied, Command::RequestSuspended { request, reason }) => {
+            let asked = decide(registration, request)?.into_iter().filter(|event| matches!(event, Event::Requested(_)));
+            let suspended = |asked| [asked, Event::Suspended(Suspended { reason: Some(reason.clone()) })];
+            Ok(asked.flat_map(suspended).collect())
+        }
+        (_, Command::RequestSuspended { .. }) => Ok(vec![]),
         (Status::None, _) => Err(Rejection::NoSuchRegistration),
         (_, Command::Request { .. }) => Ok(vec![]),
 

@@ -1,7 +1,8 @@
 //! What can be asked of a resource server.
 
 use super::{EffectOnExisting, Fill, Modes, Policy};
-use crate::identity::TenantId;
+use crate::family::FamilyName;
+use crate::identity::{ClientId, TenantId};
 use crate::redirect::WebUri;
 
 /// What can be asked of a resource server.
@@ -30,6 +31,24 @@ pub enum ResourceServerCommand {
         modes: Option<(Modes, EffectOnExisting)>,
         /// New rules; existing registrations keep what they have.
         policy: Option<Policy>,
+    },
+    /// Suspend a whole program: whoever registers as it from now on stands suspended.
+    SuspendFamily {
+        /// Which program.
+        family: FamilyName,
+        /// The client of it that is suspended.
+        client_id: ClientId,
+        /// Why.
+        reason: Option<String>,
+    },
+    /// Have whoever registers as a program stand by the rules again.
+    ReinstateFamily {
+        /// Which program.
+        family: FamilyName,
+        /// The client of it that was reinstated.
+        client_id: ClientId,
+        /// Why.
+        reason: Option<String>,
     },
     /// Take note of how full a register is, for the warning that is due when it is nearly full.
     NoteFill(Fill),

@@ -1,11 +1,14 @@
 //! When a resource server may change.
 
-use super::event::{CapEased, CapNeared, Created, ModesChanged, PolicyChanged, Renamed, Retired};
+use super::event::{CapEased, CapNeared, Created, FamilyReinstated, FamilySuspended, ModesChanged, PolicyChanged, Renamed, Retired};
 use super::{Fill, Life, ResourceServer, ResourceServerCommand, ResourceServerEvent as Event};
 use crate::Rejection;
 
+/// The most programs that one resource server has suspended.
+const MOST_FAMILIES: usize = 1000;
+
 pub(super) fn decide(server: &ResourceServer, command: &ResourceServerCommand) -> Result<Vec<Event>, Rejection> {
-    use ResourceServerCommand::{Create, Edit, NoteFill, Retire};
+    use ResourceServerCommand::{Create, Edit, NoteFill, ReinstateFamily, Retire, SuspendFamily};
     match (server.life, command) {
         (Life::None, Create { tenant, name, resource, modes, policy }) => Ok(vec![Event::Created(Created {
             tenant: tenant.clone(),
@@ -48,6 +51,18 @@ pub(super) fn decide(server: &ResourceServer, command: &ResourceServerCommand) -
                 vec![]
             })
         }
+        (Life::Active, SuspendFamily { family, .. }) if server.suspended_families.contains_key(family) => Ok(vec![]),
+        (Life::Active, SuspendFamily { .. }) if server.suspended_families.len() >= MOST_FAMILIES => Err(Rejection::TooManyFamilies),
+        (Life::Active, SuspendFamily { family, client_id, reason }) => {
+            let (family, client_id, reason) = (family.clone(), client_id.clone(), reason.clone());
+            Ok(vec![Event::FamilySuspended(FamilySuspended { family, client_id, reason })])
+        }
+        (Life::Active, ReinstateFamily { family, client_id, reason }) if server.suspended_families.contains_key(family) => {
+            let (family, client_id, reason) = (family.clone(), client_id.clone(), reason.clone());
+            Ok(vec![Event::FamilyReinstated(FamilyReinstated { family, client_id, reason })])
+        }
+        (_, ReinstateFamily { .. }) => Ok(vec![]),
+        (Life::None | Life::Retired, SuspendFamily { .. }) => Err(Rejection::NoSuchResourceServer),
         (Life::Active, Retire { reason }) => Ok(vec![Event::Retired(Retired { reason: reason.clone() })]),
         // To a resource server that is gone nobody comes, so there is nobody to warn.
         (Life::Retired, Retire { .. }) | (Life::None | Life::Retired, NoteFill(_)) => Ok(vec![]),

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{CapOf, Modes, Policy};
 use crate::codec::stored;
-use crate::identity::TenantId;
+use crate::family::FamilyName;
+use crate::identity::{ClientId, TenantId};
 use crate::redirect::WebUri;
 
 stored! {
@@ -19,7 +20,35 @@ stored! {
         "resource_server.retired" 1 => Retired,
         "resource_server.cap_neared" 1 => CapNeared,
         "resource_server.cap_eased" 1 => CapEased,
+        "resource_server.family_suspended" 1 => FamilySuspended,
+        "resource_server.family_reinstated" 1 => FamilyReinstated,
     }
+}
+
+/// A whole program is suspended: whoever registers as it from now on stands so too, until an administrator decides.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
+pub struct FamilySuspended {
+    /// Which program.
+    pub family: FamilyName,
+    /// The client that was suspended.
+    pub client_id: ClientId,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// Whoever registers as a program that was suspended stands by the rules again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
+pub struct FamilyReinstated {
+    /// Which program.
+    pub family: FamilyName,
+    /// The client of it that was reinstated.
+    pub client_id: ClientId,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// It was entered.

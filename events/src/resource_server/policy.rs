@@ -34,6 +34,10 @@ pub struct Policy {
     /// The most scope that a client is registered with; a client that asks for none gets all of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope_ceiling: Option<Scope>,
+    /// Scopes that belong to the authorization server and not to a resource server, so that the ceiling says nothing about them.
+    /// Absent means those of OpenID Connect, in every build.
+    #[serde(default = "usual_scopes", skip_serializing_if = "are_usual")]
+    pub authorization_server_scopes: Vec<String>,
     /// The rules for clients that host their own document.
     pub manifests: ManifestRules,
     /// The grants that a client which nobody vouches for may have. Without `client_credentials` by default: a client that
@@ -53,6 +57,10 @@ pub struct Policy {
     pub max_clients: Option<NonZeroU32>,
     /// Whether identical public clients that register themselves are one client.
     pub instances: Instances,
+    /// The same for those whose registration waits for an administrator: what is approved is then the program, and not one
+    /// registration of it that perhaps never comes back. Absent means `separate`, as it was before there was this rule.
+    #[serde(default, skip_serializing_if = "Instances::is_separate")]
+    pub instances_under_review: Instances,
     /// After how many days without a use an approved registration becomes dormant; never, if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dormant_after_days: Option<NonZeroU16>,
@@ -70,6 +78,7 @@ impl Default for Policy {
             outside_rules: OutsideRules::default(),
             private_use_schemes: vec!["cursor".to_owned()],
             scope_ceiling: None,
+            authorization_server_scopes: usual_scopes(),
             manifests: ManifestRules::default(),
             self_registered_grants: vec![GrantType::AuthorizationCode, GrantType::RefreshToken, GrantType::DeviceCode],
             require_initial_access_token: false,
@@ -78,6 +87,7 @@ impl Default for Policy {
             registrations_per_minute: None,
             max_clients: None,
             instances: Instances::default(),
+            instances_under_review: Instances::Share,
             dormant_after_days: None,
             revive: Revival::default(),
         }
@@ -106,6 +116,13 @@ impl Policy {
         if self.scope_ceiling.as_ref().is_some_and(|scope| Scope::parse(scope.as_str()).as_ref() != Ok(&Some(scope.clone()))) {
             return Err("policy has a scope_ceiling that is not one or more scopes with a space between them");
         }
+        if self.authorization_server_scopes.len() > 50 {
+            return Err("policy has more than 50 authorization_server_scopes");
+        }
+        let one_scope = |text: &String| !text.contains(' ') && matches!(Scope::parse(text), Ok(Some(_)));
+        if !self.authorization_server_scopes.iter().all(one_scope) {
+            return Err("policy has an authorization_server_scopes entry that is not one scope");
+        }
         if self.require_software_statement && self.software_statement_issuers.is_empty() {
             return Err("policy has require_software_statement and no software_statement_issuers");
         }
@@ -125,6 +142,8 @@ impl Policy {
             let most = self.scope_ceiling.as_ref().map_or_else(|| Some(clamp.clone()), |ceiling| ceiling.common(clamp));
             // A scope that both grant does not exist, and a client registered without one would be bounded by nothing.
             rules.scope_ceiling = Some(most.ok_or(Rejection::OutsideClamps("scope"))?);
+            // The token names all that it allows.
+            rules.authorization_server_scopes.retain(|name| clamp.tokens().any(|token| token == name));
         }
         if !clamps.grant_types.is_empty() {
             rules.self_registered_grants.retain(|grant| clamps.grant_types.contains(grant));
@@ -133,7 +152,13 @@ impl Policy {
     }
 
     /// What these rules make of a client of this type: its metadata as it will be registered, and whether it is approved at once.
-    pub fn admit(&self, kind: RegistrationType, metadata: ClientMetadata) -> Result<(ClientMetadata, Admission), Rejection> {
+    ///
+    /// Of a document the redirect URIs come that are welcome: its host may speak for all of them, and one that is not welcome here
+    /// says nothing about the others.
+    pub fn admit(&self, kind: RegistrationType, mut metadata: ClientMetadata) -> Result<(ClientMetadata, Admission), Rejection> {
+        if kind == RegistrationType::Cimd {
+            metadata.redirect_uris = self.welcome(&metadata.redirect_uris)?;
+        }
         let by_rules = self.judge(&metadata.redirect_uris)?;
         let metadata = self.constrain(kind, metadata)?;
         let by_type = self.admission.of(kind);
@@ -156,7 +181,7 @@ impl Policy {
             return Err(Rejection::SoftwareStatementRequired);
         }
         if let Some(ceiling) = &self.scope_ceiling {
-            metadata.scope = Some(ceiling.ceiling_for(metadata.scope.as_ref()));
+            metadata.scope = Some(ceiling.ceiling_for(metadata.scope.as_ref(), &self.authorization_server_scopes));
         }
         Ok(metadata)
     }
@@ -174,6 +199,26 @@ impl Policy {
             Lane::Soak => Heard::Soak(at + Duration::hours(self.manifests.soak_hours.into())),
         };
         (welcome, heard)
+    }
+
+    /// Those of these redirect URIs that are welcome at once or after a review. Where none of them is, the refusal of the first.
+    pub fn welcome(&self, claimed: &RedirectUris) -> Result<RedirectUris, Rejection> {
+        let welcome = claimed.filter(|uri| self.judge_one(uri).is_ok());
+        if welcome.is_empty() {
+            self.judge(claimed)?;
+        }
+        Ok(welcome)
+    }
+
+    /// What the ceiling takes away of a scope that a client asks for.
+    pub fn beyond_ceiling(&self, asked: &Scope) -> Option<Scope> {
+        asked.beyond(self.scope_ceiling.as_ref()?, &self.authorization_server_scopes)
+    }
+
+    /// Whether identical public clients with these redirect URIs that register themselves are one client.
+    pub fn are_shared(&self, uris: &RedirectUris) -> bool {
+        let waits = self.admission.dcr == Admission::Review || self.judge(uris) == Ok(Admission::Review);
+        self.instances == Instances::Share || waits && self.instances_under_review == Instances::Share
     }
 
     /// Whether these redirect URIs are welcome at once, after a review, or not at all.
@@ -239,6 +284,15 @@ pub enum Admission {
     Review,
 }
 
+/// The scopes of OpenID Connect (Core §3.1.2.1, §5.4, §11).
+fn usual_scopes() -> Vec<String> {
+    ["openid", "profile", "email", "address", "phone", "offline_access"].map(str::to_owned).to_vec()
+}
+
+fn are_usual(scopes: &[String]) -> bool {
+    *scopes == *usual_scopes()
+}
+
 /// The rules for clients that host their own document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
@@ -249,11 +303,24 @@ pub struct ManifestRules {
     pub soak_hours: u16,
     /// What becomes of a registration whose client's document was taken away.
     pub on_withdrawal: WithdrawalRule,
+    /// Whether the metadata say that such clients are welcome. Where the hosts of their documents cannot be reached from here, a
+    /// client that was told so has no other way in; one that was not told registers itself. Absent means that they say so.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub announce: bool,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks like this")]
+const fn is_yes(said: &bool) -> bool {
+    *said
 }
 
 impl Default for ManifestRules {
     fn default() -> Self {
-        Self { lane: Lane::default(), soak_hours: 24, on_withdrawal: WithdrawalRule::default() }
+        Self { lane: Lane::default(), soak_hours: 24, on_withdrawal: WithdrawalRule::default(), announce: true }
     }
 }
 
@@ -337,6 +404,13 @@ pub enum Instances {
     Separate,
     /// They have one `client_id`, and only administrators manage it.
     Share,
+}
+
+impl Instances {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks like this")]
+    fn is_separate(&self) -> bool {
+        *self == Self::Separate
+    }
 }
 
 /// What becomes of a registration with a redirect URI that no rule expects.

@@ -65,7 +65,9 @@ pub(super) fn resource_server(tx: &Transaction<'_>, id: ResourceServerId, event:
         ResourceServerEvent::ModesChanged(_)
         | ResourceServerEvent::PolicyChanged(_)
         | ResourceServerEvent::CapNeared(_)
-        | ResourceServerEvent::CapEased(_) => Ok(()),
+        | ResourceServerEvent::CapEased(_)
+        | ResourceServerEvent::FamilySuspended(_)
+        | ResourceServerEvent::FamilyReinstated(_) => Ok(()),
     }
 }
 

@@ -290,8 +290,15 @@ pub(super) fn resource_server(
         VALUES (:id, :tenant, :life, :name, :resource, :modes, :suspended, :policy, :at, :position, :at) \
         ON CONFLICT (id) DO UPDATE SET tenant = :tenant, life = :life, name = :name, resource = :resource, modes = :modes, \
         suspended_modes = :suspended, policy = :policy, updated_at = :at";
-    // A warning for administrators changes nothing that is shown here.
-    if matches!(event, ResourceServerEvent::CapNeared(_) | ResourceServerEvent::CapEased(_)) {
+    // A warning for administrators changes nothing that is shown here, nor does what becomes of clients that come later.
+    let unseen = matches!(
+        event,
+        ResourceServerEvent::CapNeared(_)
+            | ResourceServerEvent::CapEased(_)
+            | ResourceServerEvent::FamilySuspended(_)
+            | ResourceServerEvent::FamilyReinstated(_)
+    );
+    if unseen {
         return Ok(());
     }
     let known = tx.prepare_cached(SELECT)?.query_row([Id(id.0)], server_state).optional()?;

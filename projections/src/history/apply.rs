@@ -189,6 +189,8 @@ impl<'a> About<'a> {
             | ResourceServerEvent::CapNeared(_)
             | ResourceServerEvent::CapEased(_)
             | ResourceServerEvent::Retired(_) => Self::default(),
+            ResourceServerEvent::FamilySuspended(suspended) => Self { client_id: Some(&suspended.client_id), ..Self::default() },
+            ResourceServerEvent::FamilyReinstated(reinstated) => Self { client_id: Some(&reinstated.client_id), ..Self::default() },
         }
     }
 

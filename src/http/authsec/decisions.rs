@@ -24,6 +24,7 @@ pub struct Members {
     reason: Option<String>,
     until: Option<DateTime<Utc>>,
     change_id: Option<String>,
+    family: Option<bool>,
 }
 
 /// `POST …/clients/{client_id}/{approve,deny,suspend,reinstate,revoke,restore}`
@@ -35,7 +36,17 @@ pub async fn decide(
     body: Body,
 ) -> Result<Fresh<Json<Value>>, Problem> {
     let asked = asked(&caller, &headers, body).await?;
-    let command = command(&decision, asked.reason, asked.until).ok_or_else(|| caller.problem(Failure::not_found("page")))?;
+    let family = asked.family == Some(true);
+    if family && decision != "suspend" {
+        let detail = "family is for suspend; reinstating a client of a suspended family lifts that";
+        return Err(caller.problem(Failure::request(StatusCode::BAD_REQUEST, "invalid-request", detail)));
+    }
+    let command = command(&decision, asked.reason.clone(), asked.until).ok_or_else(|| caller.problem(Failure::not_found("page")))?;
+    if family {
+        let target = (server_id(&caller, &id)?, client_key(&caller, &client_id)?.1);
+        let suspended = app.commands().suspend_family(&caller.cause, caller.tenant(), target, asked.reason).await;
+        suspended.map_err(|error| caller.problem(error))?;
+    }
     carry_out(&app, &caller, &headers, (&id, &client_id), &command).await
 }
 

@@ -29,6 +29,8 @@ use crate::manifest::Urgency;
 #[serde(deny_unknown_fields)]
 pub struct Named {
     client_id: String,
+    /// What the document says, for where its host cannot be reached: its text, or the object itself.
+    document: Option<Value>,
 }
 
 /// Which version, and why.
@@ -49,10 +51,18 @@ pub async fn enter(
 ) -> Result<(StatusCode, Fresh<Json<Value>>), Problem> {
     caller.must_change()?;
     let id = own_server(&app, &caller, &id).await?;
-    let url = named(&app, &caller, &headers, body).await?;
+    let (url, text) = named(&app, &caller, &headers, body).await?;
     let server = app.commands().resource_server(id).await.map_err(|error| caller.problem(error))?;
     server.open_to(RegistrationType::Cimd).map_err(|closed| caller.problem(CommandError::from(closed)))?;
-    let seen = app.documents().meet(&url, Urgency::Trusted).await.map_err(|error| caller.problem(error))?;
+    let seen = match &text {
+        None => app.documents().meet(&url, Urgency::Trusted).await,
+        Some(text) => app.documents().enter(&caller.cause, &url, caller.tenant(), text).await,
+    }
+    .map_err(|error| caller.problem(error))?;
+    if seen.position.is_some() {
+        let servers = app.registered_at(url.client_id().key()).await.map_err(|failure| caller.problem(failure))?;
+        app.documents().follow(&seen.client, &servers).await.map_err(|error| caller.problem(error))?;
+    }
     let done = doors::enter_document(&app, &caller.cause, id, &seen.client, true).await;
     app.metrics().registered(RegistrationType::Cimd, done.as_ref().err());
     done.map_err(|failure| caller.problem(failure))?;
@@ -70,15 +80,18 @@ pub async fn preview(
 ) -> Result<Json<Value>, Problem> {
     caller.must_change()?;
     let id = own_server(&app, &caller, &id).await?;
-    let url = named(&app, &caller, &headers, body).await?;
+    let (url, text) = named(&app, &caller, &headers, body).await?;
     let server = app.commands().resource_server(id).await.map_err(|error| caller.problem(error))?;
-    let read = app.documents().read(&url, Urgency::Trusted).await.map_err(|failure| caller.problem(failure))?;
+    let read = app.documents().read_or_take(&url, text.as_deref()).await;
+    let (read, entered) = read.map_err(|failure| caller.problem(failure))?;
     let known: Client = app.commands().load(Stream::Client(url.client_id().key())).await.map_err(|error| caller.problem(error))?;
 
     let mut answer = Map::new();
     answer.insert("client_id".to_owned(), url.as_str().into());
+    wire::put(&mut answer, "entered", entered.then_some(true));
     answer.insert("content_hash".to_owned(), read.document.content_hash.as_str().into());
     answer.insert("warnings".to_owned(), json!(read.document.warnings));
+    wire::put(&mut answer, "left_out", (!read.document.left_out.is_empty()).then(|| json!(read.document.left_out)));
     answer.insert("ignored".to_owned(), json!(read.document.ignored));
     if let Some(profile) = known.registered() {
         let current = profile.manifest.as_ref().and_then(|manifest| manifest.current());
@@ -178,7 +191,7 @@ pub async fn versions(
     let versions = app.commands().document_versions(key).await.map_err(|error| caller.problem(error))?;
     let render = |known: &crate::command::manifests::KnownVersion| {
         let versioned = &known.versioned;
-        json!({
+        let mut version = json!({
             "version": versioned.number,
             "content_hash": versioned.content_hash,
             "recorded_at": wire::time(known.recorded_at),
@@ -187,7 +200,12 @@ pub async fn versions(
             "ignored": versioned.ignored,
             "metadata": versioned.metadata.members(),
             "document": versioned.document,
-        })
+        });
+        if let Value::Object(version) = &mut version {
+            wire::put(version, "left_out", (!versioned.left_out.is_empty()).then(|| json!(versioned.left_out)));
+            wire::put(version, "entered", versioned.entered_for.is_some().then_some(true));
+        }
+        version
     };
     Ok(Json(json!({ "client_id": client_id, "versions": versions.iter().rev().map(render).collect::<Vec<_>>() })))
 }
@@ -198,10 +216,16 @@ async fn own_server(app: &App, caller: &Administrator, id: &str) -> Result<Resou
     if server.tenant.as_ref() == Some(caller.tenant()) { Ok(id) } else { Err(caller.problem(Failure::not_found("resource server"))) }
 }
 
-async fn named(app: &App, caller: &Administrator, headers: &HeaderMap, body: Body) -> Result<ManifestUrl, Problem> {
+/// Which document, and its text if that was sent too.
+async fn named(app: &App, caller: &Administrator, headers: &HeaderMap, body: Body) -> Result<(ManifestUrl, Option<String>), Problem> {
     let named: Named = members(headers, body).await.map_err(|failure| caller.problem(failure))?;
     let refuse = |problem: &dyn std::fmt::Display| {
         caller.problem(Failure::request(StatusCode::BAD_REQUEST, "invalid-client-id", format!("client_id {problem}")))
     };
-    app.documents().manifests().url(&named.client_id).map_err(|problem| refuse(&problem))
+    let url = app.documents().manifests().url(&named.client_id).map_err(|problem| refuse(&problem))?;
+    let text = named.document.map(|document| match document {
+        Value::String(text) => text,
+        other => other.to_string(),
+    });
+    Ok((url, text))
 }

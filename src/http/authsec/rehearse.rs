@@ -8,7 +8,8 @@ use axum::http::HeaderMap;
 use gatebook_events::Rejection;
 use gatebook_events::metadata::ClientMetadata;
 use gatebook_events::registration::Status;
-use gatebook_events::resource_server::{Admission, Policy, presets};
+use gatebook_events::resource_server::{Admission, Policy, RegistrationType, presets};
+use gatebook_events::scope::Scope;
 use gatebook_projections::directory::{ListClients, RegistrationRow};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -78,6 +79,7 @@ struct Outcome {
     judged: usize,
     refused: usize,
     to_review: usize,
+    narrowed: usize,
     named: Vec<Value>,
 }
 
@@ -89,15 +91,18 @@ impl Outcome {
         }
         self.judged += 1;
         let metadata = ClientMetadata { redirect_uris: row.redirect_uris.clone(), ..row.metadata.clone() };
-        let (outcome, rule) = match policy.admit(row.registration_type, metadata) {
-            Ok((_, Admission::Auto)) => return,
-            Ok((_, Admission::Review)) => ("review", review_rule(policy, row)),
-            Err(rejection) => ("refuse", rule_of(&rejection)),
+        let beyond = row.metadata.scope.as_ref().and_then(|scope| policy.beyond_ceiling(scope));
+        self.narrowed += usize::from(beyond.is_some());
+        let (outcome, rule) = match (policy.admit(row.registration_type, metadata), beyond) {
+            (Ok((_, Admission::Auto)), None) => return,
+            (Ok((_, Admission::Auto)), Some(beyond)) => ("narrow", narrowing(&beyond)),
+            (Ok((_, Admission::Review)), _) => ("review", review_rule(policy, row)),
+            (Err(rejection), _) => ("refuse", rule_of(&rejection)),
         };
-        if outcome == "refuse" {
-            self.refused += 1;
-        } else {
-            self.to_review += 1;
+        match outcome {
+            "refuse" => self.refused += 1,
+            "review" => self.to_review += 1,
+            _ => {}
         }
         if self.named.len() < PAGE {
             let mut named = Map::new();
@@ -113,7 +118,13 @@ impl Outcome {
     }
 
     fn render(self) -> Value {
-        json!({ "judged": self.judged, "would_be_refused": self.refused, "would_wait": self.to_review, "clients": self.named })
+        json!({
+            "judged": self.judged,
+            "would_be_refused": self.refused,
+            "would_wait": self.to_review,
+            "would_be_narrowed": self.narrowed,
+            "clients": self.named,
+        })
     }
 }
 
@@ -128,11 +139,30 @@ fn rule_of(rejection: &Rejection) -> (&'static str, String) {
     (member, rejection.to_string())
 }
 
+/// Such a client is let in, and perhaps turned away by the authorization server: many ask it for what they wanted, not for what they
+/// were registered with.
+fn narrowing(beyond: &Scope) -> (&'static str, String) {
+    (
+        "scope_ceiling",
+        format!(
+            "it asks for {}, and a client that asks the authorization server for more than it is registered with is turned away there",
+            beyond.as_str()
+        ),
+    )
+}
+
 fn review_rule(policy: &Policy, row: &RegistrationRow) -> (&'static str, String) {
     let by_redirects = policy.judge(&row.redirect_uris) == Ok(Admission::Review);
     if by_redirects {
         ("outside_rules", "a redirect URI is outside the rules, and what is outside waits".to_owned())
     } else {
-        ("admission", format!("clients that come by {} wait", row.registration_type.as_str()))
+        let each = match (row.registration_type, policy.are_shared(&row.redirect_uris)) {
+            (RegistrationType::Dcr, false) if !row.metadata.is_confidential() => {
+                ", and each registration of the same program is a client of its own: instances_under_review lets them be one"
+            }
+            (RegistrationType::Dcr, true) if !row.metadata.is_confidential() => ", and identical ones are one client",
+            _ => "",
+        };
+        ("admission", format!("clients that come by {} wait{each}", row.registration_type.as_str()))
     }
 }

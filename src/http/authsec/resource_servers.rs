@@ -157,13 +157,14 @@ pub(super) fn fetched(app: &App, before: &Policy, after: &Policy) -> Result<(), 
 }
 
 pub(super) fn merged(policy: &Policy, patch: Option<Map<String, Value>>) -> Result<Policy, Failure> {
-    const KNOWN: [&str; 16] = [
+    const KNOWN: [&str; 18] = [
         "admission",
         "redirect_changes",
         "redirect_rules",
         "outside_rules",
         "private_use_schemes",
         "scope_ceiling",
+        "authorization_server_scopes",
         "self_registered_grants",
         "manifests",
         "require_initial_access_token",
@@ -172,6 +173,7 @@ pub(super) fn merged(policy: &Policy, patch: Option<Map<String, Value>>) -> Resu
         "registrations_per_minute",
         "max_clients",
         "instances",
+        "instances_under_review",
         "dormant_after_days",
         "revive",
     ];
@@ -179,7 +181,11 @@ pub(super) fn merged(policy: &Policy, patch: Option<Map<String, Value>>) -> Resu
     if !patch.keys().all(|name| KNOWN.contains(&name.as_str())) {
         return Err(invalid("policy has a member that is not known"));
     }
-    let (mut value, defaults) = (json!(policy), json!(Policy::default()));
+    let (mut value, mut defaults) = (json!(policy), json!(Policy::default()));
+    // It is not written down where it is as it always was.
+    if let Some(manifests) = defaults.pointer_mut("/manifests").and_then(Value::as_object_mut) {
+        manifests.insert("announce".to_owned(), true.into());
+    }
     merge(&mut value, patch, &defaults)?;
     let policy: Policy = serde_json::from_value(value).map_err(|_| invalid("policy has a member of the wrong form"))?;
     policy.check().map_err(invalid)?;

@@ -39,8 +39,8 @@ pub async fn register(
     rules.open_to(RegistrationType::Cimd).map_err(CommandError::from)?;
     let known: Client = app.commands().load(Stream::Client(url.client_id().key())).await?;
     let (client, seen_at) = match known.life {
-        Life::Registered => (known, None),
-        Life::Unregistered | Life::Withdrawn | Life::Deleted => {
+        Life::Registered if known.holds_for(rules.tenant.as_ref()) => (known, None),
+        Life::Registered | Life::Unregistered | Life::Withdrawn | Life::Deleted => {
             let seen = app.documents().meet(url, Urgency::Anonymous).await?;
             (seen.client, seen.position)
         }

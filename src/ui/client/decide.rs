@@ -21,6 +21,13 @@ pub async fn decide(State(app): State<App>, Path(target): Path<(String, String)>
     let Posted { visitor, fields } = posted;
     let action = fields.text("action").unwrap_or_default();
     let would = command(action, reason(&visitor, &fields)?, None).ok_or_else(|| visitor.sorry(Failure::not_found("decision")))?;
+    if let (RegistrationCommand::Suspend { reason }, true) = (&would, fields.has("family", "1")) {
+        let missing = || visitor.sorry(Failure::not_found("client"));
+        let server: ResourceServerId = target.0.parse().map_err(|_| missing())?;
+        let key = ClientId::parse(&target.1).map_err(|_| missing())?.key();
+        let suspended = app.commands().suspend_family(&visitor.caller.cause, visitor.tenant(), (server, key), reason.clone()).await;
+        suspended.map_err(|error| visitor.sorry(error))?;
+    }
     carry_out(&app, &visitor, &target, &fields, (&would, past(action))).await
 }
 

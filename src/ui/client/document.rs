@@ -43,8 +43,11 @@ pub fn card(visitor: &Visitor, subject: &Subject, versions: &[KnownVersion], fie
             h2 #document-title { "Its document" }
             dl.facts {
                 dt { "At" } dd { code.uri { (show::inert(row.client_id.as_str())) } }
-                dt { "Health" } dd { (health(row)) }
+                dt { "Health" } dd { @if subject.profile.manifest.as_ref().is_some_and(|known| known.entered_for.is_some()) { span.dot.wait { "its host has not answered yet; the text that an administrator entered serves" } } @else { (health(row)) } }
                 dt { "Newest" } dd { "version " (known.version) ", read first " (show::time(newest.recorded_at)) }
+                @for left_out in &newest.versioned.left_out {
+                    dt { "Left out" } dd { code { (show::inert(&left_out.member)) } ", which " (show::inert(&left_out.problem)) }
+                }
             }
             @if visitor.may_change() {
                 form method="post" action=(action("refresh")) { (visitor.guard()) button type="submit" { "Read it now" } }

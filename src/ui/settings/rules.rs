@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use gatebook_events::metadata::GrantType;
-use gatebook_events::resource_server::{Policy, RedirectRule, RegistrationType, presets};
+use gatebook_events::resource_server::{Instances, Policy, RedirectRule, RegistrationType, presets};
 use maud::{Markup, html};
 use serde_json::{Map, Value, json};
 
@@ -17,7 +17,7 @@ pub struct Draft {
 }
 
 /// The fields with one value each.
-const TEXTS: [&str; 16] = [
+const TEXTS: [&str; 19] = [
     "admission.dcr",
     "admission.cimd",
     "admission.prereg",
@@ -26,12 +26,15 @@ const TEXTS: [&str; 16] = [
     "redirect_rules",
     "private_use_schemes",
     "scope_ceiling",
+    "authorization_server_scopes",
     "lane",
     "soak_hours",
     "on_withdrawal",
+    "announce",
     "registrations_per_minute",
     "max_clients",
     "instances",
+    "instances_under_review",
     "require_initial_access_token",
     "require_software_statement",
 ];
@@ -50,6 +53,9 @@ impl Draft {
             let text = match name {
                 "redirect_rules" => policy.redirect_rules.iter().map(written).collect::<Vec<_>>().join("\n"),
                 "private_use_schemes" => policy.private_use_schemes.join(" "),
+                "authorization_server_scopes" => policy.authorization_server_scopes.join(" "),
+                "instances_under_review" if policy.instances_under_review == Instances::Separate => "separate".to_owned(),
+                "announce" => policy.manifests.announce.to_string(),
                 "lane" | "soak_hours" | "on_withdrawal" => text(&format!("/manifests/{name}")),
                 _ => text(&format!("/{}", name.replace('.', "/"))),
             };
@@ -76,6 +82,7 @@ impl Draft {
             lines.map(|(index, line)| read(line).ok_or_else(|| format!("Line {} of the redirect rules is none: “{line}”.", index + 1)));
         let schemes: Vec<&str> = self.text("private_use_schemes").split_whitespace().collect();
         let scope = self.text("scope_ceiling");
+        let outside: Vec<&str> = self.text("authorization_server_scopes").split_whitespace().collect();
         let patch = json!({
             "admission": {
                 "dcr": self.text("admission.dcr"), "cimd": self.text("admission.cimd"), "prereg": self.text("admission.prereg"),
@@ -85,13 +92,16 @@ impl Draft {
             "outside_rules": self.text("outside_rules"),
             "private_use_schemes": schemes,
             "scope_ceiling": if scope.is_empty() { Value::Null } else { scope.into() },
+            "authorization_server_scopes": outside,
             "manifests": {
                 "lane": self.text("lane"), "soak_hours": number("soak_hours", "The number of hours")?, "on_withdrawal": self.text("on_withdrawal"),
+                "announce": self.text("announce") != "false",
             },
             "self_registered_grants": self.grants,
             "registrations_per_minute": number("registrations_per_minute", "The ceiling of registrations")?,
             "max_clients": number("max_clients", "The cap on clients")?,
             "instances": self.text("instances"),
+            "instances_under_review": self.text("instances_under_review"),
             "require_initial_access_token": self.text("require_initial_access_token") == "true",
             "require_software_statement": self.text("require_software_statement") == "true",
         });
@@ -130,11 +140,16 @@ impl Draft {
             div.pair {
                 (self.choice("lane", "Redirect URIs that a document adds", &[("staged", "wait for an administrator"), ("live", "serve at once"), ("soak", "serve after some hours, unless somebody objects"), ("pinned", "never serve by themselves; nothing is taken away either")]))
                 (self.line("soak_hours", "Hours of that wait", "Where they serve after some hours.", "number"))
+                (self.choice("announce", "Clients that ask how to come in", &[("true", "are told that they may have a document"), ("false", "are not told; those that come with one are let in all the same")]))
                 (self.choice("on_withdrawal", "A client whose document was taken away", &[("suspend", "is suspended until it is back"), ("keep", "goes on as it is")]))
             }
             div.pair {
-                (self.line("scope_ceiling", "The most scope", "With spaces between; none is no bound. Who asks for none gets all of it.", "text"))
-                (self.choice("instances", "Identical public clients", &[("separate", "are a client each"), ("share", "are one client")]))
+                (self.line("scope_ceiling", "The most scope", "With spaces between; none is no bound. Who asks for none gets all of it. A client that goes on to ask the authorization server for more than it was registered with is turned away there: rehearse to see whom the ceiling narrows.", "text"))
+                (self.line("authorization_server_scopes", "Scopes outside of that", "They belong to the authorization server, so the most scope above says nothing about them.", "text"))
+            }
+            div.pair {
+                (self.choice("instances", "Identical public clients that are let in at once", &[("separate", "are a client each"), ("share", "are one client")]))
+                (self.choice("instances_under_review", "Identical public clients that wait for an administrator", &[("share", "are one client: you approve the program"), ("separate", "are a client each: a program that registers anew waits anew")]))
             }
             fieldset {
                 legend { "Grants of clients that nobody vouches for" }
@@ -228,6 +243,11 @@ mod tests {
         let patch = Draft::of(&policy).patch().unwrap();
         let mut patched = json!(policy);
         for (name, value) in patch {
+            // What is as it always was is not written down.
+            if name == "authorization_server_scopes" || name == "instances_under_review" {
+                patched[&name] = value;
+                continue;
+            }
             if value.is_null() {
                 assert!(patched.get(&name).is_none(), "{name}");
             } else {

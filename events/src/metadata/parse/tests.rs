@@ -269,6 +269,21 @@ fn r11_keys_come_by_value_or_by_reference_and_never_both() {
     );
 }
 
+/// Generators write such a set where they have none.
+#[test]
+fn w5_a_key_set_without_a_key_counts_as_absent() {
+    for empty in [json!({}), json!({ "keys": [] }), json!({ "keys": null })] {
+        let beside =
+            accepted(json!({ "jwks": empty, "jwks_uri": "https://app.example/jwks", "token_endpoint_auth_method": "private_key_jwt" }));
+        assert!(beside.jwks.is_none() && beside.jwks_uri.is_some(), "{empty}");
+        for method in ["none", "client_secret_basic"] {
+            assert!(accepted(json!({ "jwks": empty, "token_endpoint_auth_method": method })).jwks.is_none(), "{empty} {method}");
+        }
+        let needed = json!({ "redirect_uris": [WEB], "jwks": empty, "token_endpoint_auth_method": "private_key_jwt" });
+        refused(needed, "token_endpoint_auth_method", "is private_key_jwt, which needs jwks or jwks_uri");
+    }
+}
+
 #[test]
 fn r12_private_or_symmetric_key_material_is_refused() {
     for member in ["d", "p", "q", "dp", "dq", "qi", "oth", "k"] {
@@ -282,7 +297,7 @@ fn r12_private_or_symmetric_key_material_is_refused() {
 #[test]
 fn r12_a_key_set_has_one_to_ten_keys_of_a_known_form() {
     let shape = "is not an object with an array \"keys\" of one to ten keys";
-    for set in [json!([]), json!("text"), json!({}), json!({ "keys": {} }), json!({ "keys": [] }), json!({ "keys": ["text"] })] {
+    for set in [json!([]), json!("text"), json!({ "a": 1 }), json!({ "keys": {} }), json!({ "keys": ["text"] })] {
         // An empty text is an omission, any other text is not a set.
         refused(json!({ "redirect_uris": [WEB], "jwks": set }), "jwks", shape);
     }

@@ -1,0 +1,89 @@
+//! Suspending a whole program: whoever registers as it later stands so too, by whichever way it comes, until an administrator decides.
+
+use serde_json::{Value, json};
+
+use crate::answer::Answer;
+use crate::house::{DEFAULT, House, client};
+
+fn codex(port: u16) -> Value {
+    json!({ "client_name": "Codex", "redirect_uris": [format!("http://127.0.0.1:{port}/callback")], "token_endpoint_auth_method": "none" })
+}
+
+async fn register(house: &House, body: Value) -> Answer {
+    house.anyone().post("/oauth/register", body).await.is(201)
+}
+
+async fn suspend(house: &House, id: &str) {
+    let body = json!({ "reason": "it leaks", "family": true });
+    house.admin("default").post(&format!("{}/suspend", client(DEFAULT, id)), body).await.is(200);
+}
+
+async fn reason(house: &House, id: &str) -> String {
+    let answer = house.decider("default").post("/oauth/decisions", json!({ "client_id": id })).await.is(200);
+    answer.text("reason")
+}
+
+#[tokio::test]
+async fn w16_a_suspended_program_that_registers_anew_is_suspended_and_the_cause_is_named() {
+    let house = House::open().await;
+    let first = register(&house, codex(1)).await.text("client_id");
+    suspend(&house, &first).await;
+    let second = register(&house, codex(2)).await;
+    assert_eq!(second["gatebook"]["status"], "suspended", "{}", second.text);
+    let second = second.text("client_id");
+    assert_eq!(reason(&house, &second).await, "suspended");
+    let events = house.events_of(&second).await;
+    let told = events.iter().find(|event| event["type"] == "registration.suspended").unwrap();
+    assert_eq!(told["data"]["reason"], format!("it is of the family of {first}, which is suspended"));
+    assert!(house.names_of(&first).await.contains(&"resource_server.family_suspended".to_owned()));
+    // Another program comes in as ever.
+    let other = register(&house, json!({ "client_name": "Other", "redirect_uris": ["http://127.0.0.1:1/callback"] })).await;
+    assert_eq!(other["gatebook"]["status"], "approved");
+    // Reinstating lifts it.
+    house.admin("default").post(&format!("{}/reinstate", client(DEFAULT, &first)), json!({})).await.is(200);
+    assert_eq!((reason(&house, &first).await.as_str(), reason(&house, &second).await.as_str()), ("approved", "suspended"));
+    assert_eq!(register(&house, codex(3)).await["gatebook"]["status"], "approved");
+    house.admin("default").post(&format!("{}/reinstate", client(DEFAULT, &second)), json!({})).await.is(200);
+    assert_eq!(reason(&house, &second).await, "approved");
+}
+
+#[tokio::test]
+async fn w16_suspending_one_client_says_nothing_about_its_family() {
+    let house = House::open().await;
+    let first = register(&house, codex(1)).await.text("client_id");
+    house.admin("default").post(&format!("{}/suspend", client(DEFAULT, &first)), json!({})).await.is(200);
+    assert_eq!(register(&house, codex(2)).await["gatebook"]["status"], "approved");
+}
+
+#[tokio::test]
+async fn w16_a_family_is_suspended_where_the_client_can_be_and_nowhere_else() {
+    let house = House::open().await;
+    house.edit_default(json!({ "policy": { "admission": { "dcr": "review" }, "instances_under_review": "separate" } })).await;
+    let waiting = register(&house, codex(1)).await.text("client_id");
+    let path = |what: &str| format!("{}/{what}", client(DEFAULT, &waiting));
+    let head = house.head().await;
+    house.admin("default").post(&path("suspend"), json!({ "family": true })).await.problem(409, "wrong-status");
+    house.admin("default").post(&path("deny"), json!({ "family": true })).await.problem(400, "invalid-request");
+    house.admin("acme").post(&path("suspend"), json!({ "family": true })).await.problem(404, "not-found");
+    assert_eq!(house.head().await, head);
+    // Whoever would wait is suspended all the same, and another resource server's rules are its own.
+    house.admin("default").post(&path("approve"), json!({})).await.is(200);
+    suspend(&house, &waiting).await;
+    assert_eq!(register(&house, codex(2)).await["gatebook"]["status"], "suspended");
+    let elsewhere = house.server("default", json!({ "name": "elsewhere" })).await;
+    let there = house.anyone().post(&format!("/rs/{elsewhere}/oauth/register"), codex(3)).await.is(201);
+    assert_eq!(there["gatebook"]["status"], "approved");
+}
+
+#[tokio::test]
+async fn w16_an_instance_of_a_shared_client_that_is_suspended_is_refused() {
+    let house = House::open().await;
+    house.edit_default(json!({ "policy": { "instances": "share" } })).await;
+    let first = register(&house, codex(1)).await.text("client_id");
+    suspend(&house, &first).await;
+    house.anyone().post("/oauth/register", codex(2)).await.refuses(403, "access_denied");
+    // Alike by name and origin, and not to the letter.
+    let mut other = codex(3);
+    other["scope"] = json!("mcp:tools");
+    assert_eq!(register(&house, other).await["gatebook"]["status"], "suspended");
+}
