@@ -1,31 +1,29 @@
 //! Whom a client looks like, as the doors and the administrators' pages are told: one question to the directory.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
 use gatebook_events::decision::{Surroundings, Warning, warnings_of_appearance};
 use gatebook_events::envelope::Position;
 use gatebook_events::identity::{ClientId, TenantId};
 use gatebook_events::look_alike::{Face, document_host};
 use gatebook_events::redirect::RedirectUris;
 use gatebook_events::resource_server::RegistrationType;
-use gatebook_projections::directory::{Directory, LookAlike, RegistrationRow};
+use gatebook_projections::directory::{Directory, LookAlike, RegistrationRow, last_change};
 use gatebook_projections::read_model::{QueryError, Reader};
+use quick_cache::sync::Cache;
 
 use crate::app::App;
 use crate::projector::Follower;
 
-/// The most faces that are remembered; then all are forgotten.
+/// The most faces that are remembered.
 const MOST_KNOWN: usize = 4096;
 
-/// What the doors were told of each face, and where the directory was then: an answer is given again until it moves.
-#[derive(Debug, Default)]
-pub struct LookAlikes(Mutex<HashMap<(TenantId, Face), Told>>);
+/// What was answered about each face, and where the directory was then: an answer is given again until a name changes that is
+/// like that of the face. Those that are asked for once do not drive out those that are asked for often.
+#[derive(Debug)]
+pub struct LookAlikes(Cache<(TenantId, Face), Told>);
 
-impl LookAlikes {
-    /// A panic elsewhere leaves at worst fewer answers.
-    fn known(&self) -> MutexGuard<'_, HashMap<(TenantId, Face), Told>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+impl Default for LookAlikes {
+    fn default() -> Self {
+        Self(Cache::new(MOST_KNOWN))
     }
 }
 
@@ -82,7 +80,7 @@ impl App {
         }
         let position = self.directory().progress().position;
         let key = (tenant.clone(), face);
-        let told = self.look_alikes().known().get(&key).filter(|(at, _)| *at == position).cloned();
+        let told = self.look_alikes().0.get(&key).filter(|(at, _)| *at >= last_change(&key.0, &key.1.name));
         if let Some((_, answer)) = told {
             return answer;
         }
@@ -96,11 +94,7 @@ impl App {
             }
             Err(_) => return None,
         };
-        let mut known = self.look_alikes().known();
-        if known.len() >= MOST_KNOWN {
-            known.clear();
-        }
-        known.insert(key, (position, answer.clone()));
+        self.look_alikes().0.insert(key, (position, answer.clone()));
         answer
     }
 }

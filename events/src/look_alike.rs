@@ -11,14 +11,12 @@ use crate::identity::ClientId;
 use crate::redirect::{RedirectUri, RedirectUris, WebUri};
 use crate::resource_server::RegistrationType;
 
-mod walk;
-
-pub use walk::next_to_try;
+mod patterns;
 
 /// The most of a folded name that is kept and compared, in characters.
 const MAX_LENGTH: usize = 128;
-/// Shorter names have neighbours by chance.
-const SHORTEST_WITH_NEIGHBOURS: usize = 6;
+/// Shorter names have neighbours by chance; longer ones are not read to the letter.
+const WITH_NEIGHBOURS: std::ops::RangeInclusive<usize> = 6..=48;
 /// Names of kinds of programs. Two that are equal still look alike.
 const GENERIC: [&str; 10] =
     ["client", "mcp client", "mcp server", "test client", "web app", "my app", "my client", "agent 1", "desktop", "inspector"];
@@ -82,7 +80,7 @@ impl Folded {
     /// Whether names that are one character apart from this look like it. Not where so many are that it means nothing.
     pub fn has_neighbours(&self) -> bool {
         static GENERIC_NAMES: LazyLock<Vec<Folded>> = LazyLock::new(|| GENERIC.iter().map(|name| Folded::of(name)).collect());
-        self.0.chars().count() >= SHORTEST_WITH_NEIGHBOURS && !GENERIC_NAMES.contains(self)
+        WITH_NEIGHBOURS.contains(&self.0.chars().count()) && !GENERIC_NAMES.contains(self)
     }
 }
 

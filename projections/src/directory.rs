@@ -36,7 +36,7 @@ pub use change::Change;
 pub use days::DayCount;
 pub use families::{FamilyPage, FamilyRow};
 pub use idle::{Approved, Place};
-pub use names::LookAlike;
+pub use names::{LookAlike, last_change};
 pub use service_tokens::{ServiceTokenPage, ServiceTokenRow};
 pub use tokens::{TokenPage, TokenRow, UsePage, UseRow};
 
@@ -46,10 +46,10 @@ pub struct Directory;
 
 impl Projection for Directory {
     const NAME: &'static str = "directory";
-    const VERSION: u32 = 4;
+    const VERSION: u32 = 5;
     const SCHEMA: &'static str = schema::SCHEMA;
     const INDEXES: &'static str = schema::INDEXES;
-    const SUMMED: &'static [&'static str] = &["counts", "names"];
+    const SUMMED: &'static [&'static str] = &["counts", "names", "near_names"];
 
     fn handles(_event_name: &str) -> bool {
         true
@@ -66,12 +66,13 @@ impl Projection for Directory {
             Change::Nothing => {}
             Change::Registered(key, client) => apply::client_registered(tx, *key, envelope, client)?,
             Change::Client(key, event) => apply::client(tx, *key, envelope, event)?,
-            Change::Requested(server, key, asked) => return apply::requested(tx, (*server, *key), envelope, asked),
+            Change::Requested(server, key, asked) => apply::requested(tx, (*server, *key), envelope, asked)?,
             Change::Registration(server, key, event) => apply::registration(tx, *server, *key, envelope, event)?,
             Change::ResourceServer(id, event) => apply::resource_server(tx, *id, envelope, event)?,
             Change::Token(server, id, event) => tokens::apply(tx, (*server, *id), envelope, event)?,
             Change::ServiceToken(id, event) => service_tokens::apply(tx, *id, envelope, event)?,
         }
+        names::tell(envelope.position);
         Ok(())
     }
 
@@ -82,7 +83,9 @@ impl Projection for Directory {
     ) -> Result<bool, ApplyError> {
         let (Change::Requested(server, key, asked), Change::Registration(_, _, decided)) = (asked, decided) else { return Ok(false) };
         let RegistrationEvent::Approved(approved) = &**decided else { return Ok(false) };
-        Ok(apply::admitted_at_once(tx, (*server, *key), (first, second), asked, approved)?)
+        let done = apply::admitted_at_once(tx, (*server, *key), (first, second), asked, approved)?;
+        names::tell(second.position);
+        Ok(done)
     }
 }
 

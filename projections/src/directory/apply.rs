@@ -117,6 +117,7 @@ fn metadata_updated(tx: &Transaction<'_>, key: ClientKey, at: At, metadata: &Cli
         Ok((client_id, registration_type, row.get::<_, String>(2)?, row.get::<_, String>(3)?))
     });
     let Some((client_id, registration_type, old_name_key, old_folded)) = known.optional()? else { return Ok(()) };
+    names::touch(tx, key)?;
     let (name_key, folded) = (text::name_key(&client_id, metadata), text::folded(metadata));
     tx.prepare_cached(UPDATE)?.execute(named_params! {
         ":key": Id(key.0),
@@ -204,6 +205,7 @@ pub(super) fn registration(
         origin.to_string(),
         At(at),
     ))?;
+    names::touch(tx, key)?;
     names::bear(tx, key, Some(server_id))
 }
 
@@ -257,6 +259,7 @@ fn new_registration(
     let known = |column| client.map_or(Ok(ValueRef::Null), |client| client.get_ref(column));
     let text = |column| Ok::<_, rusqlite::Error>(known(column)?.as_str_or_null()?.unwrap_or_default());
     let unknown = ClientLife(client::Life::Unregistered).as_str();
+    let before = tx.total_changes();
     let added = tx.prepare_cached(INSERT)?.execute(params![
         Id(key.0),
         Id(server.0),
@@ -275,6 +278,10 @@ fn new_registration(
         text(2)?,
         known(3)?.as_i64_or_null()?,
     ])?;
+    // More than the registration and its count changed: the names of its tenant did.
+    if tx.total_changes() - before > 2 {
+        names::touch(tx, key)?;
+    }
     Ok(added > 0)
 }
 

@@ -1,7 +1,12 @@
 //! The names that approved clients bear, and whom a client from elsewhere looks like.
 
+use std::cell::RefCell;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use gatebook_events::envelope::Position;
 use gatebook_events::identity::{ClientId, ClientKey, ResourceServerId, TenantId};
-use gatebook_events::look_alike::{Face, Folded, Likeness, Origin, next_to_try};
+use gatebook_events::look_alike::{Face, Folded, Likeness, Origin};
 use gatebook_events::metadata::ClientMetadata;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, named_params};
 
@@ -9,9 +14,55 @@ use super::Directory;
 use crate::column::{Id, Json, Word};
 use crate::read_model::{QueryError, Reader};
 
-/// The most leaps through the names for one question. Only thousands of names that begin alike need more;
-/// the rest of them is then not looked at. A name that is the same to the eye is always found.
-const MAX_LEAPS: usize = 2000;
+/// The most of those that are looked at which share one pattern with a name, those that were there first. A name that is the same to
+/// the eye is always found.
+const MOST_OF_A_PATTERN: u32 = 64;
+
+/// Where in the log the names last changed that begin alike or end alike, by a hash of that and of their tenant. One character apart,
+/// two names begin or end with the same three. Only for the life of the process: it says which answers are no longer good.
+static CHANGED: [AtomicU64; 1024] = [const { AtomicU64::new(0) }; 1024];
+
+thread_local! {
+    /// The places in [`CHANGED`] that the event at hand touches.
+    static TOUCHED: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The position of the last event that may have changed whom a client with this name looks like. What was asked of a directory that
+/// showed that position is still so.
+pub fn last_change(tenant: &TenantId, name: &Folded) -> Position {
+    let changed = places(tenant.as_str(), name.as_str()).into_iter().filter_map(|place| CHANGED.get(place));
+    Position::from_backend(changed.map(|changed| changed.load(Ordering::SeqCst)).max().unwrap_or_default())
+}
+
+/// Says of the names that an event touched that it did.
+pub(super) fn tell(position: Position) {
+    for place in TOUCHED.take() {
+        if let Some(changed) = CHANGED.get(place) {
+            changed.fetch_max(position.to_backend(), Ordering::SeqCst);
+        }
+    }
+}
+
+fn places(tenant: &str, folded: &str) -> [usize; 2] {
+    let begin = folded.char_indices().nth(3).map_or(folded, |(at, _)| folded.get(..at).unwrap_or(folded));
+    let end = folded.char_indices().rev().nth(2).map_or(folded, |(at, _)| folded.get(at..).unwrap_or(folded));
+    [(0_u8, begin), (1, end)].map(|part| {
+        let mut hasher = DefaultHasher::new();
+        (tenant, part).hash(&mut hasher);
+        usize::try_from(hasher.finish() % CHANGED.len() as u64).unwrap_or_default()
+    })
+}
+
+/// Takes note that clients which look like this one may look like another now, or like none.
+pub(super) fn touch(tx: &Transaction<'_>, key: ClientKey) -> rusqlite::Result<()> {
+    let mut statement = tx.prepare_cached("SELECT DISTINCT tenant, folded FROM registrations WHERE client_key = ?1 AND folded <> ''")?;
+    let mut rows = statement.query([Id(key.0)])?;
+    while let Some(row) = rows.next()? {
+        let places = places(&row.get::<_, String>(0)?, &row.get::<_, String>(1)?);
+        TOUCHED.with_borrow_mut(|touched| touched.extend(places));
+    }
+    Ok(())
+}
 
 /// An approved client from elsewhere that another looks like.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,11 +97,7 @@ impl Reader<Directory> {
             if let Some(same) = first_from_elsewhere(connection, tenant, &face.name, &origin)?.filter(before) {
                 return Ok(shown(connection, &same, Likeness::Same)?);
             }
-            let mut nearest: Option<Found> = None;
-            for name in neighbours(connection, tenant, &face.name)? {
-                let found = first_from_elsewhere(connection, tenant, &name, &origin)?.filter(before);
-                nearest = [nearest, found].into_iter().flatten().min_by_key(|found| place(found.bearer));
-            }
+            let nearest = nearest(connection, tenant, &face.name, &origin)?.filter(before);
             Ok(nearest.map(|near| shown(connection, &near, Likeness::Near)).transpose()?.flatten())
         })
     }
@@ -91,25 +138,32 @@ fn first_from_elsewhere(connection: &Connection, tenant: &TenantId, name: &Folde
     connection.prepare_cached(SELECT)?.query_row((tenant.as_str(), name.as_str(), origin), found).optional()
 }
 
-/// The names of the tenant that are one character apart from this.
-fn neighbours(connection: &Connection, tenant: &TenantId, name: &Folded) -> rusqlite::Result<Vec<Folded>> {
-    const SELECT: &str = "SELECT folded FROM names WHERE tenant = ?1 AND folded >= ?2 ORDER BY folded LIMIT 1";
-    let mut near = Vec::new();
+/// The first from elsewhere whose name is one character apart from this: as many looks as the name has characters, whatever others
+/// call themselves. Of each pattern those that were there first are looked at.
+fn nearest(connection: &Connection, tenant: &TenantId, name: &Folded, origin: &str) -> rusqlite::Result<Option<Found>> {
+    const SELECT: &str = "SELECT n.since, n.client_key, n.resource_server, r.origin, r.folded FROM near_names n JOIN registrations r \
+        ON r.client_key = n.client_key AND r.resource_server = n.resource_server \
+        WHERE n.tenant = ?1 AND n.pattern = ?2 ORDER BY n.since, n.client_key, n.resource_server LIMIT ?3";
     if !name.has_neighbours() {
-        return Ok(near);
+        return Ok(None);
     }
+    let mut nearest: Option<Found> = None;
+    let mut take = |found: Option<Found>| nearest = [nearest.take(), found].into_iter().flatten().min_by_key(|found| place(found.bearer));
     let mut statement = connection.prepare_cached(SELECT)?;
-    let mut from = Some(String::new());
-    for _ in 0..MAX_LEAPS {
-        let Some(at_least) = from else { break };
-        let Some(found) = statement.query_row((tenant.as_str(), &at_least), |row| row.get::<_, String>(0)).optional()? else { break };
-        from = next_to_try(name, &found);
-        let found = Folded::stored(&found);
-        if name.likeness(&found) == Some(Likeness::Near) {
-            near.push(found);
+    for pattern in name.patterns_of_neighbours() {
+        let mut rows = statement.query((tenant.as_str(), pattern, MOST_OF_A_PATTERN))?;
+        while let Some(row) = rows.next()? {
+            let found = Found { bearer: bearer(row)?, origin: row.get(3)? };
+            if found.origin != origin && name.likeness(&Folded::stored(&row.get::<_, String>(4)?)) == Some(Likeness::Near) {
+                take(Some(found));
+                break;
+            }
         }
     }
-    Ok(near)
+    for shorter in name.shorter_neighbours().iter().filter(|shorter| name.likeness(shorter) == Some(Likeness::Near)) {
+        take(first_from_elsewhere(connection, tenant, shorter, origin)?);
+    }
+    Ok(nearest)
 }
 
 fn shown(connection: &Connection, found: &Found, likeness: Likeness) -> rusqlite::Result<Option<LookAlike>> {
@@ -141,13 +195,17 @@ pub(super) fn bear(tx: &Transaction<'_>, key: ClientKey, server: Option<Resource
     const BEAR: &str =
         concat!("UPDATE registrations SET ", borne!(), "WHERE client_key = :client AND (:server IS NULL OR resource_server = :server)");
     let parameters = named_params! { ":client": Id(key.0), ":server": server.map(|server| Id(server.0)) };
-    tx.prepare_cached(BEAR)?.execute(parameters).map(drop)
+    let before = tx.total_changes();
+    let rows = tx.prepare_cached(BEAR)?.execute(parameters)?;
+    // More than the registrations themselves changed: the names of their tenants did.
+    if tx.total_changes() - before > rows as u64 { touch(tx, key) } else { Ok(()) }
 }
 
 /// The same at all resource servers for a client that has another name, by which its registrations are sorted too.
 pub(super) fn renamed(tx: &Transaction<'_>, key: ClientKey, name_key: &str) -> rusqlite::Result<()> {
     const RENAMED: &str = concat!("UPDATE registrations SET name_key = ?2, ", borne!(), "WHERE client_key = ?1");
-    tx.prepare_cached(RENAMED)?.execute((Id(key.0), name_key)).map(drop)
+    tx.prepare_cached(RENAMED)?.execute((Id(key.0), name_key))?;
+    touch(tx, key)
 }
 
 #[cfg(test)]
@@ -340,5 +398,39 @@ mod tests {
         let live = rows(&log);
         assert_eq!(live.len(), 2, "{live:?}");
         assert_eq!(rows(&late), live);
+    }
+
+    #[test]
+    fn b8_three_thousand_near_names_hide_no_earlier_one_and_need_no_more_looks() {
+        let folder = Folder::new();
+        let mut log = vec![at(1, of_server(1), &created("acme", None))];
+        log.extend(comes(10, 1, "Claud\u{9fa5} Code", &[LOOPBACK]));
+        for number in 0..3000_u32 {
+            let letter = char::from_u32(0x4e00 + number).unwrap();
+            let name = if number % 2 == 0 { format!("Claud{letter} Code") } else { format!("Claude{letter} Code") };
+            log.extend(comes(100 + 3 * u64::from(number), 100 + u128::from(number), &name, &["https://flood.example/cb"]));
+        }
+        let model = folder.given::<Directory>(&log);
+        assert_eq!(whom(&model, "Claudf Code", &[WEB]), Some((id(1), Likeness::Near)), "whatever stands before it in a list");
+        assert_eq!(whom(&model, "Claud Code", &[WEB]), Some((id(1), Likeness::Near)), "shorter by one");
+        let asked = Folded::of("Claudf Code");
+        assert_eq!(asked.patterns_of_neighbours().len() + asked.shorter_neighbours().len(), 10 + 11 + 10);
+    }
+
+    #[test]
+    fn b8_what_a_name_looks_like_is_as_it_was_unless_a_name_like_it_changed() {
+        let folder = Folder::new();
+        let mut model = folder.given::<Directory>(&three());
+        let claude = Folded::of("Claude Code");
+        let last = || last_change(&tenant("acme"), &claude).to_backend();
+        let before = last();
+        let mut next = |events: [Envelope; 3]| model.apply(&events).unwrap();
+        next(comes(1000, 20, "Zebra Reader", &["https://zebra.example/cb"]));
+        next(comes(1010, 21, "claude code", &[LOOPBACK]));
+        assert_eq!(last(), before, "another name, and one more of those that are there");
+        next(comes(1020, 22, "Claudia Code", &["https://zebra.example/cb"]));
+        assert_eq!(last(), 1022, "a name that ends alike");
+        next(comes(1030, 23, "Claude Code", &["https://zebra.example/cb"]));
+        assert_eq!(last(), 1032, "a new origin of the name itself");
     }
 }

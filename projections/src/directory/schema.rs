@@ -11,6 +11,10 @@
 /// a million clients there are few, and a question about a name never sees the rest. A registration bears a name since it has
 /// been approved at all, has come from there, and its client has been called so (`approved_at`, `origin_at`, `named_at`).
 ///
+/// `near_names` has a row for each character of such a name, if it has 6 to 48 of them (`places` are their numbers): the name with U+0001
+/// in that place, and who bears it. Two names in which one character differs have one such pattern in common, so those that are near to a
+/// name are found by as many looks as it has characters, the first of each pattern first, however many there are.
+///
 /// Few clients have documents: their index is kept from the first row on, which costs the others nothing, while making it at the end
 /// would read all of them.
 pub(super) const SCHEMA: &str = "
@@ -87,6 +91,18 @@ CREATE TABLE names (
     PRIMARY KEY (tenant, folded, origin)
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE near_names (
+    tenant TEXT NOT NULL,
+    pattern TEXT NOT NULL,
+    since INTEGER NOT NULL,
+    client_key BLOB NOT NULL,
+    resource_server BLOB NOT NULL,
+    PRIMARY KEY (tenant, pattern, since, client_key, resource_server)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE places (place INTEGER PRIMARY KEY NOT NULL) STRICT;
+INSERT INTO places WITH RECURSIVE numbers (number) AS (SELECT 1 UNION ALL SELECT number + 1 FROM numbers WHERE number < 48)
+    SELECT number FROM numbers;
+
 CREATE TABLE initial_access_tokens (
     id BLOB NOT NULL,
     resource_server BLOB NOT NULL,
@@ -150,6 +166,26 @@ INSERT INTO counts SELECT resource_server, client_life, status, registration_typ
 CREATE INDEX bearers ON registrations (tenant, folded, origin, borne_since, client_key, resource_server) WHERE borne_since IS NOT NULL;
 INSERT INTO names SELECT tenant, folded, origin, borne_since, client_key, resource_server FROM registrations
     WHERE borne_since IS NOT NULL ORDER BY tenant, folded, origin, borne_since, client_key, resource_server ON CONFLICT DO NOTHING;
+
+INSERT INTO near_names SELECT tenant, substr(folded, 1, place - 1) || char(1) || substr(folded, place + 1), since, client_key, resource_server
+    FROM names, places WHERE length(folded) BETWEEN 6 AND 48 AND place <= length(folded) ORDER BY 1, 2, 3, 4, 5;
+
+CREATE TRIGGER name_added AFTER INSERT ON names WHEN length(new.folded) BETWEEN 6 AND 48 BEGIN
+    INSERT INTO near_names SELECT new.tenant, substr(new.folded, 1, place - 1) || char(1) || substr(new.folded, place + 1), new.since,
+        new.client_key, new.resource_server FROM places WHERE place <= length(new.folded);
+END;
+CREATE TRIGGER name_removed AFTER DELETE ON names WHEN length(old.folded) BETWEEN 6 AND 48 BEGIN
+    DELETE FROM near_names WHERE tenant = old.tenant AND since = old.since AND client_key = old.client_key
+        AND resource_server = old.resource_server AND pattern IN
+        (SELECT substr(old.folded, 1, place - 1) || char(1) || substr(old.folded, place + 1) FROM places WHERE place <= length(old.folded));
+END;
+CREATE TRIGGER name_taken_over AFTER UPDATE ON names WHEN length(old.folded) BETWEEN 6 AND 48 BEGIN
+    DELETE FROM near_names WHERE tenant = old.tenant AND since = old.since AND client_key = old.client_key
+        AND resource_server = old.resource_server AND pattern IN
+        (SELECT substr(old.folded, 1, place - 1) || char(1) || substr(old.folded, place + 1) FROM places WHERE place <= length(old.folded));
+    INSERT INTO near_names SELECT new.tenant, substr(new.folded, 1, place - 1) || char(1) || substr(new.folded, place + 1), new.since,
+        new.client_key, new.resource_server FROM places WHERE place <= length(new.folded);
+END;
 
 CREATE TRIGGER count_new AFTER INSERT ON registrations BEGIN
     INSERT INTO counts VALUES (new.resource_server, new.client_life, new.status, new.registration_type, 1)
