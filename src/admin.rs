@@ -15,7 +15,7 @@ pub(crate) mod signer;
 mod verifier;
 
 pub(crate) use claims::in_time;
-pub(crate) use jwks::{Place, RemoteKeys};
+pub(crate) use jwks::{Fetching, NotTried, Place, RemoteKeys};
 pub use key::AdminKeyError;
 pub(crate) use key::{VerifyingKey, algorithm_named};
 pub use mint::{AdminMinter, MintError};

@@ -21,7 +21,7 @@ use tokio::task::AbortHandle;
 use crate::access_tokens::{AccessTokens, KeyFileError, KeyRing};
 use crate::admin::{AdminKeyError, AdminVerifier, Provider};
 use crate::authentication::Authentication;
-use crate::ceiling::Ceilings;
+use crate::ceiling::{Ceilings, Changes};
 use crate::census::Census;
 use crate::chain::Chain;
 use crate::clock::Clock;
@@ -41,6 +41,7 @@ use crate::manifest::{Manifests, SetUpError, Urgency};
 use crate::metrics::Metrics;
 use crate::past::Past;
 use crate::projector::{Follower, Projector};
+use crate::room::Room;
 use crate::secrets::{InstanceKey, SecretHasher};
 use crate::side_table;
 use crate::statements::Statements;
@@ -83,6 +84,8 @@ struct Parts {
     secrets: SecretHasher,
     instance_key: InstanceKey,
     ceilings: Ceilings,
+    changes: Changes,
+    room: Room,
     census: Census,
     stopping: watch::Sender<bool>,
     signed_out: SignedOut,
@@ -228,6 +231,8 @@ impl App {
             history,
             secrets: SecretHasher::default(),
             ceilings: Ceilings::new(config.registrations_per_minute),
+            room: Room::new(&config.data, config.free_space_floor),
+            changes: Changes::new(config.changes_per_minute, config.changes_per_client_per_hour),
             census: Census::default(),
             config,
             public_url,
@@ -322,6 +327,16 @@ impl App {
     /// How many registrations one source may make, and one resource server takes.
     pub fn ceilings(&self) -> &Ceilings {
         &self.0.ceilings
+    }
+
+    /// How often registrations may be called about, and changed by their clients.
+    pub fn changes(&self) -> &Changes {
+        &self.0.changes
+    }
+
+    /// How much room there is on the disk, and for whom.
+    pub fn room(&self) -> &Room {
+        &self.0.room
     }
 
     /// What the doors were told of look-alikes.
@@ -528,7 +543,7 @@ async fn set_up(commands: &Commands) -> Result<(), CommandError> {
         name: "default".to_owned(),
         resource: None,
         modes: RegistrationType::ALL.into(),
-        policy: Policy::default(),
+        policy: Policy::of_new_server(),
     };
     match commands.create_resource_server(&cause, ResourceServerId::DEFAULT, &command).await {
         // Another node was started in the same moment.

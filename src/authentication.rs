@@ -7,9 +7,11 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use gatebook_events::client::Profile;
 use gatebook_events::decision::Refusal;
+use gatebook_events::identity::{ClientKey, TenantId};
 use gatebook_events::metadata::AuthMethod;
 use gatebook_events::secret::SecretHash;
 
+use crate::admin::NotTried;
 use crate::app::App;
 use crate::http::error::Failure;
 use crate::key_sets::KeySets;
@@ -18,10 +20,11 @@ use crate::secrets::{ClientSecret, SecretError};
 mod assertion;
 mod guesses;
 mod remembered;
+mod replays;
 
-use assertion::Replays;
 pub use guesses::Guesses;
 use remembered::Remembered;
+use replays::{Again, Replays, Used};
 
 /// What is remembered between two calls. Lost with the process, and not shared with other nodes.
 pub struct Authentication {
@@ -49,8 +52,44 @@ impl Authentication {
     }
 }
 
+/// A client that is who it says. What it showed is good once, and counts as used only where the client gets what it asks for.
+#[derive(Debug)]
+#[must_use = "an assertion that is not used up could be shown again"]
+pub struct Proven {
+    client: ClientKey,
+    used: Option<Used>,
+}
+
+impl Proven {
+    /// Takes note that it was shown, which has to be for the first time. A client that may not act has nothing remembered.
+    pub fn use_up(self, app: &App) -> Result<Result<(), Refusal>, Failure> {
+        let Some(used) = self.used else { return Ok(Ok(())) };
+        match app.authentication().replays.first(self.client, &used, app.commands().clock().now()) {
+            Ok(()) => Ok(Ok(())),
+            Err(Again::Replayed) => Ok(Err(Refusal::AssertionReplayed)),
+            Err(Again::Full(seconds)) => Err(Failure::TooManyAssertions(seconds)),
+        }
+    }
+}
+
+/// About whom it is asked, and from where.
+#[derive(Debug, Clone, Copy)]
+pub struct Asking<'a> {
+    /// Where the client came from.
+    pub source: IpAddr,
+    /// The tenant whose resource server it is about.
+    pub tenant: Option<&'a TenantId>,
+    /// Whether it may act there. For one that may not nothing is fetched.
+    pub may_act: bool,
+}
+
 /// Whether a client is who it says. The error is ours, or a source that guessed too often.
-pub async fn authenticate(app: &App, profile: &Profile, credential: &Credential, source: IpAddr) -> Result<Result<(), Refusal>, Failure> {
+pub async fn authenticate(
+    app: &App,
+    profile: &Profile,
+    credential: &Credential,
+    asking: &Asking<'_>,
+) -> Result<Result<Proven, Refusal>, Failure> {
     let method = profile.metadata.token_endpoint_auth_method;
     let refusal = match (method, credential) {
         (AuthMethod::None, _) => Refusal::PublicClient,
@@ -58,9 +97,10 @@ pub async fn authenticate(app: &App, profile: &Profile, credential: &Credential,
         // Clients do not agree on where a secret stands in a request; what proves them is the secret.
         (AuthMethod::ClientSecretBasic | AuthMethod::ClientSecretPost, Credential::Secret(secret, other)) => {
             let readings: Vec<&ClientSecret> = [secret].into_iter().chain(other).collect();
-            return by_secret(app, profile, &readings, source).await;
+            let proven = Proven { client: profile.client_id.key(), used: None };
+            return Ok(by_secret(app, profile, &readings, asking.source).await?.map(|()| proven));
         }
-        (AuthMethod::PrivateKeyJwt, Credential::Assertion(assertion)) => return by_assertion(app, profile, assertion).await,
+        (AuthMethod::PrivateKeyJwt, Credential::Assertion(assertion)) => return by_assertion(app, profile, assertion, asking).await,
         (_, Credential::Secret(..) | Credential::Assertion(_)) => Refusal::MethodNotRegistered,
     };
     Ok(Err(refusal))
@@ -109,16 +149,11 @@ fn usable(profile: &Profile, now: DateTime<Utc>) -> impl Iterator<Item = &Secret
     current.into_iter().chain(previous)
 }
 
-async fn by_assertion(app: &App, profile: &Profile, text: &str) -> Result<Result<(), Refusal>, Failure> {
+async fn by_assertion(app: &App, profile: &Profile, text: &str, asking: &Asking<'_>) -> Result<Result<Proven, Refusal>, Failure> {
     let known = app.authentication();
     let now = app.commands().clock().now();
     let audiences = app.audiences_of_assertions().await?;
-    let read = assertion::check(&known.key_sets, profile, text, &audiences, now).await;
-    Ok(match read {
-        Err(refusal) => Err(refusal),
-        Ok(used) => known
-            .replays
-            .first(profile.client_id.key(), &used, now)
-            .map_err(|full| if full { Refusal::KeysUnavailable } else { Refusal::AssertionReplayed }),
-    })
+    let used = assertion::check(&known.key_sets, profile, text, &audiences, (asking, now)).await;
+    let used = used.map_err(|NotTried(pause)| Failure::NotTried(pause.as_secs().max(1)))?;
+    Ok(used.map(|used| Proven { client: profile.client_id.key(), used: Some(used) }))
 }

@@ -28,6 +28,10 @@ pub struct Ceilings {
     admitted: AtomicU32,
 }
 
+mod changes;
+
+pub use changes::Changes;
+
 /// Which bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ceiling {
@@ -35,22 +39,37 @@ pub enum Ceiling {
     Source,
     /// That of the resource server.
     ResourceServer,
+    /// That of the source for what it does with registrations that there are.
+    Management,
+    /// That of one client for what it changes of itself.
+    Client,
 }
 
 impl Ceiling {
     /// The name for programs.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Source => "source",
+            Self::Source | Self::Management => "source",
             Self::ResourceServer => "resource-server",
+            Self::Client => "client",
         }
     }
 
-    /// The end of the sentence that says where there were too many.
+    /// The sentence that says of what there was too much.
     pub const fn as_words(self) -> &'static str {
         match self {
-            Self::Source => "from this source",
-            Self::ResourceServer => "at this resource server",
+            Self::Source => "too many registrations from this source",
+            Self::ResourceServer => "too many registrations at this resource server",
+            Self::Management => "too many requests about registrations from this source",
+            Self::Client => "too many changes of this client",
+        }
+    }
+
+    /// In how many seconds a bucket fills.
+    pub const fn window(self) -> u64 {
+        match self {
+            Self::Source | Self::ResourceServer | Self::Management => 60,
+            Self::Client => 3600,
         }
     }
 }
@@ -60,11 +79,11 @@ impl Ceiling {
 pub struct Allowance {
     /// Which one.
     pub ceiling: Ceiling,
-    /// How many registrations fit into it; as many come back in a minute, evenly.
-    pub per_minute: NonZeroU32,
+    /// How many fit into it; as many come back in its [`Ceiling::window`], evenly.
+    pub most: NonZeroU32,
     /// How many it has left.
     pub remaining: u32,
-    /// After how many seconds it is full again; of a bucket that is spent, after how many the next registration is welcome.
+    /// After how many seconds it is full again; of a bucket that is spent, after how many the next request is welcome.
     pub seconds: u64,
 }
 
@@ -102,14 +121,18 @@ impl Ceilings {
         }
     }
 
-    fn spent(&self, ceiling: Ceiling, per_minute: NonZeroU32, early: &NotUntil<<DefaultClock as Clock>::Instant>) -> Allowance {
-        Allowance { ceiling, per_minute, remaining: 0, seconds: early.wait_time_from(self.clock.now()).as_secs() + 1 }
+    fn spent(&self, ceiling: Ceiling, most: NonZeroU32, early: &NotUntil<<DefaultClock as Clock>::Instant>) -> Allowance {
+        spent(&self.clock, ceiling, most, early)
     }
 }
 
-fn left(ceiling: Ceiling, per_minute: NonZeroU32, remaining: u32) -> Allowance {
-    let missing = u64::from(per_minute.get().saturating_sub(remaining));
-    Allowance { ceiling, per_minute, remaining, seconds: (60 * missing).div_ceil(u64::from(per_minute.get())) }
+fn spent(clock: &DefaultClock, ceiling: Ceiling, most: NonZeroU32, early: &NotUntil<<DefaultClock as Clock>::Instant>) -> Allowance {
+    Allowance { ceiling, most, remaining: 0, seconds: early.wait_time_from(clock.now()).as_secs() + 1 }
+}
+
+fn left(ceiling: Ceiling, most: NonZeroU32, remaining: u32) -> Allowance {
+    let missing = u64::from(most.get().saturating_sub(remaining));
+    Allowance { ceiling, most, remaining, seconds: (ceiling.window() * missing).div_ceil(u64::from(most.get())) }
 }
 
 /// Whom an address belongs to: itself, or the /64 that one IPv6 subscriber has.

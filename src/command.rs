@@ -11,7 +11,7 @@ use prometheus_client::metrics::counter::Counter;
 use uuid::Uuid;
 
 use crate::clock::Clock;
-use crate::log::{Append, AppendError, Appended, EventLog, Expected, LogError};
+use crate::log::{Append, AppendError, Appended, EventLog, Expected, LogError, StreamEvents};
 
 mod caps;
 mod dormancy;
@@ -92,15 +92,43 @@ pub enum CommandError {
     Contended,
 }
 
-/// All that happened to an aggregate, in order.
+/// An aggregate as its events have it, and how it began.
 pub struct History<A: Aggregate> {
-    events: Vec<A::Event>,
+    first: A,
     now: A,
+    events: u32,
+    revision: Option<Revision>,
+    /// How long its first event is, its longest, and all of them.
+    lengths: (u64, u64, u64),
+}
+
+impl<A: Aggregate> Default for History<A> {
+    fn default() -> Self {
+        Self { first: A::default(), now: A::default(), events: 0, revision: None, lengths: (0, 0, 0) }
+    }
 }
 
 impl<A: Aggregate> History<A> {
-    fn of(events: Vec<A::Event>) -> Self {
-        Self { now: events.iter().fold(A::default(), A::evolve), events }
+    /// As it is after these events too.
+    fn and(&self, read: &StreamEvents) -> Result<Self, CodecError> {
+        let Self { mut first, mut now, mut events, mut lengths, .. } = self.clone();
+        for Envelope { event, .. } in &read.events {
+            now = now.evolve(&A::Event::decode(&event.name, event.version, &event.data)?);
+            events = events.saturating_add(1);
+            let length = event.data.len() as u64;
+            if events == 1 {
+                first = now.clone();
+                lengths.0 = length;
+            }
+            lengths = (lengths.0, lengths.1.max(length), lengths.2 + length);
+        }
+        Ok(Self { first, now, events, revision: read.revision, lengths })
+    }
+
+    /// About how many bytes are held of it: each state has little more than the longest of its events, and of the others a part.
+    fn bytes(&self) -> u64 {
+        let (first, longest, all) = self.lengths;
+        512 + first + longest + all / 8
     }
 
     /// As it is now.
@@ -108,20 +136,25 @@ impl<A: Aggregate> History<A> {
         &self.now
     }
 
-    /// As it was after so many events; none if there are not as many.
-    pub fn after(&self, events: u32) -> Option<A> {
-        let known = self.events.get(..usize::try_from(events).ok()?)?;
-        Some(known.iter().fold(A::default(), A::evolve))
+    /// As it was after its first event; none if there is none.
+    pub fn first(&self) -> Option<&A> {
+        (self.events > 0).then_some(&self.first)
     }
 
     /// How many events there are.
     pub fn len(&self) -> u32 {
-        u32::try_from(self.events.len()).unwrap_or(u32::MAX)
+        self.events
     }
 
     /// Whether nothing ever happened.
     pub fn is_empty(&self) -> bool {
-        self.events.is_empty()
+        self.events == 0
+    }
+}
+
+impl<A: Aggregate> Clone for History<A> {
+    fn clone(&self) -> Self {
+        Self { first: self.first.clone(), now: self.now.clone(), ..*self }
     }
 }
 
@@ -165,22 +198,47 @@ impl Commands {
         Ok(self.fold(stream).await?.0)
     }
 
-    /// An aggregate with all that happened to it, so that it can be had as it was. What was read a moment ago is not read again
-    /// until somebody writes to it.
-    pub async fn history<A>(&self, stream: Stream) -> Result<Arc<History<A>>, CommandError>
-    where
-        A: Aggregate + Send + Sync + 'static,
-        A::Event: Send + Sync + 'static,
-    {
+    /// An aggregate with how it began. What was read a moment ago is not read again until it is written to.
+    pub async fn history<A: Aggregate>(&self, stream: Stream) -> Result<Arc<History<A>>, CommandError> {
         let name = stream.name();
         // What was read a moment ago is told only while the log itself would tell it.
         self.log.head().await?;
-        let read = async {
-            let read = self.log.read(&name).await?;
-            let decode = |envelope: &Envelope| A::Event::decode(&envelope.event.name, envelope.event.version, &envelope.event.data);
-            Ok(History::<A>::of(read.events.iter().map(decode).collect::<Result<_, _>>()?))
-        };
-        self.recent.get(&name, read).await
+        self.recent.get(&name, self.read(&name)).await
+    }
+
+    /// An aggregate as it was after so many of its events; none if there are not as many. Reads it anew unless it is as it began
+    /// or as it is now.
+    pub async fn as_of<A: Aggregate>(&self, stream: Stream, known: &History<A>, events: u32) -> Result<Option<A>, CommandError> {
+        Ok(match events {
+            0 => Some(A::default()),
+            1 => known.first().cloned(),
+            _ if events == known.len() => Some(known.now.clone()),
+            _ if events > known.len() => None,
+            _ => {
+                let mut read = self.log.read(&stream.name()).await?;
+                read.events.truncate(usize::try_from(events).unwrap_or(usize::MAX));
+                Some(History::default().and(&read)?.now)
+            }
+        })
+    }
+
+    /// Reads an aggregate. Of a long stream only what came since it was last read: what is there never changes.
+    async fn read<A: Aggregate>(&self, name: &StreamName) -> Result<Arc<History<A>>, CommandError> {
+        let base: Option<Arc<History<A>>> = self.recent.base(name);
+        if let Some(base) = base
+            && let Some(known) = base.revision
+            && let Some(since) = self.log.read_after(name, known).await?
+        {
+            if since.events.is_empty() {
+                return Ok(base);
+            }
+            let history = Arc::new(base.and(&since)?);
+            self.recent.build_on(name, &history);
+            return Ok(history);
+        }
+        let history = Arc::new(History::default().and(&self.log.read(name).await?)?);
+        self.recent.build_on(name, &history);
+        Ok(history)
     }
 
     /// Takes note that somebody else wrote to a stream.
@@ -308,7 +366,8 @@ impl Commands {
     }
 
     async fn fold<A: Aggregate>(&self, stream: Stream) -> Result<(A, Option<Revision>), CommandError> {
-        fold(&*self.log, stream).await
+        let read = self.read::<A>(&stream.name()).await?;
+        Ok((read.now.clone(), read.revision))
     }
 
     fn to_store<E: Stored>(&self, cause: &Cause, events: &[E]) -> Result<Vec<StoredEvent>, CodecError> {

@@ -72,6 +72,12 @@ pub struct Config {
     pub token_keys: KeySource,
     /// How many self-registrations one source may make in a minute; none: no ceiling.
     pub registrations_per_minute: Option<NonZeroU32>,
+    /// Below so many free bytes nothing is taken of strangers.
+    pub free_space_floor: u64,
+    /// The most calls about registrations that there are (RFC 7592) from one source in a minute; none: no ceiling.
+    pub changes_per_minute: Option<NonZeroU32>,
+    /// The most changes that one client may make of itself in an hour; none: no ceiling.
+    pub changes_per_client_per_hour: Option<NonZeroU32>,
     /// How many clients one tenant may have; none: no cap.
     pub max_clients_per_tenant: Option<NonZeroU32>,
     /// The networks whose `Forwarded` and `X-Forwarded-For` are believed.
@@ -192,6 +198,9 @@ impl Config {
             max_staleness: staleness(settings.max_staleness.unwrap_or(10))?,
             instance_key_file: settings.instance_key_file.clone(),
             registrations_per_minute: NonZeroU32::new(settings.registrations_per_minute.unwrap_or(60)),
+            free_space_floor: settings.free_space_floor.unwrap_or(512).saturating_mul(1 << 20),
+            changes_per_minute: NonZeroU32::new(settings.changes_per_minute.unwrap_or(60)),
+            changes_per_client_per_hour: NonZeroU32::new(settings.changes_per_client_per_hour.unwrap_or(30)),
             max_clients_per_tenant: settings.max_clients_per_tenant.and_then(NonZeroU32::new),
             trusted_proxies: networks("trusted-proxies", settings.trusted_proxies.as_deref())?,
             manifests: manifests::manifests(&settings)?,

@@ -1,5 +1,6 @@
 //! What an authorization server or a gateway asks before it lets a client in: one answer, from the log as it is now.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use gatebook_events::Rejection;
@@ -18,7 +19,7 @@ use crate::app::App;
 use crate::command::{Cause, CommandError, Done, History};
 use crate::http::error::Failure;
 use crate::look_alikes::Shown;
-use crate::manifest::Urgency;
+use crate::manifest::{Asker, Urgency};
 
 mod proof;
 
@@ -58,6 +59,8 @@ pub struct Subject<'a> {
     pub client_id: &'a ClientId,
     /// What an earlier answer said it was given from.
     pub since: Option<AnswerVersion>,
+    /// Where the user came from, if that is told: what is fetched is counted for it.
+    pub source: Option<IpAddr>,
 }
 
 /// Answers a question about a client at a resource server, and takes note that it was asked.
@@ -109,7 +112,7 @@ pub async fn look(app: &App, server_id: ResourceServerId, subject: &Subject<'_>,
     let mut registrations: Arc<History<Registration>> = commands.history(Stream::Registration(server_id, key)).await?;
     let mut position = None;
     if registrations.now().status == Status::None && server.is_active() {
-        match first_sight(app, (server_id, &server), client_id, clients.now()).await {
+        match first_sight(app, (server_id, &server), subject, clients.now()).await {
             Ok(None) => {}
             Ok(Some(met)) => {
                 clients = commands.history(Stream::Client(key)).await?;
@@ -128,7 +131,8 @@ pub async fn look(app: &App, server_id: ResourceServerId, subject: &Subject<'_>,
     let (verdict, changed) = match subject.since {
         None => (decision::answer(standing, registration, &metadata, question), false),
         Some(version) => {
-            let then = clients.after(version.client).zip(registrations.after(version.registration));
+            let then = commands.as_of(Stream::Client(key), &clients, version.client).await?;
+            let then = then.zip(commands.as_of(Stream::Registration(server_id, key), &registrations, version.registration).await?);
             let then = then.and_then(|(client, registration)| {
                 let profile = client.registered()?;
                 Some((effective(&server, profile, &registration), registration))
@@ -148,13 +152,13 @@ pub async fn look(app: &App, server_id: ResourceServerId, subject: &Subject<'_>,
         None => None,
     };
     let document_host = document_host(client_id, profile.registration_type);
-    let came = registrations.after(1);
+    let came = registrations.first();
     let known = Surroundings {
         document_host: document_host.as_deref(),
         document_entered: profile.manifest.as_ref().is_some_and(|manifest| manifest.entered_for.is_some()),
         unreachable_since: profile.manifest.as_ref().and_then(|manifest| manifest.unreachable_since),
         likeness: resembles.as_ref().map(|other| other.likeness),
-        came_with: came.as_ref().map(|came| &came.redirect_uris),
+        came_with: came.map(|came| &came.redirect_uris),
     };
     let mut warnings = decision::warnings(registration, question.redirect_uri, known);
     warnings.extend(changed.then_some(Warning::RegistrationChanged));
@@ -229,7 +233,7 @@ pub async fn enter_document(
 async fn first_sight(
     app: &App,
     (server_id, server): (ResourceServerId, &ResourceServer),
-    client_id: &ClientId,
+    &Subject { client_id, source, .. }: &Subject<'_>,
     client: &Client,
 ) -> Result<Option<Met>, FirstSight> {
     let admits = |kind| server.open_to(kind).map_err(|closed| FirstSight::from(Failure::from(CommandError::from(closed))));
@@ -244,6 +248,7 @@ async fn first_sight(
                 return Ok(None);
             }
             admits(profile.registration_type)?;
+            has_room(app)?;
             (client.clone(), None)
         }
         // What another tenant's administrator entered says nothing here: the host is asked.
@@ -251,7 +256,9 @@ async fn first_sight(
             let Ok(url) = app.documents().manifests().url(client_id.as_str()) else { return Ok(None) };
             // Nothing is fetched for a door that would stay closed.
             admits(RegistrationType::Cimd)?;
-            let seen = app.documents().meet(&url, Urgency::Anonymous).await.map_err(Failure::from)?;
+            has_room(app)?;
+            let urgency = Urgency::By(Asker::new(source, server.tenant.as_ref()));
+            let seen = app.documents().meet(&url, urgency).await.map_err(Failure::from)?;
             (seen.client, seen.position)
         }
         Life::Withdrawn | Life::Deleted => return Ok(None),
@@ -262,6 +269,11 @@ async fn first_sight(
     let kind = client.registered().map_or(RegistrationType::Cimd, |profile| profile.registration_type);
     app.metrics().registered(kind, done.as_ref().err());
     Ok(Some(Met(done?.position.max(seen_at))))
+}
+
+/// Who comes in by a question is a stranger.
+fn has_room(app: &App) -> Result<(), FirstSight> {
+    if app.room().has_some_for_strangers() { Ok(()) } else { Err(FirstSight::Failed(Failure::NoRoom)) }
 }
 
 /// The resource server that a caller of this tenant means: the tenant's own with this identifier, else its only one.

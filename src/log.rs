@@ -29,6 +29,14 @@ pub trait EventLog: Send + Sync + 'static {
     /// All events of one stream, in order. A stream that nobody wrote to has no events and no revision.
     async fn read(&self, stream: &StreamName) -> Result<StreamEvents, LogError>;
 
+    /// The events of a stream after a revision that was read or written before. None where the stream has no such revision: then
+    /// all of it has to be read.
+    async fn read_after(&self, stream: &StreamName, known: Revision) -> Result<Option<StreamEvents>, LogError> {
+        let StreamEvents { mut events, revision } = self.read(stream).await?;
+        let place = events.iter().position(|event| event.revision == known);
+        Ok(place.map(|place| StreamEvents { events: events.split_off(place + 1), revision }))
+    }
+
     /// Appends the events of one commit: all or none, durable before this returns `Ok`, never half visible to a reader.
     ///
     /// A commit that already stands in the log, as told by its id and its events' ids, is

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
@@ -10,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt, Shared, WeakShared};
-use gatebook_events::identity::ClientKey;
+use gatebook_events::identity::{ClientKey, TenantId};
 use gatebook_events::json;
 use gatebook_events::manifest::{self, Manifest, ManifestUrl, ManifestUrlProblem, Profile, Trouble};
 use serde_json::{Map, Value};
@@ -83,8 +84,11 @@ pub struct Limits {
     pub at_once_per_host: usize,
     /// The most fetches of one host in a minute; none: no bound.
     pub per_host_per_minute: Option<NonZeroU32>,
-    /// The most fetches in a minute at the wish of people who are not known; none: no bound.
+    /// The most fetches of documents in a minute at the wish of people who are not known, at the resource servers of one tenant,
+    /// and as many of key sets; none: no bound.
     pub anonymous_per_minute: Option<NonZeroU32>,
+    /// The most of each that one source may cause in a minute; none: no bound.
+    pub per_source_per_minute: Option<NonZeroU32>,
     /// How long a URL that failed is left alone, the first time; then twice as long, and so on.
     pub first_pause: Duration,
     /// The longest such pause.
@@ -100,6 +104,7 @@ impl Default for Limits {
             at_once_per_host: 4,
             per_host_per_minute: NonZeroU32::new(60),
             anonymous_per_minute: NonZeroU32::new(600),
+            per_source_per_minute: NonZeroU32::new(60),
             first_pause: Duration::from_secs(30),
             longest_pause: Duration::from_secs(3600),
         }
@@ -111,8 +116,46 @@ impl Default for Limits {
 pub enum Urgency {
     /// Of whoever sent a request. A URL that failed lately is left alone, and some places stay free for the others.
     Anonymous,
+    /// The same where it is known who asks, so that it is counted for them.
+    By(Asker),
     /// Of the poller, which keeps its own pauses, or of an administrator, who may insist.
     Trusted,
+}
+
+/// The anonymous caller for whom something is fetched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Asker {
+    /// Where the request came from, if that is told.
+    pub source: Option<IpAddr>,
+    /// Stands for the tenant whose resource server it is about.
+    tenant: u64,
+}
+
+impl Asker {
+    /// A caller from a source, about a resource server of a tenant.
+    pub fn new(source: Option<IpAddr>, tenant: Option<&TenantId>) -> Self {
+        let mut hasher = DefaultHasher::new();
+        tenant.hash(&mut hasher);
+        Self { source, tenant: hasher.finish() }
+    }
+}
+
+impl Urgency {
+    /// The caller, where it is anonymous.
+    fn asker(self) -> Option<Asker> {
+        match self {
+            Self::Anonymous => Some(Asker::default()),
+            Self::By(asker) => Some(asker),
+            Self::Trusted => None,
+        }
+    }
+}
+
+/// What is fetched. Each kind has places and budgets of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Document,
+    KeySet,
 }
 
 /// What a fetch found.
@@ -241,7 +284,7 @@ impl Manifests {
     /// unknown document while it is on its way gets the same answer.
     pub async fn fetch(&self, url: &ManifestUrl, known: Option<&Validators>, urgency: Urgency) -> Result<Fetched, FetchFailure> {
         match (known, urgency) {
-            (None, Urgency::Anonymous) => self.flight(url).await,
+            (None, Urgency::Anonymous | Urgency::By(_)) => self.flight(url, urgency).await,
             _ => self.document(url, known, urgency).await,
         }
     }
@@ -269,10 +312,11 @@ impl Manifests {
             let body = answer.body.unwrap_or_default();
             json::object(&body).map_err(|problem| FetchFailure::new(Trouble::NotJson, &format_args!("the body {problem}")))
         };
-        self.guarded(url, urgency, self.get(url, None, largest, urgency).map(|answer| read(answer?))).await
+        let wish = (Kind::KeySet, urgency);
+        self.guarded(url, wish, self.get(url, None, largest, wish).map(|answer| read(answer?))).await
     }
 
-    fn flight(&self, url: &ManifestUrl) -> Shared<Flight> {
+    fn flight(&self, url: &ManifestUrl, urgency: Urgency) -> Shared<Flight> {
         let key = url.client_id().key();
         let mut flights = self.0.flights.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(under_way) = flights.get(&key).and_then(WeakShared::upgrade) {
@@ -282,7 +326,7 @@ impl Manifests {
             flights.retain(|_, flight| flight.upgrade().is_some());
         }
         let (fetcher, url) = (self.clone(), url.clone());
-        let flight = async move { fetcher.document(&url, None, Urgency::Anonymous).await }.boxed().shared();
+        let flight = async move { fetcher.document(&url, None, urgency).await }.boxed().shared();
         if let Some(weak) = flight.downgrade() {
             flights.insert(key, weak);
         }
@@ -297,8 +341,9 @@ impl Manifests {
             let text = String::from_utf8(body).unwrap_or_default().into();
             Ok(Fetched::Document(Box::new(Document { manifest, text, validators, fresh_for })))
         };
-        let get = self.get(url, known, self.0.settings.limits.bytes, urgency);
-        let result = self.guarded(url, urgency, get.map(|answer| read(answer?))).await;
+        let wish = (Kind::Document, urgency);
+        let get = self.get(url, known, self.0.settings.limits.bytes, wish);
+        let result = self.guarded(url, wish, get.map(|answer| read(answer?))).await;
         let outcome = match &result {
             Ok(Fetched::Document(_)) => "read",
             Ok(Fetched::NotModified { .. }) => "not_modified",
@@ -317,15 +362,15 @@ impl Manifests {
     async fn guarded<T>(
         &self,
         url: &ManifestUrl,
-        urgency: Urgency,
+        wish: (Kind, Urgency),
         fetch: impl Future<Output = Result<T, FetchFailure>>,
     ) -> Result<T, FetchFailure> {
         let key = url.client_id().key();
         let restraint = &self.0.restraint;
-        if let (Urgency::Anonymous, Some(pause)) = (urgency, restraint.pause(key)) {
+        if let (Some(_), Some(pause)) = (wish.1.asker(), restraint.pause(key)) {
             return Err(FetchFailure::wait(Trouble::BackingOff, pause));
         }
-        if let Err(pause) = restraint.count(url.host(), urgency) {
+        if let Err(pause) = restraint.count(url.host(), wish) {
             tracing::debug!(%url, "a host was asked for documents often enough");
             return Err(FetchFailure::wait(Trouble::TooOften, pause));
         }
@@ -342,9 +387,15 @@ impl Manifests {
         result
     }
 
-    async fn get(&self, url: &ManifestUrl, known: Option<&Validators>, largest: usize, urgency: Urgency) -> Result<Answer, FetchFailure> {
+    async fn get(
+        &self,
+        url: &ManifestUrl,
+        known: Option<&Validators>,
+        largest: usize,
+        wish: (Kind, Urgency),
+    ) -> Result<Answer, FetchFailure> {
         let time = self.0.settings.limits.time;
-        let place = tokio::time::timeout(time, self.0.restraint.place(url.host(), urgency)).await;
+        let place = tokio::time::timeout(time, self.0.restraint.place(url.host(), wish)).await;
         let _place = place.map_err(|_| FetchFailure::new(Trouble::Busy, &"too many fetches are under way"))?;
         let all = async {
             let addresses = self.judged_addresses(url).await?;

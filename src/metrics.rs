@@ -74,6 +74,11 @@ pub async fn scrape(app: &App) -> String {
     registry.register("webhook_messages", "Attempts to send a message to a webhook, by outcome", app.webhooks().sent().clone());
     registry.register("connections", "Connections that are open", metrics.connections.open.clone());
     registry.register("connections_turned_away", "Connections beyond a bound, by which", metrics.connections.turned_away.clone());
+    if let Some(free) = app.room().free() {
+        registry.register("disk_free_bytes", "Bytes that are free on the disk of the data folder", figure(free));
+    }
+    let room = u64::from(app.room().has_some_for_strangers());
+    registry.register("disk_room_for_strangers", "1 while clients may register themselves, 0 below the floor of free space", figure(room));
     positions(app, &mut registry).await;
     documents(app, &mut registry).await;
     letters(app, &mut registry).await;

@@ -91,7 +91,7 @@ impl Statements {
 
     async fn keys(&self, issuer: &StatementIssuer, id: Option<&str>, algorithm: Algorithm) -> Result<Vec<VerifyingKey>, StatementRefusal> {
         if let Some(uri) = &issuer.jwks_uri {
-            let set = self.0.sets.at(uri.as_str()).ok_or(StatementRefusal::Unavailable)?;
+            let set = self.0.sets.at(uri.as_str(), None).ok_or(StatementRefusal::Unavailable)?;
             return set.find(id, algorithm).await.map_err(refusal);
         }
         let set = issuer.jwks.as_ref().map(Jwks::as_value);

@@ -7,6 +7,7 @@
 use std::path::PathBuf;
 
 mod connections;
+mod floods;
 mod server;
 
 /// One attack: its name, what it does, and how.
@@ -21,6 +22,19 @@ const ATTACKS: &[Attack] = &[
     Attack { name: "idle-connections", does: "one source opens 1,100 connections and says nothing", run: connections::idle },
     Attack { name: "slow-heads", does: "one source sends the heads of 400 requests a byte at a time", run: connections::slow_heads },
     Attack { name: "long-heads", does: "one source sends 400 heads of 390 KB that do not end", run: connections::long_heads },
+    Attack {
+        name: "assertions",
+        does: "one client uses as many assertions as it is let, each good for ten minutes",
+        run: floods::assertions,
+    },
+    Attack { name: "changes", does: "one client changes its registration 300 times", run: floods::changes },
+    Attack { name: "long-metadata", does: "one source registers clients with long metadata", run: floods::long_metadata },
+    Attack { name: "key-sets", does: "one source has 700 key sets fetched from hosts that do not answer", run: floods::key_sets },
+    Attack {
+        name: "near-names",
+        does: "one source registers 3,000 names that differ from another by a character",
+        run: floods::near_names,
+    },
 ];
 
 fn main() {

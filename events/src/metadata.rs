@@ -80,6 +80,12 @@ pub struct ClientMetadata {
 }
 
 impl ClientMetadata {
+    /// How long it is where it is kept.
+    pub fn bytes(&self) -> u64 {
+        // A struct of texts and lists always serialises.
+        serde_json::to_vec(self).map_or(u64::MAX, |kept| kept.len() as u64)
+    }
+
     /// Whether the client has credentials of its own (RFC 6749 §2.1).
     pub fn is_confidential(&self) -> bool {
         self.token_endpoint_auth_method != AuthMethod::None

@@ -28,6 +28,8 @@ pub enum Rejection {
     SchemeNotListed(String),
     #[error("the register of the {} is full: it takes no more clients", .0.as_words())]
     Full(CapOf),
+    #[error("the metadata takes {bytes} bytes where it is kept, and may take {most}")]
+    MetadataTooLong { bytes: u64, most: u32 },
     #[error("none of the grant types may be used by a client that registers itself here")]
     GrantsNotAdmitted,
     #[error("the resource server wants a software statement")]

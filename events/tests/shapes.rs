@@ -657,6 +657,10 @@ fn resource_server_samples() -> Vec<Sample> {
         sample("dormancy", &Event::PolicyChanged(PolicyChanged { policy: idle() })),
         sample("token", &Event::PolicyChanged(PolicyChanged { policy: Policy { require_initial_access_token: true, ..plain_policy() } })),
         sample("statement", &Event::PolicyChanged(PolicyChanged { policy: believing_policy() })),
+        sample(
+            "long_metadata",
+            &Event::PolicyChanged(PolicyChanged { policy: Policy { max_metadata_bytes: NonZeroU32::new(65_536), ..Policy::default() } }),
+        ),
         sample("capped", &Event::PolicyChanged(PolicyChanged { policy: capped() })),
         sample("outside", &Event::PolicyChanged(PolicyChanged { policy: outside_the_ceiling() })),
         sample("shared", &Event::PolicyChanged(PolicyChanged { policy: Policy { instances: Instances::Share, ..policy() } })),

@@ -2,9 +2,10 @@
 
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use gatebook_events::manifest::ManifestUrl;
+use gatebook_events::manifest::{ManifestUrl, TroubleKind};
 use jsonwebtoken::Algorithm;
 use serde::Deserialize;
 use serde_json::Value;
@@ -14,7 +15,7 @@ use super::AdminRefusal;
 use super::key::VerifyingKey;
 use crate::clock::Clock;
 use crate::fetch::{LARGEST_ANSWER, Source};
-use crate::manifest::{Manifests, Urgency};
+use crate::manifest::{FetchFailure, Manifests, Urgency};
 
 /// Between two fetches, whatever tokens come: an unknown key's name costs an attacker nothing.
 const PAUSE: TimeDelta = TimeDelta::seconds(10);
@@ -34,6 +35,21 @@ pub(crate) enum Place {
     Operator(Source),
     /// At a URL that somebody else named: every address is judged before it is dialled.
     Guarded(Manifests, ManifestUrl, Urgency),
+}
+
+/// A key set was not asked for, because of bounds of this service: that says nothing about the keys. After this it may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NotTried(pub Duration);
+
+/// Whether a key set is fetched where the one that is kept does not do, and at whose wish.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Fetching {
+    /// What is kept has to do.
+    Never,
+    /// At the wish of its place.
+    Usual,
+    /// At this wish.
+    At(Urgency),
 }
 
 struct Remote {
@@ -63,12 +79,33 @@ impl RemoteKeys {
 
     /// The keys that a token with this key id and algorithm may be checked with; at least one.
     pub async fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Result<Vec<VerifyingKey>, AdminRefusal> {
+        self.find_at(id, algorithm, Fetching::Usual).await.unwrap_or(Err(AdminRefusal::Unavailable))
+    }
+
+    /// The same at another wish than that of its place.
+    pub async fn find_at(
+        &self,
+        id: Option<&str>,
+        algorithm: Algorithm,
+        fetching: Fetching,
+    ) -> Result<Result<Vec<VerifyingKey>, AdminRefusal>, NotTried> {
         let now = self.0.clock.now();
         let held = self.0.held();
         let known = held.as_ref().is_some_and(|set| set.is_younger(USABLE, now) && set.named(id).next().is_some());
         if !known || held.as_ref().is_none_or(|set| !set.is_younger(FRESH, now)) {
-            self.refresh(known).await;
+            let tried = match fetching {
+                Fetching::Never => Ok(()),
+                Fetching::Usual => self.refresh(known, None).await,
+                Fetching::At(urgency) => self.refresh(known, Some(urgency)).await,
+            };
+            if !known {
+                tried?;
+            }
         }
+        Ok(self.held_at(now, id, algorithm))
+    }
+
+    fn held_at(&self, now: DateTime<Utc>, id: Option<&str>, algorithm: Algorithm) -> Result<Vec<VerifyingKey>, AdminRefusal> {
         let set = self.0.held().filter(|set| set.is_younger(USABLE, now)).ok_or(AdminRefusal::Unavailable)?;
         if set.named(id).next().is_none() {
             return Err(AdminRefusal::UnknownKey);
@@ -77,23 +114,28 @@ impl RemoteKeys {
         if admitting.is_empty() { Err(AdminRefusal::WrongAlgorithm) } else { Ok(admitting) }
     }
 
+    /// Whether keys were ever fetched.
+    pub fn has_keys(&self) -> bool {
+        self.0.held().is_some()
+    }
+
     /// Fetches the set anew, unless somebody else just did. One who can do without does not wait for another's fetch.
-    async fn refresh(&self, can_do_without: bool) {
+    async fn refresh(&self, can_do_without: bool, urgency: Option<Urgency>) -> Result<(), NotTried> {
         let remote = Arc::clone(&self.0);
         // A task of its own, so that callers who hang up cannot cause one fetch after the other.
         let task = tokio::spawn(async move {
             let mut begun = match remote.fetching.try_lock() {
                 Ok(begun) => begun,
-                Err(_) if can_do_without => return,
+                Err(_) if can_do_without => return Ok(()),
                 Err(_) => remote.fetching.lock().await,
             };
             let now = remote.clock.now();
             // A clock that was set back ends the pause, rather than making it last.
             if begun.is_some_and(|at| at <= now && now - at < PAUSE) {
-                return;
+                return Ok(());
             }
-            *begun = Some(now);
-            match remote.fetch().await {
+            let before = begun.replace(now);
+            match remote.fetch(urgency).await {
                 Ok(keys) => {
                     if keys.is_empty() {
                         tracing::warn!(url = %remote.place, "the key set has no key that can be used");
@@ -102,13 +144,20 @@ impl RemoteKeys {
                     *remote.held.write().unwrap_or_else(PoisonError::into_inner) = Some(set);
                 }
                 Err(error) => {
+                    let not_tried = error.downcast_ref::<FetchFailure>().filter(|failure| failure.trouble.kind() == TroubleKind::NotTried);
+                    if let Some(failure) = not_tried {
+                        // Another caller may be free to.
+                        *begun = before;
+                        return Err(NotTried(failure.retry_after.unwrap_or(Duration::from_secs(5))));
+                    }
                     let error: &(dyn std::error::Error + 'static) = &*error;
                     tracing::warn!(url = %remote.place, error, "cannot fetch the key set");
                 }
             }
+            Ok(())
         });
         // A fetch that was stopped leaves the keys as they were.
-        let _ = task.await;
+        task.await.unwrap_or(Ok(()))
     }
 }
 
@@ -126,11 +175,11 @@ impl Remote {
         self.held.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    async fn fetch(&self) -> Result<Vec<VerifyingKey>, Box<dyn std::error::Error + Send + Sync>> {
+    async fn fetch(&self, at: Option<Urgency>) -> Result<Vec<VerifyingKey>, Box<dyn std::error::Error + Send + Sync>> {
         let document: Document = match &self.place {
             Place::Operator(source) => source.get().await?,
             Place::Guarded(manifests, url, urgency) => {
-                let object = manifests.fetch_json(url, LARGEST_ANSWER, *urgency).await?;
+                let object = manifests.fetch_json(url, LARGEST_ANSWER, at.unwrap_or(*urgency)).await?;
                 serde_json::from_value(Value::Object(object))?
             }
         };

@@ -1,19 +1,18 @@
 //! Assertions that clients sign to prove who they are (RFC 7523 §3, OpenID Connect Core §9), each good for one use.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
-
 use chrono::{DateTime, TimeDelta, Utc};
 use gatebook_events::client::Profile;
 use gatebook_events::decision::Refusal;
-use gatebook_events::identity::ClientKey;
 use gatebook_events::metadata::Jwks;
+use jsonwebtoken::Algorithm;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
-use crate::admin::{AdminRefusal, algorithm_named, in_time, open, read_header};
+use super::Asking;
+use super::replays::Used;
+use crate::admin::{AdminRefusal, Fetching, NotTried, VerifyingKey, algorithm_named, in_time, open, read_header};
 use crate::app::Audiences;
 use crate::key_sets::{self, KeySets};
+use crate::manifest::{Asker, Urgency};
 
 /// The longest time that an assertion may be good for, from now.
 const LONGEST_LIFE: TimeDelta = TimeDelta::minutes(10);
@@ -21,14 +20,6 @@ const LONGEST_LIFE: TimeDelta = TimeDelta::minutes(10);
 const LEEWAY: TimeDelta = TimeDelta::seconds(30);
 /// The longest `jti`, in bytes.
 const LONGEST_ID: usize = 1024;
-/// The most assertions that are remembered until they end.
-const MOST: usize = 100_000;
-
-/// An assertion that is good, and that has to be its first use.
-pub(super) struct Used {
-    id: String,
-    until: DateTime<Utc>,
-}
 
 /// Holds an assertion against the keys that its client is registered with.
 pub(super) async fn check(
@@ -36,17 +27,50 @@ pub(super) async fn check(
     profile: &Profile,
     text: &str,
     audiences: &Audiences,
+    (asking, now): (&Asking<'_>, DateTime<Utc>),
+) -> Result<Result<Used, Refusal>, NotTried> {
+    let keys = match keys(sets, profile, text, asking).await? {
+        Ok(keys) => keys,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    Ok(held_against(keys, profile, text, audiences, now))
+}
+
+/// The keys that an assertion may be signed with. Those of a client that may not act are not fetched.
+async fn keys(
+    sets: &KeySets,
+    profile: &Profile,
+    text: &str,
+    asking: &Asking<'_>,
+) -> Result<Result<(Algorithm, Vec<VerifyingKey>), Refusal>, NotTried> {
+    let Some((algorithm, id)) = read_header(text).ok().and_then(|header| Some((algorithm_named(&header.alg)?, header.kid))) else {
+        return Ok(Err(Refusal::AssertionInvalid));
+    };
+    let (metadata, id) = (&profile.metadata, id.as_deref());
+    let found = match &metadata.jwks_uri {
+        None => key_sets::fitting(metadata.jwks.as_ref().map(Jwks::as_value), id, algorithm),
+        Some(uri) => {
+            let (set, fetching) = if asking.may_act {
+                (sets.at(uri.as_str(), asking.tenant), Fetching::At(Urgency::By(Asker::new(Some(asking.source), asking.tenant))))
+            } else {
+                (sets.kept(uri.as_str()), Fetching::Never)
+            };
+            let Some(set) = set else { return Ok(Err(Refusal::KeysUnavailable)) };
+            set.find_at(id, algorithm, fetching).await?
+        }
+    };
+    Ok(found.map(|keys| (algorithm, keys)).map_err(refusal))
+}
+
+fn held_against(
+    (algorithm, keys): (Algorithm, Vec<VerifyingKey>),
+    profile: &Profile,
+    text: &str,
+    audiences: &Audiences,
     now: DateTime<Utc>,
 ) -> Result<Used, Refusal> {
-    let header = read_header(text).map_err(refusal)?;
     // Keys of clients are public, so a shared secret is never among them, whatever the header says.
-    let algorithm = algorithm_named(&header.alg).ok_or(Refusal::AssertionInvalid)?;
-    let (metadata, id) = (&profile.metadata, header.kid.as_deref());
-    let keys = match &metadata.jwks_uri {
-        Some(uri) => sets.at(uri.as_str()).ok_or(Refusal::KeysUnavailable)?.find(id, algorithm).await,
-        None => key_sets::fitting(metadata.jwks.as_ref().map(Jwks::as_value), id, algorithm),
-    };
-    let claims = open(text, algorithm, &keys.map_err(refusal)?).map_err(refusal)?;
+    let claims = open(text, algorithm, &keys).map_err(refusal)?;
     let own = |name: &str| claims.get(name).and_then(Value::as_str) == Some(profile.client_id.as_str());
     if !own("iss") || !own("sub") || !audiences.named_in(&claims) {
         return Err(Refusal::AssertionInvalid);
@@ -84,49 +108,5 @@ fn refusal(refusal: AdminRefusal) -> Refusal {
         | AdminRefusal::NoTenant
         | AdminRefusal::OtherTenant
         | AdminRefusal::NoRole => Refusal::AssertionInvalid,
-    }
-}
-
-/// The assertions that were used, until each of them ends.
-#[derive(Default)]
-pub(super) struct Replays(Mutex<HashMap<[u8; 32], DateTime<Utc>>>);
-
-impl Replays {
-    /// Counts a use, which has to be the first. The error says whether there is no room to remember it: then it is not accepted.
-    pub fn first(&self, client: ClientKey, used: &Used, now: DateTime<Utc>) -> Result<(), bool> {
-        let mark: [u8; 32] = Sha256::new().chain_update(client.0.as_bytes()).chain_update(&used.id).finalize().into();
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.get(&mark).is_some_and(|until| *until >= now) {
-            return Err(false);
-        }
-        if known.len() >= MOST {
-            known.retain(|_, until| *until >= now);
-            if known.len() >= MOST {
-                return Err(true);
-            }
-        }
-        known.insert(mark, used.until);
-        Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use uuid::Uuid;
-
-    use super::*;
-
-    #[test]
-    fn an_assertion_is_used_once_until_it_ends_and_full_memory_accepts_nothing() {
-        let (replays, now, client) = (Replays::default(), DateTime::UNIX_EPOCH, ClientKey(Uuid::from_u128(7)));
-        let used = |id: usize| Used { id: id.to_string(), until: now + TimeDelta::seconds(90) };
-        assert_eq!(replays.first(client, &used(0), now), Ok(()));
-        assert_eq!(replays.first(client, &used(0), now + TimeDelta::seconds(90)), Err(false));
-        assert_eq!(replays.first(ClientKey(Uuid::from_u128(8)), &used(0), now), Ok(()), "another client's may be called the same");
-        for id in 2..MOST {
-            assert_eq!(replays.first(client, &used(id), now), Ok(()));
-        }
-        assert_eq!(replays.first(client, &used(MOST), now), Err(true));
-        assert_eq!(replays.first(client, &used(MOST), now + TimeDelta::seconds(91)), Ok(()));
     }
 }

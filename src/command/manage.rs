@@ -42,6 +42,7 @@ impl Commands {
             let (server, registration) =
                 (self.resource_server(*id).await?, self.load::<Registration>(Stream::Registration(*id, key)).await?);
             standings.push(registration.status);
+            server.policy.fits(profile.registration_type, &metadata)?;
             let by_rules = server.policy.judge(&metadata.redirect_uris)?;
             metadata = server.policy.clamped(&profile.clamps)?.constrain(profile.registration_type, metadata)?;
             let admission = if by_rules == Admission::Review { Admission::Review } else { server.policy.redirect_changes };

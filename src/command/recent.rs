@@ -11,44 +11,48 @@ use quick_cache::sync::Cache;
 
 use super::{CommandError, History};
 
-/// The most events that are held. With their states, about a kilobyte each.
-const MOST_EVENTS: u64 = 64 * 1024;
+/// The most that is held: 64 MiB of what the events say.
+const MOST_BYTES: u64 = 64 << 20;
 /// About how many streams that is.
 const STREAMS: usize = 32 * 1024;
+/// Of long streams a state stays to build on after a write, so that only what is new is read then: 32 MiB of them.
+const MOST_BYTES_OF_BASES: u64 = 32 << 20;
+/// A shorter stream is read from its beginning.
+const LONG: u32 = 8;
 
-type Held = Arc<dyn Any + Send + Sync>;
+/// About how many bytes it takes, and what it is.
+type Held = (u64, Arc<dyn Any + Send + Sync>);
 
-/// Histories by stream. One that is being read while somebody writes is handed out and not held.
-pub(super) struct Recent(Cache<StreamName, (u64, Held), ByEvents>);
+/// Aggregates by stream. One that is being read during a write is handed out and not held.
+pub(super) struct Recent {
+    now: Cache<StreamName, Held, InBytes>,
+    bases: Cache<StreamName, Held, InBytes>,
+}
 
 #[derive(Clone)]
-struct ByEvents;
+struct InBytes;
 
-impl Weighter<StreamName, (u64, Held)> for ByEvents {
-    fn weight(&self, _: &StreamName, (events, _): &(u64, Held)) -> u64 {
-        *events
+impl Weighter<StreamName, Held> for InBytes {
+    fn weight(&self, _: &StreamName, (bytes, _): &Held) -> u64 {
+        *bytes
     }
 }
 
 impl Default for Recent {
     fn default() -> Self {
-        Self(Cache::with_weighter(STREAMS, MOST_EVENTS, ByEvents))
+        let bases = Cache::with_weighter(STREAMS / 16, MOST_BYTES_OF_BASES, InBytes);
+        Self { now: Cache::with_weighter(STREAMS, MOST_BYTES, InBytes), bases }
     }
 }
 
 impl Recent {
-    /// The history that is held, else the one that is read now. A stream without events is not held: callers may name as many of
-    /// those as they like.
-    pub async fn get<A>(
+    /// What is held, else what is read now. A stream without events is not held: callers may name as many of those as they like.
+    pub async fn get<A: Aggregate>(
         &self,
         stream: &StreamName,
-        read: impl Future<Output = Result<History<A>, CommandError>>,
-    ) -> Result<Arc<History<A>>, CommandError>
-    where
-        A: Aggregate + Send + Sync + 'static,
-        A::Event: Send + Sync + 'static,
-    {
-        let place = match self.0.get_value_or_guard_async(stream).await {
+        read: impl Future<Output = Result<Arc<History<A>>, CommandError>>,
+    ) -> Result<Arc<History<A>>, CommandError> {
+        let place = match self.now.get_value_or_guard_async(stream).await {
             Ok((_, held)) => match held.downcast() {
                 Ok(history) => return Ok(history),
                 // A stream belongs to one aggregate, so this is never so.
@@ -56,28 +60,42 @@ impl Recent {
             },
             Err(place) => Some(place),
         };
-        let history = Arc::new(read.await?);
+        let history = read.await?;
         if let Some(place) = place
             && !history.is_empty()
         {
             // Refused where somebody wrote meanwhile.
-            let _held = place.insert((u64::from(history.len()), history.clone()));
+            let _held = place.insert((history.bytes(), history.clone()));
         }
         Ok(history)
     }
 
+    /// What was read of a long stream before, whatever was written since.
+    pub fn base<A: Aggregate>(&self, stream: &StreamName) -> Option<Arc<History<A>>> {
+        self.bases.get(stream)?.1.downcast().ok()
+    }
+
+    /// Keeps what was read of a stream, if it is long.
+    pub fn build_on<A: Aggregate>(&self, stream: &StreamName, history: &Arc<History<A>>) {
+        if history.len() >= LONG {
+            self.bases.insert(stream.clone(), (history.bytes(), history.clone()));
+        }
+    }
+
     /// Somebody wrote to it, or may have.
     pub fn forget(&self, stream: &StreamName) {
-        self.0.remove(stream);
+        self.now.remove(stream);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use chrono::{DateTime, Utc};
     use futures_util::FutureExt;
     use futures_util::stream::BoxStream;
-    use gatebook_events::envelope::{Actor, ActorKind, Position};
+    use gatebook_events::envelope::{Actor, ActorKind, Position, Revision};
     use gatebook_events::identity::{ResourceServerId, Stream, TenantId};
     use gatebook_events::resource_server::{Life, Policy, RegistrationType, ResourceServer, ResourceServerCommand};
 
@@ -94,13 +112,21 @@ mod tests {
         Cause { actor, tenant: Some(TenantId::default_tenant()), request_id: None, origin: None }
     }
 
-    /// A log that takes a moment to answer, before it writes and after.
-    struct Slow(MemoryLog);
+    /// A log that takes a moment to answer, before it writes and after, and counts the events that it was asked to read.
+    struct Slow(MemoryLog, AtomicUsize);
 
     #[async_trait::async_trait]
     impl EventLog for Slow {
         async fn read(&self, stream: &StreamName) -> Result<StreamEvents, LogError> {
-            self.0.read(stream).await
+            let read = self.0.read(stream).await?;
+            self.1.fetch_add(read.events.len(), Ordering::Relaxed);
+            Ok(read)
+        }
+
+        async fn read_after(&self, stream: &StreamName, known: Revision) -> Result<Option<StreamEvents>, LogError> {
+            let read = self.0.read_after(stream, known).await?;
+            self.1.fetch_add(read.as_ref().map_or(0, |read| read.events.len()), Ordering::Relaxed);
+            Ok(read)
         }
 
         async fn append(&self, append: Append) -> Result<Appended, AppendError> {
@@ -124,7 +150,7 @@ mod tests {
     }
 
     async fn opened() -> (Arc<Slow>, Commands) {
-        let log = Arc::new(Slow(MemoryLog::default()));
+        let log = Arc::new(Slow(MemoryLog::default(), AtomicUsize::new(0)));
         let commands = Commands::new(log.clone(), Clock::standing_at(DateTime::<Utc>::UNIX_EPOCH));
         let create = ResourceServerCommand::Create {
             tenant: TenantId::default_tenant(),
@@ -167,7 +193,7 @@ mod tests {
         commands.heard_of(&name);
         let slow = async {
             commands.transact::<ResourceServer>(STREAM, &cause(), &ResourceServerCommand::Retire { reason: None }).await.unwrap();
-            Ok(History::<ResourceServer>::of(old.events.clone()))
+            Ok(old.clone())
         };
         let late = commands.recent.get(&name, slow).await.unwrap();
         assert_eq!(late.now().life, Life::Active, "it asked before");
@@ -179,6 +205,27 @@ mod tests {
         let (_, commands) = opened().await;
         let nobody = Stream::ResourceServer(ResourceServerId(uuid::Uuid::from_u128(9)));
         assert!(commands.history::<ResourceServer>(nobody).await.unwrap().is_empty());
-        assert_eq!(commands.recent.0.len(), 0);
+        assert_eq!(commands.recent.now.len(), 0);
+    }
+
+    #[tokio::test]
+    async fn b2_a_change_to_a_long_stream_reads_what_is_new_and_not_all_of_it_again() {
+        let (log, commands) = opened().await;
+        let rename = async |name: usize| {
+            let edit = ResourceServerCommand::Edit { name: Some(format!("server {name}")), resource: None, modes: None, policy: None };
+            commands.transact::<ResourceServer>(STREAM, &cause(), &edit).await.unwrap()
+        };
+        for name in 0..100 {
+            rename(name).await;
+        }
+        let before = log.1.load(Ordering::Relaxed);
+        assert!(before < 8 * 8 + 2 * 100, "each of a hundred changes read {before} events in all");
+        rename(100).await;
+        let history = commands.history::<ResourceServer>(STREAM).await.unwrap();
+        assert_eq!((history.len(), &*history.now().name), (102, "server 100"));
+        assert!(log.1.load(Ordering::Relaxed) - before <= 2);
+        let third = commands.as_of(STREAM, &history, 3).await.unwrap().unwrap();
+        assert_eq!((&*third.name, history.first().unwrap().name.as_str()), ("server 1", "files"));
+        assert!(commands.as_of(STREAM, &history, 103).await.unwrap().is_none());
     }
 }

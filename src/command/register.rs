@@ -198,6 +198,7 @@ impl Commands {
 /// What holds for a client that no resource server's rules were asked about yet: the rules that a new one would have.
 fn unbound(metadata: ClientMetadata) -> Result<ClientMetadata, Rejection> {
     let rules = Policy::default();
+    rules.fits(RegistrationType::Dcr, &metadata)?;
     rules.judge(&metadata.redirect_uris)?;
     rules.constrain(RegistrationType::Dcr, metadata)
 }

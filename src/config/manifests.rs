@@ -28,6 +28,8 @@ pub(super) fn manifests(settings: &Settings) -> Result<ManifestSettings, ConfigE
             bytes: within("manifest-bytes", settings.manifest_bytes, BYTES, usual.bytes)?,
             at_once: within("manifests-at-once", settings.manifests_at_once, AT_ONCE, usual.at_once)?,
             per_host_per_minute: settings.manifests_per_host_per_minute.map_or(usual.per_host_per_minute, NonZeroU32::new),
+            anonymous_per_minute: settings.fetches_per_tenant_per_minute.map_or(usual.anonymous_per_minute, NonZeroU32::new),
+            per_source_per_minute: settings.fetches_per_source_per_minute.map_or(usual.per_source_per_minute, NonZeroU32::new),
             ..usual
         },
         profile: match settings.manifest_profile.unwrap_or_default() {

@@ -158,6 +158,18 @@ pub struct Settings {
     #[arg(long, env = "GATEBOOK_REGISTRATIONS_PER_MINUTE", value_name = "COUNT")]
     pub registrations_per_minute: Option<u32>,
 
+    /// Below so many free megabytes on the disk strangers can neither register nor change anything; 0 is no floor [default: 512]
+    #[arg(long, env = "GATEBOOK_FREE_SPACE_FLOOR", value_name = "MEGABYTES")]
+    pub free_space_floor: Option<u64>,
+
+    /// How often one source may read, change or delete registrations with their tokens in a minute; 0 is no ceiling [default: 60]
+    #[arg(long, env = "GATEBOOK_CHANGES_PER_MINUTE", value_name = "COUNT")]
+    pub changes_per_minute: Option<u32>,
+
+    /// How often one client may change its own registration in an hour; 0 is no ceiling [default: 30]
+    #[arg(long, env = "GATEBOOK_CHANGES_PER_CLIENT_PER_HOUR", value_name = "COUNT")]
+    pub changes_per_client_per_hour: Option<u32>,
+
     /// How many clients one tenant may have, at all of its resource servers; 0 is no cap [default: 0]
     #[arg(long, env = "GATEBOOK_MAX_CLIENTS_PER_TENANT", value_name = "COUNT")]
     pub max_clients_per_tenant: Option<u32>,
@@ -197,6 +209,14 @@ pub struct Settings {
     /// How many client documents one host is asked for in a minute; 0 is no bound [default: 60]
     #[arg(long, env = "GATEBOOK_MANIFESTS_PER_HOST_PER_MINUTE", value_name = "COUNT")]
     pub manifests_per_host_per_minute: Option<u32>,
+
+    /// How many client documents, and how many key sets, one source may have fetched in a minute; 0 is no bound [default: 60]
+    #[arg(long, env = "GATEBOOK_FETCHES_PER_SOURCE_PER_MINUTE", value_name = "COUNT")]
+    pub fetches_per_source_per_minute: Option<u32>,
+
+    /// The same for all sources together at the resource servers of one tenant; 0 is no bound [default: 600]
+    #[arg(long, env = "GATEBOOK_FETCHES_PER_TENANT_PER_MINUTE", value_name = "COUNT")]
+    pub fetches_per_tenant_per_minute: Option<u32>,
 
     /// The shortest and the longest time between two looks at a client document, in seconds [default: 300,86400]
     #[arg(long, env = "GATEBOOK_MANIFEST_POLL_SECONDS", value_name = "LEAST,MOST")]
@@ -352,6 +372,9 @@ impl Settings {
             token_key_days: self.token_key_days.or(fallback.token_key_days),
             token_key_files: self.token_key_files.or(fallback.token_key_files),
             registrations_per_minute: self.registrations_per_minute.or(fallback.registrations_per_minute),
+            free_space_floor: self.free_space_floor.or(fallback.free_space_floor),
+            changes_per_minute: self.changes_per_minute.or(fallback.changes_per_minute),
+            changes_per_client_per_hour: self.changes_per_client_per_hour.or(fallback.changes_per_client_per_hour),
             max_clients_per_tenant: self.max_clients_per_tenant.or(fallback.max_clients_per_tenant),
             trusted_proxies: self.trusted_proxies.or(fallback.trusted_proxies),
             allow_loopback_manifests: self.allow_loopback_manifests.or(fallback.allow_loopback_manifests),
@@ -361,6 +384,8 @@ impl Settings {
             manifest_bytes: self.manifest_bytes.or(fallback.manifest_bytes),
             manifests_at_once: self.manifests_at_once.or(fallback.manifests_at_once),
             manifests_per_host_per_minute: self.manifests_per_host_per_minute.or(fallback.manifests_per_host_per_minute),
+            fetches_per_source_per_minute: self.fetches_per_source_per_minute.or(fallback.fetches_per_source_per_minute),
+            fetches_per_tenant_per_minute: self.fetches_per_tenant_per_minute.or(fallback.fetches_per_tenant_per_minute),
             manifest_poll_seconds: self.manifest_poll_seconds.or(fallback.manifest_poll_seconds),
             manifest_max_age: self.manifest_max_age.or(fallback.manifest_max_age),
             manifest_polls_at_once: self.manifest_polls_at_once.or(fallback.manifest_polls_at_once),

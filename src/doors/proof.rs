@@ -15,7 +15,7 @@ use gatebook_events::standing::Decision;
 use super::{Answer, Subject, look, take_note};
 use crate::access_tokens::Grant;
 use crate::app::App;
-use crate::authentication::{self, Credential};
+use crate::authentication::{self, Asking, Credential};
 use crate::http::error::Failure;
 
 /// A client, as it says, and what it shows of itself.
@@ -33,11 +33,17 @@ pub struct Presented {
 /// How a client stands at a resource server, and if it may act, why what it showed does not prove that it is the one. Of one that
 /// may not act the credentials are not looked at.
 pub async fn prove(app: &App, server: ResourceServerId, shown: &Presented) -> Result<(Answer, Option<Refusal>), Failure> {
-    let (subject, question) = (Subject { client_id: &shown.client_id, since: None }, Question::default());
+    let subject = Subject { client_id: &shown.client_id, since: None, source: Some(shown.source) };
+    let question = Question::default();
     let mut answer = look(app, server, &subject, &question).await?;
     let (mut proven, mut refusal) = (false, None);
     if let Some(client) = answer.client.as_ref().filter(|_| answer.verdict.reason.decision() == Decision::Allow) {
-        refusal = authentication::authenticate(app, &client.profile, &shown.credential, shown.source).await?.err();
+        let tenant = app.commands().resource_server(server).await?.tenant.clone();
+        let asking = Asking { source: shown.source, tenant: tenant.as_ref(), may_act: true };
+        refusal = match authentication::authenticate(app, &client.profile, &shown.credential, &asking).await? {
+            Ok(who) => who.use_up(app)?.err(),
+            Err(refusal) => Some(refusal),
+        };
         proven = refusal.is_none();
     }
     // Who may act and proved nothing was not used, and revives nobody.
@@ -60,11 +66,14 @@ pub async fn grant(app: &App, shown: &Presented, resources: &[&str], scope: Opti
     }
     let (client_id, client) = (named.0, &named.1);
     let profile = client.registered().filter(|profile| profile.client_id == *client_id).ok_or(Failure::Client)?;
-    if authentication::authenticate(app, profile, &shown.credential, shown.source).await?.is_err() {
+    let target = registered_at(app, client_id.key(), resources).await;
+    let may_act = may_act(app, &client, client_id.key(), target.as_ref().ok().copied()).await?;
+    let asking = Asking { source: shown.source, tenant: profile.home.as_ref(), may_act };
+    let Ok(who) = authentication::authenticate(app, profile, &shown.credential, &asking).await? else {
         return Err(Failure::Client);
-    }
-    let resource_server = registered_at(app, client_id.key(), resources).await?;
-    let (subject, question) = (Subject { client_id, since: None }, for_itself(scope));
+    };
+    let resource_server = target?;
+    let (subject, question) = (Subject { client_id, since: None, source: Some(shown.source) }, for_itself(scope));
     let granted = |answer: &Answer| match &answer.client {
         Some(client) if answer.verdict.reason.decision() == Decision::Allow => {
             let scope = decision::granted(&client.metadata, scope)?.cloned();
@@ -77,8 +86,28 @@ pub async fn grant(app: &App, shown: &Presented, resources: &[&str], scope: Opti
         // Who gets nothing has not been used.
         return Ok(Err(reason));
     }
+    if answer.verdict.reason.decision() == Decision::Allow && who.use_up(app)?.is_err() {
+        return Err(Failure::Client);
+    }
     // It may be let in or turned away by that, and then gets what it may have now.
     Ok(granted(&take_note(app, resource_server, &subject, &question, answer).await?))
+}
+
+/// Whether a client may act at a resource server, or at any that it is registered at where none is named. Asked before anything
+/// is fetched for it; the caller is not told.
+async fn may_act(app: &App, client: &Client, key: ClientKey, at: Option<ResourceServerId>) -> Result<bool, Failure> {
+    let servers = match at {
+        Some(one) => vec![one],
+        None => app.registered_at(key).await?,
+    };
+    for id in servers {
+        let registration: Registration = app.commands().load(Stream::Registration(id, key)).await?;
+        let revive = app.commands().resource_server(id).await?.policy.revive;
+        if app.standing(id, client.life, &registration).await?.once_used(revive).decision() == Decision::Allow {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Whether a client would get now what it got.
@@ -87,7 +116,7 @@ pub async fn still_granted(app: &App, grant: &Grant) -> Result<bool, Failure> {
     if registration.status == Status::None {
         return Ok(false);
     }
-    let subject = Subject { client_id: &grant.client_id, since: None };
+    let subject = Subject { client_id: &grant.client_id, since: None, source: None };
     let answer = look(app, grant.resource_server, &subject, &for_itself(grant.scope.as_ref())).await?;
     Ok(answer.verdict.reason.decision() == Decision::Allow)
 }

@@ -17,7 +17,7 @@ pub fn headers(allowances: &[Allowance]) -> HeaderMap {
         return headers;
     }
     let list = |item: &dyn Fn(&Allowance) -> String| allowances.iter().map(item).collect::<Vec<_>>().join(", ");
-    let policy = list(&|of| format!("\"{}\";q={};w=60", of.ceiling.as_str(), of.per_minute));
+    let policy = list(&|of| format!("\"{}\";q={};w={}", of.ceiling.as_str(), of.most, of.ceiling.window()));
     let limit = list(&|of| format!("\"{}\";r={};t={}", of.ceiling.as_str(), of.remaining, of.seconds));
     for (name, text) in [(POLICY, policy), (LIMIT, limit)] {
         // Names and numbers are always a header's text.

@@ -86,11 +86,20 @@ pub enum Failure {
     #[error(transparent)]
     Past(#[from] PastError),
     /// The caller came too often.
-    #[error("too many registrations {}", .0.ceiling.as_words())]
+    #[error("{}", .0.ceiling.as_words())]
     TooMany(Allowance),
     /// The caller showed too many wrong secrets of a client; after so many seconds it may show another.
     #[error("too many wrong secrets of this client from this source")]
     TooManyGuesses(u64),
+    /// What another host has to say was not asked for, because of bounds of this service; after so many seconds it may be.
+    #[error("too much is being fetched for others at the moment: nothing was found out about the client, so try again")]
+    NotTried(u64),
+    /// The disk has less room than strangers may take of it.
+    #[error("there is too little room for more: registrations, and changes by clients, are taken again when an operator has made some")]
+    NoRoom,
+    /// A client signed more assertions than are remembered until they end; after so many seconds it may show another.
+    #[error("too many assertions of this client are still good: let them be good for a shorter time")]
+    TooManyAssertions(u64),
     /// What webhooks were sent cannot be read or kept.
     #[error(transparent)]
     NotKept(#[from] NotKept),
@@ -174,8 +183,12 @@ impl Failure {
             Self::Past(PastError::NoRoom) => Verdict::new(StatusCode::INSUFFICIENT_STORAGE, "past-no-room"),
             Self::RegistrationToken | Self::ServiceToken => Verdict::new(StatusCode::UNAUTHORIZED, "invalid_token"),
             Self::Client => Verdict::new(StatusCode::UNAUTHORIZED, "invalid_client"),
-            Self::TooMany(_) | Self::TooManyGuesses(_) => Verdict::new(StatusCode::TOO_MANY_REQUESTS, "temporarily_unavailable"),
-            Self::Busy | Self::Past(PastError::Ended) => Verdict::new(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable"),
+            Self::TooMany(_) | Self::TooManyGuesses(_) | Self::TooManyAssertions(_) => {
+                Verdict::new(StatusCode::TOO_MANY_REQUESTS, "temporarily_unavailable")
+            }
+            Self::Busy | Self::NoRoom | Self::NotTried(_) | Self::Past(PastError::Ended) => {
+                Verdict::new(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable")
+            }
         }
     }
 
@@ -188,7 +201,7 @@ impl Failure {
                 "the initial access token is not valid here".to_owned()
             }
             Self::Command(CommandError::Rejected(rejection)) => rejection.to_string(),
-            Self::Building { .. } => self.to_string(),
+            Self::Building { .. } | Self::NoRoom | Self::NotTried(_) => self.to_string(),
             Self::Past(error) if error.is_expected() => error.to_string(),
             _ if verdict.status.is_server_error() => "the service cannot answer now; the request id names the cause in its log".to_owned(),
             other => other.to_string(),
@@ -198,7 +211,7 @@ impl Failure {
     fn log(&self, verdict: &Verdict) {
         // That a projection is being built is said once, where it is begun, and so is what keeps the past from being shown for now.
         let expected = match self {
-            Self::Building { .. } => true,
+            Self::Building { .. } | Self::NoRoom | Self::NotTried(_) => true,
             Self::Past(error) => error.is_expected(),
             _ => false,
         };
@@ -214,7 +227,10 @@ impl Failure {
             Self::Document { retry_after: Some(retry_after), .. } | Self::Building { retry_after, .. } => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from(*retry_after));
             }
-            Self::TooManyGuesses(seconds) => {
+            Self::NoRoom => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from(60));
+            }
+            Self::TooManyGuesses(seconds) | Self::TooManyAssertions(seconds) | Self::NotTried(seconds) => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from(*seconds));
             }
             // RFC 6749 §5.2, RFC 7617 §2.1
@@ -271,7 +287,9 @@ impl Verdict {
             Rejection::RedirectOutsideRules(_) | Rejection::SchemeNotListed(_) | Rejection::RedirectOutsideClamps(_) => {
                 Self::new(StatusCode::BAD_REQUEST, "invalid_redirect_uri")
             }
-            Rejection::GrantsNotAdmitted | Rejection::OutsideClamps(_) => Self::new(StatusCode::BAD_REQUEST, "invalid_client_metadata"),
+            Rejection::GrantsNotAdmitted | Rejection::OutsideClamps(_) | Rejection::MetadataTooLong { .. } => {
+                Self::new(StatusCode::BAD_REQUEST, "invalid_client_metadata")
+            }
             Rejection::SoftwareStatementRequired => Self::new(StatusCode::BAD_REQUEST, "invalid_software_statement"),
             Rejection::NeverUsable | Rejection::NoReason => Self::new(StatusCode::BAD_REQUEST, "invalid-request"),
             Rejection::InitialAccessTokenRequired | Rejection::InitialAccessTokenUnknown | Rejection::InitialAccessTokenOver(_) => {
@@ -455,6 +473,14 @@ fn method_not_allowed(allow: &'static str) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn b1_a_client_that_signed_too_much_hears_when_to_come_back() {
+        let failure = Failure::TooManyAssertions(61);
+        assert_eq!(failure.headers().get(header::RETRY_AFTER), Some(&HeaderValue::from(61)));
+        let (status, body) = OauthError(failure).told();
+        assert_eq!((status.as_u16(), &body["error"]), (429, &"temporarily_unavailable".into()));
+    }
 
     #[test]
     fn that_the_past_is_not_to_be_had_now_is_said_as_it_is() {

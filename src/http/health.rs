@@ -33,6 +33,10 @@ pub async fn health(State(app): State<App>) -> (StatusCode, Json<Value>) {
     body.insert("status".to_owned(), if healthy { "ok" } else { "failing" }.into());
     body.insert("log".to_owned(), if log { "ok" } else { "unavailable" }.into());
     body.insert("stopped_projections".to_owned(), json!(stopped));
+    let room = app.room();
+    let mut disk = Map::from_iter([("strangers".to_owned(), if room.has_some_for_strangers() { "admitted" } else { "refused" }.into())]);
+    wire::put(&mut disk, "free_bytes", room.free());
+    body.insert("disk".to_owned(), disk.into());
     if !building.is_empty() {
         body.insert("building_projections".to_owned(), json!(building));
     }

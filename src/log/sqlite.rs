@@ -24,7 +24,7 @@ use std::thread::JoinHandle;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use futures_util::stream::BoxStream;
-use gatebook_events::envelope::{Envelope, Position, StreamName};
+use gatebook_events::envelope::{Envelope, Position, Revision, StreamName};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{Append, AppendError, Appended, ChainHash, Closed, EventLog, Followed, LogError, StreamEvents};
@@ -184,7 +184,13 @@ impl SqliteLog {
 impl EventLog for SqliteLog {
     async fn read(&self, stream: &StreamName) -> Result<StreamEvents, LogError> {
         let stream = stream.clone();
-        self.shared.readers.with(move |reader| reader.stream(&stream)).await
+        let read = self.shared.readers.with(move |reader| reader.stream(&stream, 0)).await?;
+        Ok(read.unwrap_or_default())
+    }
+
+    async fn read_after(&self, stream: &StreamName, known: Revision) -> Result<Option<StreamEvents>, LogError> {
+        let stream = stream.clone();
+        self.shared.readers.with(move |reader| reader.stream(&stream, known.to_backend())).await
     }
 
     async fn append(&self, append: Append) -> Result<Appended, AppendError> {

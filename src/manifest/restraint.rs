@@ -1,42 +1,99 @@
 //! How often, and how many at a time: what keeps the fetcher from becoming somebody's weapon.
 
 use std::collections::HashMap;
-use std::num::NonZeroU32;
+use std::hash::Hash;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use gatebook_events::identity::ClientKey;
 use governor::clock::{Clock, DefaultClock};
-use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota};
+use governor::{DefaultKeyedRateLimiter, Quota};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{Limits, Urgency};
+use super::{Asker, Kind, Limits, Urgency};
+use crate::ceiling::subscriber;
 
 /// After so many fetches hosts that have been quiet are forgotten.
 const FORGET_EVERY: u32 = 4096;
-/// Once so many hosts are known, those that nobody asks now are forgotten.
-const MOST_IDLE_HOSTS: usize = 256;
+/// Once so many hosts, tenants or sources are known, those that have nothing under way are forgotten.
+const MOST_IDLE: usize = 256;
 /// The most URLs whose failures are remembered.
 const MOST_SETBACKS: usize = 10_000;
 
 /// The gate that every fetch goes through.
 pub(super) struct Restraint {
     at_once: Arc<Semaphore>,
-    /// A part of all places, so that whoever asks for nonsense does not keep the poller out.
-    anonymous_at_once: Arc<Semaphore>,
-    per_host_at_once: usize,
-    hosts: Mutex<HashMap<Box<str>, Arc<Semaphore>>>,
+    hosts: Places<Box<str>>,
     per_host: Option<DefaultKeyedRateLimiter<Box<str>>>,
-    anonymous: Option<DefaultDirectRateLimiter>,
+    documents: Budget,
+    key_sets: Budget,
     clock: DefaultClock,
     admitted: AtomicU32,
     setbacks: Mutex<Setbacks>,
 }
 
+/// What people who are not known may have fetched of one kind: a part of all places, so that nonsense does not keep
+/// the poller out, and of that a half for one tenant, and a quarter for one source.
+struct Budget {
+    at_once: Arc<Semaphore>,
+    tenants: Places<u64>,
+    sources: Places<IpAddr>,
+    per_tenant: Option<DefaultKeyedRateLimiter<u64>>,
+    per_source: Option<DefaultKeyedRateLimiter<IpAddr>>,
+}
+
+/// Places by who takes them. Those that are not in use are forgotten.
+struct Places<K> {
+    each: usize,
+    known: Mutex<HashMap<K, Arc<Semaphore>>>,
+}
+
+impl<K: Hash + Eq> Places<K> {
+    fn new(each: usize) -> Self {
+        Self { each: each.max(1), known: Mutex::default() }
+    }
+
+    fn of(&self, key: K) -> Arc<Semaphore> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= MOST_IDLE {
+            known.retain(|_, semaphore| Arc::strong_count(semaphore) > 1);
+        }
+        known.entry(key).or_insert_with(|| Arc::new(Semaphore::new(self.each))).clone()
+    }
+}
+
+impl Budget {
+    fn new(limits: &Limits) -> Self {
+        let places = (limits.at_once * 3 / 4).max(1);
+        Self {
+            at_once: Arc::new(Semaphore::new(places)),
+            tenants: Places::new(places / 2),
+            sources: Places::new(places / 4),
+            per_tenant: limits.anonymous_per_minute.map(|most| DefaultKeyedRateLimiter::keyed(Quota::per_minute(most))),
+            per_source: limits.per_source_per_minute.map(|most| DefaultKeyedRateLimiter::keyed(Quota::per_minute(most))),
+        }
+    }
+
+    /// Counts a fetch for its caller. A source that asked too often takes nothing from its tenant's others.
+    fn count(&self, asker: Asker, clock: &DefaultClock) -> Result<(), Duration> {
+        if let (Some(limiter), Some(source)) = (&self.per_source, asker.source) {
+            limiter.check_key(&subscriber(source)).map_err(|early| early.wait_time_from(clock.now()))?;
+        }
+        let Some(limiter) = &self.per_tenant else { return Ok(()) };
+        limiter.check_key(&asker.tenant).map_err(|early| early.wait_time_from(clock.now()))
+    }
+
+    fn forget_quiet(&self) {
+        self.per_tenant.iter().for_each(DefaultKeyedRateLimiter::retain_recent);
+        self.per_source.iter().for_each(DefaultKeyedRateLimiter::retain_recent);
+    }
+}
+
 /// A place among those that fetch, until it is dropped.
 pub(super) struct Place {
-    _places: [Option<OwnedSemaphorePermit>; 3],
+    _places: Vec<OwnedSemaphorePermit>,
 }
 
 impl Restraint {
@@ -44,11 +101,10 @@ impl Restraint {
         let at_once = limits.at_once.max(1);
         Self {
             at_once: Arc::new(Semaphore::new(at_once)),
-            anonymous_at_once: Arc::new(Semaphore::new((at_once * 3 / 4).max(1))),
-            per_host_at_once: limits.at_once_per_host.max(1),
-            hosts: Mutex::default(),
+            hosts: Places::new(limits.at_once_per_host),
             per_host: limits.per_host_per_minute.map(|most| DefaultKeyedRateLimiter::keyed(Quota::per_minute(most))),
-            anonymous: limits.anonymous_per_minute.map(|most: NonZeroU32| DefaultDirectRateLimiter::direct(Quota::per_minute(most))),
+            documents: Budget::new(limits),
+            key_sets: Budget::new(limits),
             clock: DefaultClock::default(),
             admitted: AtomicU32::new(0),
             setbacks: Mutex::new(Setbacks::new(limits.first_pause, limits.longest_pause)),
@@ -61,25 +117,44 @@ impl Restraint {
     }
 
     /// Counts a fetch, or says after how long the next one is welcome.
-    pub(super) fn count(&self, host: &str, urgency: Urgency) -> Result<(), Duration> {
-        if let (Some(limiter), Urgency::Anonymous) = (&self.anonymous, urgency) {
-            limiter.check().map_err(|early| early.wait_time_from(self.clock.now()))?;
+    pub(super) fn count(&self, host: &str, (kind, urgency): (Kind, Urgency)) -> Result<(), Duration> {
+        if let Some(asker) = urgency.asker() {
+            self.budget(kind).count(asker, &self.clock)?;
+        }
+        if self.admitted.fetch_add(1, Ordering::Relaxed) % FORGET_EVERY == FORGET_EVERY - 1 {
+            self.per_host.iter().for_each(DefaultKeyedRateLimiter::retain_recent);
+            self.documents.forget_quiet();
+            self.key_sets.forget_quiet();
         }
         let Some(limiter) = &self.per_host else { return Ok(()) };
-        if self.admitted.fetch_add(1, Ordering::Relaxed) % FORGET_EVERY == FORGET_EVERY - 1 {
-            limiter.retain_recent();
-        }
         limiter.check_key(&Box::from(host)).map_err(|early| early.wait_time_from(self.clock.now()))
     }
 
-    /// Waits for a place. The host's comes first, so that a slow host keeps none of everybody's.
-    pub(super) async fn place(&self, host: &str, urgency: Urgency) -> Place {
-        let host = self.host(host).acquire_owned().await.ok();
-        let anonymous = match urgency {
-            Urgency::Anonymous => self.anonymous_at_once.clone().acquire_owned().await.ok(),
-            Urgency::Trusted => None,
+    /// Waits for a place. A caller's own comes first, then the host's, and those of all last: a slow host keeps none of those, and a
+    /// caller that asks too much none of a host's.
+    pub(super) async fn place(&self, host: &str, (kind, urgency): (Kind, Urgency)) -> Place {
+        let host = self.hosts.of(Box::from(host));
+        let wanted = match urgency.asker() {
+            None => vec![host, self.at_once.clone()],
+            Some(asker) => {
+                let budget = self.budget(kind);
+                let own = asker.source.map(|source| budget.sources.of(subscriber(source)));
+                let shared = [budget.tenants.of(asker.tenant), host, budget.at_once.clone(), self.at_once.clone()];
+                own.into_iter().chain(shared).collect()
+            }
         };
-        Place { _places: [host, anonymous, self.at_once.clone().acquire_owned().await.ok()] }
+        let mut places = Vec::with_capacity(wanted.len());
+        for semaphore in wanted {
+            places.extend(semaphore.acquire_owned().await.ok());
+        }
+        Place { _places: places }
+    }
+
+    fn budget(&self, kind: Kind) -> &Budget {
+        match kind {
+            Kind::Document => &self.documents,
+            Kind::KeySet => &self.key_sets,
+        }
     }
 
     /// Forgets that a URL failed.
@@ -90,14 +165,6 @@ impl Restraint {
     /// Remembers that a URL failed, and for how long its host asked to be left alone.
     pub(super) fn failed(&self, url: ClientKey, asked_for: Option<Duration>) {
         self.setbacks().failed(url, asked_for, Instant::now());
-    }
-
-    fn host(&self, host: &str) -> Arc<Semaphore> {
-        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
-        if hosts.len() >= MOST_IDLE_HOSTS {
-            hosts.retain(|_, semaphore| Arc::strong_count(semaphore) > 1);
-        }
-        hosts.entry(Box::from(host)).or_insert_with(|| Arc::new(Semaphore::new(self.per_host_at_once))).clone()
     }
 
     fn setbacks(&self) -> std::sync::MutexGuard<'_, Setbacks> {
@@ -207,12 +274,44 @@ mod tests {
     #[tokio::test]
     async fn hosts_that_nobody_asks_are_forgotten() {
         let restraint = Restraint::new(&Limits::default());
-        let place = restraint.place("kept.example", Urgency::Trusted).await;
-        for number in 0..2 * MOST_IDLE_HOSTS {
-            drop(restraint.place(&format!("{number}.example"), Urgency::Trusted).await);
+        let place = restraint.place("kept.example", (Kind::Document, Urgency::Trusted)).await;
+        for number in 0..2 * MOST_IDLE {
+            drop(restraint.place(&format!("{number}.example"), (Kind::Document, Urgency::Trusted)).await);
         }
-        let hosts = restraint.hosts.lock().unwrap();
-        assert!(hosts.len() <= MOST_IDLE_HOSTS && hosts.contains_key("kept.example"));
+        let hosts = restraint.hosts.known.lock().unwrap();
+        assert!(hosts.len() <= MOST_IDLE && hosts.contains_key("kept.example"));
         drop(place);
+    }
+
+    fn by(last: u8, tenant: u64) -> Urgency {
+        Urgency::By(Asker { source: Some(IpAddr::from([192, 0, 2, last])), tenant })
+    }
+
+    #[test]
+    fn b6_a_source_that_has_key_sets_fetched_takes_no_document_no_other_source_and_no_other_tenant_along() {
+        let limits = Limits { anonymous_per_minute: 3.try_into().ok(), per_source_per_minute: 2.try_into().ok(), ..Limits::default() };
+        let restraint = Restraint::new(&limits);
+        let asks = |host: &str, kind, urgency| restraint.count(host, (kind, urgency)).is_ok();
+        assert!(asks("1.example", Kind::KeySet, by(1, 1)) && asks("2.example", Kind::KeySet, by(1, 1)));
+        assert!(!asks("3.example", Kind::KeySet, by(1, 1)), "the source has had its own");
+        assert!(asks("4.example", Kind::Document, by(1, 1)), "documents are counted apart");
+        assert!(asks("5.example", Kind::KeySet, by(2, 1)), "what was refused took nothing from the tenant");
+        assert!(!asks("6.example", Kind::KeySet, by(3, 1)), "the tenant has had its own");
+        assert!(asks("7.example", Kind::KeySet, by(3, 2)) && asks("8.example", Kind::KeySet, Urgency::Trusted));
+    }
+
+    #[tokio::test]
+    async fn b6_slow_hosts_of_one_source_leave_places_to_others() {
+        let restraint = Restraint::new(&Limits { at_once: 16, ..Limits::default() });
+        let mut held = Vec::new();
+        for number in 0..3 {
+            held.push(restraint.place(&format!("{number}.example"), (Kind::Document, by(1, 1))).await);
+        }
+        let next = |host: &'static str, kind, urgency| {
+            let restraint = &restraint;
+            async move { tokio::time::timeout(Duration::from_millis(20), restraint.place(host, (kind, urgency))).await.is_ok() }
+        };
+        assert!(!next("a.example", Kind::Document, by(1, 1)).await, "a quarter of twelve places is one source's");
+        assert!(next("b.example", Kind::Document, by(2, 1)).await && next("c.example", Kind::KeySet, by(1, 1)).await);
     }
 }

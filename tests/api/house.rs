@@ -60,7 +60,13 @@ impl House {
 
     async fn begin_at(public_url: &str, folder: TempDir, time: DateTime<Utc>, adjust: impl FnOnce(&mut Settings)) -> Self {
         let data = folder.path().join("data");
-        let mut settings = Settings { data: Some(data), registrations_per_minute: Some(0), ..Settings::default() };
+        let mut settings = Settings {
+            data: Some(data),
+            registrations_per_minute: Some(0),
+            changes_per_minute: Some(0),
+            changes_per_client_per_hour: Some(0),
+            ..Settings::default()
+        };
         adjust(&mut settings);
         let config = Config::try_new(settings).unwrap();
         let clock = Clock::standing_at(time);

@@ -13,6 +13,7 @@ mod house;
 
 mod administration;
 mod as_of;
+mod attacks;
 mod authenticate;
 mod bad_input;
 mod cluster;

@@ -18,6 +18,7 @@ macro_rules! contract {
         $crate::contract::contract!($place:
             a_stream_that_nobody_wrote_to_is_empty,
             what_was_appended_is_read_in_order,
+            b2_what_came_after_a_revision_is_read_by_itself,
             a_wrong_belief_is_a_conflict_and_writes_nothing,
             an_append_without_events_or_with_one_twice_is_refused,
             a_retry_is_answered_as_the_first_try_was_and_writes_nothing,
@@ -83,6 +84,19 @@ pub async fn what_was_appended_is_read_in_order(place: &dyn Place) {
     assert_eq!(stored(&*log, &stream).await, [first, second].concat());
     assert_eq!(everything(&*log, changed.position).await, read.events);
     assert!(log.head().await.unwrap() >= changed.position);
+}
+
+pub async fn b2_what_came_after_a_revision_is_read_by_itself(place: &dyn Place) {
+    let (log, stream) = (place.open().await, stream());
+    let created = log.append(append(&stream, Expected::Empty, events(2))).await.unwrap();
+    let nothing = log.read_after(&stream, created.revision).await.unwrap().unwrap();
+    assert_eq!((nothing.events.len(), nothing.revision), (0, Some(created.revision)));
+    let changed = log.append(append(&stream, Expected::At(created.revision), events(3))).await.unwrap();
+    let since = log.read_after(&stream, created.revision).await.unwrap().unwrap();
+    let all = log.read(&stream).await.unwrap();
+    assert_eq!((&since.events[..], since.revision), (&all.events[2..], Some(changed.revision)));
+    let other = crate::place::stream();
+    assert!(log.read_after(&other, created.revision).await.unwrap().is_none(), "a stream that is not there has no such revision");
 }
 
 pub async fn a_wrong_belief_is_a_conflict_and_writes_nothing(place: &dyn Place) {

@@ -72,7 +72,7 @@ pub fn token(data: &Path, role: &str, tenant: &str) -> String {
 impl Instance {
     /// Starts on a data folder without a ceiling for registrations.
     pub fn start(data: &Path) -> Self {
-        Self::start_with(data, &["--registrations-per-minute", "0"])
+        Self::start_with(data, &["--registrations-per-minute", "0", "--changes-per-minute", "0", "--changes-per-client-per-hour", "0"])
     }
 
     /// Starts on a data folder with these flags.

@@ -15,6 +15,12 @@ use crate::scope::Scope;
 /// The longest that a registration may be idle and yet become dormant: ten years. Who keeps count need look no further back.
 const MOST_IDLE_DAYS: u16 = 3650;
 
+/// The longest metadata of a client that an administrator did not enter, in bytes as stored, where the rules say nothing.
+pub const USUAL_METADATA_BYTES: u32 = 16 * 1024;
+/// The cap of a new resource server whose creator names none: with usual metadata about 400 MB on disk, and from one source at
+/// the usual ceiling more than a day's registrations.
+const FIRST_MAX_CLIENTS: u32 = 100_000;
+
 /// The rules by which a resource server admits clients. A change applies to what comes, never to what is there.
 ///
 /// Every rule is stored, the defaults too: what was decided once does not change with the defaults of a later build.
@@ -55,6 +61,9 @@ pub struct Policy {
     /// How many registrations that are not revoked, denied or deleted there may be; no cap, if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_clients: Option<NonZeroU32>,
+    /// The longest metadata of a client that an administrator did not enter, in bytes; [`USUAL_METADATA_BYTES`], if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_metadata_bytes: Option<NonZeroU32>,
     /// Whether identical public clients that register themselves are one client.
     pub instances: Instances,
     /// The same for those whose registration waits for an administrator: what is approved is then the program, and not one
@@ -86,6 +95,7 @@ impl Default for Policy {
             require_software_statement: false,
             registrations_per_minute: None,
             max_clients: None,
+            max_metadata_bytes: None,
             instances: Instances::default(),
             instances_under_review: Instances::Share,
             dormant_after_days: None,
@@ -95,6 +105,18 @@ impl Default for Policy {
 }
 
 impl Policy {
+    /// The rules of a new resource server where its creator says nothing. Those that were stored without a cap have none.
+    pub fn of_new_server() -> Self {
+        Self { max_clients: NonZeroU32::new(FIRST_MAX_CLIENTS), ..Self::default() }
+    }
+
+    /// Whether the metadata of a client of this type is no longer than it may be.
+    pub fn fits(&self, kind: RegistrationType, metadata: &ClientMetadata) -> Result<(), Rejection> {
+        let most = self.max_metadata_bytes.map_or(USUAL_METADATA_BYTES, NonZeroU32::get);
+        let bytes = if kind == RegistrationType::Prereg { 0 } else { metadata.bytes() };
+        if bytes <= u64::from(most) { Ok(()) } else { Err(Rejection::MetadataTooLong { bytes, most }) }
+    }
+
     /// Whether the rules make sense by themselves. The sentence may be shown to whoever wrote them.
     pub fn check(&self) -> Result<(), &'static str> {
         if self.redirect_rules.len() > 200 || self.private_use_schemes.len() > 100 {
@@ -156,6 +178,7 @@ impl Policy {
     /// Of a document the redirect URIs come that are welcome: its host may speak for all of them, and one that is not welcome here
     /// says nothing about the others.
     pub fn admit(&self, kind: RegistrationType, mut metadata: ClientMetadata) -> Result<(ClientMetadata, Admission), Rejection> {
+        self.fits(kind, &metadata)?;
         if kind == RegistrationType::Cimd {
             metadata.redirect_uris = self.welcome(&metadata.redirect_uris)?;
         }

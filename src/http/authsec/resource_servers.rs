@@ -47,7 +47,7 @@ pub async fn create(
     let name = asked.name.ok_or_else(|| caller.problem(invalid("name is missing")))?;
     let name = checked_name(name).map_err(|failure| caller.problem(failure))?;
     let resource = checked_resource(asked.resource.as_deref()).map_err(|failure| caller.problem(failure))?.flatten();
-    let policy = merged(&Policy::default(), asked.policy).map_err(|failure| caller.problem(failure))?;
+    let policy = merged(&Policy::of_new_server(), asked.policy).map_err(|failure| caller.problem(failure))?;
     fetched(&app, &Policy::default(), &policy).map_err(|failure| caller.problem(failure))?;
     let id = ResourceServerId(Uuid::now_v7());
     let modes = asked.registration_modes.unwrap_or_else(|| RegistrationType::ALL.into());
@@ -157,7 +157,7 @@ pub(super) fn fetched(app: &App, before: &Policy, after: &Policy) -> Result<(), 
 }
 
 pub(super) fn merged(policy: &Policy, patch: Option<Map<String, Value>>) -> Result<Policy, Failure> {
-    const KNOWN: [&str; 18] = [
+    const KNOWN: [&str; 19] = [
         "admission",
         "redirect_changes",
         "redirect_rules",
@@ -172,6 +172,7 @@ pub(super) fn merged(policy: &Policy, patch: Option<Map<String, Value>>) -> Resu
         "require_software_statement",
         "registrations_per_minute",
         "max_clients",
+        "max_metadata_bytes",
         "instances",
         "instances_under_review",
         "dormant_after_days",

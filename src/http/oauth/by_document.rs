@@ -4,17 +4,18 @@ use axum::http::StatusCode;
 use gatebook_events::client::{Client, Life};
 use gatebook_events::envelope::{ActorKind, Position};
 use gatebook_events::identity::{ResourceServerId, Stream};
-use gatebook_events::manifest::ManifestUrl;
+use gatebook_events::manifest::{ManifestUrl, TroubleKind};
 use gatebook_events::resource_server::RegistrationType;
 use serde_json::{Map, Value};
 
 use crate::app::App;
 use crate::command::CommandError;
+use crate::documents::DocumentError;
 use crate::doors;
 use crate::http::caller::Anyone;
 use crate::http::error::Failure;
 use crate::http::wire;
-use crate::manifest::Urgency;
+use crate::manifest::{Asker, Urgency};
 
 /// The URL that a request names, if it names that and nothing else.
 pub fn named(app: &App, request: &Map<String, Value>) -> Option<ManifestUrl> {
@@ -41,7 +42,14 @@ pub async fn register(
     let (client, seen_at) = match known.life {
         Life::Registered if known.holds_for(rules.tenant.as_ref()) => (known, None),
         Life::Registered | Life::Unregistered | Life::Withdrawn | Life::Deleted => {
-            let seen = app.documents().meet(url, Urgency::Anonymous).await?;
+            let urgency = Urgency::By(Asker::new(Some(caller.address), rules.tenant.as_ref()));
+            let seen = app.documents().meet(url, urgency).await.map_err(|error| match error {
+                // That its host was not asked says nothing about the document.
+                DocumentError::Fetch(failure) if failure.trouble.kind() == TroubleKind::NotTried => {
+                    Failure::NotTried(failure.retry_after.map_or(5, |pause| pause.as_secs().max(1)))
+                }
+                error => error.into(),
+            })?;
             (seen.client, seen.position)
         }
     };

@@ -1,5 +1,7 @@
 //! `POST /oauth/decisions` and `GET /oauth/clients/{client_id}`: what an authorization server asks before it lets a client in.
 
+use std::net::IpAddr;
+
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
@@ -35,6 +37,8 @@ pub struct Asked {
     grant_type: Option<String>,
     scope: Option<String>,
     registration_version: Option<String>,
+    /// The address that the user came from: what is fetched for the question is counted for it.
+    source: Option<IpAddr>,
 }
 
 /// Which resource server a look-up is about.
@@ -86,7 +90,7 @@ async fn one(app: &App, caller: &Decider, question: Map<String, Value>) -> Resul
         grant_type: asked.grant_type.as_deref().filter(|grant| !grant.is_empty()),
         scope: scope.as_ref().and_then(Option::as_ref),
     };
-    ask(app, caller, asked.resource.as_deref(), &Subject { client_id: &client_id, since }, &question).await
+    ask(app, caller, asked.resource.as_deref(), &Subject { client_id: &client_id, since, source: asked.source }, &question).await
 }
 
 /// `GET /oauth/clients/{client_id}?resource=`: the effective client, as an authorization server's client store needs it;
@@ -100,7 +104,7 @@ pub async fn client(
 ) -> Result<Response, OauthError> {
     let none = || Failure::request(StatusCode::NOT_FOUND, "invalid_client", "there is no such client that may act there");
     let client_id = ClientId::parse(&client_id).map_err(|_| none())?;
-    let subject = Subject { client_id: &client_id, since: None };
+    let subject = Subject { client_id: &client_id, since: None, source: None };
     let answer = ask(&app, &caller, at.resource.as_deref(), &subject, &Question::default()).await?;
     let reason = answer.verdict.reason;
     // A client that need only be looked at is told so.

@@ -14,25 +14,32 @@ use serde_json::{Map, Value};
 
 use super::register::{draw_secret, vouched};
 use crate::app::App;
+use crate::ceiling::Allowance;
 use crate::command::Cause;
 use crate::http::caller::{Anyone, Path, bearer};
 use crate::http::error::{Failure, OauthError};
 use crate::http::fresh::Written;
-use crate::http::{json, wire};
+use crate::http::{allowance, json, wire};
 use crate::secrets::{ClientSecret, RegistrationToken};
 
 /// Members that only the server may say (RFC 7592 §2.2).
 const SERVERS_OWN: [&str; 4] = ["registration_access_token", "registration_client_uri", "client_secret_expires_at", "client_id_issued_at"];
 
+/// The most events that a client may have before it can no longer change itself: what it is now is read from all of them once.
+const MOST_EVENTS: u32 = 1000;
+
 /// RFC 7592 §2.1
 pub async fn read(
     State(app): State<App>,
+    caller: Anyone,
     Path(client_id): Path<String>,
     headers: HeaderMap,
-) -> Result<Json<Map<String, Value>>, OauthError> {
+) -> Result<(HeaderMap, Json<Map<String, Value>>), OauthError> {
+    let of_source = app.changes().admit(caller.address).map_err(Failure::TooMany)?;
     let holder = Holder::of(&app, &client_id, &headers).await?;
     let registrations = holder.registrations(&app).await?;
-    holder.render(&app, &holder.profile, &registrations).await
+    let body = holder.render(&app, &holder.profile, &registrations).await?;
+    Ok((allowance::headers(of_source.as_slice()), body))
 }
 
 /// RFC 7592 §2.2: everything is replaced, and the answer says what serves.
@@ -42,8 +49,15 @@ pub async fn replace(
     Path(client_id): Path<String>,
     headers: HeaderMap,
     body: Body,
-) -> Result<Written<Json<Map<String, Value>>>, OauthError> {
+) -> Result<Written<(HeaderMap, Json<Map<String, Value>>)>, OauthError> {
+    let of_source = app.changes().admit(caller.address).map_err(Failure::TooMany)?;
     let holder = Holder::of(&app, &client_id, &headers).await?;
+    let of_client = app.changes().admit_of(holder.key).map_err(Failure::TooMany)?;
+    let allowances: Vec<Allowance> = of_source.into_iter().chain(of_client).collect();
+    holder.may_change()?;
+    if !app.room().has_some_for_strangers() {
+        return Err(Failure::NoRoom.into());
+    }
     let mut request = json::object(&headers, body, "invalid_client_metadata").await?;
     holder.check_own_members(&app, &mut request).await?;
     let servers: Vec<ResourceServerId> = holder.registrations(&app).await?.into_iter().map(|(id, _)| id).collect();
@@ -60,7 +74,7 @@ pub async fn replace(
         body.insert("client_secret".to_owned(), secret.expose().into());
         body.insert("client_secret_expires_at".to_owned(), 0.into());
     }
-    Ok(Written(Json(body), updated.position))
+    Ok(Written((allowance::headers(&allowances), Json(body)), updated.position))
 }
 
 /// RFC 7592 §2.3
@@ -69,10 +83,11 @@ pub async fn delete(
     caller: Anyone,
     Path(client_id): Path<String>,
     headers: HeaderMap,
-) -> Result<Written<StatusCode>, OauthError> {
+) -> Result<Written<(StatusCode, HeaderMap)>, OauthError> {
+    let of_source = app.changes().admit(caller.address).map_err(Failure::TooMany)?;
     let holder = Holder::of(&app, &client_id, &headers).await?;
     let done = app.commands().delete_self(&holder.cause(&caller), holder.key).await?;
-    Ok(Written(StatusCode::NO_CONTENT, done.position))
+    Ok(Written((StatusCode::NO_CONTENT, allowance::headers(of_source.as_slice())), done.position))
 }
 
 /// Whoever presents a client's registration access token.
@@ -80,6 +95,8 @@ struct Holder {
     key: ClientKey,
     profile: Profile,
     token: RegistrationToken,
+    /// How many events the client has.
+    events: u32,
 }
 
 impl Holder {
@@ -88,12 +105,21 @@ impl Holder {
         let token = RegistrationToken::received(bearer(headers).ok_or(Failure::RegistrationToken)?);
         let client_id = ClientId::parse(client_id).map_err(|_| Failure::RegistrationToken)?;
         let key = client_id.key();
-        let client: Client = app.commands().load(Stream::Client(key)).await?;
-        let profile = client.registered().filter(|profile| profile.client_id == client_id).ok_or(Failure::RegistrationToken)?;
+        let history = app.commands().history::<Client>(Stream::Client(key)).await?;
+        let profile = history.now().registered().filter(|profile| profile.client_id == client_id).ok_or(Failure::RegistrationToken)?;
         match profile.registration_token {
-            Some(TokenHash(stored)) if token.verify(&stored) => Ok(Self { key, profile: profile.clone(), token }),
+            Some(TokenHash(stored)) if token.verify(&stored) => Ok(Self { key, profile: profile.clone(), token, events: history.len() }),
             _ => Err(Failure::RegistrationToken),
         }
+    }
+
+    /// A client does not change for ever: each change is kept, and read again when the service starts.
+    fn may_change(&self) -> Result<(), Failure> {
+        if self.events < MOST_EVENTS {
+            return Ok(());
+        }
+        let detail = format!("the client has changed {MOST_EVENTS} times, which is as often as one may: register it anew");
+        Err(Failure::request(StatusCode::TOO_MANY_REQUESTS, "access_denied", detail))
     }
 
     fn cause(&self, caller: &Anyone) -> Cause {

@@ -77,6 +77,9 @@ async fn answer(
     kind: &mut RegistrationType,
 ) -> Result<Answer, OauthError> {
     let of_source = app.ceilings().admit(caller.address).map_err(Failure::TooMany)?;
+    if !app.room().has_some_for_strangers() {
+        return Err(Failure::NoRoom.into());
+    }
     let mut request = json::object(headers, body, "invalid_client_metadata").await?;
     let resource = resource(&mut request, query)?;
     // The server picks the identifier (RFC 7591 §3.2.1); one that is sent means nothing here.

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
-use gatebook_events::envelope::{Position, StreamName};
+use gatebook_events::envelope::{Position, Revision, StreamName};
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 
@@ -222,6 +222,10 @@ impl EventLog for Mirror {
         // What this node has never heard of may have begun on another one a moment ago.
         self.parts.ask_for_head().await?;
         self.parts.read(stream).await
+    }
+
+    async fn read_after(&self, stream: &StreamName, known: Revision) -> Result<Option<StreamEvents>, LogError> {
+        self.parts.noticing(self.parts.file()?.log.read_after(stream, known).await)
     }
 
     async fn append(&self, append: Append) -> Result<Appended, AppendError> {

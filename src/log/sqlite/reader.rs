@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use gatebook_events::envelope::{Envelope, Position, StreamName};
+use gatebook_events::envelope::{Envelope, Position, Revision, StreamName};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 use tokio::sync::Semaphore;
 
@@ -46,26 +46,30 @@ impl Reader {
         head(&self.connection)
     }
 
-    /// All events of a stream, each verified against the hash of the event before it in the log.
-    pub fn stream(&mut self, stream: &StreamName) -> Result<StreamEvents, LogError> {
-        let known: Option<(i64, i64)> = self
+    /// The events of a stream after the first `known`, each verified against the hash of the event before it in the log. None
+    /// where it does not have so many.
+    pub fn stream(&mut self, stream: &StreamName, known: u64) -> Result<Option<StreamEvents>, LogError> {
+        let found: Option<(i64, i64)> = self
             .connection
             .prepare_cached("SELECT id, revision FROM streams WHERE name = ?1")
             .and_then(|mut query| query.query_row([stream.as_str()], |row| Ok((row.get(0)?, row.get(1)?))).optional())
             .map_err(unavailable)?;
-        let Some((id, count)) = known else {
-            return Ok(StreamEvents::default());
+        let Some((id, count)) = found else {
+            return Ok((known == 0).then(StreamEvents::default));
         };
+        if row::to_sql(known) > count {
+            return Ok(None);
+        }
         // The count bounds the second query, so that both speak of the same moment without a transaction.
         let mut events = Vec::with_capacity(usize::try_from(count).unwrap_or_default().min(1024));
         let mut query = self
             .connection
             .prepare_cached(select_events!(
                 ", p.hash FROM events e JOIN streams s ON s.id = e.stream LEFT JOIN events p ON p.position = e.position - 1
-                 WHERE e.stream = ?1 AND e.revision <= ?2 ORDER BY e.revision"
+                 WHERE e.stream = ?1 AND e.revision <= ?2 AND e.revision > ?3 ORDER BY e.revision"
             ))
             .map_err(unavailable)?;
-        let mut rows = query.query(params![id, count]).map_err(unavailable)?;
+        let mut rows = query.query(params![id, count, row::to_sql(known)]).map_err(unavailable)?;
         while let Some(row) = rows.next().map_err(unavailable)? {
             let (envelope, stored) = self.names.event(row)?;
             let position = envelope.position.to_backend();
@@ -73,7 +77,7 @@ impl Reader {
             let Some(before) = before.or((position == 1).then_some(ChainHash::START)) else {
                 return Err(missing(position.saturating_sub(1)).into());
             };
-            if envelope.revision.to_backend() != events.len() as u64 + 1 {
+            if envelope.revision.to_backend() != known + events.len() as u64 + 1 {
                 return Err(broken(&envelope, Wrong::Miscounted).into());
             }
             if before.then(&envelope) != stored {
@@ -81,13 +85,13 @@ impl Reader {
             }
             events.push(envelope);
         }
-        if row::to_sql(events.len() as u64) != count {
+        if row::to_sql(known + events.len() as u64) != count {
             let position = events.last().map(|last| last.position).unwrap_or_default();
             let stream = Some(stream.clone());
             return Err(BrokenChain { position, event: None, stream, wrong: Wrong::Miscounted }.into());
         }
-        let revision = events.last().map(|last| last.revision);
-        Ok(StreamEvents { events, revision })
+        let revision = events.last().map(|last| last.revision).or((known > 0).then(|| Revision::from_backend(known)));
+        Ok(Some(StreamEvents { events, revision }))
     }
 
     /// The names that begin with this; a range of the index that keeps names unique.

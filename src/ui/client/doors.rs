@@ -25,7 +25,7 @@ pub async fn asked(app: &App, visitor: &Visitor, row: &RegistrationRow, fields: 
     let refuse = |_| visitor.sorry(Failure::request(axum::http::StatusCode::BAD_REQUEST, "invalid-request", "that is not a scope"));
     let scope = scope.map_err(refuse)?.flatten();
     let question = Question { redirect_uri: fields.text("redirect_uri"), grant_type: fields.text("grant_type"), scope: scope.as_ref() };
-    let about = doors::Subject { client_id: &row.client_id, since: None };
+    let about = doors::Subject { client_id: &row.client_id, since: None, source: None };
     let answer = doors::ask(app, row.resource_server, &about, &question).await;
     answer.map(Some).map_err(|failure| visitor.sorry(failure))
 }

@@ -17,7 +17,7 @@ pub struct Draft {
 }
 
 /// The fields with one value each.
-const TEXTS: [&str; 19] = [
+const TEXTS: [&str; 20] = [
     "admission.dcr",
     "admission.cimd",
     "admission.prereg",
@@ -33,6 +33,7 @@ const TEXTS: [&str; 19] = [
     "announce",
     "registrations_per_minute",
     "max_clients",
+    "max_metadata_bytes",
     "instances",
     "instances_under_review",
     "require_initial_access_token",
@@ -100,6 +101,7 @@ impl Draft {
             "self_registered_grants": self.grants,
             "registrations_per_minute": number("registrations_per_minute", "The ceiling of registrations")?,
             "max_clients": number("max_clients", "The cap on clients")?,
+            "max_metadata_bytes": number("max_metadata_bytes", "The length of the metadata")?,
             "instances": self.text("instances"),
             "instances_under_review": self.text("instances_under_review"),
             "require_initial_access_token": self.text("require_initial_access_token") == "true",
@@ -160,6 +162,7 @@ impl Draft {
             div.pair {
                 (self.line("max_clients", "The most clients", "None is no cap.", "number"))
                 (self.line("registrations_per_minute", "Registrations a minute, from all sources", "None is no ceiling.", "number"))
+                (self.line("max_metadata_bytes", "The longest metadata of a client that an administrator did not enter, in bytes", "None is 16384.", "number"))
             }
             fieldset {
                 legend { "Whoever registers themselves needs" }
