@@ -54,8 +54,13 @@ fn decisions() {
     let metadata = metadata();
     decide("client: register", &Client::default(), &register(client, metadata.clone()));
     let registered = after(Client::default(), &register(client, metadata.clone()));
-    let update =
-        ClientCommand::UpdateMetadata { by: Party::Holder, metadata: another_name(metadata.clone()), secret: None, ignored: vec![] };
+    let update = ClientCommand::UpdateMetadata {
+        by: Party::Holder,
+        metadata: another_name(metadata.clone()),
+        secret: None,
+        keep_secret: false,
+        ignored: vec![],
+    };
     decide("client: replace its metadata", &registered, &update);
     decide("registration: request, approved at once", &Registration::default(), &request(client, &metadata));
     let requested = after(Registration::default(), &request(client, &metadata));

@@ -1,11 +1,14 @@
 //! An event as CloudEvents 1.0 has it, for whoever is told of events: webhooks and the feed. What would help to guess a secret was
 //! taken out when the history was written.
 
+use std::borrow::Cow;
+
 use chrono::SecondsFormat;
 use gatebook_events::identity::{ClientId, TenantId};
 use gatebook_projections::history::HistoryRow;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
 /// The media type of one event (CloudEvents HTTP binding §3.2).
 pub const MEDIA_TYPE: &str = "application/cloudevents+json; charset=utf-8";
@@ -43,8 +46,24 @@ struct CloudEvent<'a> {
     data: &'a RawValue,
 }
 
+/// The data of an event; of a change that begins to wait with the whole set of redirect URIs that would serve after it, under the
+/// name that lists have for it.
+fn data(row: &HistoryRow) -> serde_json::Result<Cow<'_, str>> {
+    if row.name != "registration.redirects_staged" {
+        return Ok(Cow::Borrowed(&row.data));
+    }
+    let mut members: Map<String, Value> = serde_json::from_str(&row.data)?;
+    // The first version had its parts side by side.
+    let result = members.get("change").and_then(|change| change.get("result")).or_else(|| members.get("result")).cloned();
+    if let Some(result) = result.filter(|result| result.as_array().is_some_and(|uris| !uris.is_empty())) {
+        members.insert("pending_redirect_uris".to_owned(), result);
+    }
+    serde_json::to_string(&members).map(Cow::Owned)
+}
+
 /// The event as JSON in structured mode. `source` is the instance, by its public URL.
 pub fn render(row: &HistoryRow, source: &str) -> serde_json::Result<String> {
+    let data = data(row)?;
     serde_json::to_string(&CloudEvent {
         specversion: "1.0",
         id: row.id.0.to_string(),
@@ -64,7 +83,7 @@ pub fn render(row: &HistoryRow, source: &str) -> serde_json::Result<String> {
         requestid: row.request_id.as_deref(),
         causationid: row.causation_id.map(|id| id.0.to_string()),
         origin: row.origin.as_deref(),
-        data: serde_json::from_str(&row.data)?,
+        data: serde_json::from_str(&data)?,
     })
 }
 
@@ -107,5 +126,18 @@ mod tests {
             \"resourceserver\":\"00000000-0000-0000-0000-000000000002\",\"clientid\":\"https://app.example/c.json\",\
             \"actorkind\":\"admin\",\"actorid\":\"ada\",\"data\":{\"reason\":\"ok\"}}";
         assert_eq!(render(&row(), "https://gate.example").unwrap(), expected);
+    }
+
+    #[test]
+    fn w12_a_webhook_is_told_the_whole_set_that_would_serve_after_a_staged_change() {
+        let told = |data: Value| {
+            let row = HistoryRow { name: "registration.redirects_staged".to_owned(), data: data.to_string(), ..row() };
+            let event: Value = serde_json::from_str(&render(&row, "https://gate.example").unwrap()).unwrap();
+            event["data"].get("pending_redirect_uris").cloned()
+        };
+        let result = serde_json::json!(["https://a.example/cb", "https://b.example/cb"]);
+        assert_eq!(told(serde_json::json!({ "change": { "result": result } })), Some(result.clone()));
+        assert_eq!(told(serde_json::json!({ "result": result })), Some(result), "as older builds stored it");
+        assert_eq!(told(serde_json::json!({ "change": { "result": [] } })), None, "an empty set is never told");
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use gatebook_events::codec::{self, CodecError, Stored};
-use gatebook_events::envelope::{Actor, CommitId, Envelope, EventId, Meta, Position, Revision, StoredEvent, StreamName};
+use gatebook_events::envelope::{Actor, ActorKind, CommitId, Envelope, EventId, Meta, Position, Revision, StoredEvent, StreamName};
 use gatebook_events::identity::{ClientKey, ResourceServerId, Stream, TenantId};
 use gatebook_events::resource_server::{ResourceServer, normalized};
 use gatebook_events::{Aggregate, Rejection};
@@ -18,6 +18,7 @@ mod dormancy;
 mod families;
 pub mod import;
 pub mod initial_access_tokens;
+mod keep;
 pub mod manage;
 pub mod manifests;
 pub mod projections;
@@ -323,26 +324,60 @@ impl Commands {
         mut revision: Option<Revision>,
     ) -> Result<Done<A>, CommandError> {
         for _ in 0..MAX_ROUNDS {
-            let events = state.decide(command)?;
-            if events.is_empty() {
-                return Ok(Done { state, position: None, revision: None });
-            }
-            let append = Append {
-                stream: stream.name(),
-                expected: Expected::from(revision),
-                commit: CommitId(Uuid::now_v7()),
-                events: self.to_store(cause, &events)?,
-            };
-            match self.append(append).await {
-                Ok(appended) => {
-                    let state = events.iter().fold(state, A::evolve);
-                    return Ok(Done { state, position: Some(appended.position), revision: Some(appended.revision) });
-                }
-                Err(AppendError::Conflict { .. }) => (state, revision) = self.fold::<A>(stream).await?,
-                Err(error) => return Err(error.into()),
+            match self.transact_once(stream, cause, command, state, revision).await? {
+                Some(done) => return Ok(done),
+                None => (state, revision) = self.fold::<A>(stream).await?,
             }
         }
         Err(CommandError::Contended)
+    }
+
+    /// The same once: none where somebody else was faster.
+    async fn transact_once<A: Aggregate>(
+        &self,
+        stream: Stream,
+        cause: &Cause,
+        command: &A::Command,
+        state: A,
+        revision: Option<Revision>,
+    ) -> Result<Option<Done<A>>, CommandError> {
+        let events = state.decide(command)?;
+        if events.is_empty() {
+            return Ok(Some(Done { state, position: None, revision: None }));
+        }
+        let by_policy = self.by_policy::<A>(stream, cause, command, &events).await?;
+        let append = Append {
+            stream: stream.name(),
+            expected: Expected::from(revision),
+            commit: CommitId(Uuid::now_v7()),
+            events: self.to_store(cause, &events, &by_policy)?,
+        };
+        match self.append(append).await {
+            Ok(appended) => {
+                let state = events.iter().fold(state, A::evolve);
+                Ok(Some(Done { state, position: Some(appended.position), revision: Some(appended.revision) }))
+            }
+            Err(AppendError::Conflict { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Who decided each event where that was not whoever asked, but the rules of a resource server.
+    async fn by_policy<A: Aggregate>(
+        &self,
+        stream: Stream,
+        cause: &Cause,
+        command: &A::Command,
+        events: &[A::Event],
+    ) -> Result<Vec<Option<Cause>>, CommandError> {
+        let rules: Vec<_> = events.iter().map(|event| A::rule(command, event)).collect();
+        let Stream::Registration(server, _) = stream else { return Ok(Vec::new()) };
+        if rules.iter().all(Option::is_none) {
+            return Ok(Vec::new());
+        }
+        let version = self.resource_server(server).await?.policy_version;
+        let actor = |rule: &str| Actor { kind: ActorKind::Policy, id: Some(server.to_string()), via: Some(format!("{rule}@{version}")) };
+        Ok(rules.into_iter().map(|rule| rule.map(|rule| Cause { actor: actor(rule), ..cause.clone() })).collect())
     }
 
     /// What was begun is ended even if the caller hangs up: the log may have taken it, and then nobody may go on with what was
@@ -370,28 +405,33 @@ impl Commands {
         Ok((read.now.clone(), read.revision))
     }
 
-    fn to_store<E: Stored>(&self, cause: &Cause, events: &[E]) -> Result<Vec<StoredEvent>, CodecError> {
-        let meta = Meta {
-            tenant: cause.tenant.clone(),
-            actor: cause.actor.clone(),
-            request_id: cause.request_id.clone(),
-            causation_id: None,
-            origin: cause.origin.clone(),
-        };
-        let meta: Arc<str> = codec::encode_meta(&meta)?.into();
+    fn to_store<E: Stored>(&self, cause: &Cause, events: &[E], others: &[Option<Cause>]) -> Result<Vec<StoredEvent>, CodecError> {
+        let meta: Arc<str> = meta(cause)?;
         let recorded_at = self.clock.now();
-        let store = |event: &E| {
+        let store = |(number, event): (usize, &E)| {
             let (name, version) = event.shape();
             let (id, data) = (EventId(Uuid::now_v7()), event.encode()?.into());
-            Ok(StoredEvent { id, name: Arc::from(name), version, recorded_at, meta: meta.clone(), data })
+            let meta = others.get(number).and_then(Option::as_ref).map_or_else(|| Ok(meta.clone()), self::meta)?;
+            Ok(StoredEvent { id, name: Arc::from(name), version, recorded_at, meta, data })
         };
-        events.iter().map(store).collect()
+        events.iter().enumerate().map(store).collect()
     }
 
     /// A key for a client that nobody has used before.
     pub fn draw_client_key() -> ClientKey {
         ClientKey(Uuid::now_v7())
     }
+}
+
+fn meta(cause: &Cause) -> Result<Arc<str>, CodecError> {
+    let meta = Meta {
+        tenant: cause.tenant.clone(),
+        actor: cause.actor.clone(),
+        request_id: cause.request_id.clone(),
+        causation_id: None,
+        origin: cause.origin.clone(),
+    };
+    Ok(codec::encode_meta(&meta)?.into())
 }
 
 /// An aggregate as the log's events have it now, and the revision to append at.

@@ -163,10 +163,10 @@ impl Documents {
     }
 
     /// Reads a document and takes note of it: its client is known from then on.
-    pub async fn meet(&self, url: &ManifestUrl, urgency: Urgency) -> Result<Seen, DocumentError> {
+    pub async fn meet(&self, url: &ManifestUrl, registered_at: &[ResourceServerId], urgency: Urgency) -> Result<Seen, DocumentError> {
         let read = self.read(url, urgency).await?;
         let client_id = url.client_id();
-        let seen = self.take_note(&client_id, read.document).await?;
+        let seen = self.take_note(&client_id, registered_at, read.document).await?;
         self.read_well(&client_id, &read.validators, read.fresh_for).await;
         if seen.position.is_some() && seen.client.document_versions() > 1 {
             // Somebody knew it by a text that was entered, and hears of this at a poll.
@@ -187,11 +187,17 @@ impl Documents {
 
     /// Reads a document and takes note of it; where its host cannot be reached, of what an administrator of a tenant says that it
     /// is. The host is asked again when every other document's is, and what it answers takes over.
-    pub async fn enter(&self, cause: &Cause, url: &ManifestUrl, tenant: &TenantId, text: &str) -> Result<Seen, DocumentError> {
+    pub async fn enter(
+        &self,
+        cause: &Cause,
+        url: &ManifestUrl,
+        registered_at: &[ResourceServerId],
+        (tenant, text): (&TenantId, &str),
+    ) -> Result<Seen, DocumentError> {
         let (read, entered) = self.read_or_take(url, Some(text)).await?;
         let client_id = url.client_id();
         if !entered {
-            let seen = self.take_note(&client_id, read.document).await?;
+            let seen = self.take_note(&client_id, registered_at, read.document).await?;
             self.read_well(&client_id, &read.validators, read.fresh_for).await;
             return Ok(seen);
         }
@@ -200,8 +206,8 @@ impl Documents {
         Ok(Seen { client: done.state, position: done.position })
     }
 
-    async fn take_note(&self, client_id: &ClientId, document: Document) -> Result<Seen, CommandError> {
-        let done = self.0.commands.see_document(&cause(), client_id, document).await?;
+    async fn take_note(&self, client_id: &ClientId, registered_at: &[ResourceServerId], document: Document) -> Result<Seen, CommandError> {
+        let done = self.0.commands.see_document(&cause(), client_id, registered_at, document).await?;
         Ok(Seen { client: done.state, position: done.position })
     }
 
@@ -296,7 +302,7 @@ impl Documents {
         let (seen, validators, fresh_for) = match outcome {
             Ok(Fetched::Document(fetched)) => {
                 let Read { document, validators, fresh_for } = as_kept(*fetched);
-                (self.take_note(&client_id, document).await?, validators, fresh_for)
+                (self.take_note(&client_id, registered_at, document).await?, validators, fresh_for)
             }
             Ok(Fetched::NotModified { validators, fresh_for }) => {
                 let client = self.0.commands.load(Stream::Client(key)).await?;

@@ -47,10 +47,17 @@ pub struct Answer {
 pub struct Effective {
     /// Who it is.
     pub profile: Profile,
-    /// What the resource server's rules leave of what it says; its redirect URIs are those that serve.
+    /// What the resource server's rules leave of what was admitted of what it says; its redirect URIs are those that serve.
     pub metadata: ClientMetadata,
     /// How it stands there.
     pub registration: Registration,
+}
+
+impl Effective {
+    /// The client as it proves itself there: by the method and keys that were admitted, whatever it claims meanwhile.
+    pub fn acting(&self) -> Profile {
+        Profile { metadata: self.metadata.clone(), ..self.profile.clone() }
+    }
 }
 
 /// What a caller refers to: the client, and the answer that the question goes on from.
@@ -162,17 +169,19 @@ pub async fn look(app: &App, server_id: ResourceServerId, subject: &Subject<'_>,
     };
     let mut warnings = decision::warnings(registration, question.redirect_uri, known);
     warnings.extend(changed.then_some(Warning::RegistrationChanged));
-    let document = profile.manifest.as_ref().and_then(|manifest| manifest.versions.last()).map_or(0, |version| version.number);
+    let moved = server.policy.has_moved(profile.registration_type, &profile.metadata, registration);
+    warnings.extend(moved.then_some(Warning::MetadataChanged));
+    let document = client.document_version();
     let version = AnswerVersion { client: clients.len(), registration: registrations.len(), document };
     let client = Some(Effective { profile, metadata, registration: registration.clone() });
     Ok(Answer { verdict, warnings, resembles, client, version: Some(version), position })
 }
 
-/// What the resource server's rules leave of what a client says, with the redirect URIs that serve.
+/// What the resource server's rules leave of what was admitted there of what a client says, with the redirect URIs that serve.
 fn effective(server: &ResourceServer, profile: &Profile, registration: &Registration) -> ClientMetadata {
     // What the rules no longer leave anything of was registered under others: it keeps what it had.
-    let constrained = server.policy.constrain(profile.registration_type, profile.metadata.clone());
-    let mut metadata = constrained.unwrap_or_else(|_| profile.metadata.clone());
+    let admitted = registration.admitted(&profile.metadata);
+    let mut metadata = server.policy.constrain(profile.registration_type, admitted.clone()).unwrap_or(admitted);
     metadata.redirect_uris = registration.redirect_uris.clone();
     metadata
 }
@@ -257,8 +266,9 @@ async fn first_sight(
             // Nothing is fetched for a door that would stay closed.
             admits(RegistrationType::Cimd)?;
             has_room(app)?;
+            let registered_at = app.registered_at(client_id.key()).await?;
             let urgency = Urgency::By(Asker::new(source, server.tenant.as_ref()));
-            let seen = app.documents().meet(&url, urgency).await.map_err(Failure::from)?;
+            let seen = app.documents().meet(&url, &registered_at, urgency).await.map_err(Failure::from)?;
             (seen.client, seen.position)
         }
         Life::Withdrawn | Life::Deleted => return Ok(None),

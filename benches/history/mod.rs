@@ -19,7 +19,7 @@ use gatebook_events::envelope::{Actor, ActorKind, CommitId, Envelope, EventId, M
 use gatebook_events::identity::{ClientId, ClientKey, ResourceServerId, Stream, TenantId};
 use gatebook_events::initial_access_token::Clamps;
 use gatebook_events::metadata::{self, ClientMetadata};
-use gatebook_events::registration::{Registration, RegistrationCommand, RegistrationEvent, Reinstated, Suspended};
+use gatebook_events::registration::{AdmittedMetadata, Registration, RegistrationCommand, RegistrationEvent, Reinstated, Suspended};
 use gatebook_events::resource_server::{Admission, RegistrationType};
 use gatebook_events::secret::TokenHash;
 use rusqlite::{Connection, params};
@@ -83,7 +83,8 @@ impl Life {
         let suspended = RegistrationEvent::Suspended(Suspended { reason: Some("laptop reported lost".to_owned()) });
         match number % 20 {
             2 | 7 | 12 | 17 => {
-                let updated = MetadataUpdated { metadata: another_name(metadata.clone()), secret: None, ignored: vec![] };
+                let updated =
+                    MetadataUpdated { metadata: another_name(metadata.clone()), secret: None, keeps_secret: false, ignored: vec![] };
                 steps.push_back((client, stored(&[ClientEvent::MetadataUpdated(updated)])));
             }
             4 => steps.push_back((registration, stored(&[suspended]))),
@@ -171,6 +172,7 @@ pub fn request(key: ClientKey, metadata: &ClientMetadata) -> RegistrationCommand
         client_id: ClientId::of_key(key),
         registration_type: RegistrationType::Dcr,
         redirect_uris: metadata.redirect_uris.clone(),
+        metadata: Some(AdmittedMetadata::of(metadata).into()),
         admission: Admission::Auto,
         at: at(),
     }

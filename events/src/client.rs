@@ -81,6 +81,12 @@ impl Client {
         self.profile.as_deref().filter(|_| self.exists())
     }
 
+    /// The number of the newest version of its document; 0 for a client that hosts none.
+    pub fn document_version(&self) -> u32 {
+        let manifest = self.registered().and_then(|profile| profile.manifest.as_ref());
+        manifest.and_then(Manifest::current).map_or(0, |version| version.number)
+    }
+
     fn exists(&self) -> bool {
         matches!(self.life, Life::Registered | Life::Withdrawn)
     }
@@ -136,7 +142,7 @@ impl Aggregate for Client {
                 profile.metadata = updated.metadata.clone();
                 if let Some(secret) = &updated.secret {
                     profile.secret = Some(secret.clone());
-                } else if !updated.metadata.needs_secret() {
+                } else if !updated.metadata.needs_secret() && !updated.keeps_secret {
                     profile.secret = None;
                     profile.previous_secret = None;
                 }

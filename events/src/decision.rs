@@ -139,17 +139,19 @@ pub enum Warning {
     LookAlike,
     /// The answer goes to a host that the client did not have when it came.
     NewHost,
-    /// A change of its redirect URIs waits for an administrator; what is answered here is what serves.
+    /// A change of its redirect URIs or other metadata waits for an administrator; what is answered here is what serves.
     StagedChangeWaiting,
     /// Its document cannot be reached now; the last good one serves, or the one that an administrator entered.
     DocumentUnreachable,
     /// What serves is not what served when the answer was given that the caller refers to.
     RegistrationChanged,
+    /// What it says about itself, or what serves of that, is not what it was approved with.
+    MetadataChanged,
 }
 
 impl Warning {
     /// Every warning.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::LoopbackOnly,
         Self::HostDiffers,
         Self::LookAlike,
@@ -157,6 +159,7 @@ impl Warning {
         Self::StagedChangeWaiting,
         Self::DocumentUnreachable,
         Self::RegistrationChanged,
+        Self::MetadataChanged,
     ];
 
     /// The name on the wire.
@@ -169,6 +172,7 @@ impl Warning {
             Self::StagedChangeWaiting => "staged_change_waiting",
             Self::DocumentUnreachable => "document_unreachable",
             Self::RegistrationChanged => "registration_changed",
+            Self::MetadataChanged => "metadata_changed",
         }
     }
 }

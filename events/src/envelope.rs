@@ -69,7 +69,8 @@ pub struct Meta {
 pub struct Actor {
     /// The kind of party.
     pub kind: ActorKind,
-    /// The administrator's subject, the client's `client_id`, or the name of the part of the system.
+    /// The administrator's subject, the client's `client_id`, the name of the part of the system, or the resource server whose
+    /// policy it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     /// The door that was used, such as `dcr` or `admin-api`.
@@ -90,6 +91,9 @@ pub enum ActorKind {
     Anonymous,
     /// Gatebook itself: set-up, pollers, sweepers.
     System,
+    /// The rules of a resource server, with no person asked. Its id is the resource server's, and the door names the rule and the
+    /// version of the policy, such as `admission.dcr@3`.
+    Policy,
 }
 
 impl ActorKind {
@@ -100,6 +104,7 @@ impl ActorKind {
             Self::Client => "client",
             Self::Anonymous => "anonymous",
             Self::System => "system",
+            Self::Policy => "policy",
         }
     }
 }

@@ -40,6 +40,11 @@ pub trait Aggregate: Default + Clone + Send + Sync + 'static {
     /// May this happen? No events means that it already holds.
     fn decide(&self, command: &Self::Command) -> Result<Vec<Self::Event>, Rejection>;
 
+    /// The rule of a resource server's policy that an event of this command follows from; none where whoever asked decided.
+    fn rule(_command: &Self::Command, _event: &Self::Event) -> Option<&'static str> {
+        None
+    }
+
     /// The state after an event. Total: an event that does not fit the state leaves it as it was.
     fn evolve(self, event: &Self::Event) -> Self;
 }

@@ -1,22 +1,28 @@
 //! The registration: a client's standing at one resource server, and the redirect URIs that serve there.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::client::ContentHash;
 use crate::identity::{ChangeId, ClientId, TenantId};
+use crate::metadata::ClientMetadata;
 use crate::redirect::RedirectUris;
 use crate::resource_server::RegistrationType;
 use crate::{Aggregate, Rejection};
 
+mod admitted;
 mod command;
 mod decide;
 mod event;
 
-pub use command::RegistrationCommand;
+pub use admitted::{AdmittedMetadata, MemberChange};
+pub use command::{RegistrationCommand, Wished};
 pub use event::{
-    Approved, ChangeSource, Denied, Dormant, RedirectsApproved, RedirectsChange, RedirectsNarrowed, RedirectsRejected, RedirectsStaged,
-    RedirectsSuperseded, RegistrationEvent, Reinstated, Requested, Restored, RevivalAsked, Revived, Revoked, RolledBack, Suspended,
+    AdmittedBecause, Approved, ChangeSource, Denied, Dormant, MetadataAdmitted, RedirectsApproved, RedirectsChange, RedirectsNarrowed,
+    RedirectsRejected, RedirectsStaged, RedirectsSuperseded, RegistrationEvent, Reinstated, Requested, Restored, RevivalAsked, Revived,
+    Revoked, RolledBack, Suspended,
 };
 
 /// The state of a registration.
@@ -37,6 +43,10 @@ pub struct Registration {
     pub registration_type: Option<RegistrationType>,
     /// The redirect URIs that serve while the registration is approved.
     pub redirect_uris: RedirectUris,
+    /// What serves of the rest of what the client says; whatever it says, where nobody fixed it yet (as older builds did not).
+    pub metadata: Option<Arc<AdmittedMetadata>>,
+    /// What of it was there when an approval last looked at it.
+    pub approved_with: Option<Arc<AdmittedMetadata>>,
     /// The change that waits.
     pub staged: Option<StagedChange>,
     /// The last change that was decided, and how: a second approval or rejection of it is no news.
@@ -44,7 +54,7 @@ pub struct Registration {
     /// The last rejected change: the same wish is not staged again.
     pub rejected: RejectedChange,
     /// The wish that a roll-back overrode; it is not heard again until another one was.
-    pub overridden: Option<RedirectUris>,
+    pub overridden: Option<Overridden>,
 }
 
 /// Where a registration stands.
@@ -91,8 +101,8 @@ impl Status {
     }
 }
 
-/// A change of redirect URIs that waits for an administrator while the approved set serves. As it is shown; [`RedirectsStaged`]
-/// is how it is stored.
+/// A change of redirect URIs, of other metadata or of both that waits for an administrator while what was approved serves. As it
+/// is shown; [`RedirectsStaged`] is how it is stored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StagedChange {
     /// Names this very change.
@@ -101,8 +111,11 @@ pub struct StagedChange {
     pub added: RedirectUris,
     /// What the same wish already took away.
     pub removed: RedirectUris,
-    /// What is served once it is approved.
+    /// The redirect URIs that serve once it is approved.
     pub result: RedirectUris,
+    /// What serves of the rest of what the client says once it is approved; as it is, if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Arc<AdmittedMetadata>>,
     /// Where the wish came from, such as `rfc7592` or `manifest`.
     pub origin: String,
     /// The version of the client's document that wishes it, if it is one.
@@ -133,6 +146,17 @@ pub struct RejectedChange {
     pub added: RedirectUris,
     /// What would have served.
     pub result: RedirectUris,
+    /// The other metadata that would have served, if it was about them.
+    pub metadata: Option<Arc<AdmittedMetadata>>,
+}
+
+/// The wish that a roll-back overrode.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Overridden {
+    /// The redirect URIs that the document claimed.
+    pub redirect_uris: RedirectUris,
+    /// What else it claimed; not known of a roll-back that an older build made.
+    pub metadata: Option<Arc<AdmittedMetadata>>,
 }
 
 /// How a staged change ended.
@@ -147,6 +171,12 @@ pub enum ChangeOutcome {
 }
 
 impl Registration {
+    /// A client's metadata as they are admitted here, before the resource server's rules of today and with all that it claims of
+    /// redirect URIs.
+    pub fn admitted(&self, claimed: &ClientMetadata) -> ClientMetadata {
+        self.metadata.as_ref().map_or_else(|| claimed.clone(), |admitted| admitted.over(claimed))
+    }
+
     /// Whether one more instance of the client may be told that it is registered. A door that was closed stays closed, and an
     /// identifier that cannot act is not given out as if it could.
     pub fn share(&self) -> Result<(), Rejection> {
@@ -168,6 +198,10 @@ impl Aggregate for Registration {
         decide::decide(self, command)
     }
 
+    fn rule(command: &RegistrationCommand, event: &RegistrationEvent) -> Option<&'static str> {
+        decide::rule(command, event)
+    }
+
     fn evolve(mut self, event: &RegistrationEvent) -> Self {
         let open_to_requests = matches!(self.status, Status::None | Status::Pending | Status::Denied);
         let fits = match event {
@@ -185,8 +219,28 @@ impl Aggregate for Registration {
                 self.client_id = Some(requested.client_id.clone());
                 self.registration_type = Some(requested.registration_type);
                 self.redirect_uris = requested.redirect_uris.clone();
+                self.metadata = requested.metadata.as_deref().cloned().map(Arc::new);
             }
-            RegistrationEvent::Approved(_) | RegistrationEvent::Reinstated(_) => self.status = Status::Approved,
+            RegistrationEvent::Approved(_) => {
+                self.status = Status::Approved;
+                self.approved_with.clone_from(&self.metadata);
+            }
+            RegistrationEvent::Reinstated(_) => {
+                self.status = Status::Approved;
+                if self.approved_with.is_none() {
+                    self.approved_with.clone_from(&self.metadata);
+                }
+            }
+            RegistrationEvent::MetadataAdmitted(admitted) => {
+                let metadata = Arc::new((*admitted.metadata).clone());
+                if admitted.because == AdmittedBecause::Kept && self.status != Status::Pending {
+                    self.approved_with = Some(metadata.clone());
+                }
+                if admitted.because != AdmittedBecause::Kept {
+                    self.overridden = None;
+                }
+                self.metadata = Some(metadata);
+            }
             RegistrationEvent::Denied(denied) => {
                 self.status = Status::Denied;
                 self.denied_until = denied.until;
@@ -210,6 +264,12 @@ impl Aggregate for Registration {
             RegistrationEvent::RedirectsApproved(approved) => {
                 if let Some(change) = self.staged.take_if(|staged| staged.change_id == approved.change_id) {
                     self.redirect_uris = change.result;
+                    if change.metadata.is_some() {
+                        self.metadata = change.metadata;
+                    }
+                    if !approved.by_policy {
+                        self.approved_with.clone_from(&self.metadata);
+                    }
                     self.last_change = Some((approved.change_id, ChangeOutcome::Approved));
                     self.rejected = RejectedChange::default();
                     self.overridden = None;
@@ -217,7 +277,7 @@ impl Aggregate for Registration {
             }
             RegistrationEvent::RedirectsRejected(rejected) => {
                 if let Some(change) = self.staged.take_if(|staged| staged.change_id == rejected.change_id) {
-                    self.rejected = RejectedChange { added: change.added, result: change.result };
+                    self.rejected = RejectedChange { added: change.added, result: change.result, metadata: change.metadata };
                     self.last_change = Some((rejected.change_id, ChangeOutcome::Rejected));
                 }
             }
@@ -228,7 +288,13 @@ impl Aggregate for Registration {
             }
             RegistrationEvent::RolledBack(rolled_back) => {
                 self.redirect_uris = rolled_back.redirect_uris.clone();
-                self.overridden = Some(rolled_back.overridden.clone());
+                let shared = |metadata: &Option<Box<AdmittedMetadata>>| metadata.as_deref().cloned().map(Arc::new);
+                self.overridden =
+                    Some(Overridden { redirect_uris: rolled_back.overridden.clone(), metadata: shared(&rolled_back.overridden_metadata) });
+                if let Some(metadata) = shared(&rolled_back.metadata) {
+                    self.metadata = Some(metadata);
+                    self.approved_with.clone_from(&self.metadata);
+                }
                 self.rejected = RejectedChange::default();
                 if let Some(change) = self.staged.take() {
                     self.last_change = Some((change.change_id, ChangeOutcome::Superseded));
@@ -243,6 +309,8 @@ impl Aggregate for Registration {
     }
 }
 
+#[cfg(test)]
+mod approval_tests;
 #[cfg(test)]
 mod manifest_tests;
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Why a command is refused: facts with fields, and no word about HTTP.
 
+use crate::decision::AnswerVersion;
 use crate::identity::{ChangeId, ResourceServerId};
 use crate::initial_access_token::Usability;
 use crate::redirect::WebUri;
@@ -42,6 +43,8 @@ pub enum Rejection {
     WrongStatus { status: Status, attempted: &'static str },
     #[error("the change {asked} is not the one that waits")]
     StaleChange { asked: ChangeId, current: Option<ChangeId> },
+    #[error("the client has changed since it was shown; its registration_version is {0} now")]
+    Moved(AnswerVersion),
     #[error("the client is not described by a document of its own")]
     NoDocument,
     #[error(
@@ -50,7 +53,7 @@ pub enum Rejection {
     DocumentKnown,
     #[error("the document has no version {0}")]
     NoSuchVersion(u32),
-    #[error("no change of redirect URIs waits")]
+    #[error("no change waits")]
     NothingStaged,
     #[error("a reason is needed")]
     NoReason,

@@ -17,6 +17,7 @@ mod cap;
 mod command;
 mod decide;
 mod event;
+mod hearing;
 mod identifier;
 mod policy;
 mod presets;
@@ -89,6 +90,8 @@ pub struct ResourceServer {
     pub suspended: Modes,
     /// The rules.
     pub policy: Policy,
+    /// Which rules they are, counted from 1: those that it was created with.
+    pub policy_version: u32,
     /// The caps whose nearness was told and has not passed, by how high they were.
     pub neared: BTreeMap<CapOf, NonZeroU32>,
     /// The programs that are suspended, each with the client of it that was suspended first.
@@ -191,6 +194,7 @@ impl Aggregate for ResourceServer {
                 self.resource.clone_from(&created.resource);
                 self.modes.clone_from(&created.registration_modes);
                 self.policy = created.policy.clone();
+                self.policy_version = 1;
             }
             ResourceServerEvent::Renamed(renamed) => {
                 self.name.clone_from(&renamed.name);
@@ -203,7 +207,10 @@ impl Aggregate for ResourceServer {
                 self.suspended.retain(|mode| !changed.new.contains(mode));
                 self.modes.clone_from(&changed.new);
             }
-            ResourceServerEvent::PolicyChanged(changed) => self.policy = changed.policy.clone(),
+            ResourceServerEvent::PolicyChanged(changed) => {
+                self.policy = changed.policy.clone();
+                self.policy_version = self.policy_version.saturating_add(1);
+            }
             ResourceServerEvent::CapNeared(neared) => drop(self.neared.insert(neared.of, neared.cap)),
             ResourceServerEvent::CapEased(eased) => drop(self.neared.remove(&eased.of)),
             ResourceServerEvent::FamilySuspended(suspended) => {

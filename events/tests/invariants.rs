@@ -84,7 +84,7 @@ fn registration_command() -> impl Strategy<Value = RegistrationCommand> {
     let ids = || proptest::option::of((1u128..30).prop_map(change));
     prop_oneof![
         2 => (tenants(), kinds(), uri_sets(), admissions(), days()).prop_map(|(tenant, registration_type, redirect_uris, admission, at)| {
-            Command::Request { tenant, client_id: client_id(), registration_type, redirect_uris, admission, at }
+            Command::Request { tenant, client_id: client_id(), registration_type, redirect_uris, metadata: None, admission, at }
         }),
         2 => reasons().prop_map(|reason| Command::Approve { reason }),
         1 => (reasons(), proptest::option::of(days())).prop_map(|(reason, until)| Command::Deny { reason, until }),
@@ -98,9 +98,10 @@ fn registration_command() -> impl Strategy<Value = RegistrationCommand> {
             after_days: NonZeroU16::new(after_days).unwrap(),
         }),
         2 => revivals().prop_map(|revive| Command::Use { revive }),
-        8 => (uri_sets(), admissions()).prop_map(|(claimed, admission)| Command::ClaimRedirects {
+        8 => (uri_sets(), admissions()).prop_map(|(claimed, admission)| Command::Claim {
             claimed,
             admission,
+            metadata: None,
             change_id: change(0),
             origin: "manifest".to_owned(),
         }),
@@ -119,12 +120,13 @@ fn manifest_command() -> impl Strategy<Value = RegistrationCommand> {
         6 => (uri_sets(), heard(), 1u32..5).prop_map(move |(claimed, heard, number)| Command::FollowManifest {
             claimed,
             heard,
+            metadata: None,
             change_id: change(0),
             manifest: version(number),
         }),
         1 => days().prop_map(|at| Command::Ripen { at }),
         1 => (1u32..5, uri_sets(), uri_sets(), reasons()).prop_map(|(version, redirect_uris, claimed, reason)| {
-            Command::RollBack { version, redirect_uris, claimed, reason }
+            Command::RollBack { version, redirect_uris, claimed, metadata: None, reason }
         }),
     ]
 }
@@ -133,7 +135,7 @@ fn manifest_command() -> impl Strategy<Value = RegistrationCommand> {
 fn in_order(commands: impl Strategy<Value = RegistrationCommand>) -> impl Strategy<Value = Vec<RegistrationCommand>> {
     proptest::collection::vec(commands, 0..40).prop_map(|mut commands| {
         for (number, command) in (1u128..).zip(&mut commands) {
-            if let RegistrationCommand::ClaimRedirects { change_id, .. } | RegistrationCommand::FollowManifest { change_id, .. } = command {
+            if let RegistrationCommand::Claim { change_id, .. } | RegistrationCommand::FollowManifest { change_id, .. } = command {
                 *change_id = change(number);
             }
         }
@@ -157,7 +159,8 @@ fn any_registration_event() -> impl Strategy<Value = RegistrationEvent> {
             tenant,
             client_id: client_id(),
             registration_type,
-            redirect_uris
+            redirect_uris,
+            metadata: None
         })),
         reasons().prop_map(|reason| Event::Approved(Approved { reason })),
         (reasons(), proptest::option::of(days())).prop_map(|(reason, until)| Event::Denied(Denied { reason, until })),
@@ -169,12 +172,24 @@ fn any_registration_event() -> impl Strategy<Value = RegistrationEvent> {
         Just(Event::RevivalAsked(RevivalAsked {})),
         reasons().prop_map(|reason| Event::Revived(Revived { reason })),
         (id(), uri_sets(), uri_sets(), uri_sets()).prop_map(|(change_id, added, removed, result)| Event::RedirectsStaged(
-            StagedChange { change_id, added, removed, result, origin: "rfc7592".to_owned(), manifest: None, serves_at: None }.into()
+            StagedChange {
+                change_id,
+                added,
+                removed,
+                result,
+                metadata: None,
+                origin: "rfc7592".to_owned(),
+                manifest: None,
+                serves_at: None
+            }
+            .into()
         )),
         (uri_sets(), uri_sets(), reasons()).prop_map(|(redirect_uris, overridden, reason)| Event::RolledBack(RolledBack {
             version: 1,
             redirect_uris,
             overridden,
+            metadata: None,
+            overridden_metadata: None,
             reason
         })),
         (id(), any::<bool>()).prop_map(|(change_id, by_policy)| Event::RedirectsApproved(RedirectsApproved { change_id, by_policy })),
@@ -235,7 +250,7 @@ proptest! {
         for command in &commands {
             let Ok(events) = state.decide(command) else {
                 // A refused claim would be a withdrawal that nobody heard.
-                let unheard = state.status != Status::None && matches!(command, RegistrationCommand::ClaimRedirects { .. });
+                let unheard = state.status != Status::None && matches!(command, RegistrationCommand::Claim { .. });
                 prop_assert!(!unheard, "{command:?} was refused");
                 continue;
             };
@@ -244,7 +259,7 @@ proptest! {
                     wish = requested.redirect_uris.clone();
                 }
             }
-            if let RegistrationCommand::ClaimRedirects { claimed, .. } = command {
+            if let RegistrationCommand::Claim { claimed, .. } = command {
                 wish = claimed.clone();
             }
             state = fold(state, &events);
@@ -273,9 +288,10 @@ proptest! {
             fold(state, &events)
         });
         if state.status.is_dormant() || matches!(state.status, Status::Approved | Status::Suspended) {
-            let claim = RegistrationCommand::ClaimRedirects {
+            let claim = RegistrationCommand::Claim {
                 claimed: claimed.clone(),
                 admission: Admission::Auto,
+                metadata: None,
                 change_id: change(99),
                 origin: "manifest".to_owned(),
             };
@@ -554,7 +570,7 @@ fn client_command() -> impl Strategy<Value = ClientCommand> {
             }
         ),
         4 => (parties(), public_or_confidential(), secrets())
-            .prop_map(|(by, metadata, secret)| Command::UpdateMetadata { by, metadata, secret: Some(secret), ignored: vec![] }),
+            .prop_map(|(by, metadata, secret)| Command::UpdateMetadata { by, metadata, secret: Some(secret), keep_secret: false, ignored: vec![] }),
         4 => (parties(), secrets(), proptest::option::of(days()))
             .prop_map(|(by, secret, old_valid_until)| Command::RotateSecret { by, secret, old_valid_until }),
         2 => parties().prop_map(|by| Command::RevokeOldSecret { by }),

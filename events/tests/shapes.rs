@@ -29,8 +29,9 @@ use gatebook_events::metadata::{self, ClientMetadata, GrantType, LeftOut, Softwa
 use gatebook_events::projection::{EventSkipped, ProjectionEvent, SkipTakenBack};
 use gatebook_events::redirect::{RedirectUris, WebUri};
 use gatebook_events::registration::{
-    Approved, Denied, Dormant, ManifestRef, RedirectsApproved, RedirectsNarrowed, RedirectsRejected, RedirectsSuperseded,
-    RegistrationEvent, Reinstated, Requested, Restored, RevivalAsked, Revived, Revoked, RolledBack, StagedChange, Suspended,
+    AdmittedBecause, AdmittedMetadata, Approved, Denied, Dormant, ManifestRef, MetadataAdmitted, RedirectsApproved, RedirectsNarrowed,
+    RedirectsRejected, RedirectsSuperseded, RegistrationEvent, Reinstated, Requested, Restored, RevivalAsked, Revived, Revoked, RolledBack,
+    StagedChange, Suspended,
 };
 use gatebook_events::reservation::{ReservationEvent, Taken};
 use gatebook_events::resource_server::{
@@ -439,7 +440,13 @@ fn client_samples() -> Vec<Sample> {
         Registered { initial_access_token: Some(InitialAccessTokenId(uuid(5))), clamps: clamps(), ..registered(minimal_metadata()) };
     let from = ImportedFrom { format: ImportFormat::Keycloak, realm: Some("shop".into()), id: Some("billing".into()) };
     let imported = Registered { imported_from: Some(from), ..registered(minimal_metadata()) };
-    let updated = MetadataUpdated { metadata: full_metadata(), secret: Some(kept_secret(None)), ignored: vec!["x_unknown".into()] };
+    let keeps_secret = MetadataUpdated { metadata: minimal_metadata(), secret: None, keeps_secret: true, ignored: vec![] };
+    let updated = MetadataUpdated {
+        metadata: full_metadata(),
+        secret: Some(kept_secret(None)),
+        keeps_secret: false,
+        ignored: vec!["x_unknown".into()],
+    };
     vec![
         sample(FULL, &ClientEvent::Registered(full)),
         sample("jwks", &ClientEvent::Registered(registered(metadata_with_keys()))),
@@ -448,7 +455,16 @@ fn client_samples() -> Vec<Sample> {
         sample("imported", &ClientEvent::Registered(imported)),
         sample(MINIMAL, &ClientEvent::Registered(registered(minimal_metadata()))),
         sample(FULL, &ClientEvent::MetadataUpdated(updated)),
-        sample(MINIMAL, &ClientEvent::MetadataUpdated(MetadataUpdated { metadata: minimal_metadata(), secret: None, ignored: vec![] })),
+        sample("keeps_secret", &ClientEvent::MetadataUpdated(keeps_secret)),
+        sample(
+            MINIMAL,
+            &ClientEvent::MetadataUpdated(MetadataUpdated {
+                metadata: minimal_metadata(),
+                secret: None,
+                keeps_secret: false,
+                ignored: vec![],
+            }),
+        ),
         sample(
             FULL,
             &ClientEvent::SecretRotated(SecretRotated {
@@ -548,6 +564,17 @@ fn registration_samples() -> Vec<Sample> {
                 client_id: client_id(),
                 registration_type: RegistrationType::Prereg,
                 redirect_uris: uris(["https://app.example/cb", "http://127.0.0.1/cb"]),
+                metadata: None,
+            }),
+        ),
+        sample(
+            "metadata",
+            &Event::Requested(Requested {
+                tenant: tenant(),
+                client_id: client_id(),
+                registration_type: RegistrationType::Dcr,
+                redirect_uris: uris(["https://app.example/cb"]),
+                metadata: Some(AdmittedMetadata::of(&full_metadata()).into()),
             }),
         ),
         sample(FULL, &Event::Approved(Approved { reason: because() })),
@@ -577,6 +604,7 @@ fn redirect_change_samples() -> Vec<Sample> {
         added: uris(["https://new.example/cb"]),
         removed: uris(["https://old.example/cb"]),
         result: uris(["https://app.example/cb", "https://new.example/cb"]),
+        metadata: None,
         origin: "rfc7592".to_owned(),
         manifest: None,
         serves_at: None,
@@ -588,15 +616,35 @@ fn redirect_change_samples() -> Vec<Sample> {
         serves_at: Some(time("2026-03-02T12:00:00Z")),
         ..change.clone()
     };
+    let of_metadata = StagedChange { metadata: Some(AdmittedMetadata::of(&minimal_metadata()).into()), ..change.clone() };
+    let admitted = |because| {
+        let metadata = AdmittedMetadata::of(&minimal_metadata()).into();
+        Event::MetadataAdmitted(MetadataAdmitted { metadata, because })
+    };
     let rolled_back = |reason| {
         Event::RolledBack(RolledBack {
             version: 2,
             redirect_uris: uris(["https://old.example/cb"]),
             overridden: uris(["https://new.example/cb"]),
+            metadata: None,
+            overridden_metadata: None,
             reason,
         })
     };
+    let all_rolled_back = Event::RolledBack(RolledBack {
+        version: 2,
+        redirect_uris: uris(["https://old.example/cb"]),
+        overridden: uris(["https://new.example/cb"]),
+        metadata: Some(AdmittedMetadata::of(&minimal_metadata()).into()),
+        overridden_metadata: Some(AdmittedMetadata::of(&minimal_metadata()).into()),
+        reason: None,
+    });
     vec![
+        sample("metadata", &Event::RedirectsStaged(of_metadata.into())),
+        sample("metadata", &all_rolled_back),
+        sample(FULL, &admitted(AdmittedBecause::Kept)),
+        sample("narrowed", &admitted(AdmittedBecause::Narrowed)),
+        sample("policy", &admitted(AdmittedBecause::Policy)),
         sample(FULL, &Event::RedirectsStaged(change.into())),
         sample("manifest", &Event::RedirectsStaged(of_a_document.into())),
         sample(FULL, &rolled_back(Some("the new host is not theirs".to_owned()))),
@@ -827,5 +875,6 @@ fn meta_samples() -> Vec<Sample> {
         meta(MINIMAL, &by(ActorKind::System)),
         meta("anonymous", &by(ActorKind::Anonymous)),
         meta("client", &by(ActorKind::Client)),
+        meta("policy", &by(ActorKind::Policy)),
     ]
 }

@@ -54,7 +54,12 @@ fn comes_back_from_storage(metadata: &ClientMetadata, ignored: &[Box<str>]) {
         clamps: Clamps::default(),
         imported_from: None,
     });
-    let updated = ClientEvent::MetadataUpdated(MetadataUpdated { metadata: metadata.clone(), secret: None, ignored: ignored.to_vec() });
+    let updated = ClientEvent::MetadataUpdated(MetadataUpdated {
+        metadata: metadata.clone(),
+        secret: None,
+        keeps_secret: false,
+        ignored: ignored.to_vec(),
+    });
     for event in [registered, updated] {
         let (name, version) = event.shape();
         let stored = event.encode().unwrap();

@@ -1,12 +1,15 @@
-//! The approvals: what waits for an administrator, oldest first. Registrations that asked, and staged changes of redirect URIs.
+//! The approvals: what waits for an administrator, oldest first. Registrations that asked, and staged changes.
+
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use gatebook_events::client::ClientEvent;
 use gatebook_events::codec::{self, AnyEvent};
+use gatebook_events::decision::AnswerVersion;
 use gatebook_events::envelope::{Envelope, Meta};
 use gatebook_events::identity::{ChangeId, ClientId, ClientKey, ResourceServerId, Stream, TenantId};
 use gatebook_events::redirect::RedirectUris;
-use gatebook_events::registration::{ManifestRef, RegistrationEvent, StagedChange, Status};
+use gatebook_events::registration::{AdmittedMetadata, ManifestRef, RegistrationEvent, StagedChange, Status};
 use gatebook_events::resource_server::{RegistrationType, ResourceServerEvent};
 use rusqlite::{Connection, Row, Transaction, named_params};
 use uuid::Uuid;
@@ -29,7 +32,9 @@ CREATE TABLE clients (
     key BLOB PRIMARY KEY NOT NULL,
     client_id TEXT NOT NULL,
     name TEXT,
-    life TEXT NOT NULL
+    life TEXT NOT NULL,
+    events INTEGER NOT NULL,
+    document INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE resource_servers (
@@ -48,6 +53,8 @@ CREATE TABLE registrations (
     denied_until INTEGER,
     redirect_uris TEXT NOT NULL,
     staged TEXT,
+    admitted TEXT,
+    events INTEGER NOT NULL,
     asked_at INTEGER NOT NULL,
     asked_via TEXT,
     staged_at INTEGER,
@@ -61,20 +68,15 @@ CREATE INDEX soaking ON registrations (serves_at, client_key, resource_server) W
 
 impl Projection for Approvals {
     const NAME: &'static str = "approvals";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const SCHEMA: &'static str = SCHEMA;
 
-    /// Names are listed that change nothing here, so that a name nobody knows yet is looked at, and stops the projection.
+    /// Names are listed that change nothing here, so that a name nobody knows yet is looked at, and stops the projection. All events
+    /// of clients count, because a decision names the state that it is about by how many there were.
     fn handles(event_name: &str) -> bool {
         !matches!(
             event_name,
-            "client.secret_rotated"
-                | "client.secret_revoked"
-                | "client.registration_token_rotated"
-                | "client.manifest_unreachable"
-                | "client.manifest_recovered"
-                | "client.manifest_withdrawn"
-                | "resource_server.modes_changed"
+            "resource_server.modes_changed"
                 | "resource_server.policy_changed"
                 | "initial_access_token.issued"
                 | "initial_access_token.used"
@@ -189,6 +191,10 @@ pub struct WaitingRow {
     pub registration_type: RegistrationType,
     /// The redirect URIs that serve, or would if the registration were approved.
     pub redirect_uris: RedirectUris,
+    /// What else serves of what it says, or would; nobody wrote it down of what older builds left waiting.
+    pub metadata: Option<Arc<AdmittedMetadata>>,
+    /// Which state of the client this is; a decision about it names it.
+    pub version: AnswerVersion,
     /// Since when it waits.
     pub since: DateTime<Utc>,
     /// Where the wish came from: the origin of a staged change, or the door through which the registration was asked for.
@@ -203,16 +209,24 @@ impl WaitingRow {
             Wish::Redirects { added, .. } => self.redirect_uris.with(added),
         }
     }
+
+    /// The name that it bears once it is approved.
+    pub fn name_as_approved(&self) -> Option<&str> {
+        match &self.wish {
+            Wish::Redirects { metadata: Some(metadata), .. } => metadata.client_name.as_deref(),
+            Wish::Registration | Wish::Revival | Wish::Redirects { .. } => self.client_name.as_deref(),
+        }
+    }
 }
 
 /// What waits.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Wish {
     /// A client asks to be let in.
     Registration,
     /// A client that was dormant is used again.
     Revival,
-    /// A client that is registered asks for other redirect URIs.
+    /// A client that is registered asks for other redirect URIs or other metadata.
     Redirects {
         /// Names this very change.
         change_id: ChangeId,
@@ -220,6 +234,10 @@ pub enum Wish {
         added: RedirectUris,
         /// What the same wish already took away.
         removed: RedirectUris,
+        /// All redirect URIs that would serve.
+        result: RedirectUris,
+        /// What else would serve of what it says; as it is, if absent.
+        metadata: Option<Arc<AdmittedMetadata>>,
         /// The version of the client's document that wishes it, if it is one.
         manifest: Option<ManifestRef>,
         /// When it serves if nobody objects.
@@ -287,8 +305,8 @@ type After = (i64, Id, Id);
 
 fn rows(connection: &Connection, tenant: &TenantId, after: Option<After>, limit: usize) -> rusqlite::Result<Vec<WaitingRow>> {
     let sql = format!(
-        "SELECT tenant, registration_type, status, before_revocation, denied_until, redirect_uris, staged, client_key, resource_server, \
-         since, asked_via, client_id, clients.name, coalesce((SELECT name FROM resource_servers WHERE id = resource_server), '') {WAITING} \
+        "SELECT tenant, registration_type, status, before_revocation, denied_until, redirect_uris, staged, admitted, client_key, resource_server, \
+         since, asked_via, client_id, clients.name, clients.events, registrations.events, document, coalesce((SELECT name FROM resource_servers WHERE id = resource_server), '') {WAITING} \
          AND (since, client_key, resource_server) > (:since, :client, :server) ORDER BY since, client_key, resource_server LIMIT :limit"
     );
     // Before every row: no time is earlier.
@@ -306,22 +324,25 @@ fn waiting_row(row: &Row<'_>) -> rusqlite::Result<WaitingRow> {
     let state = registration::state(row, 0)?;
     let (wish, origin) = match state.staged.filter(|_| !apply::waits_to_act(state.status)) {
         Some(change) => {
-            let StagedChange { change_id, added, removed, manifest, serves_at, origin, .. } = change;
-            (Wish::Redirects { change_id, added, removed, manifest, serves_at }, Some(origin))
+            let StagedChange { change_id, added, removed, result, metadata, manifest, serves_at, origin } = change;
+            (Wish::Redirects { change_id, added, removed, result, metadata, manifest, serves_at }, Some(origin))
         }
-        None if state.status == Status::Returning => (Wish::Revival, row.get(10)?),
-        None => (Wish::Registration, row.get(10)?),
+        None if state.status == Status::Returning => (Wish::Revival, row.get(11)?),
+        None => (Wish::Registration, row.get(11)?),
     };
+    let claimed: Option<String> = row.get(13)?;
     Ok(WaitingRow {
         wish,
-        resource_server: ResourceServerId(row.get::<_, Id>(8)?.0),
-        resource_server_name: row.get(13)?,
-        client_key: ClientKey(row.get::<_, Id>(7)?.0),
-        client_id: row.get::<_, Word<ClientId>>(11)?.0,
-        client_name: row.get(12)?,
+        resource_server: ResourceServerId(row.get::<_, Id>(9)?.0),
+        resource_server_name: row.get(17)?,
+        client_key: ClientKey(row.get::<_, Id>(8)?.0),
+        client_id: row.get::<_, Word<ClientId>>(12)?.0,
+        client_name: state.metadata.as_ref().map_or(claimed, |admitted| admitted.client_name.as_deref().map(str::to_owned)),
         registration_type: row.get::<_, Word<RegistrationType>>(1)?.0,
         redirect_uris: state.redirect_uris,
-        since: row.get::<_, At>(9)?.0,
+        metadata: state.metadata,
+        version: AnswerVersion { client: row.get(14)?, registration: row.get(15)?, document: row.get(16)? },
+        since: row.get::<_, At>(10)?.0,
         origin,
     })
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use gatebook_events::client;
 use gatebook_events::codec;
+use gatebook_events::decision::AnswerVersion;
 use gatebook_events::envelope::{Envelope, Position};
 use gatebook_events::identity::{ClientId, ClientKey, InitialAccessTokenId, ResourceServerId, TenantId};
 use gatebook_events::metadata::ClientMetadata;
@@ -161,11 +162,15 @@ pub struct RegistrationRow {
     pub note: Option<String>,
     /// Until when a denied client may not ask again.
     pub denied_until: Option<DateTime<Utc>>,
-    /// What the client says about itself; its redirect URIs are those it claims.
+    /// What was admitted here of what the client says about itself, with the redirect URIs that serve.
     pub metadata: ClientMetadata,
+    /// What it says.
+    pub claimed: ClientMetadata,
+    /// Which state of the client this is; a decision about it names it.
+    pub version: AnswerVersion,
     /// The redirect URIs that serve here while the client may act.
     pub redirect_uris: RedirectUris,
-    /// The change of redirect URIs that waits.
+    /// The change that waits.
     pub staged: Option<StagedChange>,
     /// Since when it waits.
     pub staged_at: Option<DateTime<Utc>>,

@@ -58,7 +58,13 @@ fn versioned(number: u32, name: &str) -> ClientEvent {
 
 fn requested(owner: &str) -> RegistrationEvent {
     let (tenant, redirect_uris) = (tenant(owner), uris(&[HERE]));
-    RegistrationEvent::Requested(Requested { tenant, client_id: url(), registration_type: RegistrationType::Cimd, redirect_uris })
+    RegistrationEvent::Requested(Requested {
+        tenant,
+        client_id: url(),
+        registration_type: RegistrationType::Cimd,
+        redirect_uris,
+        metadata: None,
+    })
 }
 
 fn registered() -> ClientEvent {
@@ -94,6 +100,7 @@ fn staged(serves_at: Option<i64>) -> RegistrationEvent {
         added: uris(&[THERE]),
         removed: uris(&[]),
         result: uris(&[HERE, THERE]),
+        metadata: None,
         origin: "manifest".to_owned(),
         manifest: Some(ManifestRef { version: 2, content_hash: hash(), base: Some(1) }),
         serves_at: serves_at.map(second),
@@ -147,6 +154,8 @@ fn going_back_serves_the_earlier_set_and_nothing_waits() {
         version: 1,
         redirect_uris: uris(&[HERE]),
         overridden: uris(&[HERE, THERE]),
+        metadata: None,
+        overridden_metadata: None,
         reason: None,
     });
     let log = [one_document(), vec![at(6, the_registration(1), &staged(None)), at(7, the_registration(1), &rolled_back)]].concat();

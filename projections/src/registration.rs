@@ -3,21 +3,23 @@
 //! What an event means for a registration is said once, in `gatebook_events`; the tables only keep the outcome. Every table
 //! that does so is called `registrations` and has these columns.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use gatebook_events::identity::{ClientKey, ResourceServerId, TenantId};
 use gatebook_events::redirect::RedirectUris;
-use gatebook_events::registration::{Registration, RegistrationEvent, StagedChange, Status};
+use gatebook_events::registration::{AdmittedMetadata, Registration, RegistrationEvent, StagedChange, Status};
 use gatebook_events::resource_server::RegistrationType;
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::column::{At, Id, Json, Word};
 
 /// The columns that hold a registration's state, in the order in which [`state`] reads them.
-pub(crate) const STATE: &str = "tenant, registration_type, status, before_revocation, denied_until, redirect_uris, staged";
+pub(crate) const STATE: &str = "tenant, registration_type, status, before_revocation, denied_until, redirect_uris, staged, admitted";
 
 /// The state that a row holds, as far as what is shown depends on it.
 pub(crate) fn load(connection: &Connection, server: ResourceServerId, key: ClientKey) -> rusqlite::Result<Option<Registration>> {
-    const SELECT: &str = "SELECT tenant, registration_type, status, before_revocation, denied_until, redirect_uris, staged \
+    const SELECT: &str = "SELECT tenant, registration_type, status, before_revocation, denied_until, redirect_uris, staged, admitted \
         FROM registrations WHERE client_key = ?1 AND resource_server = ?2";
     connection.prepare_cached(SELECT)?.query_row((Id(key.0), Id(server.0)), |row| state(row, 0)).optional()
 }
@@ -33,6 +35,7 @@ pub(crate) fn state(row: &Row<'_>, first: usize) -> rusqlite::Result<Registratio
         denied_until: row.get::<_, Option<At>>(first + 4)?.map(|at| at.0),
         redirect_uris: row.get::<_, Json<RedirectUris>>(first + 5)?.0,
         staged: staged.map(|json| json.0),
+        metadata: row.get::<_, Option<Json<Arc<AdmittedMetadata>>>>(first + 7)?.map(|json| json.0),
         ..Registration::default()
     })
 }
@@ -44,9 +47,9 @@ pub(crate) enum Step<'a> {
     Asked,
     /// Somebody or the rules decided about the registration, and perhaps said why.
     Decided(Option<&'a str>),
-    /// A change of redirect URIs began to wait.
+    /// A change began to wait.
     Staged,
-    /// The redirect URIs or the change that waits are others now, or nobody used it.
+    /// What serves or the change that waits is another now, or nobody used it.
     Changed,
 }
 
@@ -67,6 +70,7 @@ impl<'a> Step<'a> {
             | Event::RedirectsRejected(_)
             | Event::RedirectsSuperseded(_)
             | Event::RedirectsNarrowed(_)
+            | Event::MetadataAdmitted(_)
             | Event::RolledBack(_)
             | Event::Dormant(_) => Self::Changed,
         }

@@ -135,6 +135,7 @@ pub(crate) fn requested(number: u128) -> RegistrationEvent {
         client_id: id(number),
         registration_type: RegistrationType::Dcr,
         redirect_uris: uris(&[LOOPBACK]),
+        metadata: None,
     })
 }
 
@@ -161,6 +162,7 @@ pub(crate) fn staged(number: u128, added: &[&str], result: &[&str]) -> Registrat
         added: uris(added),
         removed: uris(&[]),
         result: uris(result),
+        metadata: None,
         origin: "rfc7592".to_owned(),
         manifest: None,
         serves_at: None,

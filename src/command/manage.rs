@@ -1,13 +1,12 @@
 //! A client manages its own registration with its registration access token (RFC 7592).
 
-use gatebook_events::Rejection;
 use gatebook_events::client::{Client, ClientCommand, Party};
 use gatebook_events::envelope::Position;
 use gatebook_events::identity::{ChangeId, ClientKey, ResourceServerId, Stream};
 use gatebook_events::metadata::Parsed;
 use gatebook_events::registration::{Registration, RegistrationCommand, Status};
-use gatebook_events::resource_server::Admission;
 use gatebook_events::secret::KeptSecret;
+use gatebook_events::{Aggregate, Rejection};
 use uuid::Uuid;
 
 use super::{Cause, CommandError, Commands, Done};
@@ -24,8 +23,9 @@ pub struct Updated {
 }
 
 impl Commands {
-    /// Replaces a client's metadata (RFC 7592 §2.2) at every resource server where it is registered. What the rules of one
-    /// of them refuse is refused as a whole; redirect URIs that it claims anew wait where those rules want a review.
+    /// Replaces a client's metadata (RFC 7592 §2.2). What the rules of one of the resource servers where it is registered refuse is
+    /// refused as a whole. At each of them what it gives up serves no more at once, and what it wants beyond what was admitted there
+    /// serves at once or waits, as those rules have it.
     pub async fn update_self(
         &self,
         cause: &Cause,
@@ -37,16 +37,17 @@ impl Commands {
         let client: Client = self.load(Stream::Client(key)).await?;
         let profile = client.registered().ok_or(Rejection::NoSuchClient)?;
         let mut metadata = parsed.metadata;
-        let (mut claims, mut standings) = (Vec::new(), Vec::new());
+        let mut rules = Vec::new();
         for id in registered_at {
-            let (server, registration) =
-                (self.resource_server(*id).await?, self.load::<Registration>(Stream::Registration(*id, key)).await?);
-            standings.push(registration.status);
+            let server = self.resource_server(*id).await?;
             server.policy.fits(profile.registration_type, &metadata)?;
             let by_rules = server.policy.judge(&metadata.redirect_uris)?;
             metadata = server.policy.clamped(&profile.clamps)?.constrain(profile.registration_type, metadata)?;
-            let admission = if by_rules == Admission::Review { Admission::Review } else { server.policy.redirect_changes };
-            claims.push((*id, admission));
+            rules.push((*id, server, by_rules));
+        }
+        let mut standings = Vec::new();
+        for id in registered_at {
+            standings.push(self.load::<Registration>(Stream::Registration(*id, key)).await?.status);
         }
         // Where one door is closed the client may still withdraw what serves at another; where all are, it has nothing to say.
         if let Some(status) = standings.first()
@@ -54,19 +55,37 @@ impl Commands {
         {
             return Err(Rejection::WrongStatus { status: *status, attempted: "changed by its client" }.into());
         }
-        let claimed = metadata.redirect_uris.clone();
-        let update = ClientCommand::UpdateMetadata { by: Party::Holder, metadata, secret: first_secret, ignored: parsed.ignored };
-        let client = self.transact::<Client>(Stream::Client(key), cause, &update).await?;
-        let mut position = client.position;
-        let mut registrations = Vec::new();
-        for (id, admission) in claims {
-            let command = RegistrationCommand::ClaimRedirects {
-                claimed: claimed.clone(),
-                admission,
+        let update = |keep_secret| ClientCommand::UpdateMetadata {
+            by: Party::Holder,
+            metadata: metadata.clone(),
+            secret: first_secret.clone(),
+            keep_secret,
+            ignored: parsed.ignored.clone(),
+        };
+        client.decide(&update(false))?;
+        self.keep_metadata(&client, registered_at).await?;
+        let (mut claims, mut keep_secret) = (Vec::new(), false);
+        for (id, server, by_rules) in rules {
+            let registration: Registration = self.load(Stream::Registration(id, key)).await?;
+            let claim = RegistrationCommand::Claim {
+                claimed: metadata.redirect_uris.clone(),
+                admission: server.policy.hear_redirects(by_rules),
+                metadata: Some(server.policy.hear_update(profile.registration_type, &metadata, by_rules)),
                 change_id: ChangeId(Uuid::now_v7()),
                 origin: "rfc7592".to_owned(),
             };
-            let done = self.transact::<Registration>(Stream::Registration(id, key), cause, &command).await?;
+            if registration.status != Status::None {
+                let after = registration.decide(&claim)?.iter().fold(registration, Registration::evolve);
+                // Where its new way to prove itself waits, the old one is what it has.
+                keep_secret |= after.metadata.is_some_and(|admitted| admitted.needs_secret());
+            }
+            claims.push((id, server.tenant.clone(), claim));
+        }
+        let client = self.transact::<Client>(Stream::Client(key), cause, &update(keep_secret)).await?;
+        let mut position = client.position;
+        let mut registrations = Vec::new();
+        for (id, tenant, claim) in claims {
+            let done = self.transact::<Registration>(Stream::Registration(id, key), &cause.within(tenant), &claim).await?;
             position = position.max(done.position);
             registrations.push((id, done.state));
         }

@@ -6,7 +6,8 @@ use gatebook_events::client::{Client, ClientCommand, ClientEvent, Document, Mani
 use gatebook_events::codec::Stored;
 use gatebook_events::envelope::{Actor, ActorKind};
 use gatebook_events::identity::{ChangeId, ClientId, ClientKey, ResourceServerId, Stream, TenantId};
-use gatebook_events::registration::{ManifestRef, Registration, RegistrationCommand, Status};
+use gatebook_events::metadata::ClientMetadata;
+use gatebook_events::registration::{AdmittedMetadata, ManifestRef, Registration, RegistrationCommand, Status};
 use gatebook_events::resource_server::{Admission, ResourceServer};
 use gatebook_events::{Aggregate, Rejection};
 use uuid::Uuid;
@@ -24,9 +25,22 @@ pub struct KnownVersion {
 }
 
 impl Commands {
-    /// Takes note of a document as it was just read. Enters its client where nobody knew it.
-    pub async fn see_document(&self, cause: &Cause, client_id: &ClientId, document: Document) -> Result<Done<Client>, CommandError> {
+    /// Takes note of a document as it was just read. Enters its client where nobody knew it. Where it says something else than
+    /// before, what served until now is written down at each resource server first.
+    pub async fn see_document(
+        &self,
+        cause: &Cause,
+        client_id: &ClientId,
+        registered_at: &[ResourceServerId],
+        document: Document,
+    ) -> Result<Done<Client>, CommandError> {
         let see = ClientCommand::SeeDocument { client_id: client_id.clone(), document: Box::new(document), at: self.clock.now() };
+        if !registered_at.is_empty() {
+            let client: Client = self.load(Stream::Client(client_id.key())).await?;
+            if !client.decide(&see)?.is_empty() {
+                self.keep_metadata(&client, registered_at).await?;
+            }
+        }
         self.transact::<Client>(Stream::Client(client_id.key()), cause, &see).await
     }
 
@@ -84,8 +98,10 @@ impl Commands {
             tenant: tenant.clone(),
             client_id: profile.client_id.clone(),
             registration_type: profile.registration_type,
+            metadata: Some(AdmittedMetadata::of(&metadata).into()),
             redirect_uris: metadata.redirect_uris.clone(),
-            admission: if vouched { Admission::Auto } else { admission },
+            // Whoever vouches approves it; the rules do not.
+            admission: if vouched { Admission::Review } else { admission },
             at: self.clock.now(),
         };
         let family = (&profile.client_id, profile.registration_type, &metadata);
@@ -94,8 +110,10 @@ impl Commands {
         let stream = Stream::Registration(server, profile.client_id.key());
         let mut done = self.transact::<Registration>(stream, &cause, &request).await?;
         if vouched && matches!(done.state.status, Status::Pending | Status::Dormant | Status::Returning) {
-            // It had asked before and was waiting, or nobody used it: to vouch for it is to approve it.
+            // To vouch for it is to approve it, also where it was waiting before or nobody used it.
+            let asked = done.position;
             done = self.transact::<Registration>(stream, &cause, &RegistrationCommand::Approve { reason: None }).await?;
+            done.position = done.position.max(asked);
         }
         self.hear_what_came_since(&cause, server, client, done).await
     }
@@ -138,11 +156,14 @@ impl Commands {
         let profile = client.registered().ok_or(Rejection::NoSuchClient)?;
         let versions = profile.manifest.as_ref().map(|manifest| manifest.versions.as_slice()).unwrap_or_default();
         let newest = versions.last().ok_or(Rejection::NoDocument)?;
-        let (claimed, heard) = rules.policy.hear(&profile.metadata.redirect_uris, self.clock.now());
+        let now = self.clock.now();
+        let (claimed, heard) = rules.policy.hear(&profile.metadata.redirect_uris, now);
+        let metadata = rules.policy.hear_document(&profile.metadata, &claimed, now);
         let base = versions.len().checked_sub(2).and_then(|before| versions.get(before)).map(|before| before.number);
         Ok(RegistrationCommand::FollowManifest {
             claimed,
             heard,
+            metadata,
             change_id: ChangeId(Uuid::now_v7()),
             manifest: ManifestRef { version: newest.number, content_hash: newest.content_hash.clone(), base },
         })
@@ -180,7 +201,7 @@ impl Commands {
         self.transact::<Registration>(Stream::Registration(server, key), &cause.within(tenant), &ripen).await
     }
 
-    /// Lets the redirect URIs of an earlier version serve again, as far as the resource server's rules welcome them now.
+    /// Lets what an earlier version says serve again, as far as the resource server's rules welcome it now.
     pub async fn roll_back(
         &self,
         cause: &Cause,
@@ -196,8 +217,13 @@ impl Commands {
         let wanted = manifest.version(version).ok_or(Rejection::NoSuchVersion(version))?;
         let rules = self.resource_server(server).await?;
         let redirect_uris = rules.policy.welcome(&wanted.redirect_uris)?;
-        let (claimed, _) = rules.policy.hear(&profile.metadata.redirect_uris, self.clock.now());
-        let back = RegistrationCommand::RollBack { version, redirect_uris, claimed, reason };
+        let now = self.clock.now();
+        let (claimed, _) = rules.policy.hear(&profile.metadata.redirect_uris, now);
+        let versions = self.document_versions(key).await?;
+        let said = versions.iter().find(|known| known.versioned.number == version).map(|known| &known.versioned.metadata);
+        let admitted = |said: &ClientMetadata| rules.policy.hear_document(said, &claimed, now).map(|wished| wished.metadata);
+        let metadata = said.and_then(admitted).zip(admitted(&profile.metadata));
+        let back = RegistrationCommand::RollBack { version, redirect_uris, claimed, metadata, reason };
         let done = self.transact::<Registration>(Stream::Registration(server, key), cause, &back).await?;
         self.hear_what_came_since(cause, server, &client, done).await
     }

@@ -6,7 +6,7 @@ use gatebook_events::client::{Client, ClientCommand, ImportedFrom, Profile};
 use gatebook_events::envelope::Position;
 use gatebook_events::identity::{ClientId, ClientKey, InitialAccessTokenId, ResourceServerId, Stream, TenantId};
 use gatebook_events::metadata::{AuthMethod, ClientMetadata, GrantType, Parsed};
-use gatebook_events::registration::{Registration, RegistrationCommand};
+use gatebook_events::registration::{AdmittedMetadata, Registration, RegistrationCommand};
 use gatebook_events::resource_server::{Policy, RegistrationType};
 use gatebook_events::secret::{KeptSecret, SecretHash, TokenHash};
 
@@ -125,6 +125,7 @@ impl Commands {
             tenant: rules.tenant.clone().ok_or(Rejection::NoSuchResourceServer)?,
             client_id: profile.client_id.clone(),
             registration_type: profile.registration_type,
+            metadata: Some(AdmittedMetadata::of(&metadata).into()),
             redirect_uris: metadata.redirect_uris,
             admission,
             at: self.clock.now(),
@@ -180,8 +181,15 @@ impl Commands {
             None => (client.await?, None),
             Some((id, tenant, admission, server)) => {
                 let family = (&client_id, registration_type, &said);
-                let request =
-                    RegistrationCommand::Request { tenant, client_id: client_id.clone(), registration_type, redirect_uris, admission, at };
+                let request = RegistrationCommand::Request {
+                    tenant,
+                    client_id: client_id.clone(),
+                    registration_type,
+                    redirect_uris,
+                    metadata: Some(AdmittedMetadata::of(&said).into()),
+                    admission,
+                    at,
+                };
                 let request = with_its_family(&server, family, request);
                 let registration = self.transact_new::<Registration>(Stream::Registration(id, key), cause, &request);
                 // In flight together, so that one group commit takes both; the log keeps their order.

@@ -6,7 +6,7 @@ use gatebook_events::envelope::Position;
 use gatebook_events::identity::{ClientId, ClientKey, ResourceServerId, Stream, TenantId};
 use gatebook_events::initial_access_token::Clamps;
 use gatebook_events::metadata::{ClientMetadata, Parsed};
-use gatebook_events::registration::{Registration, RegistrationCommand, Status};
+use gatebook_events::registration::{AdmittedMetadata, Registration, RegistrationCommand, Status};
 use gatebook_events::reservation::{Fingerprint, Reservation, ReservationCommand};
 use gatebook_events::resource_server::RegistrationType;
 
@@ -90,7 +90,8 @@ impl Commands {
                 tenant: tenant.clone(),
                 client_id: profile.client_id.clone(),
                 registration_type: profile.registration_type,
-                redirect_uris: profile.metadata.redirect_uris.clone(),
+                metadata: Some(AdmittedMetadata::of(&metadata).into()),
+                redirect_uris: metadata.redirect_uris.clone(),
                 admission,
                 at: self.clock.now(),
             };

@@ -12,7 +12,7 @@ use gatebook_events::resource_server::normalized;
 use gatebook_events::scope::Scope;
 use gatebook_events::standing::Decision;
 
-use super::{Answer, Subject, look, take_note};
+use super::{Answer, Subject, effective, look, take_note};
 use crate::access_tokens::Grant;
 use crate::app::App;
 use crate::authentication::{self, Asking, Credential};
@@ -40,7 +40,7 @@ pub async fn prove(app: &App, server: ResourceServerId, shown: &Presented) -> Re
     if let Some(client) = answer.client.as_ref().filter(|_| answer.verdict.reason.decision() == Decision::Allow) {
         let tenant = app.commands().resource_server(server).await?.tenant.clone();
         let asking = Asking { source: shown.source, tenant: tenant.as_ref(), may_act: true };
-        refusal = match authentication::authenticate(app, &client.profile, &shown.credential, &asking).await? {
+        refusal = match authentication::authenticate(app, &client.acting(), &shown.credential, &asking).await? {
             Ok(who) => who.use_up(app)?.err(),
             Err(refusal) => Some(refusal),
         };
@@ -66,10 +66,16 @@ pub async fn grant(app: &App, shown: &Presented, resources: &[&str], scope: Opti
     }
     let (client_id, client) = (named.0, &named.1);
     let profile = client.registered().filter(|profile| profile.client_id == *client_id).ok_or(Failure::Client)?;
+    // It proves itself as it was admitted to where the token is for. Where that is nowhere, as it says, and is told so then.
     let target = registered_at(app, client_id.key(), resources).await;
+    let mut acting = profile.clone();
+    if let Ok(server) = &target {
+        let registration: Registration = app.commands().load(Stream::Registration(*server, client_id.key())).await?;
+        acting.metadata = effective(&*app.commands().resource_server(*server).await?, profile, &registration);
+    }
     let may_act = may_act(app, &client, client_id.key(), target.as_ref().ok().copied()).await?;
     let asking = Asking { source: shown.source, tenant: profile.home.as_ref(), may_act };
-    let Ok(who) = authentication::authenticate(app, profile, &shown.credential, &asking).await? else {
+    let Ok(who) = authentication::authenticate(app, &acting, &shown.credential, &asking).await? else {
         return Err(Failure::Client);
     };
     let resource_server = target?;

@@ -305,6 +305,7 @@ impl Verdict {
             Rejection::NoSecret => Self::new(StatusCode::CONFLICT, "no-secret"),
             Rejection::WrongStatus { .. } => Self::new(StatusCode::CONFLICT, "wrong-status"),
             Rejection::StaleChange { .. } => Self::new(StatusCode::CONFLICT, "stale-change"),
+            Rejection::Moved(_) => Self::new(StatusCode::CONFLICT, "registration-changed"),
             Rejection::NothingStaged => Self::new(StatusCode::CONFLICT, "nothing-staged"),
         }
     }
@@ -417,6 +418,9 @@ impl IntoResponse for Problem {
         body.insert("request_id".to_owned(), self.1.as_str().into());
         if let Failure::Command(CommandError::Rejected(Rejection::StaleChange { current: Some(current), .. })) = &self.0 {
             body.insert("current_change_id".to_owned(), current.to_string().into());
+        }
+        if let Failure::Command(CommandError::Rejected(Rejection::Moved(current))) = &self.0 {
+            body.insert("registration_version".to_owned(), current.to_string().into());
         }
         if let Failure::Document { trouble, problem, .. } = &self.0 {
             body.insert("trouble".to_owned(), trouble.as_str().into());

@@ -3,8 +3,9 @@
 use chrono::{DateTime, SecondsFormat, Utc};
 use gatebook_events::client::{Life, Profile};
 use gatebook_events::identity::ResourceServerId;
+use gatebook_events::metadata::ClientMetadata;
 use gatebook_events::redirect::WebUri;
-use gatebook_events::registration::Registration;
+use gatebook_events::registration::{AdmittedMetadata, MemberChange, Registration, StagedChange};
 use gatebook_events::resource_server;
 use gatebook_events::standing::Reason;
 use gatebook_projections::directory::{LookAlike, RegistrationRow, ResourceServerRow, TokenRow};
@@ -38,10 +39,17 @@ pub fn client(profile: &Profile, bound: Option<(ResourceServerId, &Registration,
         standing.insert("status".to_owned(), reason.status().into());
         standing.insert("reason".to_owned(), reason.as_str().into());
         put(&mut standing, "cure", reason.cure());
+        let admitted = registration.admitted(&profile.metadata);
         if let Some(staged) = &registration.staged {
-            let change = json!({ "change_id": staged.change_id, "added": staged.added, "removed": staged.removed });
-            standing.insert("staged_change".to_owned(), change);
+            let mut change = Map::new();
+            change.insert("change_id".to_owned(), json!(staged.change_id));
+            change.insert("added".to_owned(), json!(staged.added));
+            change.insert("removed".to_owned(), json!(staged.removed));
+            put(&mut change, "changes", changes(&admitted, staged));
+            standing.insert("staged_change".to_owned(), change.into());
+            put(&mut standing, "pending_redirect_uris", pending_redirect_uris(staged));
         }
+        put(&mut standing, "serves", differing(&profile.metadata, &admitted).map(Value::Object));
         body.insert("redirect_uris".to_owned(), json!(registration.redirect_uris));
         body.insert("gatebook".to_owned(), standing.into());
     }
@@ -69,8 +77,11 @@ pub fn registration(row: &RegistrationRow) -> Map<String, Value> {
     put(&mut body, "note", row.note.clone());
     put(&mut body, "denied_until", row.denied_until.map(time));
     put(&mut body, "initial_access_token_id", row.initial_access_token.map(|id| id.to_string()));
+    put(&mut body, "claimed", claimed(row).map(Value::Object));
+    body.insert("registration_version".to_owned(), row.version.to_string().into());
     if let Some(staged) = &row.staged {
-        body.insert("staged_change".to_owned(), json!(staged));
+        put(&mut body, "pending_redirect_uris", pending_redirect_uris(staged));
+        body.insert("staged_change".to_owned(), staged_change(&row.metadata, staged));
     }
     if let Some(known) = &row.manifest {
         let mut manifest = Map::new();
@@ -84,6 +95,53 @@ pub fn registration(row: &RegistrationRow) -> Map<String, Value> {
         manifest.insert("health".to_owned(), health.into());
         put(&mut manifest, "unreachable_since", known.unreachable_since.map(time));
         body.insert("manifest".to_owned(), manifest.into());
+    }
+    body
+}
+
+/// What a client claims that is not what serves.
+fn claimed(row: &RegistrationRow) -> Option<Map<String, Value>> {
+    let redirect_uris = Some(&row.claimed.redirect_uris).filter(|claimed| !claimed.same_set(&row.redirect_uris));
+    let mut members = differing(&row.metadata, &row.claimed).unwrap_or_default();
+    put(&mut members, "redirect_uris", redirect_uris.map(|uris| json!(uris)));
+    Some(members).filter(|members| !members.is_empty())
+}
+
+/// The members of `other` that differ from those of `metadata`, beside redirect URIs; nothing where none does.
+pub fn differing(metadata: &ClientMetadata, other: &ClientMetadata) -> Option<Map<String, Value>> {
+    let now = AdmittedMetadata::of(metadata);
+    let changes = now.changes(&AdmittedMetadata::of(other).in_order_of(&now));
+    let members: Map<String, Value> = changes.into_iter().filter_map(|change| Some((change.member, change.then?))).collect();
+    Some(members).filter(|members| !members.is_empty())
+}
+
+/// The whole set of redirect URIs that would serve after the change that waits. An empty one would say that nothing waits.
+pub fn pending_redirect_uris(staged: &StagedChange) -> Option<Value> {
+    Some(&staged.result).filter(|result| !result.is_empty()).map(|result| json!(result))
+}
+
+/// The members beside redirect URIs that a change would change: their names, and what they are now and then.
+pub fn changes(admitted: &ClientMetadata, staged: &StagedChange) -> Option<Value> {
+    let then = staged.metadata.as_ref()?;
+    Some(member_changes(&AdmittedMetadata::of(admitted), then))
+}
+
+/// The members that differ between what is admitted and what is wished.
+pub fn member_changes(now: &AdmittedMetadata, then: &AdmittedMetadata) -> Value {
+    let render = |change: MemberChange| {
+        let mut body = Map::new();
+        body.insert("member".to_owned(), change.member.into());
+        put(&mut body, "now", change.now);
+        put(&mut body, "then", change.then);
+        Value::Object(body)
+    };
+    now.changes(then).into_iter().map(render).collect()
+}
+
+fn staged_change(admitted: &ClientMetadata, staged: &StagedChange) -> Value {
+    let mut body = json!(StagedChange { metadata: None, ..staged.clone() });
+    if let (Value::Object(members), Some(changes)) = (&mut body, changes(admitted, staged)) {
+        members.insert("changes".to_owned(), changes);
     }
     body
 }

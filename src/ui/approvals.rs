@@ -6,7 +6,7 @@ use gatebook_events::redirect::RedirectUris;
 use gatebook_projections::approvals::{WaitingRow, Wish};
 use maud::{Markup, html};
 
-use super::client::{Decision, difference, forms};
+use super::client::{Decision, difference, forms, metadata_difference};
 use super::doubt;
 use super::fields::Fields;
 use super::frame::{Frame, Place};
@@ -58,14 +58,16 @@ pub async fn page(State(app): State<App>, visitor: Visitor, RawQuery(query): Raw
 fn entry(visitor: &Visitor, row: &WaitingRow, (warnings, resembles): &Doubts) -> Markup {
     let none = RedirectUris::default();
     let (decision, wish, difference) = match &row.wish {
-        Wish::Registration => (Decision::Registration, "asks to be let in", difference(&none, &row.redirect_uris, &none)),
-        Wish::Revival => (Decision::Registration, "was dormant and is back", difference(&none, &row.redirect_uris, &none)),
-        Wish::Redirects { change_id, added, removed, .. } => {
-            (Decision::Redirects(*change_id), "asks for other redirect URIs", difference(&row.redirect_uris, added, removed))
-        }
+        Wish::Registration => (Decision::Registration(row.version), "asks to be let in", difference(&none, &row.redirect_uris, &none)),
+        Wish::Revival => (Decision::Registration(row.version), "was dormant and is back", difference(&none, &row.redirect_uris, &none)),
+        Wish::Redirects { change_id, added, removed, metadata, .. } => (
+            Decision::Redirects(*change_id),
+            if metadata.is_some() { "asks for a change" } else { "asks for other redirect URIs" },
+            difference(&row.redirect_uris, added, removed),
+        ),
     };
     let id = match decision {
-        Decision::Registration => format!("w-{}-{}", row.resource_server, row.client_key),
+        Decision::Registration(_) => format!("w-{}-{}", row.resource_server, row.client_key),
         Decision::Redirects(change) => format!("w-{change}"),
     };
     html! {
@@ -80,6 +82,7 @@ fn entry(visitor: &Visitor, row: &WaitingRow, (warnings, resembles): &Doubts) ->
                 p.muted { (show::tag(row.registration_type)) " since " (show::time(row.since)) }
             }
             (doubt::list(warnings, resembles.as_ref()))
+            @if let (Wish::Redirects { metadata: Some(then), .. }, Some(now)) = (&row.wish, &row.metadata) { (metadata_difference(now, then)) }
             (difference)
             @if let Wish::Redirects { manifest, serves_at, .. } = &row.wish {
                 @if let Some(manifest) = manifest { p.muted { "Version " (manifest.version) " of its document says so." } }

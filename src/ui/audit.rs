@@ -40,6 +40,7 @@ const NAMES: [(&str, &[&str]); 5] = [
             "registration.redirects_rejected",
             "registration.redirects_superseded",
             "registration.redirects_narrowed",
+            "registration.metadata_admitted",
             "registration.rolled_back",
         ],
     ),
@@ -151,7 +152,7 @@ pub async fn page(State(app): State<App>, visitor: Visitor, RawQuery(asked): Raw
                 @if page.rows.is_empty() {
                     p.muted { "No event is like that. " a href=(here) { "Show all" } }
                 } @else {
-                    ol.trail { @for row in &page.rows { (trail::of_many(&visitor.links, row, about(row))) } }
+                    ol.trail { @for row in &page.rows { (trail::of_many(&visitor.links, &frame.servers, row, about(row))) } }
                 }
                 p.pages {
                     @if fields.text("cursor").is_some() { a href={ (here) (fields.with("cursor", "", &[])) } { "First page" } }

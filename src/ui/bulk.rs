@@ -1,8 +1,10 @@
 //! One decision about many clients: first what is about to happen to each, then the same and nothing else.
 
 use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use axum::response::Response;
 use futures_util::StreamExt;
+use gatebook_events::decision::AnswerVersion;
 use gatebook_events::identity::{ClientId, ResourceServerId};
 use gatebook_events::registration::Status;
 use gatebook_projections::directory::{ListClients, RegistrationRow, ResourceServerRow};
@@ -70,13 +72,16 @@ pub async fn decide(State(app): State<App>, Path(id): Path<String>, Change(poste
     let reason = fields.text("reason").map(str::to_owned);
     checked_reason(reason.as_deref()).map_err(|failure| visitor.sorry(failure))?;
     let would = command(action, reason, None).ok_or_else(|| visitor.sorry(Failure::not_found("action")))?;
-    let named: Vec<ClientId> = fields.all("client").take(MOST).filter_map(|text| ClientId::parse(text).ok()).collect();
+    let Some(named) = shown_ones(&fields) else {
+        let detail = "the form does not say which state of each client it is about; begin again from the list";
+        return Err(visitor.sorry(Failure::request(StatusCode::BAD_REQUEST, "invalid-request", detail)));
+    };
     let (commands, cause, tenant) = (app.commands(), &visitor.caller.cause, visitor.tenant());
     let done: Vec<Result<bool, String>> = futures_util::stream::iter(named)
-        .map(|client_id| {
+        .map(|(client_id, shown)| {
             let would = &would;
             async move {
-                let done = commands.decide_registration(cause, tenant, (server, client_id.key()), would).await;
+                let done = commands.decide_registration(cause, tenant, (server, client_id.key()), would, Some(shown)).await;
                 done.map(|done| done.position.is_some()).map_err(|error| error.to_string())
             }
         })
@@ -89,9 +94,19 @@ pub async fn decide(State(app): State<App>, Path(id): Path<String>, Change(poste
     if refused > 0 {
         said.push(' ');
         said.push_str(&show::number(refused, "was", "were"));
-        said.push_str(" not, because it stands otherwise now.");
+        said.push_str(" not, because of a change since the preview.");
     }
     Ok(frame::go(&app, &visitor.links.server(server, "clients"), refused == 0, said))
+}
+
+/// The clients that a preview named, each with the state in which it was shown; none unless each has one.
+fn shown_ones(fields: &Fields) -> Option<Vec<(ClientId, AnswerVersion)>> {
+    let (clients, versions) = (fields.all("client"), fields.all("version"));
+    if clients.count() != versions.count() {
+        return None;
+    }
+    let pairs = fields.all("client").zip(fields.all("version")).take(MOST);
+    pairs.map(|(client, version)| Some((ClientId::parse(client).ok()?, version.parse().ok()?))).collect()
 }
 
 fn action(fields: &Fields) -> Option<(&'static str, &'static str)> {
@@ -149,7 +164,10 @@ fn shown(visitor: &Visitor, server: &ResourceServerRow, (action, text): (&str, &
                 form method="post" action={ (here) "/decide" } {
                     (visitor.guard())
                     input type="hidden" name="action" value=(action);
-                    @for of in &changing { input type="hidden" name="client" value=(of.row.client_id.as_str()); }
+                    @for of in &changing {
+                        input type="hidden" name="client" value=(of.row.client_id.as_str());
+                        input type="hidden" name="version" value=(of.row.version);
+                    }
                     label for="reason" { "Reason, for the history" }
                     input #reason type="text" name="reason" maxlength="1024" autocomplete="off" autofocus;
                     p.actions {

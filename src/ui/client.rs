@@ -4,7 +4,7 @@ use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
 use gatebook_events::client::{Client, Profile};
 use gatebook_events::identity::{ClientId, ResourceServerId, Stream};
-use gatebook_events::registration::Status;
+use gatebook_events::registration::{AdmittedMetadata, Status};
 use gatebook_events::resource_server::RegistrationType;
 use gatebook_projections::directory::{RegistrationRow, ResourceServerRow};
 use gatebook_projections::history::{HistoryQuery, HistoryRow};
@@ -22,6 +22,7 @@ use super::visitor::Visitor;
 use crate::app::App;
 use crate::http::authsec::decisions::command;
 use crate::http::error::Failure;
+use crate::http::wire;
 use crate::look_alikes::{Doubts, Shown};
 
 mod credentials;
@@ -33,7 +34,7 @@ mod staged;
 pub use credentials::{once, revoke_old, rotate};
 pub use decide::{decide, redirects};
 pub use document::{refresh, roll_back};
-pub use staged::{Decision, difference, forms};
+pub use staged::{Decision, difference, forms, metadata_difference, plain};
 
 /// The most events that are shown of a client.
 const MOST_EVENTS: usize = 500;
@@ -94,7 +95,7 @@ pub async fn page(
             div {
                 div #redirects .card data-live { (serving(&subject)) }
                 (said(&subject))
-                @if versions.is_empty() { (story(&visitor, events.as_deref())) }
+                @if versions.is_empty() { (story(&visitor, &frame.servers, events.as_deref())) }
             }
             div {
                 div #decisions .card data-live { (standing(&visitor, server, &subject, &offered)) }
@@ -104,19 +105,19 @@ pub async fn page(
         }
         @if !versions.is_empty() {
             (document::card(&visitor, &subject, &versions, &fields))
-            (story(&visitor, events.as_deref()))
+            (story(&visitor, &frame.servers, events.as_deref()))
         }
     };
     Ok(frame.page(&app, &visitor, Place::Server(server.id, Tab::Clients), &subject.name(), &content))
 }
 
 /// All that happened to it; nothing for whoever may not read it.
-fn story(visitor: &Visitor, events: Option<&[HistoryRow]>) -> Markup {
+fn story(visitor: &Visitor, servers: &[ResourceServerRow], events: Option<&[HistoryRow]>) -> Markup {
     html! {
         @if let Some(events) = events {
             section.card aria-labelledby="history" {
                 h2 #history { "History" }
-                div #events data-live { (trail::of_client(&visitor.links, events)) }
+                div #events data-live { (trail::of_client(&visitor.links, servers, events)) }
             }
         }
     }
@@ -142,10 +143,11 @@ fn head(subject: &Subject) -> Markup {
 fn waits(visitor: &Visitor, subject: &Subject) -> Markup {
     let row = &subject.row;
     let decision = if row.registration_status == Status::Pending {
-        Some((Decision::Registration, "It asks to be let in", row.requested_at))
+        Some((Decision::Registration(row.version), "It asks to be let in", row.requested_at))
     } else {
         row.staged.as_ref().map(|change| {
-            (Decision::Redirects(change.change_id), "It asks for other redirect URIs", row.staged_at.unwrap_or(row.updated_at))
+            let asks = if change.metadata.is_some() { "It asks for a change" } else { "It asks for other redirect URIs" };
+            (Decision::Redirects(change.change_id), asks, row.staged_at.unwrap_or(row.updated_at))
         })
     };
     let Some((decision, heading, since)) = decision else { return html! {} };
@@ -155,7 +157,10 @@ fn waits(visitor: &Visitor, subject: &Subject) -> Markup {
             p.muted { "Waits since " (show::time(since)) "." @if let Some(change) = &row.staged { " " (staged::origin(&change.origin, change.manifest.as_ref())) } }
             @if let Some(at) = row.staged.as_ref().and_then(|change| change.serves_at) { p.note { "Serves " (show::time(at)) " unless somebody objects." } }
             @match &row.staged {
-                Some(change) => (difference(&row.redirect_uris, &change.added, &change.removed)),
+                Some(change) => {
+                    @if let Some(then) = &change.metadata { (metadata_difference(&AdmittedMetadata::of(&row.metadata), then)) }
+                    (difference(&row.redirect_uris, &change.added, &change.removed))
+                },
                 None => (difference(&gatebook_events::redirect::RedirectUris::default(), &row.redirect_uris, &gatebook_events::redirect::RedirectUris::default())),
             }
             (forms(visitor, (row.resource_server, &row.client_id), &decision, "client"))
@@ -165,7 +170,7 @@ fn waits(visitor: &Visitor, subject: &Subject) -> Markup {
 
 fn serving(subject: &Subject) -> Markup {
     let row = &subject.row;
-    let claimed = row.metadata.redirect_uris.without(&row.redirect_uris);
+    let claimed = row.claimed.redirect_uris.without(&row.redirect_uris);
     html! {
         h2 { "Redirect URIs that serve" }
         @if row.redirect_uris.is_empty() { p.muted { "None: nobody is sent back to this client." } }
@@ -193,6 +198,12 @@ fn said(subject: &Subject) -> Markup {
     html! {
         section.card aria-labelledby="says" {
             h2 #says { "What it says about itself" }
+            @if let Some(other) = wire::differing(&row.metadata, &row.claimed) {
+                details #says-otherwise {
+                    summary { "It says otherwise by now; this is what was admitted" }
+                    dl.facts { @for (member, value) in &other { dt { code { (show::inert(member)) } } dd { (show::inert(&plain(value))) } } }
+                }
+            }
             dl.facts {
                 @if let Some(name) = &said.client_name { dt { "Name" } dd { (show::inert(name)) } }
                 @for (name, text) in &said.localized { dt { code { (show::inert(name)) } } dd { (show::inert(text)) } }
@@ -226,6 +237,7 @@ fn standing(visitor: &Visitor, server: &ResourceServerRow, subject: &Subject, of
         @if !offered.is_empty() && row.registration_status != Status::Pending {
             form.fields method="post" action=(visitor.links.client(row.resource_server, row.client_id.as_str(), "decide")) {
                 (visitor.guard())
+                input type="hidden" name="version" value=(row.version);
                 div.field { label for="decide-reason" { "Reason, for the history" } input #decide-reason type="text" name="reason" maxlength="1024" autocomplete="off"; }
                 @if offered.iter().any(|(action, _)| *action == "suspend") && row.registration_type != RegistrationType::Prereg {
                     label.tick { input type="checkbox" name="family" value="1"; span { "With “Suspend”: the whole program" span.help { "Whoever registers as the same program from now on stands suspended too, until a client of it is reinstated." } } }

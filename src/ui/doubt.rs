@@ -37,8 +37,9 @@ fn sentence(warning: Warning) -> &'static str {
         Warning::HostDiffers => "Answers go to another host than the one that its document is on.",
         Warning::LookAlike => "Its name looks like that of an approved client from elsewhere.",
         Warning::NewHost => "Answers go to a host that it did not have when it came.",
-        Warning::StagedChangeWaiting => "A change of its redirect URIs waits; what is answered is what serves.",
+        Warning::StagedChangeWaiting => "A change waits; what is answered is what serves.",
         Warning::RegistrationChanged => "What serves has changed since the answer that was referred to.",
+        Warning::MetadataChanged => "What it says about itself has changed since it was approved.",
         Warning::DocumentUnreachable => "Its document cannot be reached; the last good one serves.",
     }
 }

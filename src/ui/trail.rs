@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use gatebook_events::envelope::ActorKind;
-use gatebook_events::identity::{ClientKey, TenantId};
-use gatebook_projections::directory::{Directory, RegistrationRow};
+use gatebook_events::identity::{ClientKey, ResourceServerId, TenantId};
+use gatebook_projections::directory::{Directory, RegistrationRow, ResourceServerRow};
 use gatebook_projections::history::HistoryRow;
 use gatebook_projections::read_model::{QueryError, Reader};
 use maud::{Markup, html};
@@ -32,27 +32,33 @@ enum About<'a> {
 
 /// The events of one client, given the oldest first, as entries with the newest first. What a client says about itself is
 /// compared with what it said before.
-pub fn of_client(links: &Links, oldest_first: &[HistoryRow]) -> Markup {
-    let mut known: Option<Map<String, Value>> = None;
+///
+/// What a resource server admitted of that is compared with what it admitted before.
+pub fn of_client(links: &Links, servers: &[ResourceServerRow], oldest_first: &[HistoryRow]) -> Markup {
+    let mut known: HashMap<Option<ResourceServerId>, Map<String, Value>> = HashMap::new();
     let mut entries: Vec<Markup> = Vec::new();
     for row in oldest_first {
         let data: Value = serde_json::from_str(&row.data).unwrap_or_default();
-        let said = data.get("metadata").and_then(Value::as_object).cloned();
-        let changes = match (&known, &said) {
+        // What a client says is one thing, and what is admitted of it at each resource server another.
+        let of = row.name.starts_with("registration.").then_some(row.resource_server).flatten();
+        let said = data.get("metadata").or_else(|| data.get("change")?.get("metadata")).and_then(Value::as_object).cloned();
+        let changes = match (known.get(&of), &said) {
             (Some(before), Some(now)) => differences(before, now),
             _ => Vec::new(),
         };
-        known = said.or(known);
-        entries.push(entry(links, row, &data, &changes, About::ThisClient));
+        if let Some(said) = said.filter(|_| row.name != "registration.redirects_staged") {
+            known.insert(of, said);
+        }
+        entries.push(entry((links, servers), row, &data, &changes, About::ThisClient));
     }
     entries.reverse();
     html! { ol.trail { @for entry in entries { (entry) } } }
 }
 
 /// One event of many, with the client that it is about.
-pub fn of_many(links: &Links, row: &HistoryRow, about: Option<&RegistrationRow>) -> Markup {
+pub fn of_many(links: &Links, servers: &[ResourceServerRow], row: &HistoryRow, about: Option<&RegistrationRow>) -> Markup {
     let data: Value = serde_json::from_str(&row.data).unwrap_or_default();
-    entry(links, row, &data, &[], about.map_or(About::SomeClient, About::Client))
+    entry((links, servers), row, &data, &[], about.map_or(About::SomeClient, About::Client))
 }
 
 /// The clients that events are about, as they are registered with a tenant now.
@@ -74,7 +80,7 @@ pub fn subjects(directory: &Reader<Directory>, tenant: &TenantId, rows: &[Histor
 /// A client by its key; none where there is nothing to show of it.
 pub type Subjects = HashMap<ClientKey, Option<RegistrationRow>>;
 
-fn entry(links: &Links, row: &HistoryRow, data: &Value, changes: &[Change], about: About<'_>) -> Markup {
+fn entry((links, servers): (&Links, &[ResourceServerRow]), row: &HistoryRow, data: &Value, changes: &[Change], about: About<'_>) -> Markup {
     let id = row.id.0.to_string();
     html! {
         li id={ "e-" (row.position) } data-row {
@@ -101,7 +107,7 @@ fn entry(links: &Links, row: &HistoryRow, data: &Value, changes: &[Change], abou
                     } }
                 }
                 details id={ "d-" (row.position) } {
-                    summary { (actor(row)) @if let Some(origin) = &row.origin { " from " (show::inert(origin)) } }
+                    summary { (actor(row, servers)) @if let Some(origin) = &row.origin { " from " (show::inert(origin)) } }
                     dl.facts {
                         dt { "Type" } dd { code { (row.name) } " version " (row.version) }
                         dt { "Event" } dd { code { (id) } " at position " (row.position) }
@@ -121,7 +127,17 @@ fn text<'a>(data: &'a Value, member: &str) -> Option<&'a str> {
 }
 
 /// Who did it.
-pub fn actor(row: &HistoryRow) -> Markup {
+fn actor(row: &HistoryRow, servers: &[ResourceServerRow]) -> Markup {
+    // Older builds wrote who registered as who approved, where nobody had to.
+    let of_old = row.name == "registration.approved" && matches!(row.actor_kind, ActorKind::Anonymous | ActorKind::Client);
+    if row.actor_kind == ActorKind::Policy || of_old {
+        let server = row.resource_server.and_then(|id| servers.iter().find(|server| server.id == id));
+        let rule = row.actor_via.as_deref().filter(|_| !of_old).and_then(|via| via.split_once('@'));
+        return html! {
+            "the policy of " @match server { Some(server) => { b { (show::inert(&server.name)) } } None => { "the resource server" } }
+            @if let Some((rule, version)) = rule { ", by its rule " code { (show::inert(rule)) } " in version " (show::inert(version)) }
+        };
+    }
     let via = row.actor_via.as_deref().map(|via| match via {
         "ui" => "these pages",
         "admin-api" => "the API",
@@ -133,6 +149,7 @@ pub fn actor(row: &HistoryRow) -> Markup {
             (ActorKind::Admin, None) => { "an administrator" },
             (ActorKind::Client, _) => { "the client itself" },
             (ActorKind::Anonymous, _) => { "whoever registered it" },
+            (ActorKind::Policy, _) => { "a policy" },
             (ActorKind::System, id) => { "Gatebook" @if let Some(id) = id { " (" (show::inert(id)) ")" } },
         }
         @if let Some(via) = via { ", by " (show::inert(via)) }
@@ -215,10 +232,18 @@ fn sentence(name: &str, data: &Value) -> String {
         "registration.reinstated" => "Reinstated",
         "registration.revoked" => "Revoked",
         "registration.restored" => "Restored",
+        "registration.redirects_staged" if data.get("change").is_some_and(|change| change.get("metadata").is_some()) => {
+            "Asked for a change"
+        }
         "registration.redirects_staged" => "Asked for other redirect URIs",
-        "registration.redirects_approved" if data.get("by_policy") == Some(&Value::Bool(true)) => "Other redirect URIs serve, by the rules",
-        "registration.redirects_approved" => "Other redirect URIs were approved",
-        "registration.redirects_rejected" => "Other redirect URIs were rejected",
+        "registration.redirects_approved" if data.get("by_policy") == Some(&Value::Bool(true)) => "What it asked for serves, by the rules",
+        "registration.redirects_approved" => "What it asked for was approved",
+        "registration.redirects_rejected" => "What it asked for was rejected",
+        "registration.metadata_admitted" => match text(data, "because") {
+            Some("narrowed") => "Gave up some of what was admitted",
+            Some("policy") => "Other metadata serve, by the rules",
+            _ => "What serves of what it says was written down",
+        },
         "registration.redirects_superseded" => "The change that waited was replaced or taken back",
         "registration.redirects_narrowed" => "Gave up redirect URIs",
         "registration.rolled_back" => "Went back to an earlier version of its document",

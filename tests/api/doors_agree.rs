@@ -234,7 +234,7 @@ impl World {
             Deed::Publish { document, version } => {
                 let id = ClientId::parse(&format!("https://app{document}.example/client.json")).unwrap();
                 let read = published(version);
-                if self.house.app.commands().see_document(&reader(), &id, read).await.is_ok() && !self.knows(id.as_str()) {
+                if self.house.app.commands().see_document(&reader(), &id, &[], read).await.is_ok() && !self.knows(id.as_str()) {
                     self.clients.push(Who { id: id.as_str().to_owned(), secret: None, token: None });
                 }
             }

@@ -198,7 +198,8 @@ fn anyone() -> Cause {
 
 async fn revoke(house: &House, ids: &[ClientId]) {
     let (cause, tenant, command) = (&anyone(), &TenantId::default_tenant(), &RegistrationCommand::Revoke { reason: None });
-    let revoke = |id: &ClientId| house.app.commands().decide_registration(cause, tenant, (ResourceServerId::DEFAULT, id.key()), command);
+    let revoke =
+        |id: &ClientId| house.app.commands().decide_registration(cause, tenant, (ResourceServerId::DEFAULT, id.key()), command, None);
     let revoked = stream::iter(ids).map(revoke).buffer_unordered(64);
     revoked.for_each(|done| async move { drop(done.unwrap()) }).await;
 }

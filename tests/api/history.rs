@@ -48,7 +48,8 @@ async fn the_history_is_filtered_by_client_resource_server_actor_type_and_time()
     assert_eq!(picked(&format!("client_id={id}")).await, [&all[1..4], &all[5..7]].concat());
     assert_eq!(picked(&format!("resource_server={other}")).await, all[4..5]);
     assert_eq!(picked("actor=ada").await, all[4..6]);
-    assert_eq!(picked("actor=anonymous").await, all[1..4]);
+    assert_eq!(picked("actor=anonymous").await, all[1..3]);
+    assert_eq!(picked("actor=policy").await, all[3..4]);
     assert_eq!(picked(&format!("actor={id}")).await, all[6..7]);
     assert_eq!(picked("type=resource_server.created").await, [all[0].clone(), all[4].clone()]);
     assert_eq!(picked("since=2027-01-15T08:01:00Z").await, all[5..7]);

@@ -33,6 +33,7 @@ mod manage;
 mod projections;
 mod register;
 mod registration_tokens;
+mod reviewed;
 mod service_tokens;
 mod share;
 mod spellings;

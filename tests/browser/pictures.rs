@@ -77,7 +77,7 @@ async fn read(house: &House, document: &Value) {
     let actor = Actor { kind: ActorKind::System, id: Some("poller".to_owned()), via: Some("manifest".to_owned()) };
     let cause = Cause { actor, tenant: None, request_id: None, origin: None };
     let commands = house.app.commands();
-    let client = commands.see_document(&cause, &url.client_id(), document).await.unwrap().state;
+    let client = commands.see_document(&cause, &url.client_id(), &[], document).await.unwrap().state;
     commands.admit_document(&cause, ResourceServerId::DEFAULT, &client, false).await.unwrap();
     commands.follow_document(&cause, ResourceServerId::DEFAULT, &client).await.unwrap();
 }

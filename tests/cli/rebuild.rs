@@ -17,7 +17,7 @@ use gatebook_events::envelope::{CommitId, EventId, StoredEvent};
 use gatebook_events::identity::{ClientId, ClientKey, ResourceServerId, Stream, TenantId};
 use gatebook_events::initial_access_token::Clamps;
 use gatebook_events::metadata;
-use gatebook_events::registration::{Registration, RegistrationCommand};
+use gatebook_events::registration::{AdmittedMetadata, Registration, RegistrationCommand};
 use gatebook_events::resource_server::{Admission, RegistrationType};
 use gatebook_events::secret::TokenHash;
 use gatebook_projections::{Directory, Projection, ReadModel};
@@ -119,6 +119,7 @@ pub async fn long_log(data: &Path, clients: u64) {
             client_id: ClientId::of_key(key),
             registration_type: RegistrationType::Dcr,
             redirect_uris: metadata.redirect_uris.clone(),
+            metadata: Some(AdmittedMetadata::of(&metadata).into()),
             admission: Admission::Auto,
             at: DateTime::UNIX_EPOCH,
         };

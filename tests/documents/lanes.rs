@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use serde_json::json;
 
-use crate::{HERE, THERE, admin, refresh, rules, serves, shown, story, until, with_a_client};
+use crate::{HERE, THERE, admin, ask, refresh, rules, serves, shown, story, until, with_a_client};
 
 #[tokio::test]
 async fn staged_a_widening_waits_while_the_old_set_serves_and_a_narrowing_serves_at_once() {
@@ -112,4 +112,41 @@ async fn pinned_nothing_changes_until_an_administrator_says_so() {
     assert_eq!(shown(&house, &author).await["staged_change"]["removed"], json!([HERE]));
     admin(&house).put(&format!("{}/approve-redirects", author.path()), json!({})).await.is(200);
     assert!(!serves(&house, &author, HERE).await && serves(&house, &author, THERE).await);
+}
+
+#[tokio::test]
+async fn r3_where_documents_are_reviewed_another_name_waits_by_the_lane_and_an_earlier_version_takes_all_of_it_back() {
+    let (house, author) = with_a_client().await;
+    rules(&house, json!({ "admission": { "cimd": "review" } })).await;
+    let named = |name: &str| {
+        let mut document = author.document(&[HERE]);
+        document["client_name"] = name.into();
+        author.says(document);
+    };
+    let name = async || shown(&house, &author).await["client_name"].clone();
+    named("Big Bank");
+    refresh(&house, &author).await;
+    let row = shown(&house, &author).await;
+    assert_eq!((&row["client_name"], &row["claimed"]["client_name"]), (&json!("Example App"), &json!("Big Bank")));
+    assert_eq!(row["staged_change"]["changes"], json!([{ "member": "client_name", "now": "Example App", "then": "Big Bank" }]));
+    let asked = ask(&house, &author, json!({})).await;
+    assert_eq!(asked["client"]["client_name"], "Example App");
+    assert!(asked["warnings"].as_array().unwrap().contains(&json!("metadata_changed")), "{}", asked.text);
+    admin(&house).put(&format!("{}/approve-redirects", author.path()), json!({})).await.is(200);
+    assert_eq!(name().await, "Big Bank");
+    admin(&house).post(&format!("{}/roll-back", author.path()), json!({ "version": 1 })).await.is(200);
+    assert_eq!(name().await, "Example App");
+    refresh(&house, &author).await;
+    assert_eq!(name().await, "Example App", "what was overridden is not heard until it differs");
+    rules(&house, json!({ "manifests": { "lane": "live" } })).await;
+    named("Third Name");
+    refresh(&house, &author).await;
+    assert_eq!(name().await, "Third Name");
+    rules(&house, json!({ "admission": { "cimd": "auto" }, "manifests": { "lane": "pinned" } })).await;
+    named("Fourth Name");
+    refresh(&house, &author).await;
+    assert_eq!(
+        (name().await, shown(&house, &author).await["staged_change"]["changes"][0]["then"].clone()),
+        (json!("Third Name"), json!("Fourth Name"))
+    );
 }

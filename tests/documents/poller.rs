@@ -118,7 +118,7 @@ async fn a_thousand_registrations_follow_one_document_and_one_that_cannot_stops_
     let registration = |server| Stream::Registration(server, client_id().key());
     let log = Arc::new(Torn { log: MemoryLog::default(), stream: registration(servers[500]).name() });
     let commands = Commands::new(log, Clock::standing_at(DateTime::from_timestamp(1_800_000_000, 0).unwrap()));
-    let first = commands.see_document(&cause(), &client_id(), document(&[HERE])).await.unwrap().state;
+    let first = commands.see_document(&cause(), &client_id(), &[], document(&[HERE])).await.unwrap().state;
     for server in &servers {
         let create = ResourceServerCommand::Create {
             tenant: TenantId::default_tenant(),
@@ -134,7 +134,7 @@ async fn a_thousand_registrations_follow_one_document_and_one_that_cannot_stops_
     let schedule = Schedule::open(&folder.path().join("schedule.db")).unwrap();
     let manifests = Manifests::try_new(ManifestSettings::default(), None).unwrap();
     let documents = Documents::new(manifests, commands.clone(), schedule, Rhythm::default());
-    let wider: Client = commands.see_document(&cause(), &client_id(), document(&[HERE, "https://b.example/cb"])).await.unwrap().state;
+    let wider: Client = commands.see_document(&cause(), &client_id(), &[], document(&[HERE, "https://b.example/cb"])).await.unwrap().state;
     let followed = tokio::time::timeout(Duration::from_secs(30), documents.follow(&wider, &servers)).await.unwrap();
     assert!(matches!(followed, Err(CommandError::Append(_))), "what failed is told, so that the poll is repeated");
     for server in &servers {

@@ -137,7 +137,7 @@ impl Scene {
             policy: Policy { manifests: ManifestRules { lane, soak_hours: 3, ..ManifestRules::default() }, admission, ..Policy::default() },
         };
         commands.create_resource_server(&cause("setup"), SERVER, &create).await.unwrap();
-        commands.see_document(&cause("setup"), &client_id(), document(&URIS[..2])).await.unwrap();
+        commands.see_document(&cause("setup"), &client_id(), &[], document(&URIS[..2])).await.unwrap();
         Self { log, commands, clock, seen: Mutex::default(), asked: Mutex::default() }
     }
 
@@ -161,11 +161,11 @@ impl Scene {
     async fn take(&self, cause: &Cause, step: &Step, which: Option<ChangeId>) -> Result<(), CommandError> {
         let decide = async |command| {
             let place = (SERVER, client_id().key());
-            self.commands.decide_registration(cause, &tenant(), place, &command).await.map(drop)
+            self.commands.decide_registration(cause, &tenant(), place, &command, None).await.map(drop)
         };
         match step {
             Step::Poll(uris) => {
-                let seen = self.commands.see_document(cause, &client_id(), document(uris)).await?;
+                let seen = self.commands.see_document(cause, &client_id(), &[], document(uris)).await?;
                 self.commands.follow_document(cause, SERVER, &seen.state).await.map(drop)
             }
             Step::Admit => {

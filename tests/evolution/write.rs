@@ -344,6 +344,12 @@ async fn decisions(house: &House) {
     decide(&one, "reinstate", json!({ "reason": "found again" })).await;
     decide(&one, "revoke", json!({ "reason": "a mistake" })).await;
     decide(&one, "restore", json!({ "reason": "as agreed" })).await;
+    // Approved with a secret; then it wants another name and none, and keeps the secret until that is decided.
+    let own = house.registered("Ledger").await;
+    decide(&own.text("client_id"), "approve", json!({})).await;
+    let mut body = json!({ "client_id": own["client_id"], "client_name": "General Ledger", "token_endpoint_auth_method": "none" });
+    body["redirect_uris"] = json!(["https://app.example/cb"]);
+    replace(house, &own, body).await;
     decide(&two, "deny", json!({ "reason": "nobody knows it", "until": "2027-06-01T00:00:00Z" })).await;
     for decision in ["approve", "suspend", "reinstate", "revoke", "restore", "revoke"] {
         let id = house.registered(&format!("Agent to {decision}")).await.text("client_id");

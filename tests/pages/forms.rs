@@ -20,7 +20,8 @@ async fn a_form_from_elsewhere_changes_nothing() {
     let before = house.head().await;
     let host = guest.host();
     let own = format!("http://{host}");
-    let good: &[(&str, &str)] = &[("action", "suspend"), ("guard", &guard)];
+    let version = house.shown(&client).await.text("registration_version");
+    let good: &[(&str, &str)] = &[("action", "suspend"), ("guard", &guard), ("version", &version)];
     for (headers, fields) in [
         (vec![], vec![("action", "suspend")]),
         (vec![], vec![("action", "suspend"), ("guard", "")]),

@@ -9,6 +9,7 @@ mod answer;
 #[path = "../api/house.rs"]
 mod house;
 
+mod decides;
 mod export;
 mod forms;
 mod guest;

@@ -148,7 +148,8 @@ async fn a_role_sees_and_does_what_it_may_and_no_more() {
             ("/ui/servers/67617465-626f-4f6b-8000-000000000001/clients/decide", &[("action", "revoke"), ("client", &client)]),
         ];
         if changes {
-            assert_eq!(guest.post(&decide, &[("guard", &guard), ("action", "suspend")]).await.status, 303);
+            let version = page.field("version").unwrap();
+            assert_eq!(guest.post(&decide, &[("guard", &guard), ("action", "suspend"), ("version", &version)]).await.status, 303);
             assert_eq!(house.shown(&client).await.text("status"), "suspended");
             continue;
         }
@@ -187,7 +188,7 @@ async fn another_tenants_things_are_not_there() {
         assert_eq!(guest.get(&format!("/ui/servers/{path}")).await.status, 404, "{path}");
     }
     for (path, fields) in [
-        (format!("{theirs}/clients/{client}/decide"), vec![("action", "revoke")]),
+        (format!("{theirs}/clients/{client}/decide"), vec![("action", "revoke"), ("version", "1.2.0")]),
         (format!("{theirs}/clients/{client}/redirects"), vec![("action", "approve"), ("change", DEFAULT)]),
         (format!("{theirs}/clients/{client}/rotate-secret"), vec![]),
         (format!("{theirs}/clients/preview"), vec![("action", "revoke"), ("client", client.as_str())]),
@@ -199,8 +200,8 @@ async fn another_tenants_things_are_not_there() {
         let shown = guest.post(&format!("/ui/servers/{path}"), &[&[("guard", guard.as_str())], fields.as_slice()].concat()).await;
         assert_eq!(shown.status, 404, "{path}: {}", shown.text);
     }
-    let said =
-        guest.post(&format!("/ui/servers/{theirs}/clients/decide"), &[("guard", &guard), ("action", "revoke"), ("client", &client)]).await;
+    let fields: &[(&str, &str)] = &[("guard", &guard), ("action", "revoke"), ("client", &client), ("version", "1.2.0")];
+    let said = guest.post(&format!("/ui/servers/{theirs}/clients/decide"), fields).await;
     assert_eq!(said.status, 303);
     guest.post(&format!("/ui/servers/{theirs}/settings/modes"), &[("guard", &guard)]).await;
     assert_eq!(house.head().await, before, "nothing was changed");

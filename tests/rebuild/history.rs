@@ -358,7 +358,7 @@ impl House {
             Step::Decide { client: pick, decision } => {
                 let Some((key, Some((tenant, id)))) = client(*pick) else { return };
                 let decision = decided(*decision, self.clock.now());
-                let _refused = commands.decide_registration(&admin(&tenant), &tenant, (id, key), &decision).await;
+                let _refused = commands.decide_registration(&admin(&tenant), &tenant, (id, key), &decision, None).await;
             }
             Step::Idle { client: pick } => {
                 let Some((key, Some((_, id)))) = client(*pick) else { return };
@@ -426,7 +426,7 @@ impl House {
                 let warnings = vec!["query_in_client_id".into()];
                 let read = Document { content_hash, text, metadata, warnings, left_out: vec![], ignored: vec![] };
                 let system = cause(ActorKind::System, Some("documents"), None);
-                let Ok(seen) = commands.see_document(&system, &client_id, read).await else { return };
+                let Ok(seen) = commands.see_document(&system, &client_id, &[], read).await else { return };
                 for (_, _, server) in known.hosted.iter().filter(|(known, ..)| *known == client_id) {
                     let _refused = commands.follow_document(&system, *server, &seen.state).await;
                 }

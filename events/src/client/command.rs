@@ -46,6 +46,8 @@ pub enum ClientCommand {
         metadata: ClientMetadata,
         /// A first secret, used where the client has none and its new method needs one.
         secret: Option<KeptSecret>,
+        /// Whether the secret stays where the new method needs none, because somewhere the old one is still admitted.
+        keep_secret: bool,
         /// The names of members that were ignored.
         ignored: Vec<Box<str>>,
     },

@@ -66,18 +66,20 @@ pub(super) fn decide(client: &Client, command: &ClientCommand) -> Result<Vec<Eve
     let profile = client.registered().ok_or(Rejection::NoSuchClient)?;
     match command {
         Register { .. } | SeeDocument { .. } | EnterDocument { .. } => Err(Rejection::AlreadyExists),
-        UpdateMetadata { by, metadata, secret, ignored } => {
+        UpdateMetadata { by, metadata, secret, keep_secret, ignored } => {
             may_touch(profile, by)?;
             profile.clamps.permit(metadata)?;
             let first_secret = secret.clone().filter(|_| metadata.needs_secret() && profile.secret.is_none());
             if *metadata == profile.metadata && first_secret.is_none() {
                 return Ok(vec![]);
             }
-            Ok(vec![Event::MetadataUpdated(MetadataUpdated { metadata: metadata.clone(), secret: first_secret, ignored: ignored.clone() })])
+            let keeps_secret = *keep_secret && profile.secret.is_some() && !metadata.needs_secret();
+            let (metadata, ignored) = (metadata.clone(), ignored.clone());
+            Ok(vec![Event::MetadataUpdated(MetadataUpdated { metadata, secret: first_secret, keeps_secret, ignored })])
         }
         RotateSecret { by, secret, old_valid_until } => {
             may_touch(profile, by)?;
-            if !profile.metadata.needs_secret() {
+            if !profile.metadata.needs_secret() && profile.secret.is_none() {
                 return Err(Rejection::NoSecret);
             }
             // Rotating to the secret that it has would end the overlap of the one before.

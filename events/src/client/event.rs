@@ -74,6 +74,9 @@ pub struct MetadataUpdated {
     /// A first secret, where the new method needs one and there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<KeptSecret>,
+    /// Whether it keeps the secret that the new method does not need: somewhere it is still admitted with the old one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keeps_secret: bool,
     /// The names of members of the request that were ignored.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ignored: Vec<Box<str>>,

@@ -112,11 +112,11 @@ fn rotated(secret: KeptSecret, old_valid_until: Option<DateTime<Utc>>) -> Client
 }
 
 fn update(by: Party, metadata: ClientMetadata, secret: Option<KeptSecret>) -> ClientCommand {
-    ClientCommand::UpdateMetadata { by, metadata, secret, ignored: vec![] }
+    ClientCommand::UpdateMetadata { by, metadata, secret, keep_secret: false, ignored: vec![] }
 }
 
 fn updated(metadata: ClientMetadata, secret: Option<KeptSecret>) -> ClientEvent {
-    ClientEvent::MetadataUpdated(MetadataUpdated { metadata, secret, ignored: vec![] })
+    ClientEvent::MetadataUpdated(MetadataUpdated { metadata, secret, keeps_secret: false, ignored: vec![] })
 }
 
 fn rotate(by: Party, secret: KeptSecret, old_valid_until: Option<DateTime<Utc>>) -> ClientCommand {
@@ -153,8 +153,13 @@ fn metadata_is_replaced_as_a_whole_and_the_same_metadata_is_no_news() {
 
 #[test]
 fn another_members_being_ignored_is_no_news() {
-    let command =
-        ClientCommand::UpdateMetadata { by: Party::Holder, metadata: confidential(), secret: None, ignored: vec!["another".into()] };
+    let command = ClientCommand::UpdateMetadata {
+        by: Party::Holder,
+        metadata: confidential(),
+        secret: None,
+        keep_secret: false,
+        ignored: vec!["another".into()],
+    };
     given([a_client()]).when(&command).then_nothing();
 }
 

@@ -1,10 +1,11 @@
 //! What can be asked of a registration.
 
 use std::num::NonZeroU16;
+use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::ManifestRef;
+use super::{AdmittedMetadata, ManifestRef};
 use crate::identity::{ChangeId, ClientId, TenantId};
 use crate::redirect::RedirectUris;
 use crate::resource_server::{Admission, Heard, RegistrationType, Revival};
@@ -22,6 +23,8 @@ pub enum RegistrationCommand {
         registration_type: RegistrationType,
         /// Where answers may be sent.
         redirect_uris: RedirectUris,
+        /// What else is admitted of what it says.
+        metadata: Option<Arc<AdmittedMetadata>>,
         /// What the resource server's rules said.
         admission: Admission,
         /// Now.
@@ -80,13 +83,20 @@ pub enum RegistrationCommand {
         /// How the resource server's rules have a dormant client come back.
         revive: Revival,
     },
-    /// Say which redirect URIs the client claims now. What it no longer claims stops serving at once; what it claims anew
-    /// waits or serves by the resource server's rules. Of a denied or revoked registration only the withdrawals are heard.
-    ClaimRedirects {
-        /// All of them.
+    /// Write down what serves of what the client says, where nobody did yet, before it says something else.
+    KeepMetadata {
+        /// What serves.
+        metadata: Arc<AdmittedMetadata>,
+    },
+    /// Say what the client claims now. What it no longer claims stops serving at once; what it claims anew waits or serves by
+    /// the resource server's rules. Of a denied or revoked registration only the withdrawals are heard.
+    Claim {
+        /// All of its redirect URIs.
         claimed: RedirectUris,
-        /// Whether additions serve at once.
+        /// Whether additions to them serve at once.
         admission: Admission,
+        /// What else it says; not heard, if absent.
+        metadata: Option<Wished>,
         /// The id of the change, should one be staged.
         change_id: ChangeId,
         /// Where the wish comes from.
@@ -98,6 +108,8 @@ pub enum RegistrationCommand {
         claimed: RedirectUris,
         /// How it is heard.
         heard: Heard,
+        /// What else it says, as far as the rules welcome it; not heard, if absent.
+        metadata: Option<Wished>,
         /// The id of the change, should one be staged.
         change_id: ChangeId,
         /// Which version.
@@ -108,7 +120,7 @@ pub enum RegistrationCommand {
         /// Now.
         at: DateTime<Utc>,
     },
-    /// Let the redirect URIs of an earlier version of the client's document serve again.
+    /// Let what an earlier version of the client's document says serve again.
     RollBack {
         /// That version.
         version: u32,
@@ -116,6 +128,8 @@ pub enum RegistrationCommand {
         redirect_uris: RedirectUris,
         /// What the newest version claims.
         claimed: RedirectUris,
+        /// What else that version says, and what else the newest one does.
+        metadata: Option<(Arc<AdmittedMetadata>, Arc<AdmittedMetadata>)>,
         /// Why.
         reason: Option<String>,
     },
@@ -131,4 +145,15 @@ pub enum RegistrationCommand {
         /// Why.
         reason: Option<String>,
     },
+}
+
+/// What a client says beside its redirect URIs, and how that is heard.
+#[derive(Debug, Clone)]
+pub struct Wished {
+    /// As it would be admitted.
+    pub metadata: Arc<AdmittedMetadata>,
+    /// How what it adds or changes is heard.
+    pub heard: Heard,
+    /// The rule that says so, by its name in the policy.
+    pub rule: &'static str,
 }

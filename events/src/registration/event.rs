@@ -1,9 +1,11 @@
 //! What can have happened to a registration.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{ManifestRef, StagedChange};
+use super::{AdmittedMetadata, ManifestRef, StagedChange};
 use crate::codec::stored;
 use crate::identity::{ChangeId, ClientId, TenantId};
 use crate::redirect::RedirectUris;
@@ -24,6 +26,7 @@ stored! {
         "registration.redirects_rejected" 1 => RedirectsRejected,
         "registration.redirects_superseded" 1 => RedirectsSuperseded,
         "registration.redirects_narrowed" 1 => RedirectsNarrowed,
+        "registration.metadata_admitted" 1 => MetadataAdmitted,
         "registration.rolled_back" 1 => RolledBack,
         "registration.dormant" 1 => Dormant,
         "registration.revival_asked" 1 => RevivalAsked,
@@ -43,6 +46,32 @@ pub struct Requested {
     pub registration_type: RegistrationType,
     /// Where answers may be sent once it is approved.
     pub redirect_uris: RedirectUris,
+    /// What else is admitted of what it says. Older builds did not say so: then it is whatever the client says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Box<AdmittedMetadata>>,
+}
+
+/// What serves of what the client says beside its redirect URIs is this now, without an administrator having been asked.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
+pub struct MetadataAdmitted {
+    /// All of it.
+    pub metadata: Box<AdmittedMetadata>,
+    /// Why nobody had to be asked.
+    pub because: AdmittedBecause,
+}
+
+/// Why metadata serve that no administrator was asked about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum AdmittedBecause {
+    /// They served already; now they are written down, so that a later claim does not serve in their place.
+    Kept,
+    /// The client gave something up.
+    Narrowed,
+    /// The resource server's rules let a client in with them at once.
+    Policy,
 }
 
 macro_rules! with_reason {
@@ -111,7 +140,7 @@ pub struct RedirectsStaged {
     pub serves_at: Option<DateTime<Utc>>,
 }
 
-/// A change of redirect URIs.
+/// A change of redirect URIs, of other metadata, or of both.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct RedirectsChange {
@@ -121,11 +150,14 @@ pub struct RedirectsChange {
     pub added: RedirectUris,
     /// What the same wish takes away, at once in every lane but `pinned`.
     pub removed: RedirectUris,
-    /// What serves once it is approved.
+    /// The redirect URIs that serve once it is approved.
     pub result: RedirectUris,
+    /// What else of what the client says serves once it is approved; as it is, if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Box<AdmittedMetadata>>,
 }
 
-/// Where a wish for other redirect URIs came from.
+/// Where a wish for a change came from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct ChangeSource {
@@ -138,15 +170,21 @@ pub struct ChangeSource {
 
 impl From<StagedChange> for RedirectsStaged {
     fn from(staged: StagedChange) -> Self {
-        let StagedChange { change_id, added, removed, result, origin, manifest, serves_at } = staged;
-        Self { change: RedirectsChange { id: change_id, added, removed, result }, source: ChangeSource { origin, manifest }, serves_at }
+        let StagedChange { change_id, added, removed, result, metadata, origin, manifest, serves_at } = staged;
+        let metadata = metadata.map(|metadata| Box::new(Arc::unwrap_or_clone(metadata)));
+        Self {
+            change: RedirectsChange { id: change_id, added, removed, result, metadata },
+            source: ChangeSource { origin, manifest },
+            serves_at,
+        }
     }
 }
 
 impl From<RedirectsStaged> for StagedChange {
     fn from(event: RedirectsStaged) -> Self {
-        let RedirectsStaged { change: RedirectsChange { id, added, removed, result }, source, serves_at } = event;
-        Self { change_id: id, added, removed, result, origin: source.origin, manifest: source.manifest, serves_at }
+        let RedirectsStaged { change: RedirectsChange { id, added, removed, result, metadata }, source, serves_at } = event;
+        let metadata = metadata.map(|metadata| Arc::new(*metadata));
+        Self { change_id: id, added, removed, result, metadata, origin: source.origin, manifest: source.manifest, serves_at }
     }
 }
 
@@ -191,7 +229,7 @@ pub struct RedirectsNarrowed {
     pub removed: RedirectUris,
 }
 
-/// An administrator let the redirect URIs of an earlier version of the client's document serve again. A change that waited
+/// An administrator let what an earlier version of the client's document says serve again. A change that waited
 /// waits no longer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
@@ -202,6 +240,12 @@ pub struct RolledBack {
     pub redirect_uris: RedirectUris,
     /// What the document claims in its newest version; not heard again until it differs.
     pub overridden: RedirectUris,
+    /// What else of that version serves now; as it is, if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Box<AdmittedMetadata>>,
+    /// What else the document claims in its newest version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overridden_metadata: Option<Box<AdmittedMetadata>>,
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,

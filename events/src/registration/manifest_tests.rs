@@ -30,7 +30,7 @@ fn version(number: u32) -> ManifestRef {
 }
 
 fn hear<const N: usize>(number: u32, heard: Heard, claimed: [&str; N]) -> Command {
-    Command::FollowManifest { claimed: uris(claimed), heard, change_id: change(number.into()), manifest: version(number) }
+    Command::FollowManifest { claimed: uris(claimed), heard, metadata: None, change_id: change(number.into()), manifest: version(number) }
 }
 
 fn requested() -> Event {
@@ -39,6 +39,7 @@ fn requested() -> Event {
         client_id: ClientId::parse("https://app.example/client.json").unwrap(),
         registration_type: RegistrationType::Cimd,
         redirect_uris: uris([A, B]),
+        metadata: None,
     })
 }
 
@@ -53,7 +54,7 @@ fn given(history: impl IntoIterator<Item = Event>) -> Scene<Registration> {
 
 fn staged(number: u32, (added, removed): (RedirectUris, RedirectUris), result: RedirectUris, serves_at: Option<DateTime<Utc>>) -> Event {
     let (change_id, origin, manifest) = (change(number.into()), "manifest".to_owned(), Some(version(number)));
-    Event::RedirectsStaged(StagedChange { change_id, added, removed, result, origin, manifest, serves_at }.into())
+    Event::RedirectsStaged(StagedChange { change_id, added, removed, result, metadata: None, origin, manifest, serves_at }.into())
 }
 
 fn by_policy(number: u128) -> Event {
@@ -69,11 +70,11 @@ fn rejected(number: u128) -> Event {
 }
 
 fn back(version: u32, redirect_uris: RedirectUris, claimed: RedirectUris) -> Command {
-    Command::RollBack { version, redirect_uris, claimed, reason: None }
+    Command::RollBack { version, redirect_uris, claimed, metadata: None, reason: None }
 }
 
 fn rolled_back(version: u32, redirect_uris: RedirectUris, overridden: RedirectUris) -> Event {
-    Event::RolledBack(RolledBack { version, redirect_uris, overridden, reason: None })
+    Event::RolledBack(RolledBack { version, redirect_uris, overridden, metadata: None, overridden_metadata: None, reason: None })
 }
 
 #[test]
@@ -229,6 +230,7 @@ fn a_closed_registration_hears_withdrawals_and_a_waiting_one_asks_differently() 
         client_id: ClientId::parse("https://app.example/client.json").unwrap(),
         registration_type: RegistrationType::Cimd,
         redirect_uris: uris([C]),
+        metadata: None,
     });
     given([requested()]).when(&hear(2, Heard::Staged, [C])).then([asks]);
     given([]).when(&hear(2, Heard::Staged, [C])).then_refused(Rejection::NoSuchRegistration);

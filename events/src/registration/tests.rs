@@ -42,7 +42,15 @@ fn because() -> Option<String> {
 
 fn request_on(day: u32, admission: Admission) -> Command {
     let (tenant, client_id) = (TenantId::parse("acme").unwrap(), ClientId::parse("11111111-1111-4111-8111-111111111111").unwrap());
-    Command::Request { tenant, client_id, registration_type: RegistrationType::Dcr, redirect_uris: uris([A, B]), admission, at: noon(day) }
+    Command::Request {
+        tenant,
+        client_id,
+        registration_type: RegistrationType::Dcr,
+        redirect_uris: uris([A, B]),
+        metadata: None,
+        admission,
+        at: noon(day),
+    }
 }
 
 fn request(admission: Admission) -> Command {
@@ -74,11 +82,23 @@ fn restore() -> Command {
 }
 
 fn claim<const N: usize>(id: u128, claimed: [&str; N]) -> Command {
-    Command::ClaimRedirects { claimed: uris(claimed), admission: Admission::Review, change_id: change(id), origin: "manifest".to_owned() }
+    Command::Claim {
+        claimed: uris(claimed),
+        admission: Admission::Review,
+        metadata: None,
+        change_id: change(id),
+        origin: "manifest".to_owned(),
+    }
 }
 
 fn claim_admitted<const N: usize>(id: u128, claimed: [&str; N]) -> Command {
-    Command::ClaimRedirects { claimed: uris(claimed), admission: Admission::Auto, change_id: change(id), origin: "manifest".to_owned() }
+    Command::Claim {
+        claimed: uris(claimed),
+        admission: Admission::Auto,
+        metadata: None,
+        change_id: change(id),
+        origin: "manifest".to_owned(),
+    }
 }
 
 fn approve_change(id: u128) -> Command {
@@ -100,6 +120,7 @@ fn requested_with(redirect_uris: RedirectUris) -> Event {
         client_id: ClientId::parse("11111111-1111-4111-8111-111111111111").unwrap(),
         registration_type: RegistrationType::Dcr,
         redirect_uris,
+        metadata: None,
     })
 }
 
@@ -148,8 +169,8 @@ fn used(revive: Revival) -> Command {
 }
 
 fn staged(id: u128, added: RedirectUris, removed: RedirectUris, result: RedirectUris) -> Event {
-    let change =
-        StagedChange { change_id: change(id), added, removed, result, origin: "manifest".to_owned(), manifest: None, serves_at: None };
+    let (change_id, origin) = (change(id), "manifest".to_owned());
+    let change = StagedChange { change_id, added, removed, result, metadata: None, origin, manifest: None, serves_at: None };
     Event::RedirectsStaged(change.into())
 }
 

@@ -13,9 +13,12 @@ use crate::column::{At, ClientLife, Id, Json, ServerLife};
 use crate::registration::{self, Step};
 
 pub(super) fn client(tx: &Transaction<'_>, key: ClientKey, event: &ClientEvent) -> rusqlite::Result<()> {
+    if !matches!(event, ClientEvent::Registered(_)) {
+        tx.prepare_cached("UPDATE clients SET events = events + 1 WHERE key = ?1")?.execute([Id(key.0)])?;
+    }
     match event {
         ClientEvent::Registered(registered) => tx
-            .prepare_cached("INSERT OR REPLACE INTO clients (key, client_id, name, life) VALUES (?1, ?2, ?3, ?4)")?
+            .prepare_cached("INSERT OR REPLACE INTO clients (key, client_id, name, life, events, document) VALUES (?1, ?2, ?3, ?4, 1, 0)")?
             .execute((
                 Id(key.0),
                 registered.client_id.as_str(),
@@ -33,8 +36,8 @@ pub(super) fn client(tx: &Transaction<'_>, key: ClientKey, event: &ClientEvent) 
             tx.prepare_cached("UPDATE registrations SET since = NULL WHERE client_key = ?1")?.execute([Id(key.0)]).map(drop)
         }
         ClientEvent::ManifestVersioned(versioned) => tx
-            .prepare_cached("UPDATE clients SET name = ?2 WHERE key = ?1")?
-            .execute((Id(key.0), versioned.metadata.client_name.as_deref()))
+            .prepare_cached("UPDATE clients SET name = ?2, document = ?3 WHERE key = ?1")?
+            .execute((Id(key.0), versioned.metadata.client_name.as_deref(), versioned.number))
             .map(drop),
         // What waits can be decided while its client's document is away.
         ClientEvent::ManifestUnreachable(_)
@@ -73,13 +76,15 @@ pub(super) fn resource_server(tx: &Transaction<'_>, id: ResourceServerId, event:
 
 /// Nothing waits where the client was deleted or the resource server retired.
 const UPSERT: &str = "INSERT INTO registrations (client_key, resource_server, tenant, registration_type, status, before_revocation, \
-    denied_until, redirect_uris, staged, serves_at, asked_at, asked_via, staged_at, since) \
-    VALUES (:client, :server, :tenant, :type, :status, :before, :denied_until, :uris, :staged, :serves_at, :at, :via, :staged_at, \
+    denied_until, redirect_uris, staged, admitted, events, serves_at, asked_at, asked_via, staged_at, since) \
+    VALUES (:client, :server, :tenant, :type, :status, :before, :denied_until, :uris, :staged, :admitted, 1, :serves_at, :at, :via, \
+    :staged_at, \
     CASE WHEN :waits IS NULL \
         OR EXISTS (SELECT 1 FROM clients WHERE key = :client AND life = 'deleted') \
         OR EXISTS (SELECT 1 FROM resource_servers WHERE id = :server AND life = 'retired') THEN NULL ELSE :at END) \
     ON CONFLICT DO UPDATE SET tenant = :tenant, registration_type = :type, status = :status, before_revocation = :before, \
-    denied_until = :denied_until, redirect_uris = :uris, staged = :staged, serves_at = :serves_at, \
+    denied_until = :denied_until, redirect_uris = :uris, staged = :staged, admitted = :admitted, events = events + 1, \
+    serves_at = :serves_at, \
     asked_at = CASE WHEN :begins THEN :at ELSE asked_at END, asked_via = CASE WHEN :begins THEN :via ELSE asked_via END, \
     staged_at = CASE WHEN :staged IS NULL THEN NULL ELSE coalesce(:staged_at, staged_at) END, \
     since = CASE WHEN :waits IS NULL \
@@ -119,6 +124,7 @@ pub(super) fn registration(
         ":denied_until": after.denied_until.map(At),
         ":uris": Json(&after.redirect_uris),
         ":staged": after.staged.as_ref().map(Json),
+        ":admitted": after.metadata.as_ref().map(Json),
         ":serves_at": after.staged.as_ref().and_then(|staged| staged.serves_at).map(At),
         ":at": At(at),
         ":via": via,
@@ -143,7 +149,7 @@ pub(super) fn admitted_at_once(
     approved: &Approved,
 ) -> rusqlite::Result<bool> {
     const INSERT: &str = "INSERT INTO registrations (client_key, resource_server, tenant, registration_type, status, redirect_uris, \
-        asked_at, asked_via) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING";
+        asked_at, asked_via, admitted, events) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 2) ON CONFLICT DO NOTHING";
     let requested = RegistrationEvent::Requested(requested.clone());
     let state = Registration::default().evolve(&requested).evolve(&RegistrationEvent::Approved(approved.clone()));
     let added = tx.prepare_cached(INSERT)?.execute(params![
@@ -155,6 +161,7 @@ pub(super) fn admitted_at_once(
         Json(&state.redirect_uris),
         At(first.event.recorded_at),
         via,
+        state.metadata.as_ref().map(Json),
     ])?;
     Ok(added > 0)
 }

@@ -48,15 +48,23 @@ fn a_registration_waits_with_all_that_an_administrator_has_to_see() {
         client_name: Some("Claude Code".into()),
         registration_type: RegistrationType::Dcr,
         redirect_uris: uris(&[LOOPBACK]),
+        metadata: None,
+        version: AnswerVersion { client: 1, registration: 1, document: 0 },
         since: second(3),
         origin: Some("admin-api".into()),
     };
     assert_eq!(waiting(&model), std::slice::from_ref(&expected));
-    let updated = ClientEvent::MetadataUpdated(MetadataUpdated { metadata: metadata("New", &[]), secret: None, ignored: vec![] });
+    let updated = ClientEvent::MetadataUpdated(MetadataUpdated {
+        metadata: metadata("New", &[]),
+        secret: None,
+        keeps_secret: false,
+        ignored: vec![],
+    });
     let renamed = ResourceServerEvent::Renamed(Renamed { name: "Folders".into(), resource: None });
     // It asks differently, and keeps its place.
     model.apply(&[at(4, of_client(1), &updated), at(5, of_server(1), &renamed), at(6, of_registration(1), &requested(1))]).unwrap();
-    let renamed = WaitingRow { client_name: Some("New".into()), resource_server_name: "Folders".into(), ..expected };
+    let version = AnswerVersion { client: 2, registration: 2, document: 0 };
+    let renamed = WaitingRow { client_name: Some("New".into()), resource_server_name: "Folders".into(), version, ..expected };
     assert_eq!(waiting(&model), [renamed]);
     assert_eq!(model.reader().waiting(&tenant("other"), None, 10).unwrap().rows, []);
 }
@@ -71,7 +79,15 @@ fn a_staged_change_waits_until_it_is_settled() {
     let [row] = rows.as_slice() else { panic!("{rows:?}") };
     assert_eq!(
         row.wish,
-        Wish::Redirects { change_id: change(7), added: uris(&[ADDED]), removed: uris(&[]), manifest: None, serves_at: None }
+        Wish::Redirects {
+            change_id: change(7),
+            added: uris(&[ADDED]),
+            removed: uris(&[]),
+            result: uris(&[LOOPBACK, ADDED]),
+            metadata: None,
+            manifest: None,
+            serves_at: None
+        }
     );
     assert_eq!((row.since, row.origin.as_deref(), &row.redirect_uris), (second(5), Some("rfc7592"), &uris(&[LOOPBACK])));
 

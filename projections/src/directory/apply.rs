@@ -15,7 +15,7 @@ use gatebook_events::{Aggregate, registration as events};
 use rusqlite::types::ValueRef;
 use rusqlite::{OptionalExtension, Row, Transaction, named_params, params};
 
-use super::change::{Asked, NewClient};
+use super::change::{AdmittedRow, Asked, NewClient};
 use super::{names, text};
 use crate::column::{At, ClientLife, Id, Json, ServerLife, Word};
 use crate::read_model::ApplyError;
@@ -23,6 +23,7 @@ use crate::registration::{self, Step};
 
 pub(super) fn client(tx: &Transaction<'_>, key: ClientKey, envelope: &Envelope, event: &ClientEvent) -> rusqlite::Result<()> {
     let at = At(envelope.event.recorded_at);
+    tx.prepare_cached("UPDATE clients SET events = events + 1 WHERE key = ?1")?.execute([Id(key.0)])?;
     match event {
         // See `client_registered`.
         ClientEvent::Registered(_) => Ok(()),
@@ -31,7 +32,7 @@ pub(super) fn client(tx: &Transaction<'_>, key: ClientKey, envelope: &Envelope, 
             metadata_updated(tx, key, at, &updated.metadata)?;
             match first_secret {
                 Some(secret) => secret_changed(tx, key, at, Some(secret)),
-                None if !updated.metadata.needs_secret() => secret_changed(tx, key, at, None),
+                None if !updated.metadata.needs_secret() && !updated.keeps_secret => secret_changed(tx, key, at, None),
                 None => Ok(()),
             }
         }
@@ -74,8 +75,8 @@ fn life_changed(tx: &Transaction<'_>, key: ClientKey, at: At, life: client::Life
 
 pub(super) fn client_registered(tx: &Transaction<'_>, key: ClientKey, envelope: &Envelope, client: &NewClient) -> rusqlite::Result<()> {
     const INSERT: &str = "INSERT INTO clients (key, client_id, registration_type, life, home, issued_at, updated_at, \
-        metadata, has_secret, secret_expires_at, name_key, family, search, initial_access_token, folded, named_at) \
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?7) ON CONFLICT DO NOTHING";
+        metadata, has_secret, secret_expires_at, name_key, family, search, initial_access_token, folded, named_at, events) \
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?7, 1) ON CONFLICT DO NOTHING";
     let life = ClientLife(client::Life::Registered);
     let added = tx.prepare_cached(INSERT)?.execute(params![
         Id(key.0),
@@ -99,11 +100,8 @@ pub(super) fn client_registered(tx: &Transaction<'_>, key: ClientKey, envelope: 
         return Ok(());
     }
     // The registration is another stream, and its events may have come before.
-    let came_before = tx.prepare_cached("UPDATE registrations SET client_life = ?2, name_key = ?3 WHERE client_key = ?1")?.execute((
-        Id(key.0),
-        life,
-        &client.name_key,
-    ))?;
+    const CAME_BEFORE: &str = "UPDATE registrations SET client_life = ?2, name_key = coalesce(admitted_name, ?3) WHERE client_key = ?1";
+    let came_before = tx.prepare_cached(CAME_BEFORE)?.execute((Id(key.0), life, &client.name_key))?;
     if came_before > 0 { names::bear(tx, key, None) } else { Ok(()) }
 }
 
@@ -150,11 +148,13 @@ pub(super) fn registration(
 ) -> rusqlite::Result<()> {
     const CHANGED: &str = "UPDATE registrations SET denied_until = :denied_until, redirect_uris = :redirect_uris, staged = :staged, \
         staged_at = CASE WHEN :staged IS NULL THEN NULL ELSE coalesce(:staged_at, staged_at) END, \
-        updated_at = :at, position = :position WHERE client_key = :client_key AND resource_server = :resource_server";
+        updated_at = :at, position = :position, events = events + 1 \
+        WHERE client_key = :client_key AND resource_server = :resource_server";
     let at = envelope.event.recorded_at;
     // Nothing can happen to a registration that was never asked for; evolve would leave nothing to show either.
     let Some(before) = registration::load(tx, server, key)? else { return Ok(()) };
     let (old_status, old_type, old_uris) = (before.status, before.registration_type, before.redirect_uris.clone());
+    let old_metadata = before.metadata.clone();
     let after = before.evolve(event);
     // One that is dormant may be back at its next use, so nobody gets its place meanwhile.
     let bears = |status: Status| status == Status::Approved || status.is_dormant();
@@ -164,7 +164,7 @@ pub(super) fn registration(
         // A decision leaves the redirect URIs alone, and nearly always changes the status.
         const DECIDED: &str = "UPDATE registrations SET status = :status, before_revocation = :before_revocation, \
             approved_at = CASE :status WHEN 'approved' THEN coalesce(approved_at, :at) ELSE approved_at END, \
-            denied_until = :denied_until, note = :note, decided_at = :at, updated_at = :at, position = :position \
+            denied_until = :denied_until, note = :note, decided_at = :at, updated_at = :at, position = :position, events = events + 1 \
             WHERE client_key = :client_key AND resource_server = :resource_server";
         let parameters = named_params! {
             ":client_key": client,
@@ -194,10 +194,15 @@ pub(super) fn registration(
         ":at": At(at),
         ":position": position,
     })?;
+    let admitted = after.metadata.as_deref().filter(|_| after.metadata != old_metadata).map(AdmittedRow::of);
+    if let Some(admitted) = &admitted {
+        names::touch(tx, key)?;
+        admit(tx, (server_id, key), admitted, At(at))?;
+    }
     let (old_origin, origin) = (Origin::of(None, &old_uris), Origin::of(None, &after.redirect_uris));
     // A document vouches for its host, wherever its answers go.
     if after.registration_type == Some(RegistrationType::Cimd) || origin == old_origin {
-        return Ok(());
+        return if admitted.is_some() { names::bear(tx, key, Some(server_id)) } else { Ok(()) };
     }
     tx.prepare_cached("UPDATE registrations SET origin = ?3, origin_at = ?4 WHERE client_key = ?1 AND resource_server = ?2")?.execute((
         client,
@@ -207,6 +212,26 @@ pub(super) fn registration(
     ))?;
     names::touch(tx, key)?;
     names::bear(tx, key, Some(server_id))
+}
+
+/// What is admitted there is this now. A name that it had before under its client's is as old as that.
+fn admit(tx: &Transaction<'_>, (server, key): (ResourceServerId, ClientKey), admitted: &AdmittedRow, at: At) -> rusqlite::Result<()> {
+    const ADMIT: &str = "UPDATE registrations SET admitted = :metadata, admitted_name = :name, admitted_folded = :folded, \
+        admitted_named_at = CASE WHEN admitted_folded = :folded THEN admitted_named_at \
+            WHEN admitted_folded IS NULL AND (SELECT folded FROM clients WHERE key = client_key) = :folded \
+            THEN (SELECT named_at FROM clients WHERE key = client_key) ELSE :at END, \
+        name_key = coalesce(:name, (SELECT name_key FROM clients WHERE key = client_key), name_key) \
+        WHERE client_key = :client AND resource_server = :server";
+    let AdmittedRow { metadata, name, folded } = admitted;
+    let parameters = named_params! {
+        ":client": Id(key.0),
+        ":server": Id(server.0),
+        ":metadata": metadata,
+        ":name": name,
+        ":folded": folded.as_str(),
+        ":at": at,
+    };
+    tx.prepare_cached(ADMIT)?.execute(parameters).map(drop)
 }
 
 pub(super) fn requested(
@@ -245,16 +270,20 @@ fn new_registration(
     (first, last): (&Envelope, &Envelope),
     decision: Option<(Option<&str>, DateTime<Utc>)>,
 ) -> rusqlite::Result<bool> {
-    const CLIENT: &str = "SELECT life, name_key, folded, CASE WHEN life <> 'deleted' AND folded <> '' THEN max(?2, ?3, named_at) END \
-        FROM clients WHERE key = ?1";
+    const CLIENT: &str = "SELECT life, name_key, folded, CASE WHEN life <> 'deleted' AND coalesce(?4, folded) <> '' \
+        THEN max(?2, ?3, CASE WHEN ?4 IS NULL THEN named_at ELSE ?2 END) END FROM clients WHERE key = ?1";
     const INSERT: &str = "INSERT INTO registrations (client_key, resource_server, tenant, registration_type, status, redirect_uris, \
         note, requested_at, decided_at, updated_at, position, client_life, name_key, origin, origin_at, approved_at, folded, \
-        borne_since) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?8, ?9, ?15, ?16) ON CONFLICT DO NOTHING";
+        borne_since, admitted, admitted_name, admitted_folded, admitted_named_at, events) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, \
+        ?11, ?12, ?13, ?14, ?8, ?9, ?15, ?16, ?17, ?18, ?19, ?20, ?21) ON CONFLICT DO NOTHING";
     let (requested_at, (note, decided_at)) = (At(first.event.recorded_at), decision.unzip());
     let decided_at = decided_at.map(At);
     // What is known of the client comes along; where nothing is yet, `client.registered` adds it.
     let mut query = tx.prepare_cached(CLIENT)?;
-    let mut rows = query.query(params![Id(key.0), requested_at, decided_at])?;
+    let admitted = asked.admitted.as_ref();
+    let own_folded = admitted.map(|admitted| admitted.folded.as_str());
+    let own_name = admitted.and_then(|admitted| admitted.name.as_deref());
+    let mut rows = query.query(params![Id(key.0), requested_at, decided_at, own_folded])?;
     let client = rows.next()?;
     let known = |column| client.map_or(Ok(ValueRef::Null), |client| client.get_ref(column));
     let text = |column| Ok::<_, rusqlite::Error>(known(column)?.as_str_or_null()?.unwrap_or_default());
@@ -273,10 +302,15 @@ fn new_registration(
         At(last.event.recorded_at),
         last.position.to_backend().cast_signed(),
         known(0)?.as_str_or_null()?.unwrap_or(unknown),
-        text(1)?,
+        own_name.map_or_else(|| text(1), Ok)?,
         asked.origin,
-        text(2)?,
+        own_folded.map_or_else(|| text(2), Ok)?,
         known(3)?.as_i64_or_null()?,
+        admitted.map(|admitted| &admitted.metadata),
+        own_name,
+        own_folded,
+        admitted.map(|_| requested_at),
+        if decided_at.is_some() { 2 } else { 1 },
     ])?;
     // More than the registration and its count changed: the names of its tenant did.
     if tx.total_changes() - before > 2 {

@@ -7,7 +7,7 @@ use gatebook_events::codec::AnyEvent;
 use gatebook_events::identity::{ClientId, ClientKey, InitialAccessTokenId, ResourceServerId, ServiceTokenId, Stream, TenantId};
 use gatebook_events::initial_access_token::InitialAccessTokenEvent;
 use gatebook_events::look_alike::{Folded, Origin, document_host};
-use gatebook_events::registration::{Approved, Registration, RegistrationEvent, Requested, Status};
+use gatebook_events::registration::{AdmittedMetadata, Approved, Registration, RegistrationEvent, Requested, Status};
 use gatebook_events::resource_server::{RegistrationType, ResourceServerEvent};
 use gatebook_events::secret::KeptSecret;
 use gatebook_events::service_token::ServiceTokenEvent;
@@ -58,11 +58,28 @@ pub struct Asked {
     pub(super) tenant: Option<TenantId>,
     pub(super) registration_type: Option<RegistrationType>,
     pub(super) redirect_uris: Written,
+    pub(super) admitted: Option<AdmittedRow>,
     pub(super) origin: String,
     /// How it stands.
     pub(super) status: Status,
     /// How it stands once it is approved.
     pub(super) approved: Status,
+}
+
+/// What is admitted of what a client says, by the columns of its registration's row.
+#[derive(Debug)]
+pub struct AdmittedRow {
+    pub(super) metadata: Written,
+    /// The name in lower case, as lists are sorted; none for a client without one.
+    pub(super) name: Option<String>,
+    pub(super) folded: Folded,
+}
+
+impl AdmittedRow {
+    pub(super) fn of(metadata: &AdmittedMetadata) -> Self {
+        let name = metadata.client_name.as_deref();
+        Self { metadata: Written::of(metadata), name: name.map(str::to_lowercase), folded: name.map(Folded::of).unwrap_or_default() }
+    }
 }
 
 impl Change {
@@ -131,6 +148,7 @@ impl Asked {
             tenant: state.tenant.clone(),
             registration_type: state.registration_type,
             redirect_uris: Written::of(&state.redirect_uris),
+            admitted: state.metadata.as_deref().map(AdmittedRow::of),
             origin: Origin::of(document_host.as_deref(), &state.redirect_uris).to_string(),
             status: state.status,
             approved: state.evolve(&RegistrationEvent::Approved(Approved::default())).status,

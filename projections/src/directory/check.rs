@@ -2,6 +2,7 @@
 
 use gatebook_events::client::{Client, Life};
 use gatebook_events::identity::{ClientKey, ResourceServerId};
+use gatebook_events::metadata::ClientMetadata;
 use gatebook_events::registration::{Registration, Status};
 
 use super::{Directory, RegistrationRow, queries};
@@ -24,11 +25,14 @@ impl Directory {
             (None, _) if !exists => vec![],
             (Some(shown), Some(profile)) if exists => {
                 let RegistrationRow { manifest, .. } = shown;
+                let redirect_uris = registration.redirect_uris.clone();
+                let admitted = ClientMetadata { redirect_uris, ..registration.admitted(&profile.metadata) };
                 let newest = profile.manifest.as_ref().and_then(|manifest| manifest.versions.last());
                 let checks = [
                     ("client_id", shown.client_id == profile.client_id),
                     ("home", shown.home == profile.home),
-                    ("metadata", shown.metadata == profile.metadata),
+                    ("claimed metadata", shown.claimed == profile.metadata),
+                    ("admitted metadata", shown.metadata == admitted),
                     ("secret", shown.has_secret == profile.secret.is_some()),
                     ("life", shown.client_life == client.life),
                     ("tenant", registration.tenant.as_ref() == Some(&shown.tenant)),

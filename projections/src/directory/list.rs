@@ -134,10 +134,12 @@ impl<'a> Filter<'a> {
         // `instr` looks for the text itself: no character of it is a wildcard.
         let conditions = match (&list.text, &list.family) {
             (None, None) => "",
-            (Some(_), None) => " AND instr((SELECT search FROM clients WHERE key = client_key), :text) > 0",
+            (Some(_), None) => {
+                " AND instr(coalesce(admitted_name, '') || char(10) || (SELECT search FROM clients WHERE key = client_key), :text) > 0"
+            }
             (None, Some(_)) => " AND (SELECT family FROM clients WHERE key = client_key) = :family",
             (Some(_), Some(_)) => {
-                " AND instr((SELECT search FROM clients WHERE key = client_key), :text) > 0 \
+                " AND instr(coalesce(admitted_name, '') || char(10) || (SELECT search FROM clients WHERE key = client_key), :text) > 0 \
                  AND (SELECT family FROM clients WHERE key = client_key) = :family"
             }
         };

@@ -8,6 +8,7 @@ use gatebook_events::envelope::Position;
 use gatebook_events::identity::{ClientId, ClientKey, ResourceServerId, TenantId};
 use gatebook_events::look_alike::{Face, Folded, Likeness, Origin};
 use gatebook_events::metadata::ClientMetadata;
+use gatebook_events::registration::AdmittedMetadata;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, named_params};
 
 use super::Directory;
@@ -167,12 +168,17 @@ fn nearest(connection: &Connection, tenant: &TenantId, name: &Folded, origin: &s
 }
 
 fn shown(connection: &Connection, found: &Found, likeness: Likeness) -> rusqlite::Result<Option<LookAlike>> {
-    let mut statement = connection.prepare_cached("SELECT client_id, metadata FROM clients WHERE key = ?1")?;
-    let shown = statement.query_row([found.bearer.1], |row| {
-        let metadata = row.get::<_, Json<ClientMetadata>>(1)?.0;
+    const SELECT: &str = "SELECT client_id, metadata, (SELECT admitted FROM registrations WHERE client_key = key AND resource_server = ?2) \
+        FROM clients WHERE key = ?1";
+    let mut statement = connection.prepare_cached(SELECT)?;
+    let (_, client, server) = found.bearer;
+    let shown = statement.query_row((client, server), |row| {
+        let claimed = row.get::<_, Json<ClientMetadata>>(1)?.0.client_name;
+        let admitted = row.get::<_, Option<Json<AdmittedMetadata>>>(2)?;
+        let name = admitted.map_or(claimed, |admitted| admitted.0.client_name);
         Ok(LookAlike {
             client_id: row.get::<_, Word<ClientId>>(0)?.0,
-            client_name: metadata.client_name.map(String::from),
+            client_name: name.map(String::from),
             origin: Origin::stored(&found.origin),
             likeness,
         })
@@ -183,9 +189,10 @@ fn shown(connection: &Connection, found: &Found, likeness: Likeness) -> rusqlite
 /// What a registration bears, by its client's row and its own.
 macro_rules! borne {
     () => {
-        "folded = coalesce((SELECT folded FROM clients WHERE key = client_key), ''), \
-         borne_since = CASE WHEN status IN ('approved', 'dormant', 'returning') THEN (SELECT max(approved_at, origin_at, named_at) \
-         FROM clients WHERE key = client_key AND life <> 'deleted' AND clients.folded <> '') END "
+        "folded = coalesce(admitted_folded, (SELECT folded FROM clients WHERE key = client_key), ''), \
+         borne_since = CASE WHEN status IN ('approved', 'dormant', 'returning') THEN \
+         (SELECT max(approved_at, origin_at, coalesce(admitted_named_at, named_at)) \
+         FROM clients WHERE key = client_key AND life <> 'deleted' AND coalesce(admitted_folded, clients.folded) <> '') END "
     };
 }
 
@@ -203,7 +210,7 @@ pub(super) fn bear(tx: &Transaction<'_>, key: ClientKey, server: Option<Resource
 
 /// The same at all resource servers for a client that has another name, by which its registrations are sorted too.
 pub(super) fn renamed(tx: &Transaction<'_>, key: ClientKey, name_key: &str) -> rusqlite::Result<()> {
-    const RENAMED: &str = concat!("UPDATE registrations SET name_key = ?2, ", borne!(), "WHERE client_key = ?1");
+    const RENAMED: &str = concat!("UPDATE registrations SET name_key = coalesce(admitted_name, ?2), ", borne!(), "WHERE client_key = ?1");
     tx.prepare_cached(RENAMED)?.execute((Id(key.0), name_key))?;
     touch(tx, key)
 }
@@ -238,7 +245,13 @@ mod tests {
 
     fn requested(number: u128, redirect_uris: &[&str]) -> RegistrationEvent {
         let (tenant, redirect_uris) = (tenant("acme"), uris(redirect_uris));
-        RegistrationEvent::Requested(Requested { tenant, client_id: id(number), registration_type: RegistrationType::Dcr, redirect_uris })
+        RegistrationEvent::Requested(Requested {
+            tenant,
+            client_id: id(number),
+            registration_type: RegistrationType::Dcr,
+            redirect_uris,
+            metadata: None,
+        })
     }
 
     /// A client that comes at a position, a second later for each.
@@ -291,7 +304,7 @@ mod tests {
         assert_eq!(newcomer(&model), None);
         next(&mut model, of_registration(1), &RegistrationEvent::Restored(Restored::default()));
         assert_eq!(newcomer(&model), Some(id(1)));
-        let other = MetadataUpdated { metadata: metadata("Other", &[LOOPBACK]), secret: None, ignored: vec![] };
+        let other = MetadataUpdated { metadata: metadata("Other", &[LOOPBACK]), secret: None, keeps_secret: false, ignored: vec![] };
         next(&mut model, of_client(1), &ClientEvent::MetadataUpdated(other));
         assert_eq!(newcomer(&model), None);
         assert_eq!(whom(&model, "Other", &[WEB]), Some((id(1), Likeness::Same)));
@@ -327,7 +340,7 @@ mod tests {
         assert_eq!((of_evil(&model), of_first(&model)), (Some(id(1)), None));
         for name in ["Other", "Claude Code"] {
             for number in [1, 2] {
-                let renamed = MetadataUpdated { metadata: metadata(name, &[LOOPBACK]), secret: None, ignored: vec![] };
+                let renamed = MetadataUpdated { metadata: metadata(name, &[LOOPBACK]), secret: None, keeps_secret: false, ignored: vec![] };
                 next(&mut model, of_client(number), &ClientEvent::MetadataUpdated(renamed));
             }
         }
@@ -349,7 +362,13 @@ mod tests {
         let ClientEvent::Registered(mut document) = registered(9, "Claude Code") else { unreachable!() };
         (document.client_id, document.home, document.registration_type) = (url.clone(), None, RegistrationType::Cimd);
         let (tenant, kind) = (tenant("acme"), RegistrationType::Cimd);
-        let asked = |redirect_uris| Requested { tenant: tenant.clone(), client_id: url.clone(), registration_type: kind, redirect_uris };
+        let asked = |redirect_uris| Requested {
+            tenant: tenant.clone(),
+            client_id: url.clone(),
+            registration_type: kind,
+            redirect_uris,
+            metadata: None,
+        };
         let stream = Stream::Registration(server(1), url.key());
         let mut log = three()[..4].to_vec();
         log.push(at(20, Stream::Client(url.key()), &ClientEvent::Registered(document)));
@@ -381,7 +400,7 @@ mod tests {
             events.iter().filter(|envelope| envelope.stream == stream.name()).cloned().collect()
         };
         let mut log = three();
-        let renamed = MetadataUpdated { metadata: metadata("Claude Code", &[WEB]), secret: None, ignored: vec![] };
+        let renamed = MetadataUpdated { metadata: metadata("Claude Code", &[WEB]), secret: None, keeps_secret: false, ignored: vec![] };
         log.push(recorded(40, 40, of_client(2), &ClientEvent::MetadataUpdated(renamed)));
         log.push(recorded(41, 41, of_registration(1), &RegistrationEvent::Revoked(Revoked::default())));
         let rows = |log: &[Envelope]| -> Vec<String> {

@@ -1,5 +1,6 @@
 //! What can be asked of the directory about one thing; the list is in `list`.
 
+use gatebook_events::decision::AnswerVersion;
 use gatebook_events::envelope::Position;
 use gatebook_events::identity::{ClientId, ClientKey, InitialAccessTokenId, ResourceServerId, TenantId};
 use gatebook_events::redirect::WebUri;
@@ -239,41 +240,49 @@ pub(super) fn registration_row(
     let sql = format!(
         "SELECT {}, staged_at, note, requested_at, decided_at, max(registrations.updated_at, clients.updated_at), position, \
          client_id, life, home, issued_at, metadata, has_secret, secret_expires_at, family, initial_access_token, \
-         manifest_version, manifest_hash, unreachable_since \
+         manifest_version, manifest_hash, unreachable_since, clients.events, registrations.events \
          FROM registrations JOIN clients ON clients.key = registrations.client_key WHERE client_key = ?1 AND resource_server = ?2",
         registration::STATE.replace("registration_type", "registrations.registration_type")
     );
     let mut statement = connection.prepare_cached(&sql)?;
     let found = statement.query_row((Id(key.0), Id(server.id.0)), |row| {
         let state = registration::state(row, 0)?;
+        let claimed = row.get::<_, Json<ClientMetadata>>(18)?.0;
+        let document = manifest(row, 23)?;
         let kind = row.get::<_, Word<RegistrationType>>(1)?.0;
-        let client_life = row.get::<_, ClientLife>(14)?.0;
+        let client_life = row.get::<_, ClientLife>(15)?.0;
         Ok(RegistrationRow {
             client_key: key,
-            client_id: row.get::<_, Word<ClientId>>(13)?.0,
+            client_id: row.get::<_, Word<ClientId>>(14)?.0,
             tenant: row.get::<_, Word<TenantId>>(0)?.0,
             resource_server: server.id,
             registration_type: kind,
             reason: reason(server, client_life, state.status, kind),
             registration_status: state.status,
             client_life,
-            note: row.get(8)?,
+            note: row.get(9)?,
             denied_until: state.denied_until,
-            metadata: row.get::<_, Json<ClientMetadata>>(17)?.0,
+            metadata: ClientMetadata { redirect_uris: state.redirect_uris.clone(), ..state.admitted(&claimed) },
+            claimed,
+            version: AnswerVersion {
+                client: row.get(26)?,
+                registration: row.get(27)?,
+                document: document.as_ref().map_or(0, |known| known.version),
+            },
             redirect_uris: state.redirect_uris,
             staged: state.staged,
-            staged_at: time(row, 7)?,
-            has_secret: row.get(18)?,
-            secret_expires_at: time(row, 19)?,
-            manifest: manifest(row, 22)?,
-            home: row.get::<_, Option<Word<TenantId>>>(15)?.map(|word| word.0),
-            family: row.get(20)?,
-            initial_access_token: row.get::<_, Option<Id>>(21)?.map(|id| InitialAccessTokenId(id.0)),
-            issued_at: row.get::<_, At>(16)?.0,
-            requested_at: row.get::<_, At>(9)?.0,
-            decided_at: time(row, 10)?,
-            updated_at: row.get::<_, At>(11)?.0,
-            position: Position::from_backend(row.get::<_, i64>(12)?.cast_unsigned()),
+            staged_at: time(row, 8)?,
+            has_secret: row.get(19)?,
+            secret_expires_at: time(row, 20)?,
+            manifest: document,
+            home: row.get::<_, Option<Word<TenantId>>>(16)?.map(|word| word.0),
+            family: row.get(21)?,
+            initial_access_token: row.get::<_, Option<Id>>(22)?.map(|id| InitialAccessTokenId(id.0)),
+            issued_at: row.get::<_, At>(17)?.0,
+            requested_at: row.get::<_, At>(10)?.0,
+            decided_at: time(row, 11)?,
+            updated_at: row.get::<_, At>(12)?.0,
+            position: Position::from_backend(row.get::<_, i64>(13)?.cast_unsigned()),
         })
     });
     found.optional()

@@ -9,7 +9,8 @@
 ///
 /// `names` has one row for each folded name and origin that approved registrations of a tenant bear, with the first of them. Among
 /// a million clients there are few, and a question about a name never sees the rest. A registration bears a name since it has
-/// been approved at all, has come from there, and its client has been called so (`approved_at`, `origin_at`, `named_at`).
+/// been approved at all, has come from there, and its client has been called so (`approved_at`, `origin_at`, `named_at`): by the name
+/// that was admitted there, if one was (`admitted_folded`, `admitted_named_at`), whatever it calls itself meanwhile.
 ///
 /// `near_names` has a row for each character of such a name, if it has 6 to 48 of them (`places` are their numbers): the name with U+0001
 /// in that place, and who bears it. Two names in which one character differs have one such pattern in common, so those that are near to a
@@ -51,7 +52,8 @@ CREATE TABLE clients (
     search TEXT NOT NULL,
     initial_access_token BLOB,
     folded TEXT NOT NULL,
-    named_at INTEGER NOT NULL
+    named_at INTEGER NOT NULL,
+    events INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX clients_with_documents ON clients (key) WHERE manifest_version IS NOT NULL;
 
@@ -78,6 +80,11 @@ CREATE TABLE registrations (
     approved_at INTEGER,
     folded TEXT NOT NULL,
     borne_since INTEGER,
+    admitted TEXT,
+    admitted_name TEXT,
+    admitted_folded TEXT,
+    admitted_named_at INTEGER,
+    events INTEGER NOT NULL,
     PRIMARY KEY (client_key, resource_server)
 ) STRICT, WITHOUT ROWID;
 

@@ -3,9 +3,10 @@
 use gatebook_events::client::{ClientEvent, Deleted, MetadataUpdated, SecretRotated};
 use gatebook_events::codec::Stored;
 use gatebook_events::identity::Stream;
+use gatebook_events::look_alike::Face;
 use gatebook_events::registration::{
-    Denied, Dormant, RedirectsApproved, RedirectsNarrowed, RegistrationEvent, Requested, Restored, RevivalAsked, Revived, Revoked,
-    Suspended,
+    AdmittedBecause, AdmittedMetadata, Denied, Dormant, MetadataAdmitted, RedirectsApproved, RedirectsNarrowed, RegistrationEvent,
+    Requested, Restored, RevivalAsked, Revived, Revoked, Suspended,
 };
 use gatebook_events::resource_server::{EffectOnExisting, ModesChanged, Renamed, ResourceServerEvent, Retired};
 use gatebook_events::secret::{KeptSecret, SecretHash};
@@ -115,7 +116,8 @@ fn a_registration_is_shown_as_it_stands_after_every_event() {
     let row = next(&mut model, of_client(1), &ClientEvent::SecretRotated(SecretRotated { secret, old_valid_until: None }));
     assert_eq!((row.has_secret, row.secret_expires_at), (true, Some(second(900))));
     assert!(!model.dump().unwrap().concat().contains("argon2id"));
-    let renamed = MetadataUpdated { metadata: metadata("Other", &["https://new.example/cb"]), secret: None, ignored: vec![] };
+    let renamed =
+        MetadataUpdated { metadata: metadata("Other", &["https://new.example/cb"]), secret: None, keeps_secret: false, ignored: vec![] };
     let row = next(&mut model, of_client(1), &ClientEvent::MetadataUpdated(renamed));
     assert_eq!((row.metadata.client_name.as_deref(), row.has_secret), (Some("Other"), false));
     assert_eq!(names(&model.reader(), &ListClients { text: Some("NEW.example".into()), ..all() }), ["Other"]);
@@ -297,8 +299,13 @@ fn a_client_is_found_only_by_its_own_tenant_and_its_exact_identifier() {
     let mut log = one_client();
     let ClientEvent::Registered(mut document) = registered(9, "App") else { unreachable!() };
     (document.client_id, document.home, document.registration_type) = (url.clone(), None, RegistrationType::Cimd);
-    let asked =
-        Requested { tenant: tenant("acme"), client_id: url.clone(), registration_type: RegistrationType::Cimd, redirect_uris: uris(&[]) };
+    let asked = Requested {
+        tenant: tenant("acme"),
+        client_id: url.clone(),
+        registration_type: RegistrationType::Cimd,
+        redirect_uris: uris(&[]),
+        metadata: None,
+    };
     log.push(at(5, Stream::Client(url.key()), &ClientEvent::Registered(document)));
     log.push(at(6, Stream::Registration(server(1), url.key()), &RegistrationEvent::Requested(asked)));
     let reader = folder.given::<Directory>(&log).reader();
@@ -310,4 +317,33 @@ fn a_client_is_found_only_by_its_own_tenant_and_its_exact_identifier() {
     assert_eq!(reader.client(&tenant("acme"), server(2), &url).unwrap(), None);
     assert_eq!(reader.registrations_of(key(1)).unwrap(), [(server(1), tenant("acme"))]);
     assert_eq!(reader.registrations_of(key(2)).unwrap(), []);
+}
+
+#[test]
+fn r3_a_row_shows_what_was_admitted_beside_what_is_claimed_and_bears_the_admitted_name() {
+    let folder = Folder::new();
+    let (said, says) = (metadata("Claude Code", &[LOOPBACK]), metadata("Big Bank", &[LOOPBACK]));
+    let RegistrationEvent::Requested(asked) = requested(1) else { unreachable!() };
+    let asked = RegistrationEvent::Requested(Requested { metadata: Some(AdmittedMetadata::of(&said).into()), ..asked });
+    let updated = MetadataUpdated { metadata: says.clone(), secret: None, keeps_secret: false, ignored: vec![] };
+    let mut model = folder.given::<Directory>(&[
+        at(1, of_server(1), &created("acme", None)),
+        at(2, of_client(1), &registered(1, "Claude Code")),
+        at(3, of_registration(1), &asked),
+        at(4, of_registration(1), &approved()),
+        at(5, of_client(1), &ClientEvent::MetadataUpdated(updated)),
+    ]);
+    let row = show(&model);
+    assert_eq!((row.metadata.client_name.as_deref(), row.claimed.client_name.as_deref()), (Some("Claude Code"), Some("Big Bank")));
+    assert_eq!(row.version, AnswerVersion { client: 2, registration: 2, document: 0 });
+    let borne = |model: &ReadModel<Directory>, name| {
+        let face = Face::of(Some(name), (&id(7), RegistrationType::Dcr), &uris(&["https://evil.example/cb"]));
+        model.reader().look_alike(&tenant("acme"), &face, None).unwrap().map(|other| other.client_name)
+    };
+    assert_eq!(borne(&model, "Claude Code"), Some(Some("Claude Code".to_owned())));
+    assert_eq!(borne(&model, "Big Bank"), None, "what nobody admitted is nobody's name");
+    let admitted = MetadataAdmitted { metadata: AdmittedMetadata::of(&says).into(), because: AdmittedBecause::Policy };
+    let row = next(&mut model, of_registration(1), &RegistrationEvent::MetadataAdmitted(admitted));
+    assert_eq!(row.metadata.client_name.as_deref(), Some("Big Bank"));
+    assert_eq!((borne(&model, "Claude Code"), borne(&model, "Big Bank")), (None, Some(Some("Big Bank".to_owned()))));
 }

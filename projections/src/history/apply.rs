@@ -173,6 +173,7 @@ impl<'a> About<'a> {
             | RegistrationEvent::RedirectsRejected(_)
             | RegistrationEvent::RedirectsSuperseded(_)
             | RegistrationEvent::RedirectsNarrowed(_)
+            | RegistrationEvent::MetadataAdmitted(_)
             | RegistrationEvent::RolledBack(_)
             | RegistrationEvent::Dormant(_)
             | RegistrationEvent::RevivalAsked(_)

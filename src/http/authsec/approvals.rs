@@ -56,8 +56,8 @@ pub async fn list(
 
 /// Whom a look-alike is looked for of.
 pub fn shown<'a>(row: &'a WaitingRow, redirect_uris: &'a RedirectUris) -> Shown<'a> {
-    let WaitingRow { client_id, client_name, registration_type, .. } = row;
-    Shown { name: client_name.as_deref(), client_id, registration_type: *registration_type, redirect_uris }
+    let WaitingRow { client_id, registration_type, .. } = row;
+    Shown { name: row.name_as_approved(), client_id, registration_type: *registration_type, redirect_uris }
 }
 
 fn render(row: &WaitingRow, doubts: &Doubts) -> Value {
@@ -76,7 +76,12 @@ fn render(row: &WaitingRow, doubts: &Doubts) -> Value {
     body.insert("since".to_owned(), wire::time(row.since).into());
     body.insert("redirect_uris".to_owned(), json!(row.redirect_uris));
     wire::put(&mut body, "origin", row.origin.clone());
-    if let Wish::Redirects { change_id, added, removed, manifest, serves_at } = &row.wish {
+    wire::put(&mut body, "metadata", row.metadata.as_ref().map(|metadata| Value::Object(metadata.members())));
+    body.insert("registration_version".to_owned(), row.version.to_string().into());
+    if let Wish::Redirects { change_id, added, removed, result, metadata, manifest, serves_at } = &row.wish {
+        let changes = row.metadata.as_ref().zip(metadata.as_ref()).map(|(now, then)| wire::member_changes(now, then));
+        wire::put(&mut body, "changes", changes);
+        wire::put(&mut body, "pending_redirect_uris", (!result.is_empty()).then(|| json!(result)));
         wire::put(&mut body, "manifest", manifest.as_ref().map(|manifest| json!(manifest)));
         wire::put(&mut body, "serves_at", serves_at.map(wire::time));
         body.insert("change_id".to_owned(), change_id.to_string().into());

@@ -5,7 +5,8 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use chrono::{DateTime, Utc};
-use gatebook_events::identity::ChangeId;
+use gatebook_events::decision::AnswerVersion;
+use gatebook_events::identity::{ChangeId, InvalidName};
 use gatebook_events::registration::RegistrationCommand;
 use serde::Deserialize;
 use serde_json::Value;
@@ -25,6 +26,7 @@ pub struct Members {
     until: Option<DateTime<Utc>>,
     change_id: Option<String>,
     family: Option<bool>,
+    registration_version: Option<String>,
 }
 
 /// `POST …/clients/{client_id}/{approve,deny,suspend,reinstate,revoke,restore}`
@@ -36,6 +38,7 @@ pub async fn decide(
     body: Body,
 ) -> Result<Fresh<Json<Value>>, Problem> {
     let asked = asked(&caller, &headers, body).await?;
+    let shown = shown(&caller, &asked)?;
     let family = asked.family == Some(true);
     if family && decision != "suspend" {
         let detail = "family is for suspend; reinstating a client of a suspended family lifts that";
@@ -44,10 +47,12 @@ pub async fn decide(
     let command = command(&decision, asked.reason.clone(), asked.until).ok_or_else(|| caller.problem(Failure::not_found("page")))?;
     if family {
         let target = (server_id(&caller, &id)?, client_key(&caller, &client_id)?.1);
+        let as_shown = app.commands().must_be_as_shown(caller.tenant(), target, shown).await;
+        as_shown.map_err(|error| caller.problem(error))?;
         let suspended = app.commands().suspend_family(&caller.cause, caller.tenant(), target, asked.reason).await;
         suspended.map_err(|error| caller.problem(error))?;
     }
-    carry_out(&app, &caller, &headers, (&id, &client_id), &command).await
+    carry_out(&app, &caller, &headers, (&id, &client_id), (&command, shown)).await
 }
 
 /// What a decision is called in a path.
@@ -79,8 +84,10 @@ pub async fn revoke_by_delete(
     headers: HeaderMap,
     body: Body,
 ) -> Result<StatusCode, Problem> {
-    let command = RegistrationCommand::Revoke { reason: asked(&caller, &headers, body).await?.reason };
-    carry_out(&app, &caller, &headers, (&id, &client_id), &command).await?;
+    let asked = asked(&caller, &headers, body).await?;
+    let shown = shown(&caller, &asked)?;
+    let command = RegistrationCommand::Revoke { reason: asked.reason };
+    carry_out(&app, &caller, &headers, (&id, &client_id), (&command, shown)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -93,7 +100,7 @@ pub async fn approve_redirects(
     body: Body,
 ) -> Result<Fresh<Json<Value>>, Problem> {
     let change_id = change_id(&caller, &asked(&caller, &headers, body).await?)?;
-    carry_out(&app, &caller, &headers, (&id, &client_id), &RegistrationCommand::ApproveRedirects { change_id }).await
+    carry_out(&app, &caller, &headers, (&id, &client_id), (&RegistrationCommand::ApproveRedirects { change_id }, None)).await
 }
 
 /// `PUT …/clients/{client_id}/reject-redirects`
@@ -106,7 +113,8 @@ pub async fn reject_redirects(
 ) -> Result<Fresh<Json<Value>>, Problem> {
     let asked = asked(&caller, &headers, body).await?;
     let change_id = change_id(&caller, &asked)?;
-    carry_out(&app, &caller, &headers, (&id, &client_id), &RegistrationCommand::RejectRedirects { change_id, reason: asked.reason }).await
+    let reject = RegistrationCommand::RejectRedirects { change_id, reason: asked.reason };
+    carry_out(&app, &caller, &headers, (&id, &client_id), (&reject, None)).await
 }
 
 async fn asked(caller: &Administrator, headers: &HeaderMap, body: Body) -> Result<Members, Problem> {
@@ -121,15 +129,22 @@ fn change_id(caller: &Administrator, asked: &Members) -> Result<Option<ChangeId>
     asked.change_id.as_deref().map(str::parse).transpose().map_err(refuse)
 }
 
+/// Which state of the client the decision is about, if it says so: another one is 409.
+fn shown(caller: &Administrator, asked: &Members) -> Result<Option<AnswerVersion>, Problem> {
+    let refuse = |problem: InvalidName| caller.problem(Failure::request(StatusCode::BAD_REQUEST, "invalid-request", problem.to_string()));
+    asked.registration_version.as_deref().map(str::parse).transpose().map_err(refuse)
+}
+
 /// The answer is the client as it is after the decision.
 async fn carry_out(
     app: &App,
     caller: &Administrator,
     headers: &HeaderMap,
     (id, client_id): (&str, &str),
-    command: &RegistrationCommand,
+    (command, shown): (&RegistrationCommand, Option<AnswerVersion>),
 ) -> Result<Fresh<Json<Value>>, Problem> {
     let target = (server_id(caller, id)?, client_key(caller, client_id)?.1);
-    app.commands().decide_registration(&caller.cause, caller.tenant(), target, command).await.map_err(|error| caller.problem(error))?;
+    let decided = app.commands().decide_registration(&caller.cause, caller.tenant(), target, command, shown).await;
+    decided.map_err(|error| caller.problem(error))?;
     Ok(clients::show(app, caller, headers, id, client_id).await?.map(|body| Json(Value::Object(body))))
 }

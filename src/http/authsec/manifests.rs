@@ -54,13 +54,13 @@ pub async fn enter(
     let (url, text) = named(&app, &caller, &headers, body).await?;
     let server = app.commands().resource_server(id).await.map_err(|error| caller.problem(error))?;
     server.open_to(RegistrationType::Cimd).map_err(|closed| caller.problem(CommandError::from(closed)))?;
+    let servers = app.registered_at(url.client_id().key()).await.map_err(|failure| caller.problem(failure))?;
     let seen = match &text {
-        None => app.documents().meet(&url, Urgency::Trusted).await,
-        Some(text) => app.documents().enter(&caller.cause, &url, caller.tenant(), text).await,
+        None => app.documents().meet(&url, &servers, Urgency::Trusted).await,
+        Some(text) => app.documents().enter(&caller.cause, &url, &servers, (caller.tenant(), text)).await,
     }
     .map_err(|error| caller.problem(error))?;
     if seen.position.is_some() {
-        let servers = app.registered_at(url.client_id().key()).await.map_err(|failure| caller.problem(failure))?;
         app.documents().follow(&seen.client, &servers).await.map_err(|error| caller.problem(error))?;
     }
     let done = doors::enter_document(&app, &caller.cause, id, &seen.client, true).await;

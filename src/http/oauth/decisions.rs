@@ -118,6 +118,7 @@ pub async fn client(
     standing.insert("warnings".to_owned(), json!(answer.warnings));
     wire::put(&mut standing, "resembles", answer.resembles.as_ref().map(wire::resembles));
     wire::put(&mut standing, "registration_version", answer.version.map(|version| version.to_string()));
+    wire::put(&mut standing, "claimed", claimed(client));
     let mut body = members(client);
     body.insert("gatebook".to_owned(), standing.into());
     Ok(Written(held::answer(&headers, &body), answer.position).into_response())
@@ -164,7 +165,16 @@ fn render(answer: &Answer) -> Map<String, Value> {
     wire::put(&mut body, "resembles", answer.resembles.as_ref().map(wire::resembles));
     wire::put(&mut body, "registration_version", answer.version.map(|version| version.to_string()));
     wire::put(&mut body, "client", answer.client.as_ref().map(members));
+    wire::put(&mut body, "claimed", answer.client.as_ref().and_then(claimed));
     body
+}
+
+/// What the client claims that does not serve, member by member.
+fn claimed(client: &Effective) -> Option<Value> {
+    let (serving, said) = (&client.registration.redirect_uris, &client.profile.metadata);
+    let mut members = wire::differing(&client.metadata, said).unwrap_or_default();
+    wire::put(&mut members, "redirect_uris", (!said.redirect_uris.same_set(serving)).then(|| json!(said.redirect_uris)));
+    Some(Value::Object(members)).filter(|members| *members != json!({}))
 }
 
 /// RFC 7591 members: what serves, never what is merely claimed.

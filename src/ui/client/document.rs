@@ -198,7 +198,7 @@ pub async fn roll_back(
     let back = visitor.links.client(server, client_id.as_str(), "");
     let target = (server, client_id.key());
     match app.commands().roll_back(&visitor.caller.cause, visitor.tenant(), target, version, reason).await {
-        Ok(_) => Ok(frame::go(&app, &back, true, format!("The redirect URIs of version {version} serve again."))),
+        Ok(_) => Ok(frame::go(&app, &back, true, format!("What version {version} says serves again."))),
         Err(error) => Ok(frame::go(&app, &back, false, capital(&error.to_string()))),
     }
 }

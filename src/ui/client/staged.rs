@@ -1,9 +1,11 @@
 //! What waits for a decision about a client: the difference that it would make, and the forms that decide.
 
+use gatebook_events::decision::AnswerVersion;
 use gatebook_events::identity::{ChangeId, ClientId, ResourceServerId};
 use gatebook_events::redirect::RedirectUris;
-use gatebook_events::registration::ManifestRef;
+use gatebook_events::registration::{AdmittedMetadata, ManifestRef, MemberChange};
 use maud::{Markup, html};
+use serde_json::Value;
 
 use crate::ui::show;
 use crate::ui::visitor::Visitor;
@@ -11,8 +13,8 @@ use crate::ui::visitor::Visitor;
 /// What is decided about.
 #[derive(Debug, Clone, Copy)]
 pub enum Decision {
-    /// Whether it is let in.
-    Registration,
+    /// Whether it is let in, as it stands in this state.
+    Registration(AnswerVersion),
     /// Whether this very change serves.
     Redirects(ChangeId),
 }
@@ -26,6 +28,28 @@ pub fn difference(serving: &RedirectUris, added: &RedirectUris, removed: &Redire
             @for uri in removed { li.removed { span { span.unseen { "taken away: " } (show::redirect_uri(uri)) } } }
             @for uri in added { li.added { span { span.unseen { "added: " } (show::redirect_uri(uri)) } } }
         }
+    }
+}
+
+/// What else of what it says would be other than it is, member by member.
+pub fn metadata_difference(now: &AdmittedMetadata, then: &AdmittedMetadata) -> Markup {
+    html! {
+        dl.changes { @for MemberChange { member, now, then } in now.changes(then) {
+            dt { code { (show::inert(&member)) } }
+            dd {
+                @if let Some(now) = now { del { span.unseen { "now: " } (show::inert(&plain(&now))) } " " }
+                @if let Some(then) = then { ins { span.unseen { "then: " } (show::inert(&plain(&then))) } }
+            }
+        } }
+    }
+}
+
+/// A member's value as people read it.
+pub fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(all) => all.iter().map(plain).collect::<Vec<_>>().join(", "),
+        other => other.to_string(),
     }
 }
 
@@ -47,14 +71,17 @@ pub fn forms(visitor: &Visitor, (server, client_id): (ResourceServerId, &ClientI
     }
     let field = format!("why-{server}-{client_id}");
     let (action, yes, no) = match decision {
-        Decision::Registration => ("decide", "approve", "deny"),
+        Decision::Registration(_) => ("decide", "approve", "deny"),
         Decision::Redirects(_) => ("redirects", "approve", "reject"),
     };
     let address = visitor.links.client(server, client_id.as_str(), action);
     let hidden = html! {
         (visitor.guard())
         input type="hidden" name="back" value=(back);
-        @if let Decision::Redirects(change) = decision { input type="hidden" name="change" value=(change); }
+        @match decision {
+            Decision::Registration(version) => { input type="hidden" name="version" value=(version); }
+            Decision::Redirects(change) => { input type="hidden" name="change" value=(change); }
+        }
     };
     html! {
         div.decision {
