@@ -41,10 +41,12 @@ use crate::manifest::{Manifests, SetUpError, Urgency};
 use crate::metrics::Metrics;
 use crate::past::Past;
 use crate::projector::{Follower, Projector};
+use crate::reads::Reads;
 use crate::room::Room;
 use crate::secrets::{InstanceKey, SecretHasher};
 use crate::side_table;
 use crate::statements::Statements;
+use crate::streams::Streams;
 use crate::ui::SignedOut;
 use crate::upstream::AuthorizationServer;
 use crate::usage::Usage;
@@ -89,6 +91,8 @@ struct Parts {
     census: Census,
     stopping: watch::Sender<bool>,
     signed_out: SignedOut,
+    reads: Reads,
+    streams: Streams,
     chain: Chain,
     authorization_server: AuthorizationServer,
     documents: Documents,
@@ -203,6 +207,8 @@ impl App {
         let metrics = Metrics::default();
         let dormancy = Dormancy::new(commands.clone(), directory.reader().clone(), usage.clone(), metrics.clone());
         let id = cluster::node_id(&places::node(&config))?;
+        let reads = Reads::new(config.server.reads_per_tenant);
+        let streams = Streams::new(config.server.streams, config.server.streams_per_subject, history.clone());
         let me = Arc::new(Me { id, url: public_url.clone(), key: instance_key.fingerprint(), store });
         let notes = Box::pin(me.store.notes()).await?;
         let webhooks = Webhooks::start(Means {
@@ -247,6 +253,8 @@ impl App {
             instance_key,
             stopping: watch::Sender::new(false),
             signed_out: SignedOut::default(),
+            reads,
+            streams,
             chain: Chain::default(),
             authorization_server,
             documents,
@@ -352,6 +360,16 @@ impl App {
     /// The sessions at the pages that were ended before their time.
     pub fn signed_out(&self) -> &SignedOut {
         &self.0.signed_out
+    }
+
+    /// How many reads of lists are under way.
+    pub(crate) fn reads(&self) -> &Reads {
+        &self.0.reads
+    }
+
+    /// The event streams.
+    pub(crate) fn streams(&self) -> &Streams {
+        &self.0.streams
     }
 
     /// How full each register is.

@@ -26,14 +26,16 @@ mod settings;
 mod tokens;
 mod ui;
 mod url;
+mod words;
 
 pub use admin::{AdminKeySource, AdminSettings};
 pub use backend::LogBackend;
 pub use server::ServerSettings;
-pub use settings::{AddressDetail, LogFormat, ManifestProfile, Settings};
+pub use settings::Settings;
 pub use ui::SignInSettings;
 pub use url::BaseUrl;
 pub(crate) use url::is_loopback;
+pub use words::{AddressDetail, LogFormat, ManifestProfile};
 
 /// The longest that a read may be told to wait for its projection.
 const LONGEST_READ_WAIT: u64 = 300;

@@ -10,6 +10,7 @@ use crate::app::App;
 
 mod allowance;
 pub(crate) mod authsec;
+pub(crate) mod bounded;
 pub(crate) mod caller;
 pub(crate) mod error;
 pub(crate) mod fresh;
@@ -105,13 +106,14 @@ pub fn router(app: App) -> Router {
         .route("/audit/events", get(authsec::audit::list))
         .route("/audit/events/{event_id}", get(authsec::audit::read))
         .route("/audit/export", get(authsec::audit::export::export))
-        .route("/audit/stream", get(authsec::stream::stream))
         .route("/projections", get(authsec::projections::list))
         .route("/projections/{name}/rebuild", post(authsec::projections::rebuild))
         .route("/projections/{name}/retry", post(authsec::projections::retry))
         .route("/projections/{name}/skip", post(authsec::projections::skip))
         .route("/projections/{name}/unskip", post(authsec::projections::unskip))
         .route("/cluster", get(authsec::cluster::show))
+        .layer(middleware::from_fn_with_state(app.clone(), bounded::of_administrator))
+        .route("/audit/stream", get(authsec::stream::stream))
         .method_not_allowed_fallback(error::method_not_allowed_admin)
         .layer(middleware::from_fn_with_state(app.clone(), fresh::after_named_by_admin))
         .layer(middleware::map_response(never_stored));
@@ -120,7 +122,7 @@ pub fn router(app: App) -> Router {
         .merge(clients)
         .merge(doors)
         .nest("/authsec", administrators)
-        .nest("/ui", crate::ui::router())
+        .nest("/ui", crate::ui::router(&app))
         .route("/", get(crate::ui::front_door))
         .route("/ui/", get(crate::ui::front_door))
         .route("/health", get(health::health))

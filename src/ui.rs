@@ -38,7 +38,7 @@ mod visitor;
 pub use signed_out::SignedOut;
 
 /// Every page, below `/ui`.
-pub fn router() -> Router<App> {
+pub fn router(app: &App) -> Router<App> {
     Router::new()
         .route("/", get(overview::page))
         .route("/sign-in", get(sign_in::page).post(sign_in::with_token))
@@ -68,6 +68,7 @@ pub fn router() -> Router<App> {
         .route("/audit", get(audit::page))
         .route("/audit/export", get(audit::export))
         .route("/audit/walk", post(audit::walk))
+        .layer(middleware::from_fn_with_state(app.clone(), visitor::bounded))
         .route("/live", get(live::stream))
         .route("/assets/{name}", get(assets::asset))
         .fallback(sorry::no_such_page)

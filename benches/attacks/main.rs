@@ -8,7 +8,9 @@ use std::path::PathBuf;
 
 mod connections;
 mod floods;
+mod lists;
 mod server;
+mod streams;
 
 /// One attack: its name, what it does, and how.
 struct Attack {
@@ -35,6 +37,12 @@ const ATTACKS: &[Attack] = &[
         does: "one source registers 3,000 names that differ from another by a character",
         run: floods::near_names,
     },
+    Attack {
+        name: "unread-lists",
+        does: "a viewer asks 40 times for a list of 300 large clients and takes none of it",
+        run: lists::unread,
+    },
+    Attack { name: "many-streams", does: "an auditor opens 500 event streams while clients register", run: streams::many },
 ];
 
 fn main() {

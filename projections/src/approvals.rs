@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use crate::column::{At, Id, Word};
 use crate::cursor::{Cursor, InvalidCursor};
+use crate::page::{self, Room};
 use crate::read_model::{ApplyError, Projection, QueryError, Reader};
 use crate::registration::{self, Step};
 
@@ -266,13 +267,13 @@ impl Reader<Approvals> {
         let after = cursor.map(parse).transpose()?;
         self.with(|connection| {
             let total = total(connection, tenant)?;
-            let rows = rows(connection, tenant, after, limit.saturating_add(1))?;
-            let mut page = WaitingPage { rows, next_cursor: None, total };
-            if page.rows.len() > limit {
-                page.rows.truncate(limit);
-                page.next_cursor = page.rows.last().map(cursor_after);
+            let (mut rows, mut more) = rows(connection, tenant, after, limit.saturating_add(1))?;
+            if rows.len() > limit {
+                rows.truncate(limit);
+                more = true;
             }
-            Ok(page)
+            let next_cursor = if more { rows.last().map(cursor_after) } else { None };
+            Ok(WaitingPage { rows, next_cursor, total })
         })
     }
 
@@ -303,7 +304,8 @@ fn total(connection: &Connection, tenant: &TenantId) -> rusqlite::Result<u64> {
 
 type After = (i64, Id, Id);
 
-fn rows(connection: &Connection, tenant: &TenantId, after: Option<After>, limit: usize) -> rusqlite::Result<Vec<WaitingRow>> {
+/// As many rows as fit into a page, and whether there are more.
+fn rows(connection: &Connection, tenant: &TenantId, after: Option<After>, limit: usize) -> rusqlite::Result<(Vec<WaitingRow>, bool)> {
     let sql = format!(
         "SELECT tenant, registration_type, status, before_revocation, denied_until, redirect_uris, staged, admitted, client_key, resource_server, \
          since, asked_via, client_id, clients.name, clients.events, registrations.events, document, coalesce((SELECT name FROM resource_servers WHERE id = resource_server), '') {WAITING} \
@@ -317,7 +319,24 @@ fn rows(connection: &Connection, tenant: &TenantId, after: Option<After>, limit:
         named_params! { ":tenant": tenant.as_str(), ":since": since, ":client": client, ":server": server, ":limit": limit },
         waiting_row,
     )?;
-    rows.collect()
+    let (mut found, mut room) = (Vec::new(), Room::default());
+    for row in rows {
+        let row = row?;
+        if !room.takes(text_of(&row)) {
+            return Ok((found, true));
+        }
+        found.push(row);
+    }
+    Ok((found, false))
+}
+
+/// How much text there is in a row.
+fn text_of(row: &WaitingRow) -> usize {
+    let asked = match &row.wish {
+        Wish::Redirects { added, removed, .. } => page::length(added) + page::length(removed),
+        Wish::Registration | Wish::Revival => 0,
+    };
+    page::length(&row.redirect_uris) + asked
 }
 
 fn waiting_row(row: &Row<'_>) -> rusqlite::Result<WaitingRow> {

@@ -12,6 +12,7 @@ pub mod directory;
 pub mod history;
 #[cfg(test)]
 mod manifest_tests;
+mod page;
 pub mod read_model;
 mod registration;
 #[cfg(test)]

@@ -25,15 +25,18 @@ pub struct ServerSettings {
     pub body: Duration,
     /// How long a connection is kept between two calls, and how long a caller may take nothing of its answer.
     pub idle: Duration,
+    /// How many reads of lists one tenant may have under way.
+    pub reads_per_tenant: usize,
+    /// How many event streams there may be.
+    pub streams: usize,
+    /// How many of them for one subject.
+    pub streams_per_subject: usize,
     /// Whether HTTP/2 is spoken without TLS.
     pub http2: bool,
 }
 
 pub(super) fn server(settings: &Settings) -> Result<ServerSettings, ConfigError> {
-    let connections = settings.max_connections.unwrap_or(4096);
-    if connections == 0 {
-        return Err(ConfigError::invalid("max-connections", "is 0, not at least 1"));
-    }
+    let connections = at_least_one("max-connections", settings.max_connections.unwrap_or(4096))?;
     let head_bytes = settings.head_bytes.unwrap_or(64 * 1024);
     if !HEAD_BYTES.contains(&head_bytes) {
         let (least, most) = (HEAD_BYTES.start(), HEAD_BYTES.end());
@@ -46,8 +49,15 @@ pub(super) fn server(settings: &Settings) -> Result<ServerSettings, ConfigError>
         head_bytes,
         body: seconds("body-seconds", settings.body_seconds.unwrap_or(15))?,
         idle: seconds("idle-seconds", settings.idle_seconds.unwrap_or(60))?,
+        reads_per_tenant: at_least_one("max-reads-per-tenant", settings.max_reads_per_tenant.unwrap_or(32))?,
+        streams: at_least_one("max-streams", settings.max_streams.unwrap_or(512))?,
+        streams_per_subject: at_least_one("max-streams-per-subject", settings.max_streams_per_subject.unwrap_or(16))?,
         http2: settings.http2.unwrap_or_default(),
     })
+}
+
+fn at_least_one(name: &'static str, number: usize) -> Result<usize, ConfigError> {
+    if number == 0 { Err(ConfigError::invalid(name, "is 0, not at least 1")) } else { Ok(number) }
 }
 
 fn seconds(name: &'static str, seconds: u64) -> Result<Duration, ConfigError> {
@@ -66,6 +76,7 @@ mod tests {
         let found = server(&Settings::default()).unwrap();
         assert_eq!((found.connections, found.connections_per_source, found.http2), (4096, NonZeroUsize::new(512), false));
         assert_eq!((found.head.as_secs(), found.body.as_secs(), found.idle.as_secs(), found.head_bytes), (10, 15, 60, 65_536));
+        assert_eq!((found.reads_per_tenant, found.streams, found.streams_per_subject), (32, 512, 16));
         let refusal = |settings: Settings| server(&settings).unwrap_err().to_string();
         let none = Settings { max_connections: Some(0), ..Settings::default() };
         assert_eq!(refusal(none), "setting `max-connections` is 0, not at least 1");

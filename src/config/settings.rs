@@ -3,11 +3,12 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use clap::Args;
 use clap::builder::BoolishValueParser;
-use clap::{Args, ValueEnum};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
 use super::ConfigError;
+use super::words::{AddressDetail, LogFormat, ManifestProfile, one_text_or_many};
 use crate::access_tokens::SigningAlgorithm;
 
 /// Everything that can be set. The comments are the help texts.
@@ -283,6 +284,18 @@ pub struct Settings {
     #[arg(long, env = "GATEBOOK_IDLE_SECONDS", value_name = "SECONDS")]
     pub idle_seconds: Option<u64>,
 
+    /// How many reads of lists one tenant may have under way, a quarter of them for one caller [default: 32]
+    #[arg(long, env = "GATEBOOK_MAX_READS_PER_TENANT", value_name = "COUNT")]
+    pub max_reads_per_tenant: Option<usize>,
+
+    /// How many event streams there may be, half of them for one tenant [default: 512]
+    #[arg(long, env = "GATEBOOK_MAX_STREAMS", value_name = "COUNT")]
+    pub max_streams: Option<usize>,
+
+    /// How many event streams one administrator or auditor may have [default: 16]
+    #[arg(long, env = "GATEBOOK_MAX_STREAMS_PER_SUBJECT", value_name = "COUNT")]
+    pub max_streams_per_subject: Option<usize>,
+
     /// Speak HTTP/2 too, without TLS, for a proxy that wants to [default: false]
     #[arg(long, env = "GATEBOOK_HTTP2", value_name = "BOOL", value_parser = BoolishValueParser::new(),
         num_args = 0..=1, require_equals = true, default_missing_value = "true")]
@@ -292,39 +305,6 @@ pub struct Settings {
     #[arg(long, env = "GATEBOOK_KEEP_OLD", value_name = "BOOL", value_parser = BoolishValueParser::new(),
         num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub keep_old: Option<bool>,
-}
-
-/// How much of a caller's address goes into the history.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum AddressDetail {
-    /// The network: /24 of an IPv4 address, /48 of an IPv6 address.
-    #[default]
-    Network,
-    /// All of it.
-    Full,
-}
-
-/// What a client's document has to have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ManifestProfile {
-    /// An identifier, a name and redirect URIs.
-    #[default]
-    Mcp,
-    /// An identifier, and redirect URIs for grants that redirect.
-    Ietf,
-}
-
-/// How log lines are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum LogFormat {
-    /// For people.
-    #[default]
-    Text,
-    /// One JSON object a line.
-    Json,
 }
 
 impl Settings {
@@ -402,6 +382,9 @@ impl Settings {
             head_bytes: self.head_bytes.or(fallback.head_bytes),
             body_seconds: self.body_seconds.or(fallback.body_seconds),
             idle_seconds: self.idle_seconds.or(fallback.idle_seconds),
+            max_reads_per_tenant: self.max_reads_per_tenant.or(fallback.max_reads_per_tenant),
+            max_streams: self.max_streams.or(fallback.max_streams),
+            max_streams_per_subject: self.max_streams_per_subject.or(fallback.max_streams_per_subject),
             http2: self.http2.or(fallback.http2),
             keep_old: self.keep_old.or(fallback.keep_old),
         }
@@ -481,20 +464,6 @@ impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Settings").finish_non_exhaustive()
     }
-}
-
-/// A TOML array of texts, or one text with commas as on the command line.
-fn one_text_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum OneOrMany {
-        One(String),
-        Many(Vec<String>),
-    }
-    Ok(Some(match OneOrMany::deserialize(deserializer)? {
-        OneOrMany::One(text) => text.split(',').map(str::to_owned).collect(),
-        OneOrMany::Many(texts) => texts,
-    }))
 }
 
 #[cfg(test)]

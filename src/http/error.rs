@@ -106,6 +106,9 @@ pub enum Failure {
     /// What nodes know of a webhook cannot be read or changed.
     #[error(transparent)]
     Ledger(Box<LedgerError>),
+    /// So much of this is under way as may be; after so many seconds it is worth another attempt.
+    #[error("too many {0} at a time")]
+    TooManyAtOnce(&'static str, u64),
     /// There is too much to do at the moment.
     #[error("too much is under way")]
     Busy,
@@ -183,7 +186,7 @@ impl Failure {
             Self::Past(PastError::NoRoom) => Verdict::new(StatusCode::INSUFFICIENT_STORAGE, "past-no-room"),
             Self::RegistrationToken | Self::ServiceToken => Verdict::new(StatusCode::UNAUTHORIZED, "invalid_token"),
             Self::Client => Verdict::new(StatusCode::UNAUTHORIZED, "invalid_client"),
-            Self::TooMany(_) | Self::TooManyGuesses(_) | Self::TooManyAssertions(_) => {
+            Self::TooMany(_) | Self::TooManyGuesses(_) | Self::TooManyAssertions(_) | Self::TooManyAtOnce(..) => {
                 Verdict::new(StatusCode::TOO_MANY_REQUESTS, "temporarily_unavailable")
             }
             Self::Busy | Self::NoRoom | Self::NotTried(_) | Self::Past(PastError::Ended) => {
@@ -230,7 +233,10 @@ impl Failure {
             Self::NoRoom => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from(60));
             }
-            Self::TooManyGuesses(seconds) | Self::TooManyAssertions(seconds) | Self::NotTried(seconds) => {
+            Self::TooManyGuesses(seconds)
+            | Self::TooManyAssertions(seconds)
+            | Self::NotTried(seconds)
+            | Self::TooManyAtOnce(_, seconds) => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from(*seconds));
             }
             // RFC 6749 §5.2, RFC 7617 §2.1

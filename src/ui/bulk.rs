@@ -42,11 +42,11 @@ pub async fn preview(State(app): State<App>, Path(id): Path<String>, Change(post
     let row = server::named(&visitor, &frame, &id)?;
     let here = visitor.links.server(row.id, "clients");
     let Some((action, text)) = action(&fields) else { return Err(visitor.sorry(Failure::not_found("action"))) };
-    let rows = selected(&app, &visitor, row.id, &fields).await?;
+    let (rows, more) = selected(&app, &visitor, row.id, &fields).await?;
     if rows.is_empty() {
         return Ok(frame::go(&app, &here, false, "No client was selected."));
     }
-    let many = rows.len() >= MOST;
+    let many = more.then_some(rows.len());
     let would = command(action, None, None).ok_or_else(|| visitor.sorry(Failure::not_found("action")))?;
     let outcomes: Vec<Outcome> = futures_util::stream::iter(rows)
         .map(|row| async {
@@ -127,27 +127,31 @@ pub fn past(action: &str) -> &'static str {
     }
 }
 
-/// The clients that were ticked, and those of the families that were, as far as the filter shows them.
-async fn selected(app: &App, visitor: &Visitor, id: ResourceServerId, fields: &Fields) -> Result<Vec<RegistrationRow>, Sorry> {
+/// The clients that were ticked, and those of the families that were, as far as the filter shows them; and whether there are more.
+async fn selected(app: &App, visitor: &Visitor, id: ResourceServerId, fields: &Fields) -> Result<(Vec<RegistrationRow>, bool), Sorry> {
     let named: Vec<ClientId> = fields.all("client").take(MOST).filter_map(|text| ClientId::parse(text).ok()).collect();
     let families: Vec<String> = fields.all("family").map(str::to_owned).collect();
     let filter = Asked::of(visitor, id, fields.clone(), MOST)?.list;
     let tenant = visitor.tenant().clone();
     let found = visitor.read(app, app.directory(), move |directory| {
-        let mut rows: Vec<RegistrationRow> = Vec::new();
+        let (mut rows, mut more): (Vec<RegistrationRow>, bool) = (Vec::new(), false);
         for client_id in &named {
             rows.extend(directory.client(&tenant, id, client_id)?);
         }
         for family in families {
             let limit = MOST.saturating_sub(rows.len());
-            rows.extend(directory.clients(&ListClients { family: Some(family), cursor: None, limit, ..filter.clone() })?.rows);
+            let page = directory.clients(&ListClients { family: Some(family), cursor: None, limit, ..filter.clone() })?;
+            // A page may end before its limit, where clients say much about themselves.
+            more |= page.next_cursor.is_some() || limit == 0;
+            rows.extend(page.rows);
         }
-        Ok(rows)
+        more |= rows.len() >= MOST;
+        Ok((rows, more))
     });
     Ok(found.await?.body)
 }
 
-fn shown(visitor: &Visitor, server: &ResourceServerRow, (action, text): (&str, &str), outcomes: &[Outcome], many: bool) -> Markup {
+fn shown(visitor: &Visitor, server: &ResourceServerRow, (action, text): (&str, &str), outcomes: &[Outcome], many: Option<usize>) -> Markup {
     let changing: Vec<&Outcome> = outcomes.iter().filter(|of| of.stands.as_ref().is_ok_and(|(now, then)| now != then)).collect();
     let same: Vec<&Outcome> = outcomes.iter().filter(|of| of.stands.as_ref().is_ok_and(|(now, then)| now == then)).collect();
     let refused: Vec<&Outcome> = outcomes.iter().filter(|of| of.stands.is_err()).collect();
@@ -155,7 +159,7 @@ fn shown(visitor: &Visitor, server: &ResourceServerRow, (action, text): (&str, &
     html! {
         section.preview aria-labelledby="about" {
             h2 #about { (text) " " (show::number(changing.len() as u64, "client", "clients")) "?" }
-            @if many { p.note { "Only the first " (show::grouped(MOST as u64)) " of those selected. Do the rest afterwards." } }
+            @if let Some(first) = many { p.note { "Only the first " (show::grouped(first as u64)) " of those selected. Do the rest afterwards." } }
             p { (consequence(action)) }
             @if changing.is_empty() {
                 p.note { "Nothing would change." }

@@ -2,22 +2,28 @@
 //! there is one way to show it and nothing here that a role may not see.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::HeaderMap;
-use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::sse::{Event, Sse};
 use futures_util::Stream;
 use gatebook_events::envelope::Position;
 use gatebook_events::identity::TenantId;
+use tokio::sync::broadcast::{self, error::RecvError};
+use tokio::time::Instant;
 
 use super::sorry::Sorry;
 use super::visitor::{Session, Visitor};
 use crate::app::App;
 use crate::projector::Follower;
+use crate::streams::{Batch, Place};
 
 /// Between two words to one page.
 const PAUSE: Duration = Duration::from_millis(250);
+/// So often a page is told that nothing happened, and it is looked whether its session goes on.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// An `EventSource` that reconnects says the last position that it heard of, and is told at once of what it missed.
 pub async fn stream(State(app): State<App>, visitor: Visitor) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Sorry> {
@@ -26,37 +32,59 @@ pub async fn stream(State(app): State<App>, visitor: Visitor) -> Result<Sse<impl
         Some(position) => position,
         None => app.log().head().await.map_err(|error| visitor.sorry(error))?,
     };
-    let tail = Tail { app, tenant: visitor.tenant().clone(), after, headers: visitor.headers };
+    let tenant = visitor.tenant().clone();
+    let place = app.streams().begin(&tenant, &visitor.caller.admin.subject).map_err(|failure| visitor.sorry(failure))?;
+    let lasts = Session::read(&app, &visitor.headers).map_or(0, |session| session.lasts(app.commands().clock().now()));
+    let over = Instant::now() + Duration::from_secs(u64::try_from(lasts).unwrap_or(0));
+    let live = app.streams().listen(&tenant);
+    let tail = Tail { app, tenant, after, caught_up: false, live, over, headers: visitor.headers, _place: place };
     let words = futures_util::stream::unfold(tail, |mut tail| async move { tail.next().await.map(|event| (Ok(event), tail)) });
-    Ok(Sse::new(words).keep_alive(KeepAlive::new().interval(Duration::from_secs(15))))
+    Ok(Sse::new(words))
 }
 
 struct Tail {
     app: App,
     tenant: TenantId,
     after: Position,
+    caught_up: bool,
+    live: broadcast::Receiver<Arc<Batch>>,
+    over: Instant,
     headers: HeaderMap,
+    _place: Place,
 }
 
 impl Tail {
     /// The next word; none once the session is over or the service stops.
     async fn next(&mut self) -> Option<Event> {
         loop {
-            let shown = self.app.history().progress().position;
-            let (reader, tenant, after) = (self.app.history().reader().clone(), self.tenant.clone(), self.after);
-            let found = tokio::task::spawn_blocking(move || reader.after(&tenant, after, 1)).await.ok()?.ok()?;
             Session::read(&self.app, &self.headers)?;
-            self.after = self.after.max(shown);
-            if !found.is_empty() {
-                // A crowd of events is one word: the page asks for all of it anyway.
-                tokio::time::sleep(PAUSE).await;
-                self.after = self.after.max(self.app.history().progress().position);
-                return Some(Event::default().event("changed").id(self.after.to_string()).data("changed"));
+            if !self.caught_up {
+                let shown = self.app.history().progress().position;
+                let found = self.app.streams().any(&self.tenant, self.after).await.ok()?;
+                (self.caught_up, self.after) = (true, self.after.max(shown));
+                if found {
+                    return Some(self.word());
+                }
             }
             tokio::select! {
-                moved = self.app.history().moved_past(self.after) => if !moved { return None },
+                told = self.live.recv() => match told {
+                    Ok(batch) if batch.upto <= self.after => {}
+                    Ok(_) | Err(RecvError::Lagged(_)) => {
+                        // A crowd of events is one word: the page asks for all of it anyway.
+                        tokio::time::sleep(PAUSE).await;
+                        self.after = self.after.max(self.app.history().progress().position);
+                        return Some(self.word());
+                    }
+                    Err(RecvError::Closed) => return None,
+                },
                 () = self.app.stopping() => return None,
+                () = tokio::time::sleep_until(self.over) => return None,
+                () = tokio::time::sleep(KEEP_ALIVE) => return Some(Event::default().comment("")),
             }
         }
+    }
+
+    fn word(&self) -> Event {
+        Event::default().event("changed").id(self.after.to_string()).data("changed")
     }
 }

@@ -1,9 +1,10 @@
 //! Who looks at a page, and who may send a form: a session in a signed cookie, and proof that the form is one of ours.
 
 use axum::body::Body;
-use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::extract::{FromRequest, FromRequestParts, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -21,9 +22,11 @@ use super::signed_out::Ended;
 use super::sorry::Sorry;
 use crate::admin::{Admin, Role};
 use crate::app::App;
+use crate::http::bounded::held;
 use crate::http::caller::{Administrator, request_id};
 use crate::http::error::{Failure, Problem};
 use crate::http::fresh::{self, Fresh};
+use crate::http::request_id::RequestId;
 use crate::http::timely::{self, Unread};
 use crate::projector::Projector;
 
@@ -163,6 +166,19 @@ impl FromRequestParts<App> for Visitor {
         let guard = guard(app, &session.id);
         let caller = Administrator::behind(parts, app, admin, "ui");
         Ok(Self { caller, links, headers: parts.headers.clone(), guard })
+    }
+}
+
+/// Bounds the pages that somebody reads at a time, from when they begin until they were taken.
+pub async fn bounded(State(app): State<App>, request: Request, next: Next) -> Response {
+    let session = Session::read(&app, request.headers()).filter(|_| matches!(*request.method(), Method::GET | Method::HEAD));
+    let Some(admin) = session.and_then(|session| session.admin()) else { return next.run(request).await };
+    match app.reads().begin(&admin.tenant, &admin.subject).await {
+        Ok(read) => held(next.run(request).await, read),
+        Err(failure) => {
+            let id = request.extensions().get::<RequestId>().map_or("none", RequestId::as_str).to_owned();
+            Sorry::new(&failure, &Links::of(&app), &id).into_response()
+        }
     }
 }
 

@@ -16,6 +16,7 @@ mod as_of;
 mod attacks;
 mod authenticate;
 mod bad_input;
+mod bounds;
 mod cluster;
 mod decisions;
 mod discovery;

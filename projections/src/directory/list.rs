@@ -8,9 +8,10 @@ use rusqlite::{Connection, ToSql};
 use uuid::Uuid;
 
 use super::queries::{Group, count, groups, is_listed, registration_row, server};
-use super::{ClientPage, Directory, ListClients, Sort};
+use super::{ClientPage, Directory, ListClients, RegistrationRow, Sort};
 use crate::column::{ClientLife, Id};
 use crate::cursor::{Cursor, InvalidCursor};
+use crate::page::{self, Room};
 use crate::read_model::{QueryError, Reader};
 
 impl Reader<Directory> {
@@ -41,12 +42,24 @@ impl Reader<Directory> {
                 places.truncate(list.limit);
                 page.next_cursor = places.last().map(|place| place.cursor(list.sort));
             }
+            let (mut room, mut last) = (Room::default(), None);
             for place in places {
-                page.rows.extend(registration_row(connection, &server, place.client)?);
+                let Some(row) = registration_row(connection, &server, place.client)? else { continue };
+                if !room.takes(text_of(&row)) {
+                    page.next_cursor = last.map(|place: Place| place.cursor(list.sort));
+                    break;
+                }
+                page.rows.push(row);
+                last = Some(place);
             }
             Ok(page)
         })
     }
+}
+
+/// How much text there is in a row.
+fn text_of(row: &RegistrationRow) -> usize {
+    page::length(&row.metadata) + page::length(&row.redirect_uris) + row.staged.as_ref().map_or(0, page::length)
 }
 
 /// Where a row stands in the order of a list.

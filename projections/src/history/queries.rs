@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, ToSql};
 
 use super::{History, HistoryPage, HistoryQuery, HistoryRow, Told};
 use crate::column::{At, Id, Word};
+use crate::page::Room;
 use crate::read_model::{QueryError, Reader};
 
 const COLUMNS: &str = "events.position, id, name, version, recorded_at, events.tenant, resource_server, client_key, \
@@ -19,12 +20,12 @@ impl Reader<History> {
     /// One page of a tenant's history.
     pub fn events(&self, query: &HistoryQuery) -> Result<HistoryPage, QueryError> {
         self.with(|connection| {
-            let mut rows = rows(connection, query, query.limit.saturating_add(1))?;
-            let mut next_cursor = None;
+            let (mut rows, mut more) = rows(connection, query, query.limit.saturating_add(1))?;
             if rows.len() > query.limit {
                 rows.truncate(query.limit);
-                next_cursor = rows.last().map(|row| row.position);
+                more = true;
             }
+            let next_cursor = if more { rows.last().map(|row| row.position) } else { None };
             Ok(HistoryPage { rows, next_cursor })
         })
     }
@@ -40,7 +41,7 @@ impl Reader<History> {
     /// The tenant's events after a position, for a stream that goes on.
     pub fn after(&self, tenant: &TenantId, position: Position, limit: usize) -> Result<Vec<HistoryRow>, QueryError> {
         let query = HistoryQuery { cursor: Some(position), newest_first: false, ..HistoryQuery::all(tenant.clone(), limit) };
-        self.with(|connection| Ok(rows(connection, &query, limit)?))
+        self.with(|connection| Ok(rows(connection, &query, limit)?.0))
     }
 
     /// The same for whoever passes each event on once. What happened to a client of no tenant before it came to this one is not
@@ -49,7 +50,7 @@ impl Reader<History> {
         let query = HistoryQuery { cursor: Some(position), newest_first: false, ..HistoryQuery::all(tenant.clone(), limit) };
         self.with(|connection| {
             let mut told = Told { rows: Vec::new(), position };
-            for row in rows(connection, &query, limit)? {
+            for row in rows(connection, &query, limit)?.0 {
                 told.position = row.position;
                 if let Some(key) = row.client_key.filter(|_| row.tenant.is_none() || row.name == CAME) {
                     let came = came(connection, tenant, key)?;
@@ -73,7 +74,7 @@ impl Reader<History> {
             let sql = format!("SELECT {COLUMNS} FROM events WHERE position > ?1 ORDER BY position LIMIT ?2");
             let mut statement = connection.prepare_cached(&sql)?;
             let found = statement.query_map((position.to_backend().cast_signed(), limit), history_row)?;
-            Ok(found.collect::<Result<_, _>>()?)
+            Ok(page(found)?.0)
         })
     }
 
@@ -105,7 +106,20 @@ fn before(connection: &Connection, client: ClientKey, position: Position) -> rus
     connection.prepare_cached(&sql)?.query_map((Id(client.0), position.to_backend().cast_signed()), history_row)?.collect()
 }
 
-fn rows(connection: &Connection, query: &HistoryQuery, limit: usize) -> rusqlite::Result<Vec<HistoryRow>> {
+/// As many rows as fit into a page, and whether there are more.
+fn page(found: impl Iterator<Item = rusqlite::Result<HistoryRow>>) -> rusqlite::Result<(Vec<HistoryRow>, bool)> {
+    let (mut rows, mut room) = (Vec::new(), Room::default());
+    for row in found {
+        let row = row?;
+        if !room.takes(row.data.len()) {
+            return Ok((rows, true));
+        }
+        rows.push(row);
+    }
+    Ok((rows, false))
+}
+
+fn rows(connection: &Connection, query: &HistoryQuery, limit: usize) -> rusqlite::Result<(Vec<HistoryRow>, bool)> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let server = query.resource_server.map(|id| Id(id.0));
     let client = query.client_id.as_ref().map(|client_id| Id(client_id.key().0));
@@ -147,7 +161,7 @@ fn rows(connection: &Connection, query: &HistoryQuery, limit: usize) -> rusqlite
         filter.replace("events.position", "shown_to.position"),
     );
     let mut statement = connection.prepare_cached(&sql)?;
-    statement.query_map(parameters.as_slice(), history_row)?.collect()
+    page(statement.query_map(parameters.as_slice(), history_row)?)
 }
 
 fn history_row(row: &Row<'_>) -> rusqlite::Result<HistoryRow> {

@@ -1,26 +1,29 @@
 //! `GET /authsec/audit/stream`: the trail as it grows, as server-sent events from any position.
 
-use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::sse::{Event, KeepAlive, Sse};
-use futures_util::Stream;
+use axum::body::{Body, Bytes};
+use axum::extract;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::IntoResponse;
 use gatebook_events::envelope::Position;
-use gatebook_events::identity::TenantId;
-use gatebook_projections::history::HistoryRow;
 use serde::Deserialize;
+use tokio::sync::broadcast::{self, error::RecvError};
+use tokio::time::Instant;
 
-use super::audit::render;
+use crate::admin::{Admin, AdminRefusal};
 use crate::app::App;
-use crate::http::caller::{Administrator, Query};
+use crate::http::caller::{Administrator, Query, bearer};
 use crate::http::error::{Failure, Problem};
 use crate::projector::Follower;
+use crate::streams::{Batch, Place};
 
-/// How many events are read at once.
-const BATCH: usize = 200;
+/// A stream on which nothing happens says so, so that nobody takes it for dead.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// The last that is said on a stream whose token is over: a comment for people, an event for programs.
+const OVER: &str = ": the token is over\n\nevent: end\ndata: {\"reason\":\"token-expired\"}\n\n";
 
 /// Where to start.
 #[derive(Deserialize)]
@@ -30,14 +33,14 @@ pub struct From {
     after: Option<String>,
 }
 
-/// Sends every event of the tenant after a position, and then each one as it comes. The id of each is its position, so that a
-/// client that reconnects goes on where it was.
+/// Sends every event of the tenant after a position, and then each one as it comes, until the token is over. The id of each is its
+/// position, so that a client that reconnects goes on where it was.
 pub async fn stream(
-    State(app): State<App>,
+    extract::State(app): extract::State<App>,
     caller: Administrator,
     Query(from): Query<From>,
     headers: HeaderMap,
-) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
+) -> Result<impl IntoResponse, Problem> {
     caller.must_audit()?;
     let last = headers.get("last-event-id").and_then(|value| value.to_str().ok()).map(str::to_owned).or(from.after);
     let refuse = |_| caller.problem(Failure::request(StatusCode::BAD_REQUEST, "invalid-position", "after is not a position"));
@@ -45,39 +48,85 @@ pub async fn stream(
         Some(text) => text.parse::<Position>().map_err(refuse)?,
         None => app.log().head().await.map_err(|error| caller.problem(error))?,
     };
-    let tail = Tail { app, tenant: caller.tenant().clone(), after, waiting: VecDeque::new() };
-    let events = futures_util::stream::unfold(tail, |mut tail| async move { tail.next().await.map(|event| (Ok(event), tail)) });
-    Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(Duration::from_secs(15))))
+    let (admin, until) = match bearer(&headers) {
+        Some(token) => app.admins().verify_until(token).await.map_err(|refusal| caller.problem(refusal))?,
+        None => return Err(caller.problem(AdminRefusal::Missing)),
+    };
+    let place = app.streams().begin(&admin.tenant, &admin.subject).map_err(|failure| caller.problem(failure))?;
+    let left = (until - app.commands().clock().now()).to_std().unwrap_or_default();
+    let live = app.streams().listen(&admin.tenant);
+    let tail = Tail { app, admin, after, state: State::CatchingUp, live, over: Instant::now() + left, _place: place };
+    let pieces = futures_util::stream::unfold(tail, |mut tail| async move {
+        let piece = tail.next().await?;
+        Some((Ok::<Bytes, Infallible>(piece), tail))
+    });
+    let kind = [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-cache")];
+    Ok((kind, Body::from_stream(pieces)).into_response())
 }
 
 struct Tail {
     app: App,
-    tenant: TenantId,
+    admin: Admin,
     after: Position,
-    waiting: VecDeque<HistoryRow>,
+    state: State,
+    live: broadcast::Receiver<Arc<Batch>>,
+    over: Instant,
+    _place: Place,
+}
+
+enum State {
+    /// It reads for itself what came before it listens.
+    CatchingUp,
+    /// It is told with all others of its tenant.
+    Listening,
+    Ended,
 }
 
 impl Tail {
-    /// The next event; none when the service stops.
-    async fn next(&mut self) -> Option<Event> {
+    /// The next piece of the body; none when the service stops, and after the last one.
+    async fn next(&mut self) -> Option<Bytes> {
         loop {
-            if let Some(row) = self.waiting.pop_front() {
-                return Some(Event::default().id(row.position.to_string()).event(row.name.clone()).data(render(&row).to_string()));
+            if Instant::now() >= self.over && !matches!(self.state, State::Ended) {
+                self.state = State::Ended;
+                return Some(Bytes::from_static(OVER.as_bytes()));
             }
-            let shown = self.app.history().progress().position;
-            let (reader, tenant, after) = (self.app.history().reader().clone(), self.tenant.clone(), self.after);
-            let rows = tokio::task::spawn_blocking(move || reader.after(&tenant, after, BATCH)).await.ok()?.ok()?;
-            if let Some(last) = rows.last() {
-                self.after = last.position;
-            } else {
-                // Nothing of this tenant up to what was shown before the query, so there is no need to look there again.
-                self.after = self.after.max(shown);
-                tokio::select! {
-                    moved = self.app.history().moved_past(self.after) => if !moved { return None },
-                    () = self.app.stopping() => return None,
+            match self.state {
+                State::Ended => return None,
+                State::CatchingUp => {
+                    let shown = self.app.history().progress().position;
+                    let read = self.app.reads().begin(&self.admin.tenant, &self.admin.subject);
+                    let read = tokio::select! {
+                        read = read => read,
+                        () = self.app.stopping() => return None,
+                    };
+                    // One that finds no room ends here, and goes on from its last event when it comes back.
+                    let _read = read.ok()?;
+                    match self.app.streams().read(&self.admin.tenant, self.after).await.ok()? {
+                        Some((text, upto)) => {
+                            self.after = upto;
+                            return Some(text);
+                        }
+                        // What is between the two was another tenant's.
+                        None => (self.after, self.state) = (self.after.max(shown), State::Listening),
+                    }
+                }
+                State::Listening => {
+                    tokio::select! {
+                        told = self.live.recv() => match told {
+                            Ok(batch) if batch.upto <= self.after => {}
+                            Ok(batch) if batch.after >= self.after => {
+                                self.after = batch.upto;
+                                return Some(batch.text.clone());
+                            }
+                            Ok(_) | Err(RecvError::Lagged(_)) => self.state = State::CatchingUp,
+                            Err(RecvError::Closed) => return None,
+                        },
+                        () = self.app.stopping() => return None,
+                        () = tokio::time::sleep_until(self.over) => {}
+                        () = tokio::time::sleep(KEEP_ALIVE) => return Some(Bytes::from_static(b":\n\n")),
+                    }
                 }
             }
-            self.waiting.extend(rows);
         }
     }
 }
