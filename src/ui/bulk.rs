@@ -6,7 +6,7 @@ use axum::response::Response;
 use futures_util::StreamExt;
 use gatebook_events::decision::AnswerVersion;
 use gatebook_events::identity::{ClientId, ResourceServerId};
-use gatebook_events::registration::Status;
+use gatebook_events::registration::{RegistrationCommand, Status};
 use gatebook_projections::directory::{ListClients, RegistrationRow, ResourceServerRow};
 use maud::{Markup, html};
 
@@ -76,12 +76,17 @@ pub async fn decide(State(app): State<App>, Path(id): Path<String>, Change(poste
         let detail = "the form does not say which state of each client it is about; begin again from the list";
         return Err(visitor.sorry(Failure::request(StatusCode::BAD_REQUEST, "invalid-request", detail)));
     };
+    let whole = action == "suspend" && fields.has("family", "1");
     let (commands, cause, tenant) = (app.commands(), &visitor.caller.cause, visitor.tenant());
     let done: Vec<Result<bool, String>> = futures_util::stream::iter(named)
         .map(|(client_id, shown)| {
             let would = &would;
             async move {
                 let done = commands.decide_registration(cause, tenant, (server, client_id.key()), would, Some(shown)).await;
+                if let (true, true, RegistrationCommand::Suspend { reason }) = (whole, done.is_ok(), would) {
+                    let suspended = commands.suspend_family(cause, tenant, (server, client_id.key()), reason.clone()).await;
+                    suspended.map_err(|error| error.to_string())?;
+                }
                 done.map(|done| done.position.is_some()).map_err(|error| error.to_string())
             }
         })
@@ -174,6 +179,9 @@ fn shown(visitor: &Visitor, server: &ResourceServerRow, (action, text): (&str, &
                     }
                     label for="reason" { "Reason, for the history" }
                     input #reason type="text" name="reason" maxlength="1024" autocomplete="off" autofocus;
+                    @if action == "suspend" {
+                        label.tick { input type="checkbox" name="family" value="1"; span { "The whole program of each" span.help { "Whoever registers as the same program from now on stands suspended too, until a client of it is reinstated." } } }
+                    }
                     p.actions {
                         button.primary.danger[matches!(action, "revoke" | "suspend")] type="submit" { (text) " " (show::number(changing.len() as u64, "client", "clients")) }
                         a.button href=(here) { "Cancel" }

@@ -20,12 +20,25 @@ async fn w16_a_clients_page_offers_to_suspend_the_whole_program() {
     let mut guest = Guest::signed_in(&house, &house.token("default", Role::Admin, "ada")).await;
     let page = guest.get(&format!("{SERVER}/clients/{first}")).await;
     assert!(page.text.contains("name=\"family\""), "{}", page.text);
-    let fields = [("guard", page.guard()), ("action", "suspend".to_owned()), ("family", "1".to_owned())];
+    let version = page.field("version").unwrap();
+    let fields = [("guard", page.guard()), ("action", "suspend".to_owned()), ("family", "1".to_owned()), ("version", version)];
     let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
     assert_eq!(guest.post(&format!("{SERVER}/clients/{first}/decide"), &fields).await.status, 303);
     let second = register(&house, 2).await;
     let page = guest.get(&format!("{SERVER}/clients/{second}")).await;
     assert!(page.text.contains(&format!("it is of the family of {first}, which is suspended")), "{}", page.text);
+    // Many at once, too, as the list by family has them.
+    let other = house.anyone().post("/oauth/register", json!({ "client_name": "Cline", "redirect_uris": ["http://127.0.0.1:1/cb"] })).await;
+    let other = other.is(201).text("client_id");
+    let preview = [("guard", page.guard()), ("action", "suspend".to_owned()), ("client", other.clone())];
+    let preview: Vec<(&str, &str)> = preview.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let shown = guest.post(&format!("{SERVER}/clients/preview"), &preview).await;
+    assert!(shown.text.contains("name=\"family\""), "{}", shown.text);
+    let version = shown.field("version").unwrap();
+    let chosen: Vec<(&str, &str)> = preview.into_iter().chain([("family", "1"), ("version", version.as_str())]).collect();
+    assert_eq!(guest.post(&format!("{SERVER}/clients/decide"), &chosen).await.status, 303);
+    let again = house.anyone().post("/oauth/register", json!({ "client_name": "Cline", "redirect_uris": ["http://127.0.0.1:2/cb"] })).await;
+    assert_eq!(again.is(201)["gatebook"]["status"], "suspended");
     let entered = house.entered("ci").await.text("client_id");
     assert!(!guest.get(&format!("{SERVER}/clients/{entered}")).await.text.contains("name=\"family\""));
 }
