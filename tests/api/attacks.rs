@@ -191,3 +191,25 @@ async fn b6_key_sets_of_others_do_not_keep_a_client_out_and_not_tried_is_no_verd
     // From elsewhere it is tried; its host does not answer, and that is another matter.
     show("192.0.2.2", &late).await.refuses(401, "invalid_client");
 }
+
+#[tokio::test]
+async fn b6_a_document_that_was_not_asked_for_is_pending_at_a_decision_and_503_at_a_registration() {
+    let house = House::with(|settings| {
+        settings.fetches_per_source_per_minute = Some(1);
+        settings.allow_loopback_manifests = Some(true);
+    })
+    .await;
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let document = |name: &str| format!("http://{closed}/{name}.json");
+    let before = house.head().await;
+    for name in ["first", "second", "third"] {
+        let question = json!({ "client_id": document(name), "source": "127.0.0.1" });
+        let answer = house.decider("default").post("/oauth/decisions", question).await.is(200);
+        assert_eq!((&answer["decision"], &answer["reason"]), (&json!("pending"), &json!("document_not_reached")), "{name}");
+    }
+    // The registration comes from the same source, which has had what it may have.
+    let refused = house.anyone().post("/oauth/register", json!({ "client_id": document("fourth") })).await;
+    let refused = refused.refuses(503, "temporarily_unavailable");
+    assert!((1..=61).contains(&refused.header("retry-after").parse::<u64>().unwrap()), "{:?}", refused.headers);
+    assert_eq!(house.head().await, before);
+}

@@ -99,7 +99,8 @@ impl Nodes {
     }
 
     fn serve(&self, node: usize, log: &str, more: &[&str]) -> Command {
-        let mut command = gatebook(&["serve", "--log-level", "warn", "--registrations-per-minute", "0"]);
+        let open = ["--registrations-per-minute", "0", "--changes-per-minute", "0", "--changes-per-client-per-hour", "0"];
+        let mut command = gatebook(&[&["serve", "--log-level", "warn"], &open[..]].concat());
         command.args(["--listen", &format!("127.0.0.1:{}", self.ports[node])]).arg("--data").arg(self.data(node));
         command.args(["--log", &(self.uri)(log)]).args(&self.flags);
         command.arg("--admin-jwt-secret-file").arg(self.folder.path().join("admin.key"));
