@@ -74,7 +74,7 @@ fn seconds() -> u64 {
 }
 
 /// Keys of a client that signs: how it is registered, and how it signs.
-struct Signer(aws_lc_rs::encoding::Pkcs8V1Der<'static>);
+struct Signer(aws_lc_rs::pkcs8::Document);
 
 impl Signer {
     fn new() -> Self {

@@ -189,7 +189,7 @@ async fn resource_servers(house: &House) {
         "redirect_rules": [{ "kind": "exact", "uri": "https://app.example/cb" }, { "kind": "host", "host": "app.example", "path_prefix": "/oauth/" },
             { "kind": "loopback" }, { "kind": "scheme", "scheme": "com.example.app" }, { "kind": "preset", "preset": "claude", "version": 1 }],
         "scope_ceiling": "billing:read billing:write", "self_registered_grants": ["authorization_code", "client_credentials"],
-        "registrations_per_minute": 600, "max_clients": 1000, "instances": "share",
+        "registrations_per_minute": 600, "max_clients": 1000, "max_metadata_bytes": 32768, "instances": "share",
         "manifests": { "lane": "soak", "soak_hours": 72, "on_withdrawal": "keep", "announce": false },
         "authorization_server_scopes": ["offline_access"],
     });
