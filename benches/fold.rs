@@ -20,7 +20,7 @@ use gatebook_events::codec::{self, AnyEvent};
 use gatebook_events::envelope::{Envelope, Position};
 use gatebook_events::identity::{ClientKey, ResourceServerId, Stream, TenantId};
 use gatebook_events::registration::{Registration, RegistrationCommand};
-use gatebook_events::resource_server::{Policy, RegistrationType, ResourceServer, ResourceServerCommand};
+use gatebook_events::resource_server::{EffectOnExisting, Policy, RegistrationType, ResourceServer, ResourceServerCommand};
 use uuid::Uuid;
 
 use history::{another_name, cpu, cpu_since, generate, line, metadata, register, request};
@@ -75,7 +75,13 @@ fn decisions() {
     };
     decide("resource server: create", &ResourceServer::default(), &create);
     let created = after(ResourceServer::default(), &create);
-    let edit = ResourceServerCommand::Edit { name: Some("tools".to_owned()), resource: None, modes: None, policy: None };
+    let edit = ResourceServerCommand::Edit {
+        name: Some("tools".to_owned()),
+        resource: None,
+        modes: None,
+        effect_on_existing: EffectOnExisting::Keep,
+        policy: None,
+    };
     decide("resource server: rename", &created, &edit);
 }
 

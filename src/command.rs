@@ -25,6 +25,7 @@ pub mod projections;
 mod recent;
 pub mod register;
 pub mod registrations;
+pub mod repeats;
 pub mod resource_servers;
 mod roster;
 pub mod service_tokens;

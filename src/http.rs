@@ -20,6 +20,7 @@ mod host;
 pub(crate) mod json;
 mod metrics;
 pub(crate) mod oauth;
+pub(crate) mod parameters;
 pub(crate) mod request_id;
 pub(crate) mod timely;
 mod well_known;
@@ -115,6 +116,7 @@ pub fn router(app: App) -> Router {
         .layer(middleware::from_fn_with_state(app.clone(), bounded::of_administrator))
         .route("/audit/stream", get(authsec::stream::stream))
         .method_not_allowed_fallback(error::method_not_allowed_admin)
+        .layer(middleware::from_fn(caller::only_known_parameters))
         .layer(middleware::from_fn_with_state(app.clone(), fresh::after_named_by_admin))
         .layer(middleware::map_response(never_stored));
 

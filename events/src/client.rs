@@ -63,6 +63,8 @@ pub struct Profile {
     pub secret: Option<KeptSecret>,
     /// The secret before that, and until when it still works.
     pub previous_secret: Option<(SecretHash, DateTime<Utc>)>,
+    /// By which the request is known that rotated its secret last.
+    pub rotated_by: Option<Box<str>>,
     /// Its registration access token (RFC 7592 §3), while it has one.
     pub registration_token: Option<TokenHash>,
     /// The document that it hosts; none for a client that is not described by one.
@@ -126,6 +128,7 @@ impl Aggregate for Client {
                 issued_at: registered.issued_at,
                 secret: registered.secret.clone(),
                 previous_secret: None,
+                rotated_by: None,
                 registration_token: registered.registration_token,
                 manifest: (registered.registration_type == RegistrationType::Cimd).then(Manifest::default),
                 initial_access_token: registered.initial_access_token,
@@ -149,6 +152,7 @@ impl Aggregate for Client {
             }
             ClientEvent::SecretRotated(rotated) => {
                 let old = profile.secret.replace(rotated.secret.clone());
+                profile.rotated_by.clone_from(&rotated.repeat_key);
                 profile.previous_secret = old.zip(rotated.old_valid_until).map(|(old, until)| {
                     // An overlap never makes a secret live longer than it would have without the rotation.
                     let until = old.expires_at.map_or(until, |expires_at| until.min(expires_at));

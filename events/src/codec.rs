@@ -70,6 +70,21 @@ pub fn decode(envelope: &Envelope) -> Result<(Stream, AnyEvent), CodecError> {
     Ok((stream, event))
 }
 
+/// Every stored name that this build knows, by what the events are about.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    let events = [
+        ClientEvent::SHAPES,
+        RegistrationEvent::SHAPES,
+        ResourceServerEvent::SHAPES,
+        InitialAccessTokenEvent::SHAPES,
+        ReservationEvent::SHAPES,
+        ProjectionEvent::SHAPES,
+        ServiceTokenEvent::SHAPES,
+        WebhookEvent::SHAPES,
+    ];
+    events.into_iter().flatten().map(|(name, _)| *name)
+}
+
 /// What surrounds an event, as the JSON that is stored.
 pub fn encode_meta(meta: &Meta) -> Result<String, CodecError> {
     serde_json::to_string(meta).map_err(|source| CodecError::Malformed { name: "meta".to_owned(), version: 1, source })

@@ -8,6 +8,7 @@ use unicode_normalization::UnicodeNormalization;
 use unicode_security::skeleton;
 
 use crate::identity::ClientId;
+use crate::name;
 use crate::redirect::{RedirectUri, RedirectUris, WebUri};
 use crate::resource_server::RegistrationType;
 
@@ -40,8 +41,8 @@ impl Folded {
     }
 
     fn of_any(name: &str) -> Self {
-        let stays = |letter: &char| letter.is_alphanumeric() || matches!(letter, '+' | '#' | '|');
-        let seen: String = name.nfkd().filter(stays).collect();
+        let stays = |letter: &char| (letter.is_alphanumeric() && !is_faint(*letter)) || matches!(letter, '+' | '#' | '|');
+        let seen: String = without_marks(name).nfkd().filter(stays).collect();
         // Capitals have other doubles than small letters: `I` is an `l`, and only a small `m` is an `rn`.
         let small: String = skeleton(&seen).flat_map(char::to_lowercase).collect();
         let folded = skeleton(&small).flat_map(char::to_lowercase).filter(|letter| !is_accent(*letter));
@@ -90,8 +91,40 @@ impl fmt::Display for Folded {
     }
 }
 
+/// Marks on letters, the points of Hebrew and Arabic too.
 fn is_accent(letter: char) -> bool {
-    ('\u{300}'..='\u{36f}').contains(&letter)
+    matches!(letter, '\u{300}'..='\u{36f}' | '\u{591}'..='\u{5bd}' | '\u{64b}'..='\u{65f}' | '\u{670}' | '\u{6d6}'..='\u{6dc}')
+}
+
+/// Letters to Unicode, and nothing that tells one name from another to the eye: what is not shown, modifier letters such as
+/// apostrophes, and what only stretches a word.
+fn is_faint(letter: char) -> bool {
+    name::is_ignorable(letter)
+        || matches!(
+            letter,
+            '\u{2b9}'..='\u{2df}' | '\u{2e5}'..='\u{2ff}' | '\u{374}' | '\u{37a}' | '\u{559}' | '\u{640}' | '\u{7f4}' | '\u{7f5}' | '\u{7fa}'
+            | '\u{a717}'..='\u{a721}' | '\u{a788}'..='\u{a78c}' | '\u{a78f}' | '\u{fe73}'
+        )
+}
+
+/// A name without the small digits and signs that end its words, as those of a footnote or a trade mark do. A word of nothing else
+/// stays, and other small letters are letters.
+fn without_marks(name: &str) -> String {
+    fn bare(word: &str) -> &str {
+        let kept = |letter: char| (letter.is_alphanumeric() && !is_faint(letter) && !is_mark(letter)) || matches!(letter, '+' | '#' | '|');
+        let bare = word.trim_end_matches(|letter| !kept(letter));
+        if bare.is_empty() { word } else { bare }
+    }
+    name.split_whitespace().map(bare).collect()
+}
+
+/// Small digits, ordinal signs, and the letters of trade marks.
+fn is_mark(letter: char) -> bool {
+    matches!(
+        letter,
+        '\u{aa}' | '\u{b2}' | '\u{b3}' | '\u{b9}' | '\u{ba}' | '\u{2070}' | '\u{2074}'..='\u{2079}' | '\u{2080}'..='\u{2089}' | '\u{2120}'
+        | '\u{2122}' | '\u{1d39}' | '\u{1d3f}' | '\u{1d40}'
+    )
 }
 
 /// Whether one character is added, missing or another.

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::json::{self, JsonProblem};
 use crate::metadata::{self, AuthMethod, ClientMetadata, GrantType, Jwks, LeftOut, MetadataError, vocabulary};
+use crate::name;
 
 mod trouble;
 mod url;
@@ -134,7 +135,7 @@ pub fn parse(url: &ManifestUrl, document: &[u8], profile: Profile) -> Result<Man
 }
 
 fn require(members: &Map<String, Value>) -> Result<(), ManifestError> {
-    let blank = |value: &Value| value.as_str().is_some_and(|text| text.trim().is_empty());
+    let blank = |value: &Value| value.as_str().is_some_and(|text| !name::has_something_to_see(text));
     if members.get("client_name").is_none_or(blank) {
         return Err(ManifestError::Missing("client_name"));
     }

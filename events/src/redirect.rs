@@ -133,14 +133,19 @@ pub struct RedirectUris(Vec<RedirectUri>);
 impl RedirectUris {
     /// Judges a list as sent. A repeated URI counts once.
     pub fn parse<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Self, RedirectProblem> {
+        Self::parse_each(texts).map_err(|(_, problem)| problem)
+    }
+
+    /// The same, with which of them is at fault, counted from 0.
+    pub fn parse_each<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Self, (usize, RedirectProblem)> {
         let mut uris = Vec::new();
-        for text in texts {
-            let uri = RedirectUri::parse(text)?;
+        for (entry, text) in texts.into_iter().enumerate() {
+            let uri = RedirectUri::parse(text).map_err(|problem| (entry, problem))?;
             if uris.contains(&uri) {
                 continue;
             }
             if uris.len() == MAX_COUNT {
-                return Err(RedirectProblem::TooMany);
+                return Err((entry, RedirectProblem::TooMany));
             }
             uris.push(uri);
         }

@@ -1,5 +1,7 @@
 //! Why a command is refused: facts with fields, and no word about HTTP.
 
+use chrono::{DateTime, SecondsFormat, Utc};
+
 use crate::decision::AnswerVersion;
 use crate::identity::{ChangeId, ResourceServerId};
 use crate::initial_access_token::Usability;
@@ -23,6 +25,8 @@ pub enum Rejection {
     ResourceTaken { resource: WebUri, holder: ResourceServerId },
     #[error("the resource server does not admit clients that come by {}", .0.as_str())]
     ModeNotAdmitted(RegistrationType),
+    #[error("effect_on_existing says what becomes of registrations of a type that is off, and no type is off")]
+    NoTypeIsOff,
     #[error("the redirect URI {0} is outside the resource server's rules")]
     RedirectOutsideRules(String),
     #[error("the redirect URI {0} uses a scheme without a period that the resource server does not list")]
@@ -39,6 +43,11 @@ pub enum Rejection {
     NotHome,
     #[error("the client has no secret to change")]
     NoSecret,
+    #[error(
+        "the secret before the current one works until {}; another rotation would end it now: wait, or say `end_overlap`: true",
+        .0.to_rfc3339_opts(SecondsFormat::Secs, true)
+    )]
+    OverlapUnderWay(DateTime<Utc>),
     #[error("a registration that is {} cannot be {attempted}", .status.as_str())]
     WrongStatus { status: Status, attempted: &'static str },
     #[error("the change {asked} is not the one that waits")]

@@ -14,6 +14,7 @@ use crate::reservation::Fingerprint;
 use crate::{Aggregate, Rejection};
 
 mod cap;
+mod check;
 mod command;
 mod decide;
 mod event;
@@ -204,6 +205,7 @@ impl Aggregate for ResourceServer {
                 if changed.effect_on_existing == EffectOnExisting::Suspend {
                     self.suspended.extend(changed.old.difference(&changed.new));
                 }
+                self.suspended.extend(&changed.also_suspended);
                 self.suspended.retain(|mode| !changed.new.contains(mode));
                 self.modes.clone_from(&changed.new);
             }

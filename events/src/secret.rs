@@ -5,6 +5,8 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::Rejection;
+
 /// A client secret as an argon2id PHC string, which names the cost that it was made with.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
@@ -91,6 +93,34 @@ pub struct KeptSecret {
     /// When it stops working; never, if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<DateTime<Utc>>,
+}
+
+/// How a new secret takes the place of another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rotation {
+    /// When it is asked for.
+    pub at: DateTime<Utc>,
+    /// Until when the old one works too; not at all, if absent.
+    pub old_valid_until: Option<DateTime<Utc>>,
+    /// Whether an overlap that was promised before may end by it, although its time is not over.
+    pub end_overlap: bool,
+    /// By which the same request is known when it is sent again; none for one that is not.
+    pub repeat_key: Option<Box<str>>,
+}
+
+impl Rotation {
+    /// Refuses to break a promise: there are two secrets at most, so the one before the current one would end before its time.
+    pub fn keeps(&self, promised: Option<DateTime<Utc>>) -> Result<(), Rejection> {
+        match promised {
+            Some(until) if until > self.at && !self.end_overlap => Err(Rejection::OverlapUnderWay(until)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether this very request was carried out last.
+    pub fn repeats(&self, last: Option<&str>) -> bool {
+        self.repeat_key.is_some() && self.repeat_key.as_deref() == last
+    }
 }
 
 #[cfg(test)]

@@ -89,6 +89,9 @@ impl Reason {
         }
     }
 
+    /// Every status that a list can show.
+    pub const STATUSES: [&str; 8] = ["pending", "approved", "dormant", "suspended", "denied", "revoked", "deleted", "retired"];
+
     /// The status that lists and badges show.
     pub const fn status(self) -> &'static str {
         match self {

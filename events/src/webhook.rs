@@ -35,6 +35,8 @@ pub struct Webhook {
     pub generation: u32,
     /// Until when messages are signed with the secret before that one too.
     pub old_valid_until: Option<DateTime<Utc>>,
+    /// By which the request is known that rotated its secret last.
+    pub rotated_by: Option<Box<str>>,
     /// Why nothing is sent, while it is disabled.
     pub disabled: Option<Disabled>,
 }
@@ -116,6 +118,11 @@ impl TypePrefix {
     /// The prefix as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Whether some event that this build knows has a name that begins so.
+    pub fn begins_a_name(&self) -> bool {
+        crate::codec::names().any(|name| name.starts_with(self.as_str()))
     }
 }
 
@@ -236,9 +243,12 @@ impl Aggregate for Webhook {
             (Life::None | Life::Deleted, _) => Err(Rejection::NoSuchWebhook),
             (Life::Active | Life::Disabled, Command::Edit(wish)) if self.wish.as_ref() == Some(wish) => Ok(vec![]),
             (Life::Active | Life::Disabled, Command::Edit(wish)) => Ok(vec![Event::Edited(Edited { wish: wish.clone() })]),
-            (Life::Active | Life::Disabled, Command::RotateSecret { old_valid_until }) => {
+            (Life::Active | Life::Disabled, Command::RotateSecret(rotation)) if rotation.repeats(self.rotated_by.as_deref()) => Ok(vec![]),
+            (Life::Active | Life::Disabled, Command::RotateSecret(rotation)) => {
+                rotation.keeps(self.old_valid_until)?;
+                let (old_valid_until, repeat_key) = (rotation.old_valid_until, rotation.repeat_key.clone());
                 let generation = self.generation.saturating_add(1);
-                Ok(vec![Event::SecretRotated(SecretRotated { generation, old_valid_until: *old_valid_until })])
+                Ok(vec![Event::SecretRotated(SecretRotated { generation, old_valid_until, repeat_key })])
             }
             (Life::Active, Command::Disable(disabled)) => Ok(vec![Event::Disabled(disabled.clone())]),
             (Life::Disabled, Command::Enable) => Ok(vec![Event::Enabled(Enabled {})]),
@@ -256,6 +266,7 @@ impl Aggregate for Webhook {
                 start: created.start,
                 generation: 1,
                 old_valid_until: None,
+                rotated_by: None,
                 disabled: None,
             },
             (Life::Active | Life::Disabled, WebhookEvent::Edited(edited)) => {
@@ -264,6 +275,7 @@ impl Aggregate for Webhook {
             }
             (Life::Active | Life::Disabled, WebhookEvent::SecretRotated(rotated)) => {
                 (self.generation, self.old_valid_until) = (rotated.generation, rotated.old_valid_until);
+                self.rotated_by.clone_from(&rotated.repeat_key);
                 self
             }
             (Life::Active, WebhookEvent::Disabled(disabled)) => {

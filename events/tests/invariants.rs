@@ -23,7 +23,7 @@ use gatebook_events::resource_server::{
     self, Admission, Admissions, CapOf, EffectOnExisting, Fill, Heard, Modes, OutsideRules, Policy, RedirectRule, RegistrationType,
     ResourceServer, ResourceServerCommand, ResourceServerEvent, Revival,
 };
-use gatebook_events::secret::{KeptSecret, SecretHash, TokenHash};
+use gatebook_events::secret::{KeptSecret, Rotation, SecretHash, TokenHash};
 use gatebook_events::{Rejection, metadata};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
@@ -429,8 +429,9 @@ fn resource_server_command() -> impl Strategy<Value = ResourceServerCommand> {
     prop_oneof![
         2 => (tenants(), names(), modes(), policies())
             .prop_map(|(tenant, name, modes, policy)| Command::Create { tenant, name, resource: None, modes, policy }),
-        12 => (proptest::option::of(names()), proptest::option::of((modes(), effects)), proptest::option::of(policies()))
-            .prop_map(|(name, modes, policy)| Command::Edit { name, resource: None, modes, policy }),
+        12 => (proptest::option::of(names()), proptest::option::of(modes()), effects, proptest::option::of(policies())).prop_map(
+            |(name, modes, effect_on_existing, policy)| Command::Edit { name, resource: None, modes, effect_on_existing, policy }
+        ),
         2 => (select(vec![CapOf::ResourceServer, CapOf::Tenant]), 1..4_u32, 0..5_u64).prop_map(|(of, cap, count)| {
             Command::NoteFill(Fill { of, cap: NonZeroU32::MIN.saturating_add(cap), count })
         }),
@@ -490,15 +491,12 @@ proptest! {
         let mut server = ResourceServer::default();
         let mut suspended = Modes::new();
         for command in &commands {
-            let before = server.modes.clone();
             let Ok(events) = server.decide(command) else { continue };
             server = fold(server, &events);
             for kind in RegistrationType::ALL {
                 if server.modes.contains(&kind) {
                     suspended.remove(&kind);
-                } else if before.contains(&kind)
-                    && matches!(command, ResourceServerCommand::Edit { modes: Some((_, EffectOnExisting::Suspend)), .. })
-                {
+                } else if matches!(command, ResourceServerCommand::Edit { effect_on_existing: EffectOnExisting::Suspend, .. }) {
                     suspended.insert(kind);
                 }
             }
@@ -572,11 +570,15 @@ fn client_command() -> impl Strategy<Value = ClientCommand> {
         4 => (parties(), public_or_confidential(), secrets())
             .prop_map(|(by, metadata, secret)| Command::UpdateMetadata { by, metadata, secret: Some(secret), keep_secret: false, ignored: vec![] }),
         4 => (parties(), secrets(), proptest::option::of(days()))
-            .prop_map(|(by, secret, old_valid_until)| Command::RotateSecret { by, secret, old_valid_until }),
+            .prop_map(|(by, secret, old_valid_until)| Command::RotateSecret { by, secret, rotation: rotation(old_valid_until) }),
         2 => parties().prop_map(|by| Command::RevokeOldSecret { by }),
         2 => (parties(), tokens()).prop_map(|(by, registration_token)| Command::RotateRegistrationToken { by, registration_token }),
         1 => (parties(), reasons()).prop_map(|(by, reason)| Command::Delete { by, reason }),
     ]
+}
+
+fn rotation(old_valid_until: Option<DateTime<Utc>>) -> Rotation {
+    Rotation { at: DateTime::UNIX_EPOCH, old_valid_until, end_overlap: true, repeat_key: None }
 }
 
 proptest! {

@@ -470,9 +470,18 @@ fn client_samples() -> Vec<Sample> {
             &ClientEvent::SecretRotated(SecretRotated {
                 secret: kept_secret(Some(time("2027-03-01T12:00:00Z"))),
                 old_valid_until: Some(time("2026-03-02T12:00:00Z")),
+                repeat_key: None,
             }),
         ),
-        sample(MINIMAL, &ClientEvent::SecretRotated(SecretRotated { secret: kept_secret(None), old_valid_until: None })),
+        sample(
+            "repeatable",
+            &ClientEvent::SecretRotated(SecretRotated {
+                secret: kept_secret(None),
+                old_valid_until: None,
+                repeat_key: Some("0f1e2d3c4b5a69788796a5b4c3d2e1f0".into()),
+            }),
+        ),
+        sample(MINIMAL, &ClientEvent::SecretRotated(SecretRotated { secret: kept_secret(None), old_valid_until: None, repeat_key: None })),
         sample(FULL, &ClientEvent::SecretRevoked(SecretRevoked {})),
         sample(FULL, &ClientEvent::RegistrationTokenRotated(RegistrationTokenRotated { registration_token: TokenHash([0x0f; 32]) })),
         sample(
@@ -697,6 +706,16 @@ fn resource_server_samples() -> Vec<Sample> {
                 old: every_mode(),
                 new: Modes::from([RegistrationType::Prereg]),
                 effect_on_existing: EffectOnExisting::Suspend,
+                also_suspended: Modes::new(),
+            }),
+        ),
+        sample(
+            "off_already",
+            &Event::ModesChanged(ModesChanged {
+                old: Modes::from([RegistrationType::Prereg]),
+                new: Modes::from([RegistrationType::Prereg]),
+                effect_on_existing: EffectOnExisting::Suspend,
+                also_suspended: Modes::from([RegistrationType::Dcr, RegistrationType::Cimd]),
             }),
         ),
         sample(FULL, &Event::PolicyChanged(PolicyChanged { policy: policy() })),
@@ -837,7 +856,9 @@ fn webhook_samples() -> Vec<Sample> {
         ..minimal.clone()
     };
     let created = |wish: &Wish, start| Event::Created(webhook::Created { tenant: tenant(), wish: wish.clone(), start });
-    let rotated = |old_valid_until| Event::SecretRotated(webhook::SecretRotated { generation: 2, old_valid_until });
+    let rotated = |old_valid_until| Event::SecretRotated(webhook::SecretRotated { generation: 2, old_valid_until, repeat_key: None });
+    let repeat_key = Some("0f1e2d3c4b5a69788796a5b4c3d2e1f0".into());
+    let repeatable = Event::SecretRotated(webhook::SecretRotated { generation: 3, old_valid_until: None, repeat_key });
     let disabled = |because, reason| Event::Disabled(webhook::Disabled { because, reason });
     let dropped = |reason| Event::EventDropped(webhook::EventDropped { event_id: EventId(uuid(4)), reason });
     let why = || Some("the receiver moved".to_owned());
@@ -849,6 +870,7 @@ fn webhook_samples() -> Vec<Sample> {
         sample(MINIMAL, &Event::Edited(webhook::Edited { wish: minimal })),
         sample(FULL, &rotated(Some(time("2027-01-01T00:00:00Z")))),
         sample(MINIMAL, &rotated(None)),
+        sample("repeatable", &repeatable),
         sample(FULL, &disabled(DisabledBecause::Administrator, why())),
         sample(MINIMAL, &disabled(DisabledBecause::Failing, None)),
         sample("gone", &disabled(DisabledBecause::Gone, None)),

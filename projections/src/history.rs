@@ -135,7 +135,7 @@ pub struct HistoryQuery {
     pub client_id: Option<ClientId>,
     /// Only caused by this party, given by its id or its kind.
     pub actor: Option<String>,
-    /// Only with this stored name.
+    /// Only with a stored name that is this or begins so.
     pub event_name: Option<String>,
     /// Only recorded then or later.
     pub since: Option<DateTime<Utc>>,

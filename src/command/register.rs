@@ -211,8 +211,8 @@ fn unbound(metadata: ClientMetadata) -> Result<ClientMetadata, Rejection> {
     rules.constrain(RegistrationType::Dcr, metadata)
 }
 
-/// What an administrator's entry means where it says nothing: a confidential client, for `client_credentials` only if it has
-/// nowhere to send an answer to.
+/// What an administrator's entry means where it says nothing: a confidential client, and one that acts for itself
+/// (`client_credentials`) only where it has no redirect URIs. One with users gets that too if it is asked for.
 pub fn preregistration_defaults(members: &mut serde_json::Map<String, serde_json::Value>) {
     let absent =
         |members: &serde_json::Map<String, serde_json::Value>, name: &str| members.get(name).is_none_or(serde_json::Value::is_null);
@@ -222,13 +222,11 @@ pub fn preregistration_defaults(members: &mut serde_json::Map<String, serde_json
     }
     if absent(members, "grant_types") {
         let public = members.get("token_endpoint_auth_method").and_then(serde_json::Value::as_str) == Some(AuthMethod::None.as_str());
-        let mut grants = Vec::new();
-        if has_redirects || public {
-            grants.extend([GrantType::AuthorizationCode, GrantType::RefreshToken]);
-        }
-        if !public {
-            grants.push(GrantType::ClientCredentials);
-        }
+        let grants: &[GrantType] = if has_redirects || public {
+            &[GrantType::AuthorizationCode, GrantType::RefreshToken]
+        } else {
+            &[GrantType::ClientCredentials]
+        };
         members.insert("grant_types".to_owned(), grants.iter().map(|grant| grant.as_str()).collect());
     }
 }

@@ -2,11 +2,11 @@
 
 use std::str::FromStr;
 
-use axum::http::StatusCode;
 use gatebook_events::identity::{ClientId, ClientKey, ResourceServerId};
 
 use super::caller::Administrator;
 use super::error::{Failure, Problem};
+use super::parameters;
 
 pub mod approvals;
 pub mod as_of;
@@ -20,6 +20,7 @@ pub mod preregister;
 pub mod projections;
 pub mod registration_tokens;
 pub mod rehearse;
+pub mod repeat;
 pub mod resource_servers;
 pub mod secrets;
 pub mod service_tokens;
@@ -49,7 +50,11 @@ fn client_key(caller: &Administrator, text: &str) -> Result<(ClientId, ClientKey
 /// A query parameter that names something.
 fn parameter<T: FromStr>(caller: &Administrator, name: &str, text: Option<&str>) -> Result<Option<T>, Problem> {
     let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(None) };
-    let refuse =
-        |_| caller.problem(Failure::request(StatusCode::BAD_REQUEST, "invalid-request", format!("the parameter {name} is not acceptable")));
-    text.parse().map(Some).map_err(refuse)
+    let right = match name {
+        "cursor" => "the `next_cursor` of the page before",
+        "since" | "until" => "a time as RFC 3339 has it, such as `2027-01-15T08:00:00Z` (a + in it percent-encoded)",
+        "format" => "one of `ndjson`, `csv`",
+        _ => "a UUID",
+    };
+    text.parse().map(Some).map_err(|_| caller.problem(parameters::refused(name, text, right)))
 }

@@ -3,15 +3,19 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{self, ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
 use gatebook_events::envelope::{Actor, ActorKind};
 use gatebook_events::identity::{ResourceServerId, TenantId};
 use gatebook_events::service_token::{ServiceScope, ServiceToken};
 use serde::de::DeserializeOwned;
 
 use super::error::{Failure, OauthError, Problem};
+use super::parameters;
 use super::request_id::RequestId;
 use crate::admin::{Admin, AdminRefusal, Role};
 use crate::app::App;
@@ -221,10 +225,39 @@ impl<T: DeserializeOwned> FromRequestParts<App> for Query<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Problem> {
-        let refuse =
-            |_| Failure::request(StatusCode::BAD_REQUEST, "invalid-request", "a parameter of the query is unknown or not acceptable");
+        let refuse = |rejection: QueryRejection| parameters::unreadable(&parts.uri, &rejection.body_text());
         let query = extract::Query::try_from_uri(&parts.uri).map_err(refuse);
         query.map(|query| Self(query.0)).map_err(|failure| Problem(failure, request_id(parts)))
+    }
+}
+
+/// The calls of administrators that have parameters, which [`Query`] reads. All others have none.
+const WITH_PARAMETERS: [&str; 10] = [
+    "/authsec/resource-servers/{id}/clients",
+    "/authsec/resource-servers/{id}/clients/{client_id}",
+    "/authsec/resource-servers/{id}/registration-tokens",
+    "/authsec/resource-servers/{id}/registration-tokens/{token_id}",
+    "/authsec/service-tokens",
+    "/authsec/webhooks/{webhook_id}/dead-letters",
+    "/authsec/approvals",
+    "/authsec/audit/events",
+    "/authsec/audit/export",
+    "/authsec/audit/stream",
+];
+
+/// Refuses parameters where there are none: what somebody wrote into a query would otherwise be done without.
+pub async fn only_known_parameters(request: extract::Request, next: Next) -> Response {
+    let path = request.extensions().get::<extract::MatchedPath>().map(|path| path.as_str().trim_end_matches('/'));
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    let has_some = reads && path.is_none_or(|path| WITH_PARAMETERS.contains(&path));
+    let sent = request.uri().query().unwrap_or_default().as_bytes();
+    let names: Vec<_> = form_urlencoded::parse(sent).map(|(name, _)| name).collect();
+    match parameters::none_but(names.iter().map(|name| &**name), &[]) {
+        Err(failure) if !has_some => {
+            let (parts, _) = request.into_parts();
+            Problem(failure, request_id(&parts)).into_response()
+        }
+        _ => next.run(request).await,
     }
 }
 

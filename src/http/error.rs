@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use gatebook_events::Rejection;
 use gatebook_events::manifest::Trouble;
 use gatebook_events::metadata::{MetadataError, Problem as MemberProblem};
+use gatebook_events::reason::ReasonTooLong;
 use gatebook_projections::read_model::QueryError;
 use serde_json::Map;
 
@@ -289,6 +290,7 @@ impl Verdict {
             | Rejection::NoSuchWebhook => Self::new(StatusCode::NOT_FOUND, "not-found"),
             Rejection::AlreadyExists => Self::new(StatusCode::CONFLICT, "already-exists"),
             Rejection::ResourceTaken { .. } => Self::new(StatusCode::CONFLICT, "resource-taken"),
+            Rejection::NoTypeIsOff => Self::new(StatusCode::CONFLICT, "no-type-off"),
             Rejection::ModeNotAdmitted(_) => Self::new(StatusCode::FORBIDDEN, "mode-not-admitted"),
             Rejection::RedirectOutsideRules(_) | Rejection::SchemeNotListed(_) | Rejection::RedirectOutsideClamps(_) => {
                 Self::new(StatusCode::BAD_REQUEST, "invalid_redirect_uri")
@@ -309,6 +311,7 @@ impl Verdict {
             Rejection::DocumentKnown => Self::new(StatusCode::CONFLICT, "document-known"),
             Rejection::NoSuchVersion(_) => Self::new(StatusCode::NOT_FOUND, "no-such-version"),
             Rejection::NoSecret => Self::new(StatusCode::CONFLICT, "no-secret"),
+            Rejection::OverlapUnderWay(_) => Self::new(StatusCode::CONFLICT, "overlap-under-way"),
             Rejection::WrongStatus { .. } => Self::new(StatusCode::CONFLICT, "wrong-status"),
             Rejection::StaleChange { .. } => Self::new(StatusCode::CONFLICT, "stale-change"),
             Rejection::Moved(_) => Self::new(StatusCode::CONFLICT, "registration-changed"),
@@ -321,6 +324,12 @@ const fn metadata_code(error: &MetadataError) -> &'static str {
     match error.problem {
         MemberProblem::Redirect(_) | MemberProblem::RedirectUri(_) => "invalid_redirect_uri",
         MemberProblem::Metadata(_) | MemberProblem::Link(_) => "invalid_client_metadata",
+    }
+}
+
+impl From<ReasonTooLong> for Failure {
+    fn from(error: ReasonTooLong) -> Self {
+        Self::request(StatusCode::BAD_REQUEST, "invalid-request", error.to_string())
     }
 }
 

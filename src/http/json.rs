@@ -12,6 +12,8 @@ use super::timely::{self, Unread};
 
 /// The largest body, in bytes.
 pub const MAX_BODY: usize = 64 * 1024;
+/// What an administrator's malformed body is called.
+const CODE: &str = "invalid-request";
 
 /// Reads the body of a request that must be a JSON object. `code` is what the caller's protocol calls a malformed one.
 pub async fn object(headers: &HeaderMap, body: Body, code: &'static str) -> Result<Map<String, Value>, Failure> {
@@ -24,16 +26,32 @@ pub async fn object(headers: &HeaderMap, body: Body, code: &'static str) -> Resu
 /// Reads a body that may be empty, as one without members; otherwise as [`object`] does, into a type whose unknown members
 /// are refused: an administrator's typing error must not pass for a decision.
 pub async fn members<T: DeserializeOwned>(headers: &HeaderMap, body: Body) -> Result<T, Failure> {
-    const CODE: &str = "invalid-request";
-    let bytes = bytes(body, CODE).await?;
-    let object = if bytes.is_empty() {
-        Map::new()
-    } else if is_json(headers) {
-        parse(&bytes, CODE)?
-    } else {
-        return Err(Failure::request(StatusCode::UNSUPPORTED_MEDIA_TYPE, CODE, "the content type has to be application/json"));
-    };
+    typed(maybe_object(headers, body).await?)
+}
+
+/// Reads an edit as [`members`] does. A null takes away what may be taken away, which is `emptied`'s member with what it is
+/// then; any other null would pass for a member that was left out, and is refused.
+pub async fn patch<T: DeserializeOwned>(headers: &HeaderMap, body: Body, emptied: &[(&str, Value)]) -> Result<T, Failure> {
+    let mut object = maybe_object(headers, body).await?;
+    for (name, value) in object.iter_mut().filter(|(_, value)| value.is_null()) {
+        let Some((_, empty)) = emptied.iter().find(|(known, _)| known == name) else {
+            let detail = format!("`{}` is null: leave it out, or say what it is from now on", json::ascii(name));
+            return Err(Failure::request(StatusCode::BAD_REQUEST, CODE, detail));
+        };
+        *value = empty.clone();
+    }
     typed(object)
+}
+
+async fn maybe_object(headers: &HeaderMap, body: Body) -> Result<Map<String, Value>, Failure> {
+    let bytes = bytes(body, CODE).await?;
+    if bytes.is_empty() {
+        return Ok(Map::new());
+    }
+    if is_json(headers) {
+        return parse(&bytes, CODE);
+    }
+    Err(Failure::request(StatusCode::UNSUPPORTED_MEDIA_TYPE, CODE, "the content type has to be application/json"))
 }
 
 /// Reads the parameters of a request: a form (RFC 6749 appendix B), or a JSON object. A parameter without a value is none, and one

@@ -155,8 +155,9 @@ fn merge(mut document: Map<String, Value>, issuer: &str, base: &str, open: Open,
     }
     // Signed metadata would vouch for members that are other ones now.
     document.remove("signed_metadata");
+    // Whether clients get tokens for themselves there, only the authorization server can say; here they do, at an issuer of its own.
     document.entry("response_types_supported").or_insert_with(|| json!(["code"]));
-    document.entry("grant_types_supported").or_insert_with(|| json!(["authorization_code", "refresh_token", "client_credentials"]));
+    document.entry("grant_types_supported").or_insert_with(|| json!(["authorization_code", "refresh_token"]));
     document.entry("code_challenge_methods_supported").or_insert_with(|| json!(["S256"]));
     methods(&mut document);
     document.retain(|_, member| !member.is_null() && member.as_array().is_none_or(|list| !list.is_empty()));
@@ -211,9 +212,19 @@ mod tests {
                 "registration_endpoint": "https://gate.example/rs/1/oauth/register", "client_id_metadata_document_supported": true, "jwks_uri": "https://as.example/jwks",
                 "token_endpoint_auth_methods_supported": ["client_secret_basic", "private_key_jwt", "none"],
                 "token_endpoint_auth_signing_alg_values_supported": ["ES256"],
-                "response_types_supported": ["code"], "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
+                "response_types_supported": ["code"], "grant_types_supported": ["authorization_code", "refresh_token"],
                 "code_challenge_methods_supported": ["S256"] })
         );
+    }
+
+    #[test]
+    fn r9_client_credentials_are_announced_where_the_authorization_server_says_so() {
+        let open = Open { to_themselves: true, to_documents: true };
+        let grants =
+            |upstream| merge(object(upstream), "https://gate.example", "https://gate.example", open, None).remove("grant_types_supported");
+        assert_eq!(grants(json!({})), Some(json!(["authorization_code", "refresh_token"])));
+        let stated = json!({ "grant_types_supported": ["authorization_code", "client_credentials"] });
+        assert_eq!(grants(stated), Some(json!(["authorization_code", "client_credentials"])));
     }
 
     #[test]

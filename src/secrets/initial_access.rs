@@ -20,8 +20,13 @@ impl InitialAccessToken {
     pub fn try_draw(server: ResourceServerId, id: InitialAccessTokenId) -> Result<Self, SecretError> {
         let mut bytes = [0; 32];
         getrandom::fill(&mut bytes).map_err(SecretError::Randomness)?;
+        Ok(Self::of(server, id, bytes))
+    }
+
+    /// The one with these bits.
+    pub fn of(server: ResourceServerId, id: InitialAccessTokenId, bits: [u8; 32]) -> Self {
         let names = format!("{}{}_{}_", Self::PREFIX, server.0.simple(), id.0.simple());
-        Ok(Self(with_prefix(&names, bytes)))
+        Self(with_prefix(&names, bits))
     }
 
     /// One that a caller presented; it may be anything.

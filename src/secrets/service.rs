@@ -20,7 +20,12 @@ impl ServiceToken {
     pub fn try_draw(id: ServiceTokenId) -> Result<Self, SecretError> {
         let mut bytes = [0; 32];
         getrandom::fill(&mut bytes).map_err(SecretError::Randomness)?;
-        Ok(Self(with_prefix(&format!("{}{}_", Self::PREFIX, id.0.simple()), bytes)))
+        Ok(Self::of(id, bytes))
+    }
+
+    /// The one with these bits.
+    pub fn of(id: ServiceTokenId, bits: [u8; 32]) -> Self {
+        Self(with_prefix(&format!("{}{}_", Self::PREFIX, id.0.simple()), bits))
     }
 
     /// One that a caller presented; it may be anything.

@@ -15,7 +15,6 @@ use super::sorry::Sorry;
 use super::visitor::Visitor;
 use crate::app::App;
 use crate::http::authsec::approvals::shown;
-use crate::http::error::Failure;
 use crate::look_alikes::Doubts;
 
 /// Entries on a page.
@@ -24,9 +23,8 @@ const LIMIT: usize = 50;
 /// `GET /ui/approvals`
 pub async fn page(State(app): State<App>, visitor: Visitor, RawQuery(query): RawQuery) -> Result<Response, Sorry> {
     let fields = Fields::parse(query.unwrap_or_default().as_bytes());
-    let refuse =
-        |_| visitor.sorry(Failure::request(axum::http::StatusCode::BAD_REQUEST, "invalid-cursor", "the page is not one of this list"));
-    let cursor = fields.text("cursor").map(str::parse).transpose().map_err(refuse)?;
+    fields.only(&["cursor"]).map_err(|failure| visitor.sorry(failure))?;
+    let cursor = fields.parsed("cursor", "the one in a link to the next page").map_err(|failure| visitor.sorry(failure))?;
     let frame = Frame::open(&app, &visitor).await?;
     let tenant = visitor.tenant().clone();
     let waiting = visitor.read(&app, app.approvals(), move |approvals| approvals.waiting(&tenant, cursor.as_ref(), LIMIT)).await?.body;

@@ -15,6 +15,7 @@ use super::trail;
 use super::visitor::{Posted, Visitor};
 use crate::app::App;
 use crate::http::error::Failure;
+use crate::http::parameters;
 
 mod export;
 
@@ -99,22 +100,23 @@ const NAMES: [(&str, &[&str]); 5] = [
 
 /// What the parameters of the page ask for.
 fn query(visitor: &Visitor, fields: &Fields, limit: usize) -> Result<HistoryQuery, Sorry> {
-    let refuse = |name: &str| {
-        let detail = format!("the parameter {name} is not acceptable");
-        visitor.sorry(Failure::request(axum::http::StatusCode::BAD_REQUEST, "invalid-request", detail))
-    };
-    let moment = |name: &str| fields.text(name).map(|text| parse_moment(text).ok_or_else(|| refuse(name))).transpose();
+    let sorry = |failure| visitor.sorry(failure);
+    fields.only(&["client", "server", "actor", "type", "since", "until", "order", "cursor", "format"]).map_err(sorry)?;
+    let wrong = |name: &str, text: &str, right: &str| visitor.sorry(parameters::refused(name, text, right));
+    let time = "a time in UTC, such as `2027-01-15T08:00`";
+    let moment = |name: &str| fields.text(name).map(|text| parse_moment(text).ok_or_else(|| wrong(name, text, time))).transpose();
+    let client = |text| ClientId::parse(text).map_err(|_| wrong("client", text, "a client id"));
     Ok(HistoryQuery {
         tenant: visitor.tenant().clone(),
-        resource_server: fields.text("server").map(|text| text.parse().map_err(|_| refuse("server"))).transpose()?,
-        client_id: fields.text("client").map(|text| ClientId::parse(text).map_err(|_| refuse("client"))).transpose()?,
+        resource_server: fields.parsed("server", "the id of a resource server").map_err(sorry)?,
+        client_id: fields.text("client").map(client).transpose()?,
         actor: fields.text("actor").map(str::to_owned),
-        event_name: fields.text("type").map(str::to_owned),
+        event_name: parameters::event_type(fields.text("type")).map_err(sorry)?,
         since: moment("since")?,
         until: moment("until")?,
         up_to: None,
-        cursor: fields.text("cursor").map(|text| text.parse().map_err(|_| refuse("cursor"))).transpose()?,
-        newest_first: fields.text("order") != Some("oldest"),
+        cursor: fields.parsed("cursor", "the one in a link to the next page").map_err(sorry)?,
+        newest_first: parameters::newest_first(fields.text("order")).map_err(sorry)?,
         limit,
     })
 }
@@ -177,6 +179,7 @@ fn filters(frame: &Frame, fields: &Fields, here: &str) -> Markup {
                 div.field { label for="f-actor" { "Actor" } input #f-actor type="text" name="actor" value=[value("actor")] placeholder="name, admin, client, anonymous, system" autocomplete="off"; }
                 div.field { label for="f-type" { "Event" } select #f-type name="type" {
                     option value="" { "any" }
+                    @if let Some(beginning) = value("type").filter(|text| !NAMES.iter().any(|(_, names)| names.contains(text))) { option value=(beginning) selected { (beginning) "…" } }
                     @for (about, names) in NAMES { optgroup label=(about) { @for name in names { option value=(name) selected[value("type") == Some(*name)] { (name) } } } }
                 } }
                 div.field { label for="f-since" { "From (UTC)" } input #f-since type="datetime-local" name="since" value=[value("since")]; }

@@ -6,6 +6,7 @@ use axum::response::Response;
 use futures_util::StreamExt;
 use gatebook_events::decision::AnswerVersion;
 use gatebook_events::identity::{ClientId, ResourceServerId};
+use gatebook_events::reason;
 use gatebook_events::registration::{RegistrationCommand, Status};
 use gatebook_projections::directory::{ListClients, RegistrationRow, ResourceServerRow};
 use maud::{Markup, html};
@@ -18,7 +19,7 @@ use super::show;
 use super::sorry::{Sorry, capital};
 use super::visitor::{Change, Posted, Visitor};
 use crate::app::App;
-use crate::http::authsec::decisions::{checked_reason, command};
+use crate::http::authsec::decisions::command;
 use crate::http::error::Failure;
 
 /// The most clients that one decision is about.
@@ -69,8 +70,7 @@ pub async fn decide(State(app): State<App>, Path(id): Path<String>, Change(poste
     let Posted { visitor, fields } = posted;
     let server: ResourceServerId = id.parse().map_err(|_| visitor.sorry(Failure::not_found("resource server")))?;
     let Some((action, _)) = action(&fields) else { return Err(visitor.sorry(Failure::not_found("action"))) };
-    let reason = fields.text("reason").map(str::to_owned);
-    checked_reason(reason.as_deref()).map_err(|failure| visitor.sorry(failure))?;
+    let reason = fields.reason().map_err(|failure| visitor.sorry(failure))?;
     let would = command(action, reason, None).ok_or_else(|| visitor.sorry(Failure::not_found("action")))?;
     let Some(named) = shown_ones(&fields) else {
         let detail = "the form does not say which state of each client it is about; begin again from the list";
@@ -178,7 +178,7 @@ fn shown(visitor: &Visitor, server: &ResourceServerRow, (action, text): (&str, &
                         input type="hidden" name="version" value=(of.row.version);
                     }
                     label for="reason" { "Reason, for the history" }
-                    input #reason type="text" name="reason" maxlength="1024" autocomplete="off" autofocus;
+                    input #reason type="text" name="reason" maxlength=(reason::MOST) autocomplete="off" autofocus;
                     @if action == "suspend" {
                         label.tick { input type="checkbox" name="family" value="1"; span { "The whole program of each" span.help { "Whoever registers as the same program from now on stands suspended too, until a client of it is reinstated." } } }
                     }

@@ -4,6 +4,7 @@ use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
 use gatebook_events::client::{Client, Profile};
 use gatebook_events::identity::{ClientId, ResourceServerId, Stream};
+use gatebook_events::reason;
 use gatebook_events::registration::{AdmittedMetadata, Status};
 use gatebook_events::resource_server::RegistrationType;
 use gatebook_projections::directory::{RegistrationRow, ResourceServerRow};
@@ -99,7 +100,7 @@ pub async fn page(
             }
             div {
                 div #decisions .card data-live { (standing(&visitor, server, &subject, &offered)) }
-                (credentials::card(&visitor, &subject, app.instance_key()))
+                (credentials::card(&visitor, &subject, app.instance_key(), app.commands().clock().now()))
                 (doors::card(&visitor, &subject, &fields, asked.as_ref()))
             }
         }
@@ -238,7 +239,7 @@ fn standing(visitor: &Visitor, server: &ResourceServerRow, subject: &Subject, of
             form.fields method="post" action=(visitor.links.client(row.resource_server, row.client_id.as_str(), "decide")) {
                 (visitor.guard())
                 input type="hidden" name="version" value=(row.version);
-                div.field { label for="decide-reason" { "Reason, for the history" } input #decide-reason type="text" name="reason" maxlength="1024" autocomplete="off"; }
+                div.field { label for="decide-reason" { "Reason, for the history" } input #decide-reason type="text" name="reason" maxlength=(reason::MOST) autocomplete="off"; }
                 @if offered.iter().any(|(action, _)| *action == "suspend") && row.registration_type != RegistrationType::Prereg {
                     label.tick { input type="checkbox" name="family" value="1"; span { "With “Suspend”: the whole program" span.help { "Whoever registers as the same program from now on stands suspended too, until a client of it is reinstated." } } }
                 }

@@ -20,6 +20,7 @@ use super::visitor::Visitor;
 use crate::app::App;
 use crate::http::authsec::as_of::{self, Then};
 use crate::http::error::Failure;
+use crate::http::parameters;
 use crate::usage::Uses;
 
 mod past;
@@ -46,26 +47,27 @@ pub struct Asked {
 impl Asked {
     /// Reads the parameters of the page, or the same as fields of a form.
     pub fn of(visitor: &Visitor, id: ResourceServerId, fields: Fields, limit: usize) -> Result<Self, Sorry> {
-        let refuse = |name: &str| {
-            let detail = format!("the parameter {name} is not acceptable");
-            visitor.sorry(Failure::request(axum::http::StatusCode::BAD_REQUEST, "invalid-request", detail))
-        };
-        let kind = fields.text("type").map(|text| RegistrationType::known(text).ok_or_else(|| refuse("type"))).transpose()?;
-        let sort = fields.text("sort").map_or(Ok(Sort::WaitingFirst), |text| Sort::known(text).ok_or_else(|| refuse("sort")))?;
-        let cursor = fields.text("cursor").map(|text| text.parse().map_err(|_| refuse("cursor"))).transpose()?;
+        let sorry = |failure| visitor.sorry(failure);
+        let types = RegistrationType::ALL.map(|kind| (kind.as_str(), kind));
+        let kind = parameters::one_of("type", fields.text("type"), &types).map_err(sorry)?;
+        let sorts = [Sort::WaitingFirst, Sort::NewestFirst, Sort::OldestFirst, Sort::Name].map(|sort| (sort.as_str(), sort));
+        let sort = parameters::one_of("sort", fields.text("sort"), &sorts).map_err(sorry)?.unwrap_or(Sort::WaitingFirst);
+        let status = parameters::status(fields.text("status")).map_err(sorry)?;
+        let one_by_one = parameters::one_of("group", fields.text("group"), &[("none", true)]).map_err(sorry)?.unwrap_or(false);
+        let cursor = fields.parsed("cursor", "the one in a link to the next page").map_err(sorry)?;
         let family = fields.text("family").map(str::to_owned);
         let list = ListClients {
             tenant: visitor.tenant().clone(),
             resource_server: id,
             registration_type: kind,
-            status: fields.text("status").map(str::to_owned),
+            status,
             text: fields.text("q").map(str::to_owned),
             sort,
             cursor,
             limit,
             family,
         };
-        let by_family = list.family.is_none() && fields.text("group") != Some("none");
+        let by_family = list.family.is_none() && !one_by_one;
         Ok(Self { fields, list, then: None, by_family })
     }
 
@@ -93,6 +95,7 @@ pub async fn page(State(app): State<App>, visitor: Visitor, Path(id): Path<Strin
     let frame = Frame::open(&app, &visitor).await?;
     let now = server::named(&visitor, &frame, &id)?;
     let fields = Fields::parse(query.unwrap_or_default().as_bytes());
+    fields.only(&["type", "status", "q", "family", "group", "sort", "cursor", past::AS_OF]).map_err(|failure| visitor.sorry(failure))?;
     let then = past::asked(&app, &visitor, now.id, &fields).await?;
     let asked = Asked { then, ..Asked::of(&visitor, now.id, fields, LIMIT)? };
     let (list, by_family) = (asked.list.clone(), asked.by_family);

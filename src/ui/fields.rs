@@ -1,5 +1,10 @@
 //! What a form or a query says: names with values, in order, as many of one name as were sent.
 
+use gatebook_events::reason;
+
+use crate::http::error::Failure;
+use crate::http::parameters;
+
 /// Names with values.
 #[derive(Debug, Clone, Default)]
 pub struct Fields(Vec<(String, String)>);
@@ -23,6 +28,22 @@ impl Fields {
     /// The values that are not blank.
     pub fn all(&self, name: &str) -> impl Iterator<Item = &str> {
         self.0.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.trim()).filter(|value| !value.is_empty())
+    }
+
+    /// Refuses names that a page does not have.
+    pub fn only(&self, known: &[&str]) -> Result<(), Failure> {
+        parameters::none_but(self.0.iter().map(|(name, _)| name.as_str()), known)
+    }
+
+    /// The value as what it stands for; `right` says what that may be.
+    pub fn parsed<T: std::str::FromStr>(&self, name: &str, right: &str) -> Result<Option<T>, Failure> {
+        let Some(text) = self.text(name) else { return Ok(None) };
+        text.parse().map(Some).map_err(|_| parameters::refused(name, text, right))
+    }
+
+    /// Why something is done, for the history.
+    pub fn reason(&self) -> Result<Option<String>, Failure> {
+        Ok(reason::given(self.text("reason"))?)
     }
 
     /// Whether this very value was sent, as a checked box sends it.

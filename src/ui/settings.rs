@@ -6,6 +6,7 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
+use gatebook_events::reason;
 use gatebook_events::redirect::WebUri;
 use gatebook_events::resource_server::{Life, RegistrationType};
 use gatebook_projections::directory::ResourceServerRow;
@@ -171,8 +172,8 @@ fn shown(app: &App, visitor: &Visitor, frame: &Frame, row: &ResourceServerRow, (
                     legend.unseen { "Ways in" }
                     @for kind in RegistrationType::ALL { (switch(row, kind)) }
                     fieldset {
-                        legend { "Those who came by a way that you switch off now" }
-                        label.tick { input type="radio" name="effect" value="keep" checked; span { "go on as they are" span.help { "Nobody new comes that way; who is in stays in." } } }
+                        legend { "Those who came by a way that is off once you save" }
+                        label.tick { input type="radio" name="effect" value="keep" checked; span { "stay as they are" span.help { "Nobody new comes that way; who is in stays in, and who is suspended stays suspended." } } }
                         label.tick { input type="radio" name="effect" value="suspend"; span { "are suspended until it is switched on again" span.help { "They may not act from the moment you save." } } }
                     }
                     p.actions { button.primary type="submit" { "Save the ways in" } }
@@ -224,7 +225,7 @@ fn shown(app: &App, visitor: &Visitor, frame: &Frame, row: &ResourceServerRow, (
                         (visitor.guard())
                         p { "None of its " (show::number(row.counts.total, "client", "clients")) " may act there any more. It cannot be undone; the history stays." }
                         div.field { label for="retire-name" { "Type its name to confirm" } input #retire-name type="text" name="name" autocomplete="off" required; }
-                        div.field { label for="retire-reason" { "Reason, for the history" } input #retire-reason type="text" name="reason" autocomplete="off"; }
+                        div.field { label for="retire-reason" { "Reason, for the history" } input #retire-reason type="text" name="reason" maxlength=(reason::MOST) autocomplete="off"; }
                         p.actions { button.danger type="submit" { "Retire it" } }
                     }
                 }

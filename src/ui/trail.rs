@@ -289,6 +289,13 @@ fn modes(data: &Value) -> String {
     if !on.is_empty() {
         said.push(format!("{} switched on", on.join(" and ")));
     }
+    let mut suspended = list("also_suspended");
+    if text(data, "effect_on_existing") == Some("suspend") {
+        suspended.extend(off);
+    }
+    if !suspended.is_empty() {
+        said.push(format!("clients that came by {} suspended", suspended.join(" and ")));
+    }
     super::sorry::capital(&said.join(", ")).trim_end_matches('.').to_owned()
 }
 
@@ -322,5 +329,7 @@ mod tests {
         let data = json!({"old": ["dcr", "cimd"], "new": ["cimd", "prereg"]});
         assert_eq!(sentence("resource_server.modes_changed", &data), "Dcr switched off, prereg switched on");
         assert_eq!(sentence("a.name_of_tomorrow", &data), "a.name_of_tomorrow");
+        let later = json!({"old": ["cimd"], "new": ["cimd"], "effect_on_existing": "suspend", "also_suspended": ["dcr"]});
+        assert_eq!(sentence("resource_server.modes_changed", &later), "Clients that came by dcr suspended");
     }
 }

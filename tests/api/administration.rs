@@ -131,6 +131,32 @@ async fn what_makes_no_sense_is_refused_and_changes_nothing() {
 }
 
 #[tokio::test]
+async fn r9_a_preregistered_client_with_users_acts_for_itself_only_if_that_was_asked_for() {
+    let house = House::open().await;
+    let admin = house.admin("default");
+    let web = json!({ "client_name": "web", "redirect_uris": ["https://web.example/cb"] });
+    let unasked = admin.post(&clients(DEFAULT), web.clone()).await.is(201);
+    assert_eq!(unasked["grant_types"], json!(["authorization_code", "refresh_token"]));
+    let mut asks = web;
+    asks["grant_types"] = json!(["authorization_code", "client_credentials"]);
+    let asked = admin.post(&clients(DEFAULT), asks).await.is(201);
+    assert_eq!(asked["grant_types"], json!(["authorization_code", "client_credentials"]));
+    let token = |client: &crate::answer::Answer| {
+        let form = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs([("grant_type", "client_credentials"), ("client_id", &client.text("client_id"))])
+            .append_pair("client_secret", &client.text("client_secret"))
+            .finish();
+        let basic = reqwest::Method::POST;
+        (basic, form.into_bytes())
+    };
+    let kind = Some("application/x-www-form-urlencoded");
+    let (post, form) = token(&unasked);
+    house.anyone().send(post, "/oauth/token", kind, form).await.refuses(400, "unauthorized_client");
+    let (post, form) = token(&asked);
+    house.anyone().send(post, "/oauth/token", kind, form).await.is(200);
+}
+
+#[tokio::test]
 async fn a_preregistered_client_is_confidential_and_for_client_credentials_only_without_redirects() {
     let house = House::open().await;
     let admin = house.admin("default");
@@ -143,7 +169,7 @@ async fn a_preregistered_client_is_confidential_and_for_client_credentials_only_
 
     let body = json!({ "client_name": "my-ci-job", "redirect_uris": ["https://ci.example.com/oauth/callback"] });
     let with_redirects = admin.post(&clients(DEFAULT), body).await.is(201);
-    assert_eq!(with_redirects["grant_types"], json!(["authorization_code", "refresh_token", "client_credentials"]));
+    assert_eq!(with_redirects["grant_types"], json!(["authorization_code", "refresh_token"]));
     assert_eq!(with_redirects["redirect_uris"], json!(["https://ci.example.com/oauth/callback"]));
     let public = json!({ "client_name": "cli", "redirect_uris": ["http://127.0.0.1/cb"], "token_endpoint_auth_method": "none" });
     let public = admin.post(&clients(DEFAULT), public).await.is(201);

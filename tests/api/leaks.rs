@@ -142,7 +142,7 @@ async fn a_busy_day(house: &House) {
     job.send(Method::POST, "/oauth/token", kind, format!("grant_type={}", token.text("access_token")).into_bytes()).await.is(400);
     admin.get("/authsec/signing-keys").await.is(200);
     admin.post(&page("rotate-secret"), json!({ "overlap_seconds": 60 })).await.is(200);
-    admin.post(&page("rotate-secret"), json!({})).await.is(200);
+    admin.post(&page("rotate-secret"), json!({ "end_overlap": true })).await.is(200);
     house.admin("default").with("idempotency-key", "once").post(&clients(DEFAULT), json!({ "client_name": "ci" })).await.is(409);
     admin.post(&page("revoke-old-secret"), json!({})).await.is(204);
     for decision in ["suspend", "reinstate", "revoke", "restore"] {

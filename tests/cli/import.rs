@@ -200,7 +200,7 @@ async fn a_list_of_hydra_brings_clients_whose_secrets_stay_behind() {
         r#"client 1, "3494ea93-c868-4e12-9ad8-e918b8b6f24b": imported without the grants implicit, which are not supported here; without a secret, because Hydra keeps only a hash of it: rotate it here"#,
         r#"client 2, "machine": imported without a secret, because Hydra keeps only a hash of it: rotate it here"#,
         r#"client 4, "backed-up": imported without a secret, because the file has only a hash of it: rotate it here"#,
-        r#"client 5, "legacy": refused, grant_types has no grant that is supported here"#,
+        r#"client 5, "legacy": refused, grant_types has no grant that is supported here; supported are authorization_code, refresh_token, client_credentials and urn:ietf:params:oauth:grant-type:device_code"#,
         "4 imported, 0 were here already, 1 refused",
     ];
     assert_eq!(told.lines().collect::<Vec<_>>(), expected);

@@ -17,7 +17,7 @@ use gatebook_events::envelope::{Actor, ActorKind, EventId};
 use gatebook_events::identity::{ClientId, ResourceServerId, TenantId};
 use gatebook_events::metadata;
 use gatebook_events::projection::{EventSkipped, ProjectionName, SkipTakenBack};
-use gatebook_events::secret::{KeptSecret, SecretHash, TokenHash};
+use gatebook_events::secret::{KeptSecret, Rotation, SecretHash, TokenHash};
 use gatebook_events::webhook::{EventDropped, WebhookCommand};
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
@@ -124,12 +124,13 @@ async fn clients_that_register_themselves(house: &House) {
     let secrets = |end: &str| format!("{}/{end}", client(DEFAULT, &id));
     house.admin("default").post(&secrets("rotate-secret"), json!({ "overlap_seconds": 3600 })).await.is(200);
     house.admin("default").post(&secrets("revoke-old-secret"), json!({})).await.is(204);
-    house.admin("default").post(&secrets("rotate-secret"), json!({})).await.is(200);
+    house.admin("default").with("Idempotency-Key", "once").post(&secrets("rotate-secret"), json!({})).await.is(200);
     let (tenant, key) = (TenantId::default_tenant(), ClientId::parse(&id).unwrap().key());
     let target = (ResourceServerId::DEFAULT, key);
     let hash = SecretHash::try_new("$argon2id$v=19$m=64,t=1,p=1$c2FsdHNhbHRzYWx0$aGFzaGhhc2hoYXNoaGFzaGhhc2hoYXNoaGFzaGhhc2g").unwrap();
     let secret = KeptSecret { hash, expires_at: Some(house.clock.now() + TimeDelta::days(90)) };
-    let rotate = |by: Party| ClientCommand::RotateSecret { by, secret, old_valid_until: None };
+    let rotation = Rotation { at: house.clock.now(), old_valid_until: None, end_overlap: false, repeat_key: None };
+    let rotate = |by: Party| ClientCommand::RotateSecret { by, secret, rotation };
     house.app.commands().decide_client(&cause(), &tenant, target, rotate).await.unwrap();
     let mut same_again = full();
     same_again["client_id"] = id.clone().into();
@@ -203,8 +204,11 @@ async fn resource_servers(house: &House) {
         house.anyone().post(&format!("/rs/{billing}/oauth/register"), asks.clone()).await.is(201);
     }
     house.admin("acme").post(&clients(&billing), json!({ "client_name": "nightly-ci", "scope": "billing:read" })).await.is(201);
-    let modes = json!({ "registration_modes": ["prereg", "cimd"], "effect_on_existing": "suspend" });
-    house.admin("acme").patch(&path, modes).await.is(200);
+    for edit in
+        [json!({ "registration_modes": ["prereg", "cimd"], "effect_on_existing": "keep" }), json!({ "effect_on_existing": "suspend" })]
+    {
+        house.admin("acme").patch(&path, edit).await.is(200);
+    }
 
     let old = house.server("acme", json!({ "name": "Old API" })).await;
     house.admin("acme").post(&clients(&old), json!({ "client_name": "report" })).await.is(201);
@@ -236,7 +240,8 @@ async fn tokens_statements_and_sharing(house: &House) {
     let hook = house.admin("default").post("/authsec/webhooks", hook).await.is(201);
     let page = format!("/authsec/webhooks/{}", hook.text("id"));
     house.admin("default").patch(&page, json!({ "types": ["client.", "registration."] })).await.is(200);
-    house.admin("default").post(&format!("{page}/rotate-secret"), json!({ "overlap_seconds": 60 })).await.is(200);
+    let rotation = json!({ "overlap_seconds": 60 });
+    house.admin("default").with("Idempotency-Key", "once").post(&format!("{page}/rotate-secret"), rotation).await.is(200);
     house.admin("default").post(&format!("{page}/disable"), json!({ "reason": "it moves" })).await.is(200);
     house.admin("default").post(&format!("{page}/enable"), json!({})).await.is(200);
     let dropped = WebhookCommand::DropEvent(EventDropped { event_id: EventId(Uuid::from_u128(7)), reason: Some("not needed".to_owned()) });

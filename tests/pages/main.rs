@@ -16,4 +16,6 @@ mod guest;
 mod past;
 mod programs;
 mod provider;
+mod queries;
+mod reasons;
 mod sessions;

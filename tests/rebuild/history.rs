@@ -27,7 +27,7 @@ use gatebook_events::resource_server::{
     Admission, Admissions, CapOf, EffectOnExisting, Fill, Instances, Policy, RegistrationType, ResourceServerCommand, ResourceServerEvent,
     Revival,
 };
-use gatebook_events::secret::{KeptSecret, SecretHash, TokenHash};
+use gatebook_events::secret::{KeptSecret, Rotation, SecretHash, TokenHash};
 use gatebook_events::service_token::{self, ServiceScope, ServiceTokenEvent};
 use gatebook_events::webhook::{self, DisabledBecause, Start, WebhookCommand, WebhookEvent, WebhookUrl, Wish};
 use proptest::collection::vec;
@@ -377,7 +377,8 @@ impl House {
             Step::Rotate { client: pick, overlap } => {
                 let Some((key, Some((tenant, id)))) = client(*pick) else { return };
                 let (now, end) = (self.clock.now(), overlap.then(|| self.clock.now() + TimeDelta::hours(1)));
-                let rotate = |by| ClientCommand::RotateSecret { by, secret: kept(now), old_valid_until: end };
+                let rotation = Rotation { at: now, old_valid_until: end, end_overlap: true, repeat_key: None };
+                let rotate = |by| ClientCommand::RotateSecret { by, secret: kept(now), rotation };
                 if commands.decide_client(&admin(&tenant), &tenant, (id, key), rotate).await.is_ok() {
                     known.rotated = Some((key, (tenant, id)));
                 }
@@ -524,7 +525,7 @@ impl House {
         }
         for command in [
             WebhookCommand::Edit(Wish { resource_servers: Vec::new(), ..wish }),
-            WebhookCommand::RotateSecret { old_valid_until: None },
+            WebhookCommand::RotateSecret(Rotation { at: self.clock.now(), old_valid_until: None, end_overlap: false, repeat_key: None }),
             WebhookCommand::Disable(webhook::Disabled { because: DisabledBecause::Gone, reason: None }),
             WebhookCommand::Enable,
             WebhookCommand::DropEvent(webhook::EventDropped { event_id: EventId(Uuid::now_v7()), reason: None }),
@@ -538,13 +539,14 @@ impl House {
 impl Edit {
     fn command(&self) -> ResourceServerCommand {
         let (mut name, mut resource, mut modes, mut rules) = (None, None, None, None);
+        let mut effect_on_existing = EffectOnExisting::Keep;
         match self {
             Edit::Name(pick) => name = Some(NAMES[*pick].to_owned()),
             Edit::Resource(pick) => resource = Some(pick.map(web)),
             Edit::Modes { dcr, prereg, suspend } => {
                 let kept = [(RegistrationType::Dcr, *dcr), (RegistrationType::Prereg, *prereg), (RegistrationType::Cimd, true)];
-                let effect = if *suspend { EffectOnExisting::Suspend } else { EffectOnExisting::Keep };
-                modes = Some((kept.into_iter().filter(|(_, kept)| *kept).map(|(mode, _)| mode).collect(), effect));
+                effect_on_existing = if *suspend { EffectOnExisting::Suspend } else { EffectOnExisting::Keep };
+                modes = Some(kept.into_iter().filter(|(_, kept)| *kept).map(|(mode, _)| mode).collect());
             }
             Edit::Policy { review, changes_serve_at_once, share, look_again } => {
                 let instances = if *share { Instances::Share } else { Instances::Separate };
@@ -552,7 +554,7 @@ impl Edit {
                 rules = Some(Policy { instances, revive, ..policy(*review, *changes_serve_at_once) });
             }
         }
-        ResourceServerCommand::Edit { name, resource, modes, policy: rules }
+        ResourceServerCommand::Edit { name, resource, modes, effect_on_existing, policy: rules }
     }
 }
 

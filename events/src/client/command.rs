@@ -8,7 +8,7 @@ use crate::identity::{ClientId, InitialAccessTokenId, TenantId};
 use crate::initial_access_token::Clamps;
 use crate::metadata::ClientMetadata;
 use crate::resource_server::RegistrationType;
-use crate::secret::{KeptSecret, TokenHash};
+use crate::secret::{KeptSecret, Rotation, TokenHash};
 
 /// What can be asked of a client.
 #[derive(Debug, Clone)]
@@ -57,8 +57,8 @@ pub enum ClientCommand {
         by: Party,
         /// The new one.
         secret: KeptSecret,
-        /// Until when the old one works too; not at all, if absent.
-        old_valid_until: Option<DateTime<Utc>>,
+        /// What becomes of the old one.
+        rotation: Rotation,
     },
     /// End the old secret now.
     RevokeOldSecret {

@@ -77,16 +77,21 @@ pub(super) fn decide(client: &Client, command: &ClientCommand) -> Result<Vec<Eve
             let (metadata, ignored) = (metadata.clone(), ignored.clone());
             Ok(vec![Event::MetadataUpdated(MetadataUpdated { metadata, secret: first_secret, keeps_secret, ignored })])
         }
-        RotateSecret { by, secret, old_valid_until } => {
+        RotateSecret { by, secret, rotation } => {
             may_touch(profile, by)?;
             if !profile.metadata.needs_secret() && profile.secret.is_none() {
                 return Err(Rejection::NoSecret);
             }
             // Rotating to the secret that it has would end the overlap of the one before.
-            if profile.secret.as_ref() == Some(secret) {
+            if profile.secret.as_ref() == Some(secret) || rotation.repeats(profile.rotated_by.as_deref()) {
                 return Ok(vec![]);
             }
-            Ok(vec![Event::SecretRotated(SecretRotated { secret: secret.clone(), old_valid_until: *old_valid_until })])
+            rotation.keeps(profile.previous_secret.as_ref().map(|(_, until)| *until))?;
+            Ok(vec![Event::SecretRotated(SecretRotated {
+                secret: secret.clone(),
+                old_valid_until: rotation.old_valid_until,
+                repeat_key: rotation.repeat_key.clone(),
+            })])
         }
         RevokeOldSecret { by } => {
             may_touch(profile, by)?;

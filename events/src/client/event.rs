@@ -91,6 +91,9 @@ pub struct SecretRotated {
     /// Until when the old one works too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub old_valid_until: Option<DateTime<Utc>>,
+    /// By which the same request is known when it is sent again. It says nothing about the secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeat_key: Option<Box<str>>,
 }
 
 /// Its old secret ended before its time.

@@ -8,6 +8,7 @@ use crate::metadata::{self, AuthMethod};
 use crate::redirect::RedirectUris;
 use crate::resource_server::RedirectRule;
 use crate::scenario::{self, Scene};
+use crate::secret::Rotation;
 
 fn given(history: impl IntoIterator<Item = ClientEvent>) -> Scene<Client> {
     scenario::given(history)
@@ -108,7 +109,7 @@ fn deleted() -> ClientEvent {
 }
 
 fn rotated(secret: KeptSecret, old_valid_until: Option<DateTime<Utc>>) -> ClientEvent {
-    ClientEvent::SecretRotated(SecretRotated { secret, old_valid_until })
+    ClientEvent::SecretRotated(SecretRotated { secret, old_valid_until, repeat_key: None })
 }
 
 fn update(by: Party, metadata: ClientMetadata, secret: Option<KeptSecret>) -> ClientCommand {
@@ -120,7 +121,13 @@ fn updated(metadata: ClientMetadata, secret: Option<KeptSecret>) -> ClientEvent 
 }
 
 fn rotate(by: Party, secret: KeptSecret, old_valid_until: Option<DateTime<Utc>>) -> ClientCommand {
-    ClientCommand::RotateSecret { by, secret, old_valid_until }
+    let rotation = Rotation { at: noon(1), old_valid_until, end_overlap: false, repeat_key: None };
+    ClientCommand::RotateSecret { by, secret, rotation }
+}
+
+fn rotate_at(at: DateTime<Utc>, secret: KeptSecret, old_valid_until: Option<DateTime<Utc>>) -> ClientCommand {
+    let rotation = Rotation { at, old_valid_until, end_overlap: false, repeat_key: None };
+    ClientCommand::RotateSecret { by: admin(), secret, rotation }
 }
 
 fn delete(by: Party) -> ClientCommand {
@@ -203,10 +210,39 @@ fn a_secret_is_rotated_and_the_old_one_works_until_its_time() {
 #[test]
 fn a_rotation_without_an_overlap_ends_the_old_secret_at_once() {
     let client = given([a_client(), rotated(secret("bmV3"), Some(noon(9)))])
-        .when(&rotate(Party::Holder, secret("bmV3ZXI"), None))
+        .when(&rotate_at(noon(9), secret("bmV3ZXI"), None))
         .then([rotated(secret("bmV3ZXI"), None)])
         .state();
     assert_eq!(client.registered().unwrap().previous_secret, None);
+}
+
+#[test]
+fn t7_a_rotation_within_an_overlap_keeps_the_promise_unless_it_may_end_it() {
+    let history = || given([a_client(), rotated(secret("bmV3"), Some(noon(9)))]);
+    let early = rotate_at(noon(8), secret("bmV3ZXI"), Some(noon(10)));
+    let state = history().when(&early).then_refused(Rejection::OverlapUnderWay(noon(9))).state();
+    assert_eq!(state.registered().unwrap().previous_secret, Some((secret("Zmlyc3Q").hash, noon(9))));
+    let ClientCommand::RotateSecret { by, secret: newer, rotation } = early else { unreachable!() };
+    let ending = ClientCommand::RotateSecret { by, secret: newer.clone(), rotation: Rotation { end_overlap: true, ..rotation } };
+    history().when(&ending).then([rotated(newer.clone(), Some(noon(10)))]);
+    let revoke = ClientCommand::RevokeOldSecret { by: admin() };
+    history().when(&revoke).when(&rotate_at(noon(8), newer.clone(), None)).then([rotated(newer.clone(), None)]);
+    history().when(&rotate_at(noon(9), newer.clone(), None)).then([rotated(newer, None)]);
+}
+
+#[test]
+fn t7_what_an_old_log_says_of_rotations_within_an_overlap_stays_so() {
+    let state = given([a_client(), rotated(secret("bmV3"), Some(noon(9))), rotated(secret("bmV3ZXI"), Some(noon(5)))]).state();
+    assert_eq!(state.registered().unwrap().previous_secret, Some((secret("bmV3").hash, noon(5))));
+}
+
+#[test]
+fn t7_the_same_rotation_sent_again_is_no_other() {
+    let again = |secret| {
+        let rotation = Rotation { at: noon(2), old_valid_until: Some(noon(9)), end_overlap: false, repeat_key: Some("a".into()) };
+        ClientCommand::RotateSecret { by: admin(), secret, rotation }
+    };
+    given([a_client()]).when(&again(secret("bmV3"))).when(&again(secret("bmV3ZXI"))).then_nothing();
 }
 
 #[test]

@@ -31,15 +31,15 @@ impl Clamps {
     }
 
     /// Whether the clamps make sense by themselves. The sentence may be shown to whoever wrote them.
-    pub fn check(&self) -> Result<(), &'static str> {
+    pub fn check(&self) -> Result<(), String> {
         if self.redirect_rules.len() > 200 {
-            return Err("redirect_rules has more than 200 rules");
+            return Err(format!("clamps.redirect_rules has {} entries; at most 200 are allowed", self.redirect_rules.len()));
         }
         // What was read from storage is trusted; what was just written is not.
         if self.scope.as_ref().is_some_and(|scope| Scope::parse(scope.as_str()).as_ref() != Ok(&Some(scope.clone()))) {
-            return Err("scope is not one or more scopes with a space between them");
+            return Err("clamps.scope is not one or more scopes with one space between them".to_owned());
         }
-        self.redirect_rules.iter().try_for_each(RedirectRule::check)
+        RedirectRule::check_all(&self.redirect_rules).map_err(|sentence| format!("clamps.{sentence}"))
     }
 
     /// Refuses metadata that is more than is allowed. [`crate::resource_server::Policy::clamped`] narrows what can be narrowed

@@ -12,7 +12,7 @@ fn likeness(one: &str, other: &str) -> Option<Likeness> {
 }
 
 #[test]
-fn names_that_look_alike_fold_together() {
+fn r8_names_that_look_alike_fold_together() {
     const CLAUDE: &str = "Claude Code";
     let same = [
         (CLAUDE, "claude code", "case"),
@@ -31,6 +31,19 @@ fn names_that_look_alike_fold_together() {
         (CLAUDE, "claude_code", "an underscore"),
         (CLAUDE, "  Claude\u{a0}\u{2003} Code. ", "spaces"),
         (CLAUDE, "Claude Code\u{ae} \u{2728}", "signs"),
+        (CLAUDE, "Claude Code\u{2bc}\u{2bc}", "modifier apostrophes"),
+        (CLAUDE, "Clau\u{2bb}de\u{2c8} Code", "modifier letters within"),
+        (CLAUDE, "Claude\u{640}\u{640}\u{640} Code", "a stretched word"),
+        (CLAUDE, "Claude\u{3164}Code\u{115f}\u{ffa0}", "fillers"),
+        (CLAUDE, "Claude Code\u{b2}\u{b9}", "small digits"),
+        (CLAUDE, "Claude\u{2122} Code\u{1d40}\u{1d39}", "trade marks"),
+        (CLAUDE, "\u{1d9c}\u{2e1}\u{1d43}\u{1d58}\u{1d48}\u{1d49} \u{1d9c}\u{1d52}\u{1d48}\u{1d49}", "small letters"),
+        (CLAUDE, "Claude\u{fe0f} Co\u{fe01}de\u{e0101}", "variation selectors"),
+        (
+            "\u{646}\u{631}\u{645}\u{627}\u{641}\u{632}\u{627}\u{631}",
+            "\u{646}\u{631}\u{645}\u{200c}\u{627}\u{641}\u{64e}\u{632}\u{640}\u{627}\u{631}",
+            "joiners and points",
+        ),
         ("Minecraft", "rninecraft", "r and n"),
         ("minecraft", "MINECRAFT", "a letter whose capital has no double"),
         ("IBM", "ibm", "a capital whose small letter has no double"),

@@ -292,7 +292,11 @@ fn c12_private_key_material_is_refused() {
     };
     assert_eq!(with(key("kid")).unwrap().metadata.token_endpoint_auth_method, AuthMethod::PrivateKeyJwt);
     for private in ["d", "p", "q", "dp", "dq", "qi", "oth", "k"] {
-        assert_eq!(with(key(private)).unwrap_err().to_string(), "jwks has private or symmetric key material", "{private}");
+        assert_eq!(
+            with(key(private)).unwrap_err().to_string(),
+            "jwks[0] is a key with private or symmetric key material; right are public keys",
+            "{private}"
+        );
     }
 }
 

@@ -49,7 +49,7 @@ fn each(members: &mut Map<String, Value>, out: &mut Vec<LeftOut>) {
             "logo_uri" => alone.link("logo_uri").map(drop),
             "tos_uri" => alone.link("tos_uri").map(drop),
             "policy_uri" => alone.link("policy_uri").map(drop),
-            "application_type" => alone.word("application_type", ApplicationType::known).map(drop),
+            "application_type" => alone.word("application_type", ApplicationType::known, parse::NO_TYPE).map(drop),
             "contacts" => parse::contacts(&mut alone).map(drop),
             "scope" => parse::scope(&mut alone).map(drop),
             _ if localizable(name).is_some() => alone.localized().map(drop),

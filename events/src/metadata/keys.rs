@@ -24,13 +24,14 @@ impl Jwks {
         if keys.is_empty() || keys.len() > MAX_KEYS {
             return Err(NOT_A_SET);
         }
-        for key in keys {
-            let key = key.as_object().ok_or(NOT_A_SET)?;
+        for (entry, key) in keys.iter().enumerate() {
+            let key = key.as_object().ok_or(MetadataError::metadata("jwks", "is a key that is not an object").at(entry))?;
             if PRIVATE.iter().any(|member| key.contains_key(*member)) {
-                return Err(MetadataError::metadata("jwks", "has private or symmetric key material"));
+                let problem = "is a key with private or symmetric key material; right are public keys";
+                return Err(MetadataError::metadata("jwks", problem).at(entry));
             }
             if !key.get("kty").is_some_and(Value::is_string) {
-                return Err(MetadataError::metadata("jwks", "has a key without a \"kty\""));
+                return Err(MetadataError::metadata("jwks", "is a key without a \"kty\"").at(entry));
             }
         }
         if has_inexact_number(value) {

@@ -6,11 +6,17 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::{ApplicationType, AuthMethod, ClientMetadata, GrantType, Jwks, ResponseType};
+use crate::name::{self, NameProblem};
 use crate::redirect::{RedirectProblem, RedirectUri, RedirectUris, WebUri};
 use crate::scope::Scope;
 
-/// The longest text for people to read, in characters.
-const MAX_TEXT: usize = 256;
+/// What is said where none of the grants that were asked for is supported.
+const NO_GRANT: &str = "has no grant that is supported here; supported are authorization_code, refresh_token, client_credentials and \
+                        urn:ietf:params:oauth:grant-type:device_code";
+/// What is said of a method that is not supported.
+const NO_METHOD: &str = "is none that is supported here; supported are none, client_secret_basic, client_secret_post and private_key_jwt";
+/// What is said of a type that is not supported.
+pub(super) const NO_TYPE: &str = "is none that is supported here; supported are web and native";
 /// The most members with a language tag.
 pub(super) const MAX_LOCALIZED: usize = 50;
 pub(super) const TOO_MANY_LOCALIZED: MetadataError =
@@ -32,11 +38,13 @@ pub struct Parsed {
 
 /// Why metadata cannot be registered (RFC 7591 §3.2.2). The sentence is ASCII and may be shown to anybody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{member} {problem}")]
+#[error("{member}{} {problem}", .entry.map(|entry| format!("[{entry}]")).unwrap_or_default())]
 pub struct MetadataError {
     /// The member in question.
     pub member: &'static str,
-    /// What is wrong with it, as the rest of a sentence.
+    /// Which entry of it, counted from 0; none where it is the whole.
+    pub entry: Option<usize>,
+    /// What is wrong with it, as the rest of a sentence, with what would be right.
     pub problem: Problem,
 }
 
@@ -50,7 +58,7 @@ pub enum Problem {
     #[error("{0}")]
     Redirect(&'static str),
     /// Answered as `invalid_redirect_uri`: one of the URIs.
-    #[error("has a value that {0}")]
+    #[error("{0}")]
     RedirectUri(RedirectProblem),
     /// Answered as `invalid_client_metadata`: a link.
     #[error("{0}")]
@@ -59,15 +67,23 @@ pub enum Problem {
 
 impl MetadataError {
     pub(crate) const fn metadata(member: &'static str, problem: &'static str) -> Self {
-        Self { member, problem: Problem::Metadata(problem) }
+        Self { member, entry: None, problem: Problem::Metadata(problem) }
+    }
+
+    pub(crate) const fn at(self, entry: usize) -> Self {
+        Self { entry: Some(entry), ..self }
+    }
+
+    const fn name(member: &'static str, problem: NameProblem) -> Self {
+        Self::metadata(member, problem.as_str())
     }
 
     const fn redirect(problem: &'static str) -> Self {
-        Self { member: "redirect_uris", problem: Problem::Redirect(problem) }
+        Self { member: "redirect_uris", entry: None, problem: Problem::Redirect(problem) }
     }
 
     pub(super) const fn redirect_uri(problem: RedirectProblem) -> Self {
-        Self { member: "redirect_uris", problem: Problem::RedirectUri(problem) }
+        Self { member: "redirect_uris", entry: None, problem: Problem::RedirectUri(problem) }
     }
 }
 
@@ -87,13 +103,17 @@ fn parse_unless_told(mut request: Map<String, Value>, told: Option<ApplicationTy
     let mut members = Members(request);
 
     let redirect_uris = redirect_uris(&mut members)?;
-    let asked_type = members.word("application_type", ApplicationType::known)?;
+    let asked_type = members.word("application_type", ApplicationType::known, NO_TYPE)?;
     let application_type = asked_type.unwrap_or_else(|| inferred_type(&redirect_uris));
-    if asked_type == Some(ApplicationType::Web) && asked_type != told && redirect_uris.iter().any(RedirectUri::stays_on_the_machine) {
-        return Err(MetadataError::redirect("has a loopback or private-use URI, which application_type \"web\" does not allow"));
+    if asked_type == Some(ApplicationType::Web)
+        && asked_type != told
+        && let Some(entry) = redirect_uris.iter().position(RedirectUri::stays_on_the_machine)
+    {
+        let problem = "is a loopback or private-use URI, which application_type \"web\" does not allow; right is https, or \"native\"";
+        return Err(MetadataError::redirect(problem).at(entry));
     }
     let token_endpoint_auth_method =
-        members.word("token_endpoint_auth_method", AuthMethod::known)?.unwrap_or(default_method(application_type));
+        members.word("token_endpoint_auth_method", AuthMethod::known, NO_METHOD)?.unwrap_or(default_method(application_type));
     let grant_types = grant_types(&mut members)?;
     let response_types = response_types(&mut members, &grant_types)?;
     if grant_types.contains(&GrantType::AuthorizationCode) && redirect_uris.is_empty() {
@@ -134,8 +154,10 @@ fn redirect_uris(members: &mut Members) -> Result<RedirectUris, MetadataError> {
     const SHAPE: MetadataError = REDIRECTS_SHAPE;
     let Some(value) = members.0.remove("redirect_uris") else { return Ok(RedirectUris::default()) };
     let texts = value.as_array().ok_or(SHAPE)?;
-    let texts = texts.iter().map(|text| text.as_str().ok_or(SHAPE)).collect::<Result<Vec<_>, _>>()?;
-    RedirectUris::parse(texts).map_err(MetadataError::redirect_uri)
+    let not_a_string = |entry| MetadataError::redirect("is not a string").at(entry);
+    let texts = texts.iter().enumerate().map(|(entry, text)| text.as_str().ok_or_else(|| not_a_string(entry)));
+    let texts = texts.collect::<Result<Vec<_>, _>>()?;
+    RedirectUris::parse_each(texts).map_err(|(entry, problem)| MetadataError::redirect_uri(problem).at(entry))
 }
 
 /// What a client is that did not say: one whose every answer stays on the user's machine is native (RFC 8252 §8.4).
@@ -164,7 +186,7 @@ pub(super) fn grant_types(members: &mut Members) -> Result<Vec<GrantType>, Metad
         }
     }
     if grants.is_empty() {
-        return Err(MetadataError::metadata("grant_types", "has no grant that is supported here"));
+        return Err(MetadataError::metadata("grant_types", NO_GRANT));
     }
     Ok(grants)
 }
@@ -180,7 +202,10 @@ pub(super) fn response_types(members: &mut Members, grants: &[GrantType]) -> Res
         (true, true) => Ok(vec![ResponseType::Code]),
         (true, false) => Err(MetadataError::metadata("response_types", "lacks code, which the authorization_code grant needs")),
         (false, true) => Err(MetadataError::metadata("response_types", "has code, which needs the authorization_code grant")),
-        (false, false) => Err(MetadataError::metadata("response_types", "has no response type that is supported here")),
+        (false, false) => Err(MetadataError::metadata(
+            "response_types",
+            "has no response type that is supported here; supported is code, and none may be said",
+        )),
     }
 }
 
@@ -208,8 +233,11 @@ pub(super) fn scope(members: &mut Members) -> Result<Option<Scope>, MetadataErro
 
 pub(super) fn contacts(members: &mut Members) -> Result<Vec<Box<str>>, MetadataError> {
     let contacts = members.texts("contacts")?.unwrap_or_default();
-    if contacts.len() > MAX_CONTACTS || contacts.iter().any(|text| !is_for_people(text)) {
-        return Err(MetadataError::metadata("contacts", "has more than 10 entries, or one that is too long or has control characters"));
+    if contacts.len() > MAX_CONTACTS {
+        return Err(MetadataError::metadata("contacts", "has more than 10 entries"));
+    }
+    for (entry, text) in contacts.iter().enumerate().filter(|(_, text)| !text.is_empty()) {
+        name::check(text).map_err(|problem| MetadataError::name("contacts", problem).at(entry))?;
     }
     Ok(contacts.into_iter().filter(|text| !text.is_empty()).map(String::into_boxed_str).collect())
 }
@@ -234,30 +262,37 @@ impl Members {
         const PROBLEM: &str = "is not an array of strings";
         let Some(value) = self.0.remove(member) else { return Ok(None) };
         let Value::Array(items) = value else { return Err(MetadataError::metadata(member, PROBLEM)) };
-        let text = |item| match item {
+        let text = |(entry, item)| match item {
             Value::String(text) => Ok(text),
-            _ => Err(MetadataError::metadata(member, PROBLEM)),
+            _ => Err(MetadataError::metadata(member, "is not a string").at(entry)),
         };
-        items.into_iter().map(text).collect::<Result<_, _>>().map(Some)
+        items.into_iter().enumerate().map(text).collect::<Result<_, _>>().map(Some)
     }
 
-    pub(super) fn word<T>(&mut self, member: &'static str, known: fn(&str) -> Option<T>) -> Result<Option<T>, MetadataError> {
+    /// `unknown` says which words are known.
+    pub(super) fn word<T>(
+        &mut self,
+        member: &'static str,
+        known: fn(&str) -> Option<T>,
+        unknown: &'static str,
+    ) -> Result<Option<T>, MetadataError> {
         let Some(text) = self.text(member)? else { return Ok(None) };
-        known(&text).map(Some).ok_or(MetadataError::metadata(member, "is not a value that is supported here"))
+        known(&text).map(Some).ok_or(MetadataError::metadata(member, unknown))
     }
 
     pub(super) fn people_text(&mut self, member: &'static str) -> Result<Option<Box<str>>, MetadataError> {
         match self.text(member)? {
-            Some(text) if !is_for_people(&text) => {
-                Err(MetadataError::metadata(member, "is longer than 256 characters, or has control characters or direction overrides"))
-            }
-            text => Ok(text.map(String::into_boxed_str)),
+            None => Ok(None),
+            Some(text) => match name::check(&text) {
+                Ok(()) => Ok(Some(text.into_boxed_str())),
+                Err(problem) => Err(MetadataError::name(member, problem)),
+            },
         }
     }
 
     pub(super) fn link(&mut self, member: &'static str) -> Result<Option<WebUri>, MetadataError> {
         let Some(text) = self.text(member)? else { return Ok(None) };
-        WebUri::parse(&text).map(Some).map_err(|problem| MetadataError { member, problem: Problem::Link(problem) })
+        WebUri::parse(&text).map(Some).map_err(|problem| MetadataError { member, entry: None, problem: Problem::Link(problem) })
     }
 
     /// RFC 7591 §2.2. A malformed tag makes an unknown member, which is ignored like any other.
@@ -272,9 +307,12 @@ impl Members {
             let Some(Value::String(text)) = self.0.remove(&name) else {
                 return Err(MetadataError::metadata(member, "with a language tag is not a string"));
             };
-            let good = if member == "client_name" { is_for_people(&text) } else { WebUri::parse(&text).is_ok() };
-            if !good {
-                return Err(MetadataError::metadata(member, "with a language tag has an unacceptable value"));
+            if member == "client_name" {
+                name::check(&text).map_err(|_| {
+                    MetadataError::metadata(member, "with a language tag is no name: too long, nothing to see, or hidden characters")
+                })?;
+            } else {
+                WebUri::parse(&text).map_err(|_| MetadataError::metadata(member, "with a language tag is not an http or https URL"))?;
             }
             localized.insert(name.into_boxed_str(), text.into_boxed_str());
         }
@@ -299,14 +337,6 @@ pub(super) fn localizable(name: &str) -> Option<&'static str> {
     let language = subtags.next().is_some_and(|sub| (1..=8).contains(&sub.len()) && sub.bytes().all(|b| b.is_ascii_alphabetic()));
     let rest = subtags.all(|sub| (1..=8).contains(&sub.len()) && sub.bytes().all(|b| b.is_ascii_alphanumeric()));
     (language && rest && tag.len() <= 35).then_some(member)
-}
-
-/// Short, and free of what would hide or reorder the text around it on an administrator's screen.
-fn is_for_people(text: &str) -> bool {
-    let misleading = |c: char| {
-        c.is_control() || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
-    };
-    text.chars().count() <= MAX_TEXT && !text.chars().any(misleading)
 }
 
 #[cfg(test)]

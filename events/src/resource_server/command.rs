@@ -27,8 +27,10 @@ pub enum ResourceServerCommand {
         name: Option<String>,
         /// A new resource identifier; `Some(None)` takes it away.
         resource: Option<Option<WebUri>>,
-        /// Which types may register from now on, and what becomes of those that no longer may.
-        modes: Option<(Modes, EffectOnExisting)>,
+        /// Which types may register from now on.
+        modes: Option<Modes>,
+        /// What becomes of registrations of a type that is off then. `Keep` leaves them as they are.
+        effect_on_existing: EffectOnExisting,
         /// New rules; existing registrations keep what they have.
         policy: Option<Policy>,
     },

@@ -1,7 +1,7 @@
 //! When a resource server may change.
 
 use super::event::{CapEased, CapNeared, Created, FamilyReinstated, FamilySuspended, ModesChanged, PolicyChanged, Renamed, Retired};
-use super::{Fill, Life, ResourceServer, ResourceServerCommand, ResourceServerEvent as Event};
+use super::{EffectOnExisting, Fill, Life, Modes, RegistrationType, ResourceServer, ResourceServerCommand, ResourceServerEvent as Event};
 use crate::Rejection;
 
 /// The most programs that one resource server has suspended.
@@ -20,19 +20,14 @@ pub(super) fn decide(server: &ResourceServer, command: &ResourceServerCommand) -
         (Life::Active, Create { tenant, name, .. }) if server.tenant.as_ref() == Some(tenant) && server.name == *name => Ok(vec![]),
         (Life::Active | Life::Retired, Create { .. }) => Err(Rejection::AlreadyExists),
         (Life::None | Life::Retired, Edit { .. }) | (Life::None, Retire { .. }) => Err(Rejection::NoSuchResourceServer),
-        (Life::Active, Edit { name, resource, modes, policy }) => {
+        (Life::Active, Edit { name, resource, modes, effect_on_existing, policy }) => {
             let mut events = Vec::new();
             let name = name.as_ref().unwrap_or(&server.name);
             let resource = resource.as_ref().unwrap_or(&server.resource);
             if *name != server.name || *resource != server.resource {
                 events.push(Event::Renamed(Renamed { name: name.clone(), resource: resource.clone() }));
             }
-            if let Some((new, effect_on_existing)) = modes
-                && *new != server.modes
-            {
-                let changed = ModesChanged { old: server.modes.clone(), new: new.clone(), effect_on_existing: *effect_on_existing };
-                events.push(Event::ModesChanged(changed));
-            }
+            events.extend(switch(server, modes.as_ref(), *effect_on_existing)?.map(Event::ModesChanged));
             if let Some(policy) = policy
                 && *policy != server.policy
             {
@@ -67,4 +62,21 @@ pub(super) fn decide(server: &ResourceServer, command: &ResourceServerCommand) -
         // To a resource server that is gone nobody comes, so there is nobody to warn.
         (Life::Retired, Retire { .. }) | (Life::None | Life::Retired, NoteFill(_)) => Ok(vec![]),
     }
+}
+
+/// What becomes of the types. Registrations of one that was off already are suspended too, once that is said.
+fn switch(server: &ResourceServer, modes: Option<&Modes>, effect_on_existing: EffectOnExisting) -> Result<Option<ModesChanged>, Rejection> {
+    let new = modes.unwrap_or(&server.modes);
+    let off = |kind: &RegistrationType| !new.contains(kind) && !server.modes.contains(kind) && !server.suspended.contains(kind);
+    let also_suspended: Modes = match effect_on_existing {
+        EffectOnExisting::Keep => Modes::new(),
+        EffectOnExisting::Suspend if modes.is_none() && RegistrationType::ALL.iter().all(|kind| new.contains(kind)) => {
+            return Err(Rejection::NoTypeIsOff);
+        }
+        EffectOnExisting::Suspend => RegistrationType::ALL.into_iter().filter(off).collect(),
+    };
+    if *new == server.modes && also_suspended.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(ModesChanged { old: server.modes.clone(), new: new.clone(), effect_on_existing, also_suspended }))
 }

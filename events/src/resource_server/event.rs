@@ -89,6 +89,9 @@ pub struct ModesChanged {
     pub new: Modes,
     /// What becomes of registrations whose type is no longer admitted.
     pub effect_on_existing: EffectOnExisting,
+    /// Types that were off already, and whose registrations are suspended only from now on.
+    #[serde(default, skip_serializing_if = "Modes::is_empty")]
+    pub also_suspended: Modes,
 }
 
 /// What becomes of registrations whose type is no longer admitted.

@@ -26,31 +26,31 @@ pub struct StatementIssuer {
 
 impl StatementIssuer {
     /// Whether a list of issuers makes sense by itself. The sentence may be shown to whoever wrote it.
-    pub fn check(issuers: &[Self]) -> Result<(), &'static str> {
+    pub fn check(issuers: &[Self]) -> Result<(), String> {
         if issuers.len() > MOST {
-            return Err("software_statement_issuers has more than 20 entries");
+            return Err(format!("software_statement_issuers has {} entries; at most {MOST} are allowed", issuers.len()));
         }
-        let mut names: Vec<&str> = issuers.iter().map(|issuer| issuer.issuer.as_str()).collect();
-        names.sort_unstable();
-        names.dedup();
-        if names.len() != issuers.len() {
-            return Err("software_statement_issuers names an issuer twice");
+        for (entry, issuer) in issuers.iter().enumerate() {
+            if issuers.iter().take(entry).any(|known| known.issuer == issuer.issuer) {
+                return Err(format!("software_statement_issuers[{entry}] names an issuer that an entry before it names"));
+            }
+            issuer.check_one().map_err(|sentence| format!("software_statement_issuers[{entry}] {sentence}"))?;
         }
-        issuers.iter().try_for_each(Self::check_one)
+        Ok(())
     }
 
     fn check_one(&self) -> Result<(), &'static str> {
         if self.issuer.is_empty() || self.issuer.len() > LONGEST {
-            return Err("software_statement_issuers has an issuer that is empty or longer than 2048 bytes");
+            return Err("has an issuer that is empty or longer than 2048 bytes");
         }
         // What was read from storage is trusted; what was just written is not.
         match (&self.jwks_uri, &self.jwks) {
             // A redirect URI of this form is https, or http to a loopback host.
             (Some(uri), None) if WebUri::parse(uri.as_str()).is_ok() && RedirectUri::parse(uri.as_str()).is_ok() => Ok(()),
-            (Some(_), None) => Err("software_statement_issuers has a jwks_uri that is not an https URL"),
+            (Some(_), None) => Err("has a jwks_uri that is not an https URL"),
             (None, Some(jwks)) if Jwks::parse(jwks.as_value()).is_ok() => Ok(()),
-            (None, Some(_)) => Err("software_statement_issuers has jwks that is not a set of one to ten public keys"),
-            (Some(_), Some(_)) | (None, None) => Err("software_statement_issuers has an entry without exactly one of jwks_uri and jwks"),
+            (None, Some(_)) => Err("has jwks that is not a set of one to ten public keys"),
+            (Some(_), Some(_)) | (None, None) => Err("has not exactly one of jwks_uri and jwks"),
         }
     }
 }

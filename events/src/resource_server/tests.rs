@@ -50,11 +50,17 @@ fn retired() -> ResourceServerEvent {
 }
 
 fn nothing_to_edit() -> ResourceServerCommand {
-    ResourceServerCommand::Edit { name: None, resource: None, modes: None, policy: None }
+    ResourceServerCommand::Edit { name: None, resource: None, modes: None, effect_on_existing: EffectOnExisting::Keep, policy: None }
 }
 
 fn rename(name: Option<&str>, resource: Option<Option<WebUri>>) -> ResourceServerCommand {
-    ResourceServerCommand::Edit { name: name.map(str::to_owned), resource, modes: None, policy: None }
+    ResourceServerCommand::Edit {
+        name: name.map(str::to_owned),
+        resource,
+        modes: None,
+        effect_on_existing: EffectOnExisting::Keep,
+        policy: None,
+    }
 }
 
 fn renamed(name: &str, resource: Option<WebUri>) -> ResourceServerEvent {
@@ -62,11 +68,11 @@ fn renamed(name: &str, resource: Option<WebUri>) -> ResourceServerEvent {
 }
 
 fn admit_only(modes: Modes, effect: EffectOnExisting) -> ResourceServerCommand {
-    ResourceServerCommand::Edit { name: None, resource: None, modes: Some((modes, effect)), policy: None }
+    ResourceServerCommand::Edit { name: None, resource: None, modes: Some(modes), effect_on_existing: effect, policy: None }
 }
 
 fn modes_changed(old: Modes, new: Modes, effect_on_existing: EffectOnExisting) -> ResourceServerEvent {
-    ResourceServerEvent::ModesChanged(ModesChanged { old, new, effect_on_existing })
+    ResourceServerEvent::ModesChanged(ModesChanged { old, new, effect_on_existing, also_suspended: Modes::new() })
 }
 
 fn client(members: Value) -> ClientMetadata {
@@ -115,7 +121,8 @@ fn modes_and_policy_change_once_and_several_edits_are_several_events() {
     let edit = ResourceServerCommand::Edit {
         name: Some("files".to_owned()),
         resource: None,
-        modes: Some((modes([Prereg]), EffectOnExisting::Suspend)),
+        modes: Some(modes([Prereg])),
+        effect_on_existing: EffectOnExisting::Suspend,
         policy: Some(policy.clone()),
     };
     given([created()])
@@ -172,6 +179,40 @@ fn a_suspended_type_comes_back_when_it_is_admitted_again_and_not_before() {
         .when(&admit_only(modes([Cimd]), EffectOnExisting::Keep))
         .state();
     assert_eq!((server.modes, server.suspended), (modes([Cimd]), modes([Dcr])));
+}
+
+#[test]
+fn r5_registrations_of_a_type_that_is_off_already_are_suspended_once_that_is_said() {
+    let off = modes([Prereg]);
+    let suspended = |old: Modes| {
+        let also_suspended = modes([Dcr, Cimd]);
+        ResourceServerEvent::ModesChanged(ModesChanged {
+            old: old.clone(),
+            new: old,
+            effect_on_existing: EffectOnExisting::Suspend,
+            also_suspended,
+        })
+    };
+    let of_what_is_off = ResourceServerCommand::Edit {
+        name: None,
+        resource: None,
+        modes: None,
+        effect_on_existing: EffectOnExisting::Suspend,
+        policy: None,
+    };
+    for edit in [&admit_only(off.clone(), EffectOnExisting::Suspend), &of_what_is_off] {
+        let server = given([created()])
+            .when(&admit_only(off.clone(), EffectOnExisting::Keep))
+            .when(edit)
+            .then([suspended(off.clone())])
+            .when(edit)
+            .then_nothing()
+            .when(&admit_only(off.clone(), EffectOnExisting::Keep))
+            .then_nothing()
+            .state();
+        assert_eq!((server.modes, server.suspended), (off.clone(), modes([Dcr, Cimd])));
+    }
+    given([created()]).when(&of_what_is_off).then_refused(Rejection::NoTypeIsOff);
 }
 
 #[test]

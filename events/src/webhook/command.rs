@@ -1,8 +1,7 @@
 //! What can be asked of a webhook.
 
-use chrono::{DateTime, Utc};
-
 use super::{Created, Disabled, EventDropped, Wish};
+use crate::secret::Rotation;
 
 /// What can be asked of a webhook.
 #[derive(Debug, Clone)]
@@ -12,10 +11,7 @@ pub enum WebhookCommand {
     /// Want something else, or be elsewhere.
     Edit(Wish),
     /// Sign with a new secret.
-    RotateSecret {
-        /// Until when the one before is signed with too; none: it ends at once.
-        old_valid_until: Option<DateTime<Utc>>,
-    },
+    RotateSecret(Rotation),
     /// Send nothing more.
     Disable(Disabled),
     /// Go on where it was disabled.

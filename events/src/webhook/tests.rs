@@ -6,6 +6,7 @@ use uuid::Uuid;
 use super::*;
 use crate::envelope::EventId;
 use crate::scenario::{self, Scene};
+use crate::secret::Rotation;
 use WebhookCommand as Command;
 use WebhookEvent as Event;
 
@@ -70,8 +71,8 @@ fn a_webhook_is_disabled_enabled_and_deleted_once_each() {
 
 #[test]
 fn during_an_overlap_two_secrets_sign_and_afterwards_the_new_one_alone() {
-    let rotate = Command::RotateSecret { old_valid_until: Some(noon(5)) };
-    let rotated = Event::SecretRotated(SecretRotated { generation: 2, old_valid_until: Some(noon(5)) });
+    let rotate = Command::RotateSecret(rotation(3));
+    let rotated = Event::SecretRotated(SecretRotated { generation: 2, old_valid_until: Some(noon(5)), repeat_key: None });
     given([created()]).when(&rotate).then([rotated.clone()]);
     let hook = Webhook::default().evolve(&created());
     assert_eq!(hook.generations(noon(4)).collect::<Vec<_>>(), [1]);
@@ -79,6 +80,28 @@ fn during_an_overlap_two_secrets_sign_and_afterwards_the_new_one_alone() {
     assert_eq!(hook.generations(noon(4)).collect::<Vec<_>>(), [2, 1]);
     assert_eq!(hook.generations(noon(5)).collect::<Vec<_>>(), [2]);
     given([created(), deleted()]).when(&rotate).then_refused(Rejection::NoSuchWebhook);
+}
+
+/// The old secret works until the fifth.
+fn rotation(day: u32) -> Rotation {
+    Rotation { at: noon(day), old_valid_until: Some(noon(5)), end_overlap: false, repeat_key: None }
+}
+
+#[test]
+fn t7_a_rotation_within_an_overlap_keeps_the_promise_unless_it_may_end_it() {
+    let rotated = |generation| Event::SecretRotated(SecretRotated { generation, old_valid_until: Some(noon(5)), repeat_key: None });
+    let once = || given([created(), rotated(2)]);
+    once().when(&Command::RotateSecret(rotation(4))).then_refused(Rejection::OverlapUnderWay(noon(5)));
+    once().when(&Command::RotateSecret(Rotation { end_overlap: true, ..rotation(4) })).then([rotated(3)]);
+    once().when(&Command::RotateSecret(rotation(5))).then([rotated(3)]);
+}
+
+#[test]
+fn t7_the_same_rotation_sent_again_is_no_other() {
+    let key = || Some(Box::from("a"));
+    let repeated = Command::RotateSecret(Rotation { repeat_key: key(), ..rotation(3) });
+    let rotated = Event::SecretRotated(SecretRotated { generation: 2, old_valid_until: Some(noon(5)), repeat_key: key() });
+    given([created()]).when(&repeated).then([rotated]).when(&repeated).then_nothing();
 }
 
 #[test]

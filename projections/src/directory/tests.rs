@@ -113,7 +113,8 @@ fn a_registration_is_shown_as_it_stands_after_every_event() {
 
     let secret =
         KeptSecret { hash: SecretHash::try_new("$argon2id$v=19$m=64,t=1,p=1$c2FsdA$aGFzaA").unwrap(), expires_at: Some(second(900)) };
-    let row = next(&mut model, of_client(1), &ClientEvent::SecretRotated(SecretRotated { secret, old_valid_until: None }));
+    let row =
+        next(&mut model, of_client(1), &ClientEvent::SecretRotated(SecretRotated { secret, old_valid_until: None, repeat_key: None }));
     assert_eq!((row.has_secret, row.secret_expires_at), (true, Some(second(900))));
     assert!(!model.dump().unwrap().concat().contains("argon2id"));
     let renamed =
@@ -150,6 +151,7 @@ fn modes_and_retirement_show_at_once_in_rows_lists_and_counts() {
             old: old.iter().copied().collect(),
             new: new.iter().copied().collect(),
             effect_on_existing: EffectOnExisting::Suspend,
+            also_suspended: Modes::new(),
         })
     };
     let row = next(&mut model, of_server(1), &suspend(&RegistrationType::ALL, &[RegistrationType::Prereg]));

@@ -140,7 +140,7 @@ fn rows(connection: &Connection, query: &HistoryQuery, limit: usize) -> rusqlite
         (" AND client_key = :client", ":client", client.as_ref().map(|value| value as &dyn ToSql)),
         (" AND resource_server = :server", ":server", server.as_ref().map(|value| value as &dyn ToSql)),
         (" AND (actor_id = :actor OR actor_kind = :actor)", ":actor", actor.as_ref().map(|value| value as &dyn ToSql)),
-        (" AND name = :name", ":name", name.as_ref().map(|value| value as &dyn ToSql)),
+        (" AND substr(name, 1, length(:name)) = :name", ":name", name.as_ref().map(|value| value as &dyn ToSql)),
         (" AND recorded_at >= :since", ":since", since.as_ref().map(|value| value as &dyn ToSql)),
         (" AND recorded_at < :until", ":until", until.as_ref().map(|value| value as &dyn ToSql)),
         (" AND events.position <= :up_to", ":up_to", up_to.as_ref().map(|value| value as &dyn ToSql)),

@@ -59,7 +59,7 @@ fn hashes_of_secrets_are_kept_out() {
     (first.secret, first.registration_token) = (Some(secret.clone()), Some(registration_token));
     let model = folder.given::<History>(&[
         at(1, of_client(1), &ClientEvent::Registered(first)),
-        at(2, of_client(1), &ClientEvent::SecretRotated(SecretRotated { secret, old_valid_until: None })),
+        at(2, of_client(1), &ClientEvent::SecretRotated(SecretRotated { secret, old_valid_until: None, repeat_key: None })),
         at(3, of_client(1), &ClientEvent::RegistrationTokenRotated(RegistrationTokenRotated { registration_token })),
     ]);
     let text = model.dump().unwrap().concat();

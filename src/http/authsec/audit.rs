@@ -15,6 +15,7 @@ use crate::app::App;
 use crate::http::caller::{Administrator, Path, Query};
 use crate::http::error::{Failure, Problem};
 use crate::http::fresh::{self, Fresh};
+use crate::http::parameters;
 use crate::http::wire;
 
 pub mod export;
@@ -42,12 +43,12 @@ impl Filters {
             resource_server: parameter(caller, "resource_server", self.resource_server.as_deref())?,
             client_id: self.client_id.as_deref().map(|text| super::client_key(caller, text)).transpose()?.map(|(id, _)| id),
             actor: self.actor,
-            event_name: self.r#type,
+            event_name: parameters::event_type(self.r#type.as_deref()).map_err(|failure| caller.problem(failure))?,
             since: parameter::<DateTime<Utc>>(caller, "since", self.since.as_deref())?,
             until: parameter::<DateTime<Utc>>(caller, "until", self.until.as_deref())?,
             up_to: None,
             cursor: parameter(caller, "cursor", self.cursor.as_deref())?,
-            newest_first: self.order.as_deref() != Some("oldest"),
+            newest_first: parameters::newest_first(self.order.as_deref()).map_err(|failure| caller.problem(failure))?,
             limit: page_limit(self.limit),
         })
     }

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::HeaderMap;
 use gatebook_events::identity::ResourceServerId;
 use gatebook_events::resource_server::RegistrationType;
 use gatebook_projections::directory::{ListClients, RegistrationRow, Sort};
@@ -16,11 +16,15 @@ use crate::app::App;
 use crate::http::caller::{Administrator, Path, Query};
 use crate::http::error::{Failure, Problem};
 use crate::http::fresh::{self, Fresh};
+use crate::http::parameters;
 use crate::http::wire;
 use crate::look_alikes::Shown;
 
 /// How many of a client's latest events are shown with it.
 const HISTORY_HEAD: usize = 20;
+
+/// In which order clients are listed, by the name of each.
+pub const SORTS: [(&str, Sort); 3] = [("newest", Sort::NewestFirst), ("oldest", Sort::OldestFirst), ("name", Sort::Name)];
 
 /// The filters of the list.
 #[derive(Deserialize)]
@@ -52,24 +56,15 @@ pub async fn list(
     headers: HeaderMap,
 ) -> Result<Fresh<Json<Value>>, Problem> {
     let id = server_id(&caller, &id)?;
-    let refuse = |what: &str| {
-        caller.problem(Failure::request(StatusCode::BAD_REQUEST, "invalid-request", format!("the parameter {what} is not acceptable")))
-    };
-    let registration_type = match filters.r#type.as_deref() {
-        None => None,
-        Some(text) => Some(RegistrationType::known(text).ok_or_else(|| refuse("type"))?),
-    };
-    let sort = match filters.sort.as_deref() {
-        None | Some("newest") => Sort::NewestFirst,
-        Some("oldest") => Sort::OldestFirst,
-        Some("name") => Sort::Name,
-        Some(_) => return Err(refuse("sort")),
-    };
+    let refuse = |failure| caller.problem(failure);
+    let types = RegistrationType::ALL.map(|kind| (kind.as_str(), kind));
+    let registration_type = parameters::one_of("type", filters.r#type.as_deref(), &types).map_err(refuse)?;
+    let sort = parameters::one_of("sort", filters.sort.as_deref(), &SORTS).map_err(refuse)?.unwrap_or(Sort::NewestFirst);
     let query = ListClients {
         tenant: caller.tenant().clone(),
         resource_server: id,
         registration_type,
-        status: filters.status,
+        status: parameters::status(filters.status.as_deref()).map_err(refuse)?,
         text: filters.q,
         family: filters.family,
         sort,

@@ -7,6 +7,7 @@ use axum::http::{HeaderMap, StatusCode};
 use chrono::{DateTime, Utc};
 use gatebook_events::decision::AnswerVersion;
 use gatebook_events::identity::{ChangeId, InvalidName};
+use gatebook_events::reason;
 use gatebook_events::registration::RegistrationCommand;
 use serde::Deserialize;
 use serde_json::Value;
@@ -22,6 +23,7 @@ use crate::http::json::members;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Members {
+    #[serde(default, deserialize_with = "reason::read")]
     reason: Option<String>,
     until: Option<DateTime<Utc>>,
     change_id: Option<String>,
@@ -68,14 +70,6 @@ pub fn command(decision: &str, reason: Option<String>, until: Option<DateTime<Ut
     })
 }
 
-/// Refuses a reason that is too long to be one.
-pub fn checked_reason(reason: Option<&str>) -> Result<(), Failure> {
-    if reason.is_some_and(|reason| reason.chars().count() > 1024) {
-        return Err(Failure::request(StatusCode::BAD_REQUEST, "invalid-request", "reason is longer than 1024 characters"));
-    }
-    Ok(())
-}
-
 /// `DELETE …/clients/{client_id}` revokes; nothing is ever erased.
 pub async fn revoke_by_delete(
     State(app): State<App>,
@@ -119,9 +113,7 @@ pub async fn reject_redirects(
 
 async fn asked(caller: &Administrator, headers: &HeaderMap, body: Body) -> Result<Members, Problem> {
     caller.must_change()?;
-    let asked: Members = members(headers, body).await.map_err(|failure| caller.problem(failure))?;
-    checked_reason(asked.reason.as_deref()).map_err(|failure| caller.problem(failure))?;
-    Ok(asked)
+    members(headers, body).await.map_err(|failure| caller.problem(failure))
 }
 
 fn change_id(caller: &Administrator, asked: &Members) -> Result<Option<ChangeId>, Problem> {

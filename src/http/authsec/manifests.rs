@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, StatusCode};
 use gatebook_events::client::{Client, differences};
 use gatebook_events::identity::{ResourceServerId, Stream};
 use gatebook_events::manifest::{ManifestUrl, Trouble};
+use gatebook_events::reason;
 use gatebook_events::resource_server::RegistrationType;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -38,6 +39,7 @@ pub struct Named {
 #[serde(deny_unknown_fields)]
 pub struct Back {
     version: u32,
+    #[serde(default, deserialize_with = "reason::read")]
     reason: Option<String>,
 }
 
@@ -170,9 +172,6 @@ pub async fn roll_back(
 ) -> Result<Fresh<Json<Value>>, Problem> {
     caller.must_change()?;
     let asked: Back = members(&headers, body).await.map_err(|failure| caller.problem(failure))?;
-    if asked.reason.as_ref().is_some_and(|reason| reason.chars().count() > 1024) {
-        return Err(caller.problem(Failure::request(StatusCode::BAD_REQUEST, "invalid-request", "reason is longer than 1024 characters")));
-    }
     let target = (server_id(&caller, &id)?, client_key(&caller, &client_id)?.1);
     let done = app.commands().roll_back(&caller.cause, caller.tenant(), target, asked.version, asked.reason).await;
     done.map_err(|error| caller.problem(error))?;

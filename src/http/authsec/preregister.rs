@@ -12,7 +12,7 @@ use gatebook_events::registration::Registration;
 use gatebook_events::resource_server::RegistrationType;
 use serde_json::{Map, Value};
 
-use super::server_id;
+use super::{repeat, server_id};
 use crate::app::App;
 use crate::census::Place;
 use crate::command::register::{DrawnHashes, Entered, preregistration_defaults};
@@ -23,9 +23,6 @@ use crate::http::fresh::Written;
 use crate::http::oauth::register::hash_drawn;
 use crate::http::{json, wire};
 use crate::secrets::ClientSecret;
-
-/// How long a repeated request is answered as the first one was.
-const REPEATABLE: chrono::TimeDelta = chrono::TimeDelta::hours(24);
 
 /// Enters the client. With an `Idempotency-Key`, key and secret are derived from it and the instance's own key, so that a
 /// repeated request gets the same answer although the secret was never stored.
@@ -86,14 +83,10 @@ pub async fn enter(
 }
 
 fn draw(app: &App, caller: &Administrator, id: ResourceServerId, headers: &HeaderMap) -> Result<(ClientKey, ClientSecret), Failure> {
-    let Some(value) = headers.get("idempotency-key") else {
+    let Some(given) = repeat::given(headers)? else {
         let secret = ClientSecret::try_draw().map_err(|_| Failure::Internal("no random bits are to be had"))?;
         return Ok((Commands::draw_client_key(), secret));
     };
-    let given = value.as_bytes();
-    if given.is_empty() || given.len() > 255 {
-        return Err(Failure::request(StatusCode::BAD_REQUEST, "invalid-request", "Idempotency-Key is 1 to 255 characters"));
-    }
     let id = id.to_string();
     let info: [&[u8]; 4] = [b"preregister", caller.tenant().as_str().as_bytes(), id.as_bytes(), given];
     Ok((ClientKey(app.instance_key().derive_uuid(&info)), app.instance_key().derive_client_secret(&info)))
@@ -108,7 +101,7 @@ async fn repeated(
     secret: &ClientSecret,
 ) -> Result<(Profile, Registration), Problem> {
     let client: Client = app.commands().load(Stream::Client(key)).await.map_err(|error| caller.problem(error))?;
-    let refuse = |detail| caller.problem(Failure::request(StatusCode::CONFLICT, "idempotency-key-used", detail));
+    let refuse = |detail| caller.problem(repeat::used(detail));
     let profile = client.registered().cloned().ok_or_else(|| refuse("the client that this key entered was deleted"))?;
     let server = app.commands().resource_server(id).await.map_err(|error| caller.problem(error))?;
     let asked =
@@ -116,9 +109,7 @@ async fn repeated(
     if asked != profile.metadata {
         return Err(refuse("this key was used for another client"));
     }
-    if app.commands().clock().now() - profile.issued_at > REPEATABLE {
-        return Err(refuse("this key was used more than a day ago"));
-    }
+    repeat::soon_enough(profile.issued_at, app.commands().clock().now()).map_err(|failure| caller.problem(failure))?;
     let current = match &profile.secret {
         Some(kept) => app
             .secrets()

@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 use gatebook_events::envelope::{EventId, Position};
 use gatebook_events::identity::Stream;
 use gatebook_events::projection::{EventSkipped, ProjectionName, SkipTakenBack, Upkeep};
+use gatebook_events::reason;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -26,6 +27,7 @@ use crate::projector::{Follower, Trouble};
 #[serde(deny_unknown_fields)]
 pub struct Members {
     event_id: Option<Uuid>,
+    #[serde(default, deserialize_with = "reason::read")]
     reason: Option<String>,
 }
 
@@ -120,11 +122,7 @@ async fn named(caller: &Administrator, headers: &HeaderMap, body: Body) -> Resul
     let asked: Members = members(headers, body).await.map_err(|failure| caller.problem(failure))?;
     let refuse = |detail: &str| caller.problem(Failure::request(StatusCode::BAD_REQUEST, "invalid-request", detail));
     let event_id = asked.event_id.map(EventId).ok_or_else(|| refuse("event_id is missing"))?;
-    let reason = asked.reason.unwrap_or_default();
-    if reason.chars().count() > 1024 {
-        return Err(refuse("reason is longer than 1024 characters"));
-    }
-    Ok((event_id, reason.into()))
+    Ok((event_id, asked.reason.unwrap_or_default().into()))
 }
 
 fn operated<'a>(app: &'a App, caller: &Administrator, name: &str) -> Result<&'a dyn Follower, Problem> {

@@ -6,9 +6,10 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use chrono::{DateTime, Utc};
-use gatebook_events::identity::{InitialAccessTokenId, ResourceServerId};
+use gatebook_events::identity::{InitialAccessTokenId, ResourceServerId, Stream};
 use gatebook_events::initial_access_token::{Clamps, InitialAccessTokenCommand};
 use gatebook_events::metadata::GrantType;
+use gatebook_events::reason;
 use gatebook_events::resource_server::RedirectRule;
 use gatebook_events::scope::Scope;
 use gatebook_events::secret::TokenHash;
@@ -17,6 +18,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use super::repeat::{self, RepeatKey};
 use super::resource_servers::{checked_name, invalid};
 use super::{page_limit, parameter, server_id};
 use crate::app::App;
@@ -54,6 +56,7 @@ pub struct NewClamps {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reason {
+    #[serde(default, deserialize_with = "reason::read")]
     reason: Option<String>,
 }
 
@@ -79,9 +82,13 @@ pub async fn issue(
     let label = checked_name(asked.label).map_err(|failure| caller.problem(failure))?;
     let NewClamps { scope, redirect_rules, grant_types } = asked.clamps;
     let clamps = Clamps { scope, redirect_rules, grant_types };
-    clamps.check().map_err(|sentence| caller.problem(invalid(sentence)))?;
-    let id = InitialAccessTokenId(Uuid::now_v7());
-    let token = InitialAccessToken::try_draw(server, id).map_err(|_| caller.problem(Failure::Internal("no random bits are to be had")))?;
+    clamps.check().map_err(|sentence| caller.problem(invalid(&sentence)))?;
+    let about = server.to_string();
+    let key = RepeatKey::of(&app, &caller, &headers, "initial access token", &[&about]).map_err(|failure| caller.problem(failure))?;
+    let id = InitialAccessTokenId(key.as_ref().map_or_else(Uuid::now_v7, RepeatKey::id));
+    let none = |_| caller.problem(Failure::Internal("no random bits are to be had"));
+    let drawn = || InitialAccessToken::try_draw(server, id).map_err(none);
+    let token = key.as_ref().map_or_else(drawn, |key| Ok(InitialAccessToken::of(server, id, key.bits())))?;
     let command = InitialAccessTokenCommand::Issue {
         tenant: caller.tenant().clone(),
         label,
@@ -91,7 +98,9 @@ pub async fn issue(
         clamps,
         at: app.commands().clock().now(),
     };
-    app.commands().issue_token(&caller.cause, (server, id), caller.tenant(), &command).await.map_err(|error| caller.problem(error))?;
+    let done = app.commands().issue_token(&caller.cause, (server, id), caller.tenant(), &command).await;
+    let stream = Stream::InitialAccessToken(server, id);
+    repeat::made(&app, key.as_ref(), stream, done).await.map_err(|failure| caller.problem(failure))?;
     let shown = show(&app, &caller, &headers, (server, id), Page { cursor: None, limit: None }).await?;
     Ok(shown.map(|mut body| {
         body.insert("initial_access_token".to_owned(), token.expose().into());

@@ -5,8 +5,10 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use gatebook_events::identity::ResourceServerId;
+use gatebook_events::json::ascii;
 use gatebook_events::redirect::WebUri;
 use gatebook_events::resource_server::{EffectOnExisting, Modes, Policy, RegistrationType, ResourceServerCommand};
+use gatebook_events::{name, reason};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -16,22 +18,39 @@ use crate::app::App;
 use crate::http::caller::{Administrator, Path};
 use crate::http::error::{Failure, Problem};
 use crate::http::fresh::{self, Fresh};
-use crate::http::json::members;
+use crate::http::json::{self as body_json, members};
 use crate::http::wire;
 
-/// The members that a call may have; all of them may be absent when editing.
+/// What is said of a new resource server.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Members {
+pub struct Wish {
     name: Option<String>,
-    /// An empty text takes it away.
     resource: Option<String>,
     registration_modes: Option<Modes>,
+    policy: Option<Map<String, Value>>,
+}
+
+/// What an edit says; what is absent stays.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Edit {
+    name: Option<String>,
+    /// An empty text takes it away, as null does.
+    resource: Option<String>,
+    registration_modes: Option<Modes>,
+    /// Without `registration_modes`: what becomes of registrations of a type that is off already.
     #[serde(default)]
     effect_on_existing: EffectOnExisting,
     /// Merged into the rules that hold (RFC 7396).
     policy: Option<Map<String, Value>>,
-    /// For `DELETE`.
+}
+
+/// What may be said of an end.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct End {
+    #[serde(default, deserialize_with = "reason::read")]
     reason: Option<String>,
 }
 
@@ -43,7 +62,7 @@ pub async fn create(
     body: Body,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
     caller.must_change()?;
-    let asked: Members = members(&headers, body).await.map_err(|failure| caller.problem(failure))?;
+    let asked: Wish = members(&headers, body).await.map_err(|failure| caller.problem(failure))?;
     let name = asked.name.ok_or_else(|| caller.problem(invalid("name is missing")))?;
     let name = checked_name(name).map_err(|failure| caller.problem(failure))?;
     let resource = checked_resource(asked.resource.as_deref()).map_err(|failure| caller.problem(failure))?.flatten();
@@ -87,7 +106,8 @@ pub async fn edit(
 ) -> Result<Fresh<Json<Value>>, Problem> {
     caller.must_change()?;
     let id = server_id(&caller, &id)?;
-    let asked: Members = members(&headers, body).await.map_err(|failure| caller.problem(failure))?;
+    let asked: Edit =
+        body_json::patch(&headers, body, &[("resource", Value::from(""))]).await.map_err(|failure| caller.problem(failure))?;
     let name = asked.name.map(checked_name).transpose().map_err(|failure| caller.problem(failure))?;
     let resource = checked_resource(asked.resource.as_deref()).map_err(|failure| caller.problem(failure))?;
     let policy = match asked.policy {
@@ -99,8 +119,8 @@ pub async fn edit(
             Some(policy)
         }
     };
-    let modes = asked.registration_modes.map(|modes| (modes, asked.effect_on_existing));
-    let command = ResourceServerCommand::Edit { name, resource, modes, policy };
+    let (modes, effect_on_existing) = (asked.registration_modes, asked.effect_on_existing);
+    let command = ResourceServerCommand::Edit { name, resource, modes, effect_on_existing, policy };
     app.commands().change_resource_server(&caller.cause, caller.tenant(), id, &command).await.map_err(|error| caller.problem(error))?;
     Ok(show(&app, &caller, &headers, id).await?.map(Json))
 }
@@ -115,7 +135,7 @@ pub async fn retire(
 ) -> Result<StatusCode, Problem> {
     caller.must_change()?;
     let id = server_id(&caller, &id)?;
-    let asked: Members = members(&headers, body).await.map_err(|failure| caller.problem(failure))?;
+    let asked: End = members(&headers, body).await.map_err(|failure| caller.problem(failure))?;
     let command = ResourceServerCommand::Retire { reason: asked.reason };
     app.commands().change_resource_server(&caller.cause, caller.tenant(), id, &command).await.map_err(|error| caller.problem(error))?;
     Ok(StatusCode::NO_CONTENT)
@@ -131,8 +151,8 @@ async fn show(app: &App, caller: &Administrator, headers: &HeaderMap, id: Resour
 }
 
 pub(super) fn checked_name(name: String) -> Result<String, Failure> {
-    let good = (1..=256).contains(&name.chars().count()) && !name.chars().any(char::is_control) && !name.trim().is_empty();
-    if good { Ok(name) } else { Err(invalid("the name is empty, longer than 256 characters or has control characters")) }
+    name::check(&name).map_err(|problem| invalid(&format!("the name {problem}")))?;
+    Ok(name)
 }
 
 #[expect(clippy::option_option, reason = "not said, taken away and given are three things")]
@@ -179,32 +199,54 @@ pub(super) fn merged(policy: &Policy, patch: Option<Map<String, Value>>) -> Resu
         "revive",
     ];
     let Some(patch) = patch else { return Ok(policy.clone()) };
-    if !patch.keys().all(|name| KNOWN.contains(&name.as_str())) {
-        return Err(invalid("policy has a member that is not known"));
+    if let Some(unknown) = patch.keys().find(|name| !KNOWN.contains(&name.as_str())) {
+        return Err(unknown_member(unknown, KNOWN));
     }
-    let (mut value, mut defaults) = (json!(policy), json!(Policy::default()));
+    let (before, mut defaults) = (json!(policy), json!(Policy::default()));
     // It is not written down where it is as it always was.
     if let Some(manifests) = defaults.pointer_mut("/manifests").and_then(Value::as_object_mut) {
         manifests.insert("announce".to_owned(), true.into());
     }
-    merge(&mut value, patch, &defaults)?;
-    let policy: Policy = serde_json::from_value(value).map_err(|_| invalid("policy has a member of the wrong form"))?;
-    policy.check().map_err(invalid)?;
+    let mut value = before.clone();
+    merge(&mut value, patch.clone(), &defaults, "")?;
+    let policy: Policy = serde_json::from_value(value).map_err(|error| wrong_form(&before, patch, &defaults, &error))?;
+    policy.check().map_err(|sentence| invalid(&sentence))?;
     Ok(policy)
 }
 
-/// RFC 7396, where what is taken away falls back to its default.
-fn merge(value: &mut Value, patch: Map<String, Value>, defaults: &Value) -> Result<(), Failure> {
+/// Which member of a patch is not of its form, and what the reader says of it: each is tried alone.
+fn wrong_form(before: &Value, patch: Map<String, Value>, defaults: &Value, error: &serde_json::Error) -> Failure {
+    for (name, member) in patch {
+        let mut value = before.clone();
+        let alone = Map::from_iter([(name.clone(), member)]);
+        if merge(&mut value, alone, defaults, "").is_ok()
+            && let Err(error) = serde_json::from_value::<Policy>(value)
+        {
+            return invalid(&format!("policy.{name} is not of its form: {}", ascii(&error.to_string())));
+        }
+    }
+    invalid(&format!("policy has a member that is not of its form: {}", ascii(&error.to_string())))
+}
+
+fn unknown_member<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Failure {
+    let known: Vec<&str> = known.into_iter().collect();
+    invalid(&format!("policy has no member `{}`; its members are {}", ascii(name), known.join(", ")))
+}
+
+/// RFC 7396, where what is taken away falls back to its default. `path` is where the value is.
+fn merge(value: &mut Value, patch: Map<String, Value>, defaults: &Value, path: &str) -> Result<(), Failure> {
     let Value::Object(members) = value else { return Ok(()) };
     for (name, member) in patch {
         match (members.get_mut(&name), member, defaults.get(&name)) {
             (_, Value::Null, None) => drop(members.remove(&name)),
             (_, Value::Null, Some(default)) => drop(members.insert(name, default.clone())),
             (Some(old @ Value::Object(_)), Value::Object(patch), Some(defaults)) => {
-                if !patch.keys().all(|name| defaults.get(name).is_some()) {
-                    return Err(invalid("policy has a member that is not known"));
+                let path = format!("{path}{name}.");
+                let known = || defaults.as_object().into_iter().flat_map(Map::keys).map(String::as_str);
+                if let Some(unknown) = patch.keys().find(|name| defaults.get(name).is_none()) {
+                    return Err(unknown_member(&format!("{path}{unknown}"), known()));
                 }
-                merge(old, patch, defaults)?;
+                merge(old, patch, defaults, &path)?;
             }
             (_, member, _) => drop(members.insert(name, member)),
         }

@@ -5,20 +5,21 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use chrono::{DateTime, TimeDelta, Utc};
-use gatebook_events::client::ClientCommand;
+use gatebook_events::client::{Client, ClientCommand};
 use gatebook_events::envelope::Position;
-use gatebook_events::identity::{ClientKey, ResourceServerId};
-use gatebook_events::secret::KeptSecret;
+use gatebook_events::identity::{ClientKey, ResourceServerId, Stream};
+use gatebook_events::secret::{KeptSecret, Rotation};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::repeat::{self, RepeatKey};
 use super::{client_key, server_id};
 use crate::app::App;
 use crate::http::caller::{Administrator, Path};
 use crate::http::error::{Failure, Problem};
 use crate::http::fresh::Written;
 use crate::http::json::members;
-use crate::http::oauth::register::draw_secret;
+use crate::http::oauth::register::hash_drawn;
 use crate::http::wire;
 use crate::secrets::ClientSecret;
 
@@ -32,9 +33,12 @@ pub struct Members {
     /// For how many seconds the old secret still works.
     #[serde(default)]
     overlap_seconds: u32,
+    /// Whether the overlap of an earlier rotation may end by it.
+    #[serde(default)]
+    end_overlap: bool,
 }
 
-/// A new secret, shown once.
+/// A new secret, shown once; the same one to the same `Idempotency-Key`.
 pub async fn rotate(
     State(app): State<App>,
     caller: Administrator,
@@ -45,7 +49,9 @@ pub async fn rotate(
     caller.must_change()?;
     let target = (server_id(&caller, &id)?, client_key(&caller, &client_id)?.1);
     let asked: Members = members(&headers, body).await.map_err(|failure| caller.problem(failure))?;
-    let rotated = replace(&app, &caller, target, asked.overlap_seconds).await.map_err(|failure| caller.problem(failure))?;
+    let key = RepeatKey::of(&app, &caller, &headers, "rotate secret", &[&id, &client_id]).map_err(|failure| caller.problem(failure))?;
+    let wanted = Wanted { overlap_seconds: asked.overlap_seconds, end_overlap: asked.end_overlap, key };
+    let rotated = replace(&app, &caller, target, wanted).await.map_err(|failure| caller.problem(failure))?;
     let mut body = Map::new();
     body.insert("client_id".to_owned(), client_id.into());
     body.insert("client_secret".to_owned(), rotated.secret.expose().into());
@@ -64,22 +70,55 @@ pub struct Rotated {
     pub position: Option<Position>,
 }
 
+/// How a secret is to be replaced.
+pub struct Wanted {
+    /// For how many seconds the old one still works.
+    pub overlap_seconds: u32,
+    /// Whether the overlap of an earlier rotation may end by it.
+    pub end_overlap: bool,
+    /// The key of a request that may be sent again.
+    pub key: Option<RepeatKey>,
+}
+
 /// Gives a client a new secret; the old one works for so many seconds more.
-pub async fn replace(
-    app: &App,
-    caller: &Administrator,
-    target: (ResourceServerId, ClientKey),
-    overlap_seconds: u32,
-) -> Result<Rotated, Failure> {
+pub async fn replace(app: &App, caller: &Administrator, target: (ResourceServerId, ClientKey), wanted: Wanted) -> Result<Rotated, Failure> {
+    let Wanted { overlap_seconds, end_overlap, key } = wanted;
     if overlap_seconds > MAX_OVERLAP {
-        return Err(Failure::request(StatusCode::BAD_REQUEST, "invalid-request", "overlap_seconds is more than 90 days"));
+        let detail = format!("overlap_seconds is {overlap_seconds}, and at most {MAX_OVERLAP} (90 days)");
+        return Err(Failure::request(StatusCode::BAD_REQUEST, "invalid-request", detail));
     }
-    let old_valid_until = (overlap_seconds > 0).then(|| app.commands().clock().now() + TimeDelta::seconds(i64::from(overlap_seconds)));
-    let (secret, hash) = draw_secret()?;
-    let kept = KeptSecret { hash, expires_at: None };
-    let rotate = |by| ClientCommand::RotateSecret { by, secret: kept, old_valid_until };
+    let (at, overlap) = (app.commands().clock().now(), TimeDelta::seconds(i64::from(overlap_seconds)));
+    let repeat_key = key.as_ref().map(RepeatKey::mark);
+    let secret = match (key, &repeat_key) {
+        (Some(key), Some(mark)) => {
+            let known = app.commands().rotations(Stream::Client(target.1), mark).await?;
+            if let Some(before) = known.found {
+                repeat::rotated(&before, overlap, at)?;
+                return again(app, target.1, &key.numbered(before.number).client_secret(), before.old_valid_until).await;
+            }
+            key.numbered(known.count).client_secret()
+        }
+        _ => ClientSecret::try_draw().map_err(|_| Failure::Internal("no random bits are to be had"))?,
+    };
+    let old_valid_until = (overlap_seconds > 0).then(|| at + overlap);
+    let kept = KeptSecret { hash: hash_drawn(&secret)?, expires_at: None };
+    let rotation = Rotation { at, old_valid_until, end_overlap, repeat_key };
+    let rotate = |by| ClientCommand::RotateSecret { by, secret: kept, rotation };
     let done = app.commands().decide_client(&caller.cause, caller.tenant(), target, rotate).await?;
     Ok(Rotated { secret, old_valid_until, position: done.position })
+}
+
+/// The answer that a rotation got before, if its secret is still the client's.
+async fn again(app: &App, key: ClientKey, secret: &ClientSecret, old_valid_until: Option<DateTime<Utc>>) -> Result<Rotated, Failure> {
+    let client: Client = app.commands().load(Stream::Client(key)).await?;
+    let kept = client.registered().and_then(|profile| profile.secret.as_ref());
+    let Some(kept) = kept else { return Err(repeat::used("the client has no secret any more")) };
+    let current =
+        app.secrets().verify(secret, kept.hash.as_phc()).await.map_err(|_| Failure::Internal("a secret could not be verified"))?;
+    if !current {
+        return Err(repeat::used("the secret that this key gave was replaced"));
+    }
+    Ok(Rotated { secret: secret.clone(), old_valid_until, position: None })
 }
 
 /// Ends the overlap now.

@@ -6,7 +6,8 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use chrono::{DateTime, Utc};
-use gatebook_events::identity::{ResourceServerId, ServiceTokenId};
+use gatebook_events::identity::{ResourceServerId, ServiceTokenId, Stream};
+use gatebook_events::reason;
 use gatebook_events::secret::TokenHash;
 use gatebook_events::service_token::{Created, ServiceScope};
 use gatebook_projections::directory::ServiceTokenRow;
@@ -14,6 +15,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use super::repeat::{self, RepeatKey};
 use super::resource_servers::{checked_name, invalid};
 use super::{page_limit, parameter};
 use crate::app::App;
@@ -42,6 +44,7 @@ pub struct NewToken {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reason {
+    #[serde(default, deserialize_with = "reason::read")]
     reason: Option<String>,
 }
 
@@ -71,8 +74,10 @@ pub async fn create(
     if resource_servers.len() > MOST_SERVERS {
         return Err(caller.problem(invalid("resource_servers has more than 100 entries")));
     }
-    let id = ServiceTokenId(Uuid::now_v7());
-    let token = ServiceToken::try_draw(id).map_err(|_| caller.problem(Failure::Internal("no random bits are to be had")))?;
+    let key = RepeatKey::of(&app, &caller, &headers, "service token", &[]).map_err(|failure| caller.problem(failure))?;
+    let id = ServiceTokenId(key.as_ref().map_or_else(Uuid::now_v7, RepeatKey::id));
+    let drawn = || ServiceToken::try_draw(id).map_err(|_| caller.problem(Failure::Internal("no random bits are to be had")));
+    let token = key.as_ref().map_or_else(drawn, |key| Ok(ServiceToken::of(id, key.bits())))?;
     let created = Created {
         tenant: caller.tenant().clone(),
         label,
@@ -81,7 +86,8 @@ pub async fn create(
         resource_servers,
         expires_at: asked.expires_at,
     };
-    app.commands().create_service_token(&caller.cause, id, created).await.map_err(|error| caller.problem(error))?;
+    let done = app.commands().create_service_token(&caller.cause, id, created).await;
+    repeat::made(&app, key.as_ref(), Stream::ServiceToken(id), done).await.map_err(|failure| caller.problem(failure))?;
     let shown = show(&app, &caller, &headers, id).await?;
     Ok(shown.map(|mut body| {
         body.insert("service_token".to_owned(), token.expose().into());

@@ -43,7 +43,10 @@ pub async fn stream(
 ) -> Result<impl IntoResponse, Problem> {
     caller.must_audit()?;
     let last = headers.get("last-event-id").and_then(|value| value.to_str().ok()).map(str::to_owned).or(from.after);
-    let refuse = |_| caller.problem(Failure::request(StatusCode::BAD_REQUEST, "invalid-position", "after is not a position"));
+    let refuse = |_| {
+        let detail = "after, or Last-Event-ID, is not a position; right is the `position` of an event";
+        caller.problem(Failure::request(StatusCode::BAD_REQUEST, "invalid-position", detail))
+    };
     let after = match last {
         Some(text) => text.parse::<Position>().map_err(refuse)?,
         None => app.log().head().await.map_err(|error| caller.problem(error))?,

@@ -7,12 +7,15 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use chrono::TimeDelta;
 use gatebook_events::envelope::Position;
-use gatebook_events::identity::{ResourceServerId, WebhookId};
+use gatebook_events::identity::{ResourceServerId, Stream, WebhookId};
+use gatebook_events::reason;
+use gatebook_events::secret::Rotation;
 use gatebook_events::webhook::{Created, Disabled, DisabledBecause, Start, TypePrefix, Webhook, WebhookCommand, WebhookUrl, Wish};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use super::repeat::{self, RepeatKey};
 use super::resource_servers::{checked_name, invalid};
 use crate::app::App;
 use crate::command::Done;
@@ -20,7 +23,8 @@ use crate::command::webhooks::KnownWebhook;
 use crate::http::caller::{Administrator, Path};
 use crate::http::error::{Failure, Problem};
 use crate::http::fresh::Written;
-use crate::http::json::members;
+use crate::http::json::{members, patch};
+use crate::http::parameters;
 use crate::http::wire;
 use crate::webhooks::{Change, Standing};
 
@@ -43,16 +47,20 @@ pub struct Members {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reason {
+    #[serde(default, deserialize_with = "reason::read")]
     pub(super) reason: Option<String>,
 }
 
 /// The members of a rotation.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Rotation {
+pub struct NewSecret {
     /// For how many seconds messages are signed with the old secret too.
     #[serde(default)]
     overlap_seconds: u32,
+    /// Whether the overlap of an earlier rotation may end by it.
+    #[serde(default)]
+    end_overlap: bool,
 }
 
 /// `POST /authsec/webhooks`
@@ -66,9 +74,11 @@ pub async fn create(
     let asked: Members = members(&headers, body).await.map_err(|failure| caller.problem(failure))?;
     let start = start(asked.start.as_deref()).map_err(|failure| caller.problem(failure))?;
     let wish = wish(&app, asked, None).map_err(|failure| caller.problem(failure))?;
-    let id = WebhookId(Uuid::now_v7());
+    let key = RepeatKey::of(&app, &caller, &headers, "webhook", &[]).map_err(|failure| caller.problem(failure))?;
+    let id = WebhookId(key.as_ref().map_or_else(Uuid::now_v7, RepeatKey::id));
     let created = Created { tenant: caller.tenant().clone(), wish, start };
-    let done = app.commands().create_webhook(&caller.cause, id, created).await.map_err(|error| caller.problem(error))?;
+    let done = app.commands().create_webhook(&caller.cause, id, created).await;
+    let done = repeat::made(&app, key.as_ref(), Stream::Webhook(id), done).await.map_err(|failure| caller.problem(failure))?;
     app.webhooks().changed(id);
     // Nobody knows more of it yet, and the secret has to be shown even if nodes cannot share what they know.
     let mut body = render(&the_tenants(&app, &caller, id).await?, &Standing::default());
@@ -105,7 +115,8 @@ pub async fn edit(
 ) -> Result<Written<Json<Value>>, Problem> {
     caller.must_change()?;
     let id = webhook_id(&caller, &id)?;
-    let asked: Members = members(&headers, body).await.map_err(|failure| caller.problem(failure))?;
+    let emptied = [("types", json!([])), ("resource_servers", json!([]))];
+    let asked: Members = patch(&headers, body, &emptied).await.map_err(|failure| caller.problem(failure))?;
     if asked.start.is_some() {
         return Err(caller.problem(invalid("start is said when a webhook is created")));
     }
@@ -168,18 +179,34 @@ pub async fn rotate_secret(
 ) -> Result<Written<Json<Value>>, Problem> {
     caller.must_change()?;
     let id = webhook_id(&caller, &id)?;
-    let asked: Rotation = members(&headers, body).await.map_err(|failure| caller.problem(failure))?;
+    let asked: NewSecret = members(&headers, body).await.map_err(|failure| caller.problem(failure))?;
     if asked.overlap_seconds > MAX_OVERLAP {
         return Err(caller.problem(invalid("overlap_seconds is more than 90 days")));
     }
+    let at = app.commands().clock().now();
     let overlap = TimeDelta::seconds(i64::from(asked.overlap_seconds));
-    let old_valid_until = (asked.overlap_seconds > 0).then(|| app.commands().clock().now() + overlap);
-    let done = change(&app, &caller, id, &WebhookCommand::RotateSecret { old_valid_until }).await?;
+    let old_valid_until = (asked.overlap_seconds > 0).then(|| at + overlap);
+    let about = id.to_string();
+    let key = RepeatKey::of(&app, &caller, &headers, "webhook secret", &[&about]).map_err(|failure| caller.problem(failure))?;
+    let repeat_key = key.as_ref().map(RepeatKey::mark);
+    the_tenants(&app, &caller, id).await?;
+    let before = match &repeat_key {
+        Some(mark) => app.commands().rotations(Stream::Webhook(id), mark).await.map_err(|error| caller.problem(error))?.found,
+        None => None,
+    };
+    let (generation, old_valid_until, position) = if let Some(before) = before {
+        repeat::rotated(&before, overlap, at).map_err(|failure| caller.problem(failure))?;
+        (before.generation, before.old_valid_until, None)
+    } else {
+        let rotation = Rotation { at, old_valid_until, end_overlap: asked.end_overlap, repeat_key };
+        let done = change(&app, &caller, id, &WebhookCommand::RotateSecret(rotation)).await?;
+        (done.state.generation, done.state.old_valid_until, done.position)
+    };
     let mut body = Map::new();
-    body.insert("id".to_owned(), id.to_string().into());
-    body.insert("signing_secret".to_owned(), app.webhooks().secret(id, done.state.generation).expose().into());
+    body.insert("id".to_owned(), about.into());
+    body.insert("signing_secret".to_owned(), app.webhooks().secret(id, generation).expose().into());
     wire::put(&mut body, "old_secret_valid_until", old_valid_until.map(wire::time));
-    Ok(Written(Json(Value::Object(body)), done.position))
+    Ok(Written(Json(Value::Object(body)), position))
 }
 
 /// A webhook's id in a path. What is no id names nothing.
@@ -219,6 +246,7 @@ fn wish(app: &App, asked: Members, before: Option<Wish>) -> Result<Wish, Failure
         Some(wish) => (Some(wish.label), Some(wish.url), wish.types, wish.resource_servers),
         None => (None, None, Vec::new(), Vec::new()),
     };
+    let asked_types = asked.types.clone();
     let mut types = asked.types.unwrap_or(old_types);
     types.sort_unstable();
     types.dedup();
@@ -227,6 +255,13 @@ fn wish(app: &App, asked: Members, before: Option<Wish>) -> Result<Wish, Failure
     resource_servers.dedup();
     if types.len() > Wish::MOST || resource_servers.len() > Wish::MOST {
         return Err(invalid("types or resource_servers has more than 50 entries"));
+    }
+    if let Some(unknown) = asked_types.iter().flatten().find(|prefix| !prefix.begins_a_name()) {
+        return Err(invalid(&format!(
+            "types has `{}`, with which no event's name begins; right is {}",
+            unknown.as_str(),
+            parameters::types()
+        )));
     }
     let label = label.or(old_label).ok_or_else(|| invalid("label is missing"))?;
     let url = url.or(old_url).ok_or_else(|| invalid("url is missing"))?;

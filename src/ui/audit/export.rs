@@ -16,7 +16,7 @@ pub async fn export(State(app): State<App>, visitor: Visitor, RawQuery(asked): R
     visitor.caller.must_audit().map_err(|problem| visitor.told(problem))?;
     let fields = Fields::parse(asked.unwrap_or_default().as_bytes());
     let query = query(&visitor, &fields, LIMIT)?;
-    let format = fields.text("format").and_then(|text| text.parse().ok()).unwrap_or(Format::Ndjson);
+    let format = fields.parsed("format", "one of `ndjson`, `csv`").map_err(|failure| visitor.sorry(failure))?.unwrap_or(Format::Ndjson);
     let begun = begin(&app, &HeaderMap::new(), query, format).await.map_err(|failure| visitor.sorry(failure))?;
     Ok(begun.into_response())
 }

@@ -4,13 +4,16 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::{DateTime, Utc};
+use gatebook_events::Rejection;
 use gatebook_events::client::{ClientCommand, Profile};
 use gatebook_events::identity::ResourceServerId;
 use maud::{Markup, html};
 
 use super::Subject;
 use crate::app::App;
-use crate::http::authsec::secrets::replace;
+use crate::command::CommandError;
+use crate::http::authsec::secrets::{Wanted, replace};
 use crate::http::error::Failure;
 use crate::secrets::InstanceKey;
 use crate::ui::fields::Fields;
@@ -29,7 +32,7 @@ const OVERLAPS: [(u32, &str); 5] = [
 ];
 
 /// What there is to see and do.
-pub fn card(visitor: &Visitor, subject: &Subject, key: &InstanceKey) -> Markup {
+pub fn card(visitor: &Visitor, subject: &Subject, key: &InstanceKey, now: DateTime<Utc>) -> Markup {
     let (row, profile) = (&subject.row, &subject.profile);
     let at_home = row.home.as_ref() == Some(visitor.tenant());
     html! {
@@ -38,7 +41,7 @@ pub fn card(visitor: &Visitor, subject: &Subject, key: &InstanceKey) -> Markup {
             @if row.has_secret {
                 dl.facts {
                     dt { "Secret" } dd { "kept as a hash" @if let Some(at) = row.secret_expires_at { ", ends " (show::time(at)) } }
-                    @if let Some((_, until)) = &profile.previous_secret { dt { "Old secret" } dd { "works until " (show::time(*until)) } }
+                    @if let Some((_, until)) = profile.previous_secret.as_ref().filter(|(_, until)| *until > now) { dt { "Old secret" } dd { "works until " (show::time(*until)) } }
                 }
                 @if visitor.may_change() && at_home {
                     form.fields method="post" action=(visitor.links.client(row.resource_server, row.client_id.as_str(), "rotate-secret")) {
@@ -48,9 +51,15 @@ pub fn card(visitor: &Visitor, subject: &Subject, key: &InstanceKey) -> Markup {
                             label for="overlap" { "The old secret" }
                             select #overlap name="overlap" { @for (seconds, text) in OVERLAPS { option value=(seconds) selected[seconds == 86_400] { (text) } } }
                         }
+                        @if let Some((_, until)) = profile.previous_secret.as_ref().filter(|(_, until)| *until > now) {
+                            label.tick {
+                                input type="checkbox" name="end_overlap" value="yes" required;
+                                span { "End the one before it now" span.help { "It was promised to work until " (show::time(*until)) ", and there are two secrets at most." } }
+                            }
+                        }
                         p.actions { button type="submit" { "Make a new secret" } }
                     }
-                    @if profile.previous_secret.is_some() {
+                    @if profile.previous_secret.as_ref().is_some_and(|(_, until)| *until > now) {
                         form method="post" action=(visitor.links.client(row.resource_server, row.client_id.as_str(), "revoke-old-secret")) {
                             (visitor.guard())
                             button.danger type="submit" { "End the old secret now" }
@@ -86,9 +95,14 @@ pub async fn rotate(
             "The secret was replaced since that page was opened. It was shown then, and is not shown again; make another if it is lost.";
         return Ok(frame::go(&app, &back, false, text));
     }
-    let overlap = overlap(&fields);
-    let rotated = replace(&app, &visitor.caller, (row.resource_server, row.client_key), overlap).await;
-    let rotated = rotated.map_err(|failure| visitor.sorry(failure))?;
+    let wanted = Wanted { overlap_seconds: overlap(&fields), end_overlap: fields.has("end_overlap", "yes"), key: None };
+    let rotated = match replace(&app, &visitor.caller, (row.resource_server, row.client_key), wanted).await {
+        Ok(rotated) => rotated,
+        Err(Failure::Command(CommandError::Rejected(rejection @ Rejection::OverlapUnderWay(_)))) => {
+            return Ok(frame::go(&app, &back, false, format!("Nothing was changed: {}", capital(&rejection.to_string()))));
+        }
+        Err(failure) => return Err(visitor.sorry(failure)),
+    };
     let frame = Frame::open(&app, &visitor).await?;
     let content = html! {
         h1 { "The new secret of " (show::inert(&subject.name())) }

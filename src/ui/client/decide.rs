@@ -10,7 +10,7 @@ use gatebook_events::registration::RegistrationCommand;
 
 use crate::app::App;
 use crate::command::CommandError;
-use crate::http::authsec::decisions::{checked_reason, command};
+use crate::http::authsec::decisions::command;
 use crate::http::error::Failure;
 use crate::ui::bulk::past;
 use crate::ui::fields::Fields;
@@ -23,7 +23,8 @@ use crate::ui::visitor::{Change, Posted, Visitor};
 pub async fn decide(State(app): State<App>, Path(target): Path<(String, String)>, Change(posted): Change) -> Result<Response, Sorry> {
     let Posted { visitor, fields } = posted;
     let action = fields.text("action").unwrap_or_default();
-    let would = command(action, reason(&visitor, &fields)?, None).ok_or_else(|| visitor.sorry(Failure::not_found("decision")))?;
+    let reason = fields.reason().map_err(|failure| visitor.sorry(failure))?;
+    let would = command(action, reason, None).ok_or_else(|| visitor.sorry(Failure::not_found("decision")))?;
     // A page decides about what it showed.
     let Some(shown) = fields.text("version").and_then(|text| text.parse::<AnswerVersion>().ok()) else {
         let detail = "the form does not say which state of the client it is about; open the page again";
@@ -51,17 +52,12 @@ pub async fn redirects(State(app): State<App>, Path(target): Path<(String, Strin
     let (would, done) = match fields.text("action") {
         Some("approve") => (RegistrationCommand::ApproveRedirects { change_id }, "given what it asked for"),
         Some("reject") => {
-            (RegistrationCommand::RejectRedirects { change_id, reason: reason(&visitor, &fields)? }, "refused what it asked for")
+            let reason = fields.reason().map_err(|failure| visitor.sorry(failure))?;
+            (RegistrationCommand::RejectRedirects { change_id, reason }, "refused what it asked for")
         }
         _ => return Err(visitor.sorry(Failure::not_found("decision"))),
     };
     carry_out(&app, &visitor, &target, &fields, (&would, None, done)).await
-}
-
-fn reason(visitor: &Visitor, fields: &Fields) -> Result<Option<String>, Sorry> {
-    let reason = fields.text("reason").map(str::to_owned);
-    checked_reason(reason.as_deref()).map_err(|failure| visitor.sorry(failure))?;
-    Ok(reason)
 }
 
 async fn carry_out(

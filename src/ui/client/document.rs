@@ -3,13 +3,13 @@
 use axum::extract::{Path, State};
 use axum::response::Response;
 use gatebook_events::identity::{ClientId, ResourceServerId};
+use gatebook_events::reason;
 use gatebook_projections::directory::RegistrationRow;
 use maud::{Markup, html};
 
 use super::Subject;
 use crate::app::App;
 use crate::command::manifests::KnownVersion;
-use crate::http::authsec::decisions::checked_reason;
 use crate::http::error::Failure;
 use crate::ui::fields::Fields;
 use crate::ui::frame;
@@ -67,7 +67,7 @@ pub fn card(visitor: &Visitor, subject: &Subject, versions: &[KnownVersion], fie
                         (visitor.guard())
                         p.help { "Its redirect URIs serve again, and the document is not heard until it says something else." }
                         div.field { label for="version" { "Version" } select #version name="version" { @for known in versions.iter().rev().skip(1) { (choice(known, left)) } } }
-                        div.field { label for="back-reason" { "Reason, for the history" } input #back-reason type="text" name="reason" maxlength="1024" autocomplete="off"; }
+                        div.field { label for="back-reason" { "Reason, for the history" } input #back-reason type="text" name="reason" maxlength=(reason::MOST) autocomplete="off"; }
                         p.actions { button type="submit" { "Go back" } }
                     }
                 }
@@ -193,8 +193,7 @@ pub async fn roll_back(
     let server = server(&visitor, &id)?;
     let client_id = ClientId::parse(&client_id).map_err(|_| visitor.sorry(Failure::not_found("client")))?;
     let version = fields.text("version").and_then(|text| text.parse().ok()).unwrap_or_default();
-    let reason = fields.text("reason").map(str::to_owned);
-    checked_reason(reason.as_deref()).map_err(|failure| visitor.sorry(failure))?;
+    let reason = fields.reason().map_err(|failure| visitor.sorry(failure))?;
     let back = visitor.links.client(server, client_id.as_str(), "");
     let target = (server, client_id.key());
     match app.commands().roll_back(&visitor.caller.cause, visitor.tenant(), target, version, reason).await {

@@ -2,6 +2,7 @@
 
 use gatebook_events::decision::AnswerVersion;
 use gatebook_events::identity::{ChangeId, ClientId, ResourceServerId};
+use gatebook_events::reason;
 use gatebook_events::redirect::RedirectUris;
 use gatebook_events::registration::{AdmittedMetadata, ManifestRef, MemberChange};
 use maud::{Markup, html};
@@ -90,7 +91,7 @@ pub fn forms(visitor: &Visitor, (server, client_id): (ResourceServerId, &ClientI
             form.no method="post" action=(address) {
                 (hidden)
                 label.unseen for=(field) { "Why not, for the history" }
-                input id=(field) type="text" name="reason" maxlength="1024" autocomplete="off" placeholder="Why not, for the history" data-key="r";
+                input id=(field) type="text" name="reason" maxlength=(reason::MOST) autocomplete="off" placeholder="Why not, for the history" data-key="r";
                 button.danger type="submit" name="action" value=(no) { @if no == "deny" { "Deny" } @else { "Reject" } }
             }
         }

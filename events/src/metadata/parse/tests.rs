@@ -173,11 +173,11 @@ fn r5_a_redirect_based_grant_needs_a_redirect_uri_and_no_other_grant_does() {
 fn r5_r15_redirect_uris_that_are_no_list_of_good_uris_are_refused_as_redirect_uris() {
     let shape = "is not an array of strings";
     refused(json!({ "redirect_uris": WEB }), "redirect_uris", shape);
-    refused(json!({ "redirect_uris": [WEB, 7] }), "redirect_uris", shape);
-    refused(json!({ "redirect_uris": [[WEB]] }), "redirect_uris", shape);
+    refused(json!({ "redirect_uris": [WEB, 7] }), "redirect_uris", "is not a string");
+    refused(json!({ "redirect_uris": [[WEB]] }), "redirect_uris", "is not a string");
     refused(json!({ "redirect_uris": { "0": WEB } }), "redirect_uris", shape);
-    refused(json!({ "redirect_uris": [""] }), "redirect_uris", "has a value that is empty");
-    refused(json!({ "redirect_uris": [WEB, "https://app.example/#"] }), "redirect_uris", "has a value that has a fragment");
+    refused(json!({ "redirect_uris": [""] }), "redirect_uris", "is empty");
+    refused(json!({ "redirect_uris": [WEB, "https://app.example/#"] }), "redirect_uris", "has a fragment");
     for request in [json!({ "redirect_uris": 1 }), json!({}), json!({ "redirect_uris": ["javascript:alert(1)"] })] {
         assert!(matches!(read(request).unwrap_err().problem, Problem::Redirect(_) | Problem::RedirectUri(_)));
     }
@@ -190,13 +190,14 @@ fn r24_a_repeated_redirect_uri_counts_once() {
 
 #[test]
 fn r25_a_client_that_calls_itself_web_has_only_https_redirect_uris() {
-    let problem = "has a loopback or private-use URI, which application_type \"web\" does not allow";
+    let problem = "is a loopback or private-use URI, which application_type \"web\" does not allow; right is https, or \"native\"";
     for uri in [LOOPBACK, "http://localhost/cb", PRIVATE_USE] {
         refused(json!({ "application_type": "web", "redirect_uris": [WEB, uri] }), "redirect_uris", problem);
         assert!(read(json!({ "application_type": "native", "redirect_uris": [WEB, uri] })).is_ok(), "{uri}");
         assert!(read(json!({ "redirect_uris": [WEB, uri] })).is_ok(), "{uri}");
     }
-    refused(json!({ "application_type": "spa", "redirect_uris": [WEB] }), "application_type", "is not a value that is supported here");
+    let problem = "is none that is supported here; supported are web and native";
+    refused(json!({ "application_type": "spa", "redirect_uris": [WEB] }), "application_type", problem);
 }
 
 // ---------------------------------------------------------------- grants and response types
@@ -222,7 +223,7 @@ fn r8_inconsistent_grants_and_response_types_are_refused() {
     refused(
         json!({ "grant_types": ["client_credentials"], "response_types": ["token"] }),
         "response_types",
-        "has no response type that is supported here",
+        "has no response type that is supported here; supported is code, and none may be said",
     );
 }
 
@@ -235,7 +236,7 @@ fn r9_r10_what_is_not_supported_is_left_out_and_nothing_left_is_refused() {
     assert_eq!(metadata.grant_types, [GrantType::AuthorizationCode, GrantType::RefreshToken]);
     assert_eq!(metadata.response_types, [ResponseType::Code]);
     for grants in [json!(["implicit"]), json!(["password"]), json!(["AUTHORIZATION_CODE"]), json!([""])] {
-        refused(json!({ "redirect_uris": [WEB], "grant_types": grants }), "grant_types", "has no grant that is supported here");
+        refused(json!({ "redirect_uris": [WEB], "grant_types": grants }), "grant_types", NO_GRANT);
     }
 }
 
@@ -290,21 +291,26 @@ fn r12_private_or_symmetric_key_material_is_refused() {
         let mut private = key();
         private.as_object_mut().unwrap().insert(member.to_owned(), json!("AQAB"));
         let set = json!({ "keys": [key(), private] });
-        refused(json!({ "redirect_uris": [WEB], "jwks": set }), "jwks", "has private or symmetric key material");
+        refused(
+            json!({ "redirect_uris": [WEB], "jwks": set }),
+            "jwks",
+            "is a key with private or symmetric key material; right are public keys",
+        );
     }
 }
 
 #[test]
 fn r12_a_key_set_has_one_to_ten_keys_of_a_known_form() {
     let shape = "is not an object with an array \"keys\" of one to ten keys";
-    for set in [json!([]), json!("text"), json!({ "a": 1 }), json!({ "keys": {} }), json!({ "keys": ["text"] })] {
+    for set in [json!([]), json!("text"), json!({ "a": 1 }), json!({ "keys": {} })] {
         // An empty text is an omission, any other text is not a set.
         refused(json!({ "redirect_uris": [WEB], "jwks": set }), "jwks", shape);
     }
     refused(json!({ "redirect_uris": [WEB], "jwks": { "keys": vec![key(); 11] } }), "jwks", shape);
+    refused(json!({ "redirect_uris": [WEB], "jwks": { "keys": ["text"] } }), "jwks", "is a key that is not an object");
     assert!(with(json!({ "jwks": { "keys": vec![key(); 10] } })).is_ok());
     for set in [json!({ "keys": [{}] }), json!({ "keys": [{ "kty": 1 }] })] {
-        refused(json!({ "redirect_uris": [WEB], "jwks": set }), "jwks", "has a key without a \"kty\"");
+        refused(json!({ "redirect_uris": [WEB], "jwks": set }), "jwks", "is a key without a \"kty\"");
     }
     // Such a number was another one after it had been stored; a fuzz target found it.
     for number in [json!(1e-8), json!(0.5), json!(3.3e66), json!(-0.0)] {
@@ -362,9 +368,10 @@ fn r14_a_malformed_language_tag_makes_an_unknown_member() {
 
 #[test]
 fn r14_localized_members_are_judged_like_their_untagged_ones_and_bounded_in_number() {
-    let bad = "with a language tag has an unacceptable value";
+    let bad = "with a language tag is no name: too long, nothing to see, or hidden characters";
+    let link = "with a language tag is not an http or https URL";
     refused(json!({ "redirect_uris": [WEB], "client_name#fr": "\u{202e}elpmaxE" }), "client_name", bad);
-    refused(json!({ "redirect_uris": [WEB], "logo_uri#fr": "javascript:alert(1)" }), "logo_uri", bad);
+    refused(json!({ "redirect_uris": [WEB], "logo_uri#fr": "javascript:alert(1)" }), "logo_uri", link);
     refused(json!({ "redirect_uris": [WEB], "client_name#fr": 7 }), "client_name", "with a language tag is not a string");
     let many = |count: usize| {
         let mut request = json!({ "redirect_uris": [WEB] });
@@ -379,17 +386,18 @@ fn r14_localized_members_are_judged_like_their_untagged_ones_and_bounded_in_numb
 
 #[test]
 fn r23_a_text_for_people_is_short_and_hides_or_reorders_nothing() {
-    let problem = "is longer than 256 characters, or has control characters or direction overrides";
     for member in ["client_name", "software_id", "software_version"] {
         // 256 characters, not bytes.
         assert!(with(json!({ member: "\u{4f8b}".repeat(256) })).is_ok(), "{member}");
-        refused(json!({ "redirect_uris": [WEB], member: "x".repeat(257) }), member, problem);
+        refused(json!({ "redirect_uris": [WEB], member: "x".repeat(257) }), member, "is longer than 256 characters");
     }
     // The controls of Unicode's bidirectional algorithm, and what looks like nothing at all.
     let misleading = "\0\t\n\r\u{7f}\u{85}\u{61c}\u{200b}\u{200d}\u{200e}\u{200f}\u{2028}\u{2029}\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\
                       \u{2060}\u{2066}\u{2067}\u{2068}\u{2069}\u{feff}";
     for character in misleading.chars() {
-        refused(json!({ "redirect_uris": [WEB], "client_name": format!("pay{character}pal") }), "client_name", problem);
+        let error = with(json!({ "client_name": format!("pay{character}pal") })).unwrap_err();
+        assert_eq!(error.member, "client_name");
+        assert!(error.to_string().contains("character"), "{error}");
     }
     for name in ["Caf\u{e9} \u{1f9ea}", "\u{627}\u{644}\u{639}\u{631}\u{628}\u{64a}\u{629}", "O'Brien & S\u{f8}n <b>"] {
         assert_eq!(accepted(json!({ "client_name": name })).client_name.as_deref(), Some(name));
@@ -398,11 +406,11 @@ fn r23_a_text_for_people_is_short_and_hides_or_reorders_nothing() {
 
 #[test]
 fn r23_contacts_are_at_most_ten_short_texts() {
-    let problem = "has more than 10 entries, or one that is too long or has control characters";
     assert_eq!(accepted(json!({ "contacts": vec!["ops@app.example"; 10] })).contacts.len(), 10);
-    for contacts in [json!(vec!["ops@app.example"; 11]), json!(["x".repeat(257)]), json!(["a\nb"])] {
-        refused(json!({ "redirect_uris": [WEB], "contacts": contacts }), "contacts", problem);
-    }
+    let said = |contacts: Value| with(json!({ "contacts": contacts })).unwrap_err().to_string();
+    assert_eq!(said(json!(vec!["ops@app.example"; 11])), "contacts has more than 10 entries");
+    assert_eq!(said(json!(["a", "x".repeat(257)])), "contacts[1] is longer than 256 characters");
+    assert!(said(json!(["a\nb"])).starts_with("contacts[0] has a control character"));
 }
 
 #[test]
@@ -452,8 +460,11 @@ fn r15_a_known_member_of_another_json_type_is_refused() {
         }
     }
     for member in ["grant_types", "response_types", "contacts"] {
-        for value in [json!("authorization_code"), json!(1), json!([1]), json!([null]), json!({})] {
+        for value in [json!("authorization_code"), json!(1), json!({})] {
             refused(json!({ "redirect_uris": [WEB], member: value }), member, "is not an array of strings");
+        }
+        for value in [json!([1]), json!([null])] {
+            refused(json!({ "redirect_uris": [WEB], member: value }), member, "is not a string");
         }
     }
 }
@@ -461,11 +472,43 @@ fn r15_a_known_member_of_another_json_type_is_refused() {
 #[test]
 fn auth_methods_that_are_not_supported_are_refused_rather_than_replaced() {
     for method in ["client_secret_jwt", "tls_client_auth", "NONE", "client_secret_basic "] {
-        refused(
-            json!({ "redirect_uris": [WEB], "token_endpoint_auth_method": method }),
-            "token_endpoint_auth_method",
-            "is not a value that is supported here",
-        );
+        refused(json!({ "redirect_uris": [WEB], "token_endpoint_auth_method": method }), "token_endpoint_auth_method", NO_METHOD);
+    }
+}
+
+#[test]
+fn a_refusal_names_which_entry_of_a_list_is_at_fault_and_what_is_right() {
+    let said = |members: Value| with(members).unwrap_err().to_string();
+    let fragment = json!({ "redirect_uris": [WEB, LOOPBACK, "https://app.example/#"] });
+    assert_eq!(said(fragment), "redirect_uris[2] has a fragment");
+    assert_eq!(said(json!({ "redirect_uris": [WEB, "http://app.example/cb"] })).split(' ').next(), Some("redirect_uris[1]"));
+    assert_eq!(said(json!({ "redirect_uris": [WEB, 7] })), "redirect_uris[1] is not a string");
+    let web = json!({ "application_type": "web", "redirect_uris": [WEB, LOOPBACK] });
+    assert!(said(web).starts_with("redirect_uris[1] is a loopback"));
+    assert_eq!(said(json!({ "grant_types": ["authorization_code", 1] })), "grant_types[1] is not a string");
+    let mut private = key();
+    private["d"] = json!("AQAB");
+    assert!(said(json!({ "jwks": { "keys": [key(), private] } })).starts_with("jwks[1] is a key with private"));
+    for grant in GrantType::ALL {
+        assert!(NO_GRANT.contains(grant.as_str()), "{}", grant.as_str());
+    }
+    for method in AuthMethod::ALL {
+        assert!(NO_METHOD.contains(method.as_str()), "{}", method.as_str());
+    }
+}
+
+#[test]
+fn r8_a_name_has_something_to_see_and_joiners_where_words_need_them() {
+    for name in ["\u{3164}", "\u{115f}", "\u{2800}", " ", "\u{a0}\u{3000}", "\u{fe0f}", "\u{200d}"] {
+        assert_eq!(with(json!({ "client_name": name })).unwrap_err().member, "client_name", "{name:?}");
+        assert_eq!(with(json!({ "client_name#fr": name })).unwrap_err().member, "client_name", "{name:?}");
+    }
+    for name in [
+        "\u{646}\u{631}\u{645}\u{200c}\u{627}\u{641}\u{632}\u{627}\u{631}",
+        "\u{1f469}\u{200d}\u{1f4bb} Agent",
+        "\u{915}\u{94d}\u{200d}\u{937}",
+    ] {
+        assert_eq!(accepted(json!({ "client_name": name })).client_name.as_deref(), Some(name));
     }
 }
 
