@@ -56,8 +56,8 @@ async fn w4_a_document_that_cannot_be_used_is_said_to_be_so_by_its_member() {
     assert_eq!(ask(&house, &author, json!({ "redirect_uri": HERE })).await["reason"], "manifest_withdrawn");
     let events = house.auditor("default").get(&format!("/authsec/audit/events?client_id={}", author.encoded())).await.is(200);
     let told = events["events"].as_array().unwrap().iter().find(|event| event["type"] == "client.manifest_withdrawn").unwrap().clone();
-    assert!(told["data"]["detail"].as_str().unwrap().starts_with("redirect_uris has a value that"), "{told}");
+    assert!(told["data"]["detail"].as_str().unwrap().starts_with("redirect_uris[0] is not an absolute URI"), "{told}");
     let path = format!("/authsec/resource-servers/{DEFAULT}/clients/cimd/preview");
     let refused = admin(&house).post(&path, json!({ "client_id": author.url() })).await.problem(400, "document-unusable");
-    assert!(refused["problem"].as_str().unwrap().starts_with("redirect_uris has a value that"), "{}", refused.text);
+    assert!(refused["problem"].as_str().unwrap().starts_with("redirect_uris[0] is not an absolute URI"), "{}", refused.text);
 }
