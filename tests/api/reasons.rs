@@ -9,9 +9,9 @@ use crate::house::{DEFAULT, House, client};
 async fn r11_a_reason_is_at_most_1024_characters_wherever_one_is_given() {
     let house = House::open().await;
     let admin = house.admin("default");
-    let server = house.server("default", json!({ "name": "Files" })).await;
     let agent = house.registered("Agent").await.text("client_id");
     let agent = client(DEFAULT, &agent);
+    let server = house.server("default", json!({ "name": "Files" })).await;
     let tokens = format!("/authsec/resource-servers/{DEFAULT}/registration-tokens");
     let token = format!("{tokens}/{}", admin.post(&tokens, json!({ "label": "a" })).await.is(201).text("id"));
     let service = json!({ "label": "as", "scopes": ["gatebook:decide"] });
