@@ -63,28 +63,27 @@ impl Tail {
                 let found = self.app.streams().any(&self.tenant, self.after).await.ok()?;
                 (self.caught_up, self.after) = (true, self.after.max(shown));
                 if found {
-                    return Some(self.word());
+                    return Some(self.word().await);
                 }
             }
             tokio::select! {
+                biased;
+                () = self.app.stopping() => return None,
                 told = self.live.recv() => match told {
                     Ok(batch) if batch.upto <= self.after => {}
-                    Ok(_) | Err(RecvError::Lagged(_)) => {
-                        // A crowd of events is one word: the page asks for all of it anyway.
-                        tokio::time::sleep(PAUSE).await;
-                        self.after = self.after.max(self.app.history().progress().position);
-                        return Some(self.word());
-                    }
+                    Ok(_) | Err(RecvError::Lagged(_)) => return Some(self.word().await),
                     Err(RecvError::Closed) => return None,
                 },
-                () = self.app.stopping() => return None,
                 () = tokio::time::sleep_until(self.over) => return None,
                 () = tokio::time::sleep(KEEP_ALIVE) => return Some(Event::default().comment("")),
             }
         }
     }
 
-    fn word(&self) -> Event {
+    /// A crowd of events is one word: the page asks for all of it anyway.
+    async fn word(&mut self) -> Event {
+        tokio::time::sleep(PAUSE).await;
+        self.after = self.after.max(self.app.history().progress().position);
         Event::default().event("changed").id(self.after.to_string()).data("changed")
     }
 }
