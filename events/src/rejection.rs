@@ -21,7 +21,7 @@ pub enum Rejection {
     NoSuchResourceServer,
     #[error("the identifier is taken")]
     AlreadyExists,
-    #[error("the resource identifier is taken: the resource server {holder} has {}, which means the same", .resource.as_str())]
+    #[error("another resource server has this resource identifier. It is {holder}, where it is written {}", .resource.as_str())]
     ResourceTaken { resource: WebUri, holder: ResourceServerId },
     #[error("the resource server does not admit clients that come by {}", .0.as_str())]
     ModeNotAdmitted(RegistrationType),

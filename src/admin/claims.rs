@@ -45,6 +45,7 @@ impl Expectations {
     }
 
     fn tenant(&self, named: Option<&Value>) -> Result<TenantId, AdminRefusal> {
+        let named = named.filter(|named| !named.is_null());
         let named =
             named.map(|named| named.as_str().and_then(|text| TenantId::parse(text).ok()).ok_or(AdminRefusal::NoTenant)).transpose()?;
         match (&self.tenant, named) {

@@ -1,6 +1,7 @@
 //! Makes admin JWTs, for operators who have no identity provider at hand.
 
 use chrono::TimeDelta;
+use gatebook_events::identity::TenantId;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Map, Value, json};
 
@@ -36,6 +37,14 @@ pub enum MintError {
     /// The token would be over at once.
     #[error("a token must live for at least a second")]
     TooShort,
+    /// The settings have another tenant for all administrators, so the token would open nothing.
+    #[error("cannot make a token for the tenant {asked}: `admin-tenant` is {only}, and no other is let in")]
+    OtherTenant {
+        /// Which one it was to be for.
+        asked: TenantId,
+        /// Which one is let in.
+        only: TenantId,
+    },
     /// Signing failed.
     #[error("cannot sign a token")]
     Signing(#[source] jsonwebtoken::errors::Error),
@@ -59,6 +68,10 @@ impl AdminMinter {
         if life.num_seconds() < 1 {
             return Err(MintError::TooShort);
         }
+        let made_here = matches!(self.settings.key, AdminKeySource::SelfMade { .. });
+        if let Some(only) = self.settings.tenant.as_ref().filter(|only| !made_here && **only != admin.tenant) {
+            return Err(MintError::OtherTenant { asked: admin.tenant.clone(), only: only.clone() });
+        }
         let now = self.clock.now().timestamp();
         let mut claims = Map::new();
         claims.insert(self.settings.tenant_claim.clone(), json!(admin.tenant.as_str()));
@@ -78,14 +91,29 @@ impl AdminMinter {
 
 #[cfg(test)]
 mod tests {
-    use gatebook_events::identity::TenantId;
-
     use super::super::{AdminVerifier, Role};
     use super::*;
     use crate::config::{Config, Settings};
 
     fn ada() -> Admin {
         Admin { tenant: TenantId::parse("acme").unwrap(), subject: "ada".to_owned(), role: Role::Viewer }
+    }
+
+    #[test]
+    fn w6_no_token_is_made_for_another_tenant_than_the_fixed_one() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\n").unwrap();
+        let minter = |tenant: &str| {
+            let settings = Settings {
+                admin_jwt_secret_file: Some(file.path().to_owned()),
+                admin_tenant: Some(tenant.to_owned()),
+                ..Settings::default()
+            };
+            AdminMinter::try_new(&Config::try_new(settings).unwrap().admin, Clock::system()).unwrap()
+        };
+        assert!(minter("acme").mint(&ada(), TimeDelta::hours(1)).is_ok());
+        let told = minter("other").mint(&ada(), TimeDelta::hours(1)).unwrap_err().to_string();
+        assert_eq!(told, "cannot make a token for the tenant acme: `admin-tenant` is other, and no other is let in");
     }
 
     #[tokio::test]

@@ -73,3 +73,72 @@ impl Commands {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use chrono::DateTime;
+    use gatebook_events::envelope::{Actor, ActorKind};
+    use gatebook_events::redirect::WebUri;
+    use gatebook_events::resource_server::{Policy, RegistrationType};
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::log::memory::MemoryLog;
+
+    const FIRST: ResourceServerId = ResourceServerId(Uuid::from_u128(2));
+    const SECOND: ResourceServerId = ResourceServerId(Uuid::from_u128(1));
+
+    fn somebody() -> Cause {
+        let actor = Actor { kind: ActorKind::Admin, id: Some("ada".to_owned()), via: None };
+        Cause { actor, tenant: Some(TenantId::default_tenant()), request_id: None, origin: None }
+    }
+
+    fn uri(text: &str) -> WebUri {
+        WebUri::parse(text).unwrap()
+    }
+
+    fn create(name: &str, resource: &str) -> ResourceServerCommand {
+        ResourceServerCommand::Create {
+            tenant: TenantId::default_tenant(),
+            name: name.to_owned(),
+            resource: Some(uri(resource)),
+            modes: RegistrationType::ALL.into(),
+            policy: Policy::default(),
+        }
+    }
+
+    fn edit(name: Option<&str>, resource: Option<&str>) -> ResourceServerCommand {
+        let (name, resource) = (name.map(str::to_owned), resource.map(|text| Some(uri(text))));
+        ResourceServerCommand::Edit { name, resource, modes: None, policy: None }
+    }
+
+    #[tokio::test]
+    async fn w1_a_log_with_two_that_mean_the_same_has_the_first_to_claim_it_and_both_can_be_edited() {
+        let log = Arc::new(MemoryLog::default());
+        // As before it was refused: this node has seen that there are none, and then does not hear of the other's.
+        let [node, other] = [(); 2].map(|()| Commands::new(log.clone(), Clock::standing_at(DateTime::UNIX_EPOCH)));
+        other.complete_roster().await.unwrap();
+        let (cause, tenant) = (somebody(), TenantId::default_tenant());
+        node.create_resource_server(&cause, FIRST, &create("first", "https://mcp.example")).await.unwrap();
+        other.create_resource_server(&cause, SECOND, &create("second", "https://MCP.example:443/")).await.unwrap();
+
+        let late = Commands::new(log, Clock::standing_at(DateTime::UNIX_EPOCH));
+        late.complete_roster().await.unwrap();
+        for spelling in ["https://mcp.example", "https://MCP.example:443/", "https://mcp.example/"] {
+            assert_eq!(late.roster().now().with_resource(spelling), Some(FIRST), "{spelling}");
+            assert_eq!(late.roster().now().of_tenant(&tenant, Some(spelling)), Some(FIRST), "{spelling}");
+        }
+        for same in [edit(Some("other"), None), edit(Some("again"), Some("https://MCP.example:443/"))] {
+            late.change_resource_server(&cause, &tenant, SECOND, &same).await.unwrap();
+        }
+        let taken = late.change_resource_server(&cause, &tenant, SECOND, &edit(None, Some("https://mcp.example/"))).await;
+        let holder = Rejection::ResourceTaken { resource: uri("https://mcp.example"), holder: FIRST };
+        assert!(matches!(taken, Err(CommandError::Rejected(refused)) if refused == holder));
+        // Once the first one is gone, or named otherwise, the second is meant.
+        late.change_resource_server(&cause, &tenant, FIRST, &edit(None, Some("https://mcp.example/v2"))).await.unwrap();
+        assert_eq!(late.roster().now().with_resource("https://mcp.example"), Some(SECOND));
+    }
+}

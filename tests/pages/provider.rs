@@ -12,6 +12,7 @@ use axum::{Json, Router};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::TimeDelta;
+use gatebook::config::Settings;
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
@@ -117,6 +118,10 @@ async fn token(State(provider): State<Provider>, headers: HeaderMap, Form(form):
 }
 
 async fn open() -> (House, Provider) {
+    open_with(|_| {}).await
+}
+
+async fn open_with(adjust: impl FnOnce(&mut Settings)) -> (House, Provider) {
     let provider = Provider::start().await;
     let secret = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(secret.path(), "sécret\n").unwrap();
@@ -125,6 +130,7 @@ async fn open() -> (House, Provider) {
         settings.ui_oidc_issuer = Some(issuer);
         settings.ui_oidc_client_id = Some("gatebook".to_owned());
         settings.ui_oidc_client_secret_file = Some(secret.path().to_owned());
+        adjust(settings);
     })
     .await;
     (house, provider)
@@ -149,6 +155,29 @@ async fn an_administrator_signs_in_at_the_provider_and_comes_back_to_where_they_
     assert!(!guest.cookies.contains_key("gatebook_attempt"));
     house.clock.advance(TimeDelta::hours(9));
     assert_eq!(guest.get("/ui").await.status, 303);
+}
+
+#[tokio::test]
+async fn w6_a_provider_without_a_tenant_claim_signs_in_for_the_fixed_tenant_with_roles_as_it_writes_them() {
+    const CLAIM: &str = "resource_access.gatebook.example.com.roles";
+    for roles in [json!(["admin"]), json!({ "admin": { "271828": "acme.example" } }), json!("viewer admin")] {
+        let (house, provider) = open_with(|settings| {
+            settings.admin_tenant = Some("acme".to_owned());
+            settings.admin_roles_claim = Some(CLAIM.to_owned());
+        })
+        .await;
+        provider.claims(&json!({ "tenant": null, "roles": null, "resource_access": { "gatebook.example.com": { "roles": roles } } }));
+        let mut guest = Guest::of(&house);
+        let shown = sign_in(&mut guest, &provider).await;
+        assert_eq!((shown.status, shown.location.as_str()), (303, "/ui/approvals"), "{roles}: {}", shown.text);
+        let page = guest.get("/ui/approvals").await.text;
+        assert!(page.contains(">ada<") && page.contains("admin of acme"), "{page}");
+        // A token that names another tenant opens nothing, and those that are made here name their own.
+        provider.claims(&json!({ "tenant": "other" }));
+        let refused = sign_in(&mut Guest::of(&house), &provider).await;
+        assert!(refused.text.contains("names another tenant"), "{}", refused.text);
+        house.admin("default").get("/authsec/resource-servers").await.is(200);
+    }
 }
 
 #[tokio::test]
