@@ -268,7 +268,7 @@ fn outcome(visitor: &Visitor, row: &ResourceServerRow, rehearsed: &Value) -> Mar
         div.rehearsal role="status" {
             p.note.plain {
                 "Of " (show::number(number("judged"), "client", "clients")) " that are in, "
-                b { (show::grouped(number("would_be_refused"))) " would be refused" } ", " b { (show::grouped(number("would_wait"))) " would wait" } " and " b { (show::grouped(number("would_be_narrowed"))) " would get less scope than they ask for" } " if they came today. Nothing is saved yet."
+                b { (show::grouped(number("would_be_refused"))) " would be refused" } ", " b { (show::grouped(number("would_wait"))) " would wait" } " and " b { (show::grouped(number("would_be_narrowed"))) " would get less than they ask for" } " if they came today. Nothing is saved yet."
             }
             @if !clients.is_empty() {
                 div.scroll tabindex="0" role="region" aria-label="Clients that the draft would turn away" {
@@ -281,7 +281,7 @@ fn outcome(visitor: &Visitor, row: &ResourceServerRow, rehearsed: &Value) -> Mar
                                 td { a href=(visitor.links.client(row.id, &client_id, "")) { (show::inert(if name.is_empty() { &client_id } else { &name })) } }
                                 td { @match text(client, "outcome").as_str() {
                                     "refuse" => span.badge.denied { "Refused" },
-                                    "narrow" => span.badge.pending { "Less scope" },
+                                    "narrow" => span.badge.pending { "Less" },
                                     _ => span.badge.pending { "Would wait" },
                                 } }
                                 td { code { (text(client, "rule")) } " " (show::inert(&text(client, "detail"))) }

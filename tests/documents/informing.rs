@@ -39,6 +39,14 @@ async fn w4_a_redirect_uri_that_is_not_welcome_does_not_refuse_the_others() {
     assert_eq!(ask(&house, &author, json!({ "redirect_uri": HERE })).await["decision"], "allow", "at first contact");
     assert!(!serves(&house, &author, THERE).await);
     assert_eq!(shown(&house, &author).await["redirect_uris"], json!([HERE]));
+    let path = format!("/authsec/resource-servers/{DEFAULT}/policy/rehearse");
+    author.claims(&[HERE, "https://app.example/other"]);
+    refresh(&house, &author).await;
+    admin(&house).put(&format!("{}/approve-redirects", author.path()), json!({})).await.is(200);
+    let exact = json!({ "policy": { "redirect_rules": [{ "kind": "exact", "uri": HERE }] } });
+    let rehearsed = admin(&house).post(&path, exact).await.is(200);
+    assert_eq!((&rehearsed["would_be_refused"], &rehearsed["would_be_narrowed"]), (&json!(0), &json!(1)), "{}", rehearsed.text);
+    assert_eq!(rehearsed["clients"][0]["detail"], "1 of its redirect URIs would not serve");
     // An earlier version's is no reason to refuse the way back either.
     author.claims(&["https://app.example/new"]);
     refresh(&house, &author).await;

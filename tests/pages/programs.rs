@@ -71,7 +71,7 @@ async fn w13_w17_the_settings_say_whom_a_ceiling_shuts_out_and_that_programs_are
     ];
     let rules: Vec<(&str, &str)> = rules.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let rehearsed = guest.post(&format!("{SERVER}/settings/rules"), &rules).await;
-    for said in ["1 would get less scope than they ask for", "it asks for admin,"] {
+    for said in ["1 would get less than they ask for", "it asks for admin,"] {
         assert!(rehearsed.text.contains(said), "{said}: {}", rehearsed.text);
     }
 }

@@ -92,9 +92,12 @@ impl Outcome {
         self.judged += 1;
         let metadata = ClientMetadata { redirect_uris: row.redirect_uris.clone(), ..row.metadata.clone() };
         let beyond = row.metadata.scope.as_ref().and_then(|scope| policy.beyond_ceiling(scope));
-        self.narrowed += usize::from(beyond.is_some());
-        let (outcome, rule) = match (policy.admit(row.registration_type, metadata), beyond) {
-            (Ok((_, Admission::Auto)), None) => return,
+        let admitted = policy.admit(row.registration_type, metadata);
+        let unwelcome = admitted.as_ref().map_or(0, |(admitted, _)| row.redirect_uris.len() - admitted.redirect_uris.len());
+        self.narrowed += usize::from(beyond.is_some() || unwelcome > 0);
+        let (outcome, rule) = match (admitted, beyond) {
+            (Ok((_, Admission::Auto)), None) if unwelcome == 0 => return,
+            (Ok((_, Admission::Auto)), None) => ("narrow", ("redirect_rules", format!("{unwelcome} of its redirect URIs would not serve"))),
             (Ok((_, Admission::Auto)), Some(beyond)) => ("narrow", narrowing(&beyond)),
             (Ok((_, Admission::Review)), _) => ("review", review_rule(policy, row)),
             (Err(rejection), _) => ("refuse", rule_of(&rejection)),
