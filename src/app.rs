@@ -36,6 +36,7 @@ use crate::http::error::Failure;
 use crate::key_sets::KeySets;
 use crate::keys::KeyError;
 use crate::log::EventLog;
+use crate::log::watched::Watched;
 use crate::look_alikes::LookAlikes;
 use crate::manifest::{Manifests, SetUpError, Urgency};
 use crate::metrics::Metrics;
@@ -69,6 +70,8 @@ struct Parts {
     config: Config,
     public_url: String,
     log: Arc<dyn EventLog>,
+    /// The same log, with what it refused last.
+    watched: Watched,
     /// This node, with its log.
     me: Arc<Me>,
     /// None where there are no other nodes.
@@ -94,7 +97,7 @@ struct Parts {
     reads: Reads,
     streams: Streams,
     chain: Chain,
-    authorization_server: AuthorizationServer,
+    authorization_server: Arc<AuthorizationServer>,
     documents: Documents,
     usage: Usage,
     dormancy: Dormancy,
@@ -185,12 +188,14 @@ impl App {
         let ring = KeyRing::open(config.token_keys.clone(), config.token_life)?;
         let access_tokens = AccessTokens::new(&public_url, config.token_life, ring);
         let authorization_server = AuthorizationServer::try_new(config.upstream.as_ref(), &public_url, config.extra_ca_file.as_deref())?;
+        let authorization_server = Arc::new(authorization_server);
         let manifests = Manifests::try_new(config.manifests.clone(), config.extra_ca_file.as_deref())?;
         let schedule = Schedule::open(&places::schedule(&config.data))?;
         let usage = Usage::open(&places::usage(&config.data), clock.now())?;
         // Whoever awaits a start need not carry all that connecting takes.
         let store = Box::pin(Store::open(&config)).await?;
-        let log = store.log();
+        let watched = Watched::new(store.log(), clock.clone());
+        let log: Arc<dyn EventLog> = Arc::new(watched.clone());
         // From here on, what others write has to be heard of; what came before is read.
         let heard_from = log.head().await.map_err(CommandError::from)?;
         let commands = Commands::new(log.clone(), clock.clone());
@@ -221,12 +226,15 @@ impl App {
             networks: config.webhook_networks.clone(),
             extra_ca_file: config.extra_ca_file.as_deref(),
         })?;
-        let feed = feed(&config, &history, &public_url, &me)?;
+        let feed = feed(&config, &history, (&public_url, &log), &me)?;
         let (announcing, turns) = Box::pin(node::join(&me, notes)).await?;
         let documents = Documents::among_others(manifests, commands.clone(), (schedule, turns), config.rhythm.clone());
+        documents.agree().await.map_err(CommandError::from)?;
         let readers = (directory.reader().clone(), approvals.reader().clone());
         let poller = documents::start(documents.clone(), readers.0, readers.1, complete(&directory));
-        let mut tasks = vec![poller, usage.start(), past.start()];
+        let looked_after = authorization_server.clone();
+        let looking = tokio::spawn(async move { looked_after.look_after().await }).abort_handle();
+        let mut tasks = vec![poller, usage.start(), past.start(), looking];
         if !me.store.is_shared() {
             // Of several nodes each knows only when it saw a client itself, and must not call one dormant that another one sees.
             tasks.push(dormancy.start(complete(&directory)));
@@ -243,6 +251,7 @@ impl App {
             config,
             public_url,
             log: log.clone(),
+            watched,
             me,
             announcing,
             hearing: OnceLock::new(),
@@ -285,6 +294,11 @@ impl App {
     /// The event log.
     pub fn log(&self) -> &dyn EventLog {
         &*self.0.log
+    }
+
+    /// The event log, with what it refused last.
+    pub fn watched_log(&self) -> &Watched {
+        &self.0.watched
     }
 
     /// What carries commands to the log.
@@ -427,6 +441,13 @@ impl App {
         &self.0.webhooks
     }
 
+    /// What is kept beside the log and could not be kept the last time, with why. Each use is another attempt.
+    pub fn side_table_troubles(&self) -> Vec<(&'static str, String)> {
+        let tables = [Some(self.0.documents.schedule()), Some(self.0.webhooks.side_table()), self.0.feed.as_ref().map(Feed::side_table)];
+        let kept = tables.into_iter().flatten().filter_map(|table| Some((table.what(), table.trouble()?)));
+        kept.chain(self.0.usage.trouble().map(|trouble| ("when clients were used", trouble))).collect()
+    }
+
     /// Who tells everybody of everything, if anybody does.
     pub(crate) fn feed(&self) -> Option<&Feed> {
         self.0.feed.as_ref()
@@ -535,11 +556,17 @@ fn complete(directory: &Projector<Directory>) -> impl Future<Output = ()> + Send
 }
 
 /// Where every event is published, if that is wanted.
-fn feed(config: &Config, history: &Projector<History>, public_url: &str, me: &Me) -> Result<Option<Feed>, side_table::OpenError> {
+fn feed(
+    config: &Config,
+    history: &Projector<History>,
+    (public_url, log): (&str, &Arc<dyn EventLog>),
+    me: &Me,
+) -> Result<Option<Feed>, side_table::OpenError> {
     let Some(to) = config.feed.clone() else { return Ok(None) };
     let means = feed::Means {
         to,
         history: history.clone(),
+        log: log.clone(),
         source: public_url.to_owned(),
         instance: me.key.clone(),
         node: me.id,

@@ -190,6 +190,11 @@ impl Commands {
         &self.clock
     }
 
+    /// The log that they go to, to be read.
+    pub(crate) fn log(&self) -> &dyn EventLog {
+        &*self.log
+    }
+
     /// How many appends stand.
     pub fn appends(&self) -> &Counter {
         &self.appends

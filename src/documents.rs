@@ -16,7 +16,9 @@ use tokio::sync::{Mutex as AsyncMutex, Notify, OwnedMutexGuard};
 
 use crate::command::manifests::reader_of_documents;
 use crate::command::{Cause, CommandError, Commands};
+use crate::log::LogError;
 use crate::manifest::{FetchFailure, Fetched, Manifests, Urgency, Validators};
+use crate::side_table::SideTable;
 
 mod poller;
 mod queue;
@@ -147,6 +149,33 @@ impl Documents {
         self.0.schedule.add(vec![client_id], next_at).await;
     }
 
+    /// Takes note of the log as it is now that a document was read: what it said is in there.
+    async fn mark(&self) {
+        let log = self.0.commands.log();
+        if let Ok(head) = log.head().await
+            && let Ok(hash) = log.hash_at(head).await
+        {
+            self.0.schedule.mark(head, *hash.as_bytes()).await;
+        }
+    }
+
+    /// Has every document read whole where the log is not the one that the schedule was kept for: an older one that was put back may
+    /// not have what was read last, and a host that is asked whether anything changed since then would say no.
+    pub(crate) async fn agree(&self) -> Result<(), LogError> {
+        let Some((position, hash)) = self.0.schedule.marked().await else { return Ok(()) };
+        let log = self.0.commands.log();
+        if position > log.head().await? || log.hash_at(position).await?.as_bytes().as_slice() != hash {
+            tracing::error!(%position, "the event log is not the one that clients' documents were read for: each is read anew");
+            self.0.schedule.read_all_anew(self.0.commands.clock().now()).await;
+        }
+        Ok(())
+    }
+
+    /// Where it is kept when each document is read again.
+    pub(crate) fn schedule(&self) -> &SideTable {
+        self.0.schedule.table()
+    }
+
     /// How many documents are due, and how many of them for longer than `patience`; none if the schedule cannot be read.
     pub async fn waiting(&self, patience: TimeDelta) -> Option<(u64, u64)> {
         let now = self.0.commands.clock().now();
@@ -214,6 +243,7 @@ impl Documents {
     async fn read_well(&self, client_id: &ClientId, validators: &Validators, fresh_for: Option<Duration>) {
         let now = self.0.commands.clock().now();
         self.0.schedule.read_well(client_id, validators, now, now + self.pause(client_id.key(), fresh_for)).await;
+        self.mark().await;
     }
 
     /// The documents that are due, none of them put off for longer than a document may be.

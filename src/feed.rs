@@ -17,9 +17,10 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use uuid::Uuid;
 
+use crate::log::{EventLog, LogError};
 use crate::nats::{Nats, NatsError, NatsSettings};
 use crate::projector::{Follower, Projector};
-use crate::side_table::{NotKept, OpenError};
+use crate::side_table::{NotKept, OpenError, SideTable};
 
 mod checkpoint;
 mod stream;
@@ -42,6 +43,7 @@ pub struct Feed(Arc<Inner>);
 struct Inner {
     progress: watch::Receiver<Progress>,
     published: Counter,
+    checkpoint: Checkpoint,
     task: AbortHandle,
 }
 
@@ -60,6 +62,8 @@ pub struct Means {
     pub to: NatsSettings,
     /// What it tells.
     pub history: Projector<History>,
+    /// The log that is told of, for what it hashes to.
+    pub log: Arc<dyn EventLog>,
     /// The public URL.
     pub source: String,
     /// The same for all nodes of an instance, and for no other's.
@@ -83,6 +87,8 @@ enum FeedTrouble {
     History(#[from] QueryError),
     #[error("the position cannot be kept")]
     Checkpoint(#[from] NotKept),
+    #[error("the event log cannot be read")]
+    Log(#[from] LogError),
     #[error("an event cannot be rendered")]
     Event(#[from] serde_json::Error),
     #[error("the stream holds other events than this log: its last message is event {found} at position {position}")]
@@ -97,9 +103,9 @@ impl Feed {
         let checkpoint = Checkpoint::open(&means.checkpoint)?;
         let (progress, told) = watch::channel(Progress::default());
         let published = Counter::default();
-        let told_by = Publisher { means, checkpoint, progress, published: published.clone() };
+        let told_by = Publisher { means, checkpoint: checkpoint.clone(), progress, published: published.clone() };
         let task = tokio::spawn(told_by.run()).abort_handle();
-        Ok(Self(Arc::new(Inner { progress: told, published, task })))
+        Ok(Self(Arc::new(Inner { progress: told, published, checkpoint, task })))
     }
 
     /// How far it is.
@@ -110,6 +116,11 @@ impl Feed {
     /// How many events this node published.
     pub fn published(&self) -> &Counter {
         &self.0.published
+    }
+
+    /// Where it is kept how far it is.
+    pub fn side_table(&self) -> &SideTable {
+        self.0.checkpoint.table()
     }
 
     /// Publishes nothing more.
@@ -202,21 +213,39 @@ impl Publisher {
                 }
                 position
             }
-            Last::Foreign | Last::Gone => self.checkpoint.of(target.identity()).await?.unwrap_or_default(),
+            Last::Foreign | Last::Gone => self.noted(target).await?,
             Last::Empty => Position::START,
         };
         Ok((position, sequence))
     }
 
+    /// How far this node knows the stream to be; its beginning, where what was told was another log's.
+    async fn noted(&self, target: &Target) -> Result<Position, FeedTrouble> {
+        let Some((position, hash)) = self.checkpoint.of(target.identity()).await? else { return Ok(Position::START) };
+        let another = match hash {
+            Some(_) if position > self.means.log.head().await? => true,
+            Some(hash) => self.means.log.hash_at(position).await?.as_bytes().as_slice() != hash,
+            None => false,
+        };
+        if another {
+            tracing::error!(%position, "the event log is not the one that the feed told of: all of it is told");
+            return Ok(Position::START);
+        }
+        Ok(position)
+    }
+
     async fn after(&self, position: Position) -> Result<Vec<gatebook_projections::history::HistoryRow>, FeedTrouble> {
+        // Tables that show another log, or none yet, are not what is told.
+        self.means.history.until(|progress| progress.serves).await.ok_or(FeedTrouble::Thread)?;
         let reader = self.means.history.reader().clone();
         let read = tokio::task::spawn_blocking(move || reader.everything_after(position, BATCH)).await;
         Ok(read.map_err(|_| FeedTrouble::Thread)??)
     }
 
-    async fn reached(&self, position: Position, target: &Target) -> Result<(), NotKept> {
+    async fn reached(&self, position: Position, target: &Target) -> Result<(), FeedTrouble> {
         if position > Position::START {
-            self.checkpoint.note(target.identity(), position).await?;
+            let hash = *self.means.log.hash_at(position).await?.as_bytes();
+            self.checkpoint.note(target.identity(), position, hash).await?;
         }
         self.progress.send_modify(|progress| *progress = Progress { position, trouble: None });
         Ok(())

@@ -19,6 +19,7 @@ pub mod memory;
 mod merkle;
 pub mod shared;
 pub mod sqlite;
+pub mod watched;
 
 pub use chain::{BrokenChain, ChainHash, Wrong};
 pub use merkle::{Root, Tree};
@@ -53,6 +54,28 @@ pub trait EventLog: Send + Sync + 'static {
 
     /// The position of the last event that a reader can see; the start when there is none.
     async fn head(&self) -> Result<Position, LogError>;
+
+    /// What the event at a position and all before it hash to; [`BrokenChain`] where there is no such event. Backends that keep
+    /// hashes look it up; others read from the first event on.
+    async fn hash_at(&self, position: Position) -> Result<ChainHash, LogError> {
+        let (mut hash, mut last) = (ChainHash::START, Position::START);
+        let mut following = self.follow(Position::START);
+        while last < position {
+            let Some(Followed::Events(events)) = following.next().await.transpose()? else { break };
+            for envelope in events.iter().take_while(|envelope| envelope.position <= position) {
+                (hash, last) = (hash.then(envelope), envelope.position);
+            }
+            if events.last().is_some_and(|end| end.position > position) {
+                break;
+            }
+        }
+        if last == position { Ok(hash) } else { Err(BrokenChain::missing(position).into()) }
+    }
+
+    /// Whether an append would be taken now. Asked after one was not; backends that can tell write something that is no event.
+    async fn probe(&self) -> Result<(), AppendError> {
+        self.head().await.map(drop).map_err(|error| AppendError::Unavailable(Box::new(error)))
+    }
 
     /// Waits until a reader can see a position, which another node may have named. False if that takes longer than `bound`.
     async fn reached(&self, position: Position, bound: Duration) -> Result<bool, LogError> {

@@ -23,7 +23,7 @@ type Figures<const N: usize> = Family<[(&'static str, &'static str); N], Gauge<u
 type Measures = Family<[(&'static str, &'static str); 1], Gauge<f64, AtomicU64>>;
 
 /// What a projection can be up to, as [`Progress::state`](crate::projector::Progress::state) says it.
-const STATES: [&str; 4] = ["live", "catching_up", "building", "stopped"];
+const STATES: [&str; 5] = ["live", "catching_up", "building", "retrying", "stopped"];
 
 /// A document that is due for longer than this is overdue: the poller does not keep up.
 const OVERDUE: TimeDelta = TimeDelta::minutes(1);
@@ -69,6 +69,12 @@ pub async fn scrape(app: &App) -> String {
     registry.register("decisions", "Answers to authorization servers, by outcome", metrics.decisions.clone());
     registry.register("dormancy", "Registrations that fell dormant or were used again, by what became of them", metrics.dormancy.clone());
     registry.register("appends", "Appends to the event log that stand", app.commands().appends().clone());
+    registry.register("log_refusals", "Appends and reads that the event log refused", app.watched_log().refusals().clone());
+    let (refused, takes) = (app.watched_log().refused().await, Figures::<1>::default());
+    for of in ["append", "read"] {
+        takes.get_or_create(&[("of", of)]).set(u64::from(refused.iter().all(|refusal| refusal.of != of)));
+    }
+    registry.register("log_up", "1 while the event log takes what is appended, or gives what is read, 0 while it refuses", takes);
     let outcomes = app.documents().manifests().outcomes().clone();
     registry.register("document_fetches", "Fetches of clients' documents, by outcome", outcomes);
     registry.register("webhook_messages", "Attempts to send a message to a webhook, by outcome", app.webhooks().sent().clone());
@@ -99,7 +105,7 @@ async fn positions(app: &App, registry: &mut Registry) {
         let label = [("projection", name)];
         positions.get_or_create(&label).set(progress.position.to_backend());
         rates.get_or_create(&label).set(progress.pace.events_per_second());
-        ups.get_or_create(&label).set(u64::from(progress.stopped.is_none()));
+        ups.get_or_create(&label).set(u64::from(progress.stopped.is_none() && progress.retrying.is_none()));
         let Some(head) = head else { continue };
         lags.get_or_create(&label).set(progress.lag_events(head));
         waits.get_or_create(&label).set(progress.lag_seconds(head, now));
@@ -116,7 +122,7 @@ async fn positions(app: &App, registry: &mut Registry) {
     registry.register("projection_rate", "Events that came into the projection in a second", rates);
     registry.register("projection_state", "1 for the state that the projection is in", states);
     registry.register("projection_built_percent", "How much is done of the tables that are being built", built);
-    registry.register("projection_up", "1 while the projection follows the log, 0 once it stopped", ups);
+    registry.register("projection_up", "1 while the projection follows the log, 0 once it stopped or while the surroundings refuse", ups);
     if let Some(head) = head {
         registry.register("log_head", "The position of the last event in the log", figure(head.to_backend()));
     }

@@ -22,6 +22,7 @@ use tokio::time::timeout;
 use crate::log::{EventLog, LogError};
 use crate::projector::build::Stop;
 use crate::room;
+use crate::spans::on_behalf;
 
 mod as_of;
 mod fold;
@@ -185,7 +186,7 @@ impl Past {
             return Ok(found);
         }
         let past = self.clone();
-        let folder = spawn_blocking(move || past.new_folder()).await.map_err(|_| Stop::Thread)??;
+        let folder = spawn_blocking(on_behalf(move || past.new_folder())).await.map_err(|_| Stop::Thread)??;
         let goal = match as_of {
             AsOf::Position(position) => position,
             AsOf::Time(_) => self.0.log.head().await?,

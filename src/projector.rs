@@ -110,13 +110,14 @@ impl<P: Projection> Projector<P> {
         &self.reader
     }
 
-    /// Waits until the tables show `position`. False if they do not within `bound`, or will not because the projection stopped.
+    /// Waits until the tables show `position`. False if they do not within `bound`, or not soon because the projection stopped or the
+    /// surroundings refuse.
     pub async fn reached(&self, position: Position, bound: Duration) -> bool {
         let mut progress = self.progress.clone();
         if progress.borrow_and_update().position < position {
             self.asked.notify_one();
         }
-        let arrived = progress.wait_for(|progress| progress.shows(position) || progress.stands_still());
+        let arrived = progress.wait_for(|progress| progress.shows(position) || progress.stands_still() || progress.is_refused());
         match tokio::time::timeout(bound, arrived).await {
             Ok(Ok(progress)) => progress.shows(position),
             Ok(Err(_)) | Err(_) => false,

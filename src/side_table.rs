@@ -3,13 +3,18 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use gatebook_projections::read_model::may_pass;
 use rusqlite::{Connection, OpenFlags};
+
+use crate::spans::on_behalf;
 
 /// A file of its own with tables in it. Cheap to clone.
 #[derive(Clone)]
 pub struct SideTable {
     connection: Arc<Mutex<Connection>>,
     what: &'static str,
+    /// Why the tables could not be read or written the last time; none once they could.
+    trouble: Arc<Mutex<Option<String>>>,
 }
 
 /// The file cannot be used.
@@ -58,11 +63,28 @@ pub struct NotKept {
     source: Option<rusqlite::Error>,
 }
 
+impl NotKept {
+    /// Whether the surroundings refused and may give in.
+    pub fn may_pass(&self) -> bool {
+        self.source.as_ref().is_some_and(may_pass)
+    }
+}
+
 impl SideTable {
     /// Opens the file, or makes it. `what` is in it, for the log's lines.
     pub fn open(path: &Path, what: &'static str, schema: &str) -> Result<Self, OpenError> {
         let connection = open(path, schema)?;
-        Ok(Self { connection: Arc::new(Mutex::new(connection)), what })
+        Ok(Self { connection: Arc::new(Mutex::new(connection)), what, trouble: Arc::default() })
+    }
+
+    /// What is in it.
+    pub const fn what(&self) -> &'static str {
+        self.what
+    }
+
+    /// Why the tables could not be read or written the last time. Each use is an attempt, so it passes by itself.
+    pub fn trouble(&self) -> Option<String> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Does something with the tables, on a thread that may block.
@@ -71,7 +93,10 @@ impl SideTable {
         work: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, NotKept> {
         let (connection, what) = (self.connection.clone(), self.what);
-        let done = tokio::task::spawn_blocking(move || work(&mut connection.lock().unwrap_or_else(PoisonError::into_inner))).await;
+        let done =
+            tokio::task::spawn_blocking(on_behalf(move || work(&mut connection.lock().unwrap_or_else(PoisonError::into_inner)))).await;
+        let trouble = done.as_ref().ok().and_then(|done| done.as_ref().err()).map(ToString::to_string);
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
         match done {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => Err(NotKept { what, source: Some(error) }),

@@ -1,23 +1,31 @@
 //! The authorization server that clients get their tokens from: its metadata, into which the register's own part is merged.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::Url;
 use serde_json::{Map, Value};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 
 use crate::config::Upstream;
 use crate::fetch::{Source, SourceError};
+use crate::pauses::Pauses;
 
 /// After this the metadata is fetched again.
 const FRESH: Duration = Duration::from_secs(300);
-/// Between two fetches when the last one failed.
-const PAUSE: Duration = Duration::from_secs(10);
+/// Between the end of a fetch that failed and the next one, which whoever asks meanwhile waits for.
+const PAUSE: Duration = Duration::from_secs(1);
+/// While nobody asks and it cannot be reached: the first and the longest pause between two looks whether it is back.
+const LOOKS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(30)];
 
 /// The configured authorization server.
-pub struct AuthorizationServer(Kind);
+pub struct AuthorizationServer {
+    kind: Kind,
+    /// Why its metadata could not be had when they were last asked for; none while they could, and before.
+    trouble: watch::Sender<Option<Arc<str>>>,
+}
 
 enum Kind {
     None,
@@ -71,44 +79,100 @@ impl AuthorizationServer {
                 Kind::Published { issuer, places, held: Mutex::default() }
             }
         };
-        Ok(Self(kind))
+        Ok(Self { kind, trouble: watch::Sender::new(None) })
     }
 
     /// Its metadata; an old one rather than none while it cannot be reached.
     pub async fn metadata(&self) -> Result<Map<String, Value>, NoMetadata> {
-        let (issuer, places, held) = match &self.0 {
+        let (issuer, places, held) = match &self.kind {
             Kind::None => return Err(NoMetadata::NotConfigured),
             Kind::Stated(stated) => return Ok(stated.clone()),
             Kind::Published { issuer, places, held } => (issuer, places, held),
         };
+        let arrived = Instant::now();
         let mut held = held.lock().await;
         let pause = if held.failed { PAUSE } else { FRESH };
-        if held.tried.is_none_or(|tried| tried.elapsed() >= pause) {
+        let due = match held.tried {
+            None => true,
+            // Whoever waited for an attempt takes what it found.
+            Some(tried) if tried >= arrived => false,
+            Some(tried) if held.document.is_none() => {
+                // It may be back: the next attempt is waited for, by all who come meanwhile.
+                tokio::time::sleep_until(tried + PAUSE).await;
+                true
+            }
+            Some(tried) => tried.elapsed() >= pause,
+        };
+        if due {
+            let fetched = fetch(issuer, places).await;
             held.tried = Some(Instant::now());
-            match fetch(issuer, places).await {
-                Some(document) => *held = Held { document: Some(document), failed: false, ..*held },
-                None => held.failed = true,
+            held.failed = fetched.is_err();
+            match fetched {
+                Ok(document) => {
+                    held.document = Some(document);
+                    if self.trouble.send_replace(None).is_some() {
+                        tracing::info!(issuer, "the authorization server's metadata can be fetched again");
+                    }
+                }
+                Err(trouble) => {
+                    let trouble: Arc<str> = trouble.into();
+                    // Said once, and not each time that somebody asks.
+                    if self.trouble.send_replace(Some(trouble.clone())).is_none_or(|known| known != trouble) {
+                        tracing::warn!(issuer, cause = &*trouble, "the authorization server's metadata cannot be fetched");
+                    }
+                }
             }
         }
         held.document.clone().ok_or(NoMetadata::Unavailable)
     }
 }
 
-async fn fetch(issuer: &str, places: &[Source]) -> Option<Map<String, Value>> {
+impl AuthorizationServer {
+    /// Why its metadata cannot be had; none while they can, and where none are published.
+    pub fn trouble(&self) -> Option<Arc<str>> {
+        self.trouble.borrow().clone()
+    }
+
+    /// Asks once at the start, so that an operator hears of what is wrong before any client does, and looks again while it cannot be
+    /// reached, until the task is aborted.
+    pub async fn look_after(&self) {
+        if !matches!(self.kind, Kind::Published { .. }) {
+            return;
+        }
+        let ([first, longest], mut told) = (LOOKS, self.trouble.subscribe());
+        let mut pauses = Pauses::new(first, longest);
+        loop {
+            if self.metadata().await.is_ok() && self.trouble().is_none() {
+                pauses.reset();
+            }
+            // The sender is this server's own, so there is nothing else to wait for.
+            let _told = told.wait_for(Option::is_some).await.map(drop);
+            tokio::time::sleep(pauses.next()).await;
+        }
+    }
+}
+
+/// The metadata, or why they cannot be had.
+async fn fetch(issuer: &str, places: &[Source]) -> Result<Map<String, Value>, String> {
+    let mut trouble = Vec::new();
     for place in places {
         match place.get::<Map<String, Value>>().await {
             // RFC 8414 §3.3: what names another issuer was written for somebody else.
             Ok(document) if document.get("issuer").and_then(Value::as_str).is_some_and(|named| named.trim_end_matches('/') == issuer) => {
-                return Some(document);
+                return Ok(document);
             }
-            Ok(_) => tracing::warn!(url = %place.url, "the authorization server's metadata names another issuer"),
+            Ok(_) => trouble.push(format!("{} names another issuer", place.url)),
             Err(error) => {
-                let error: &(dyn std::error::Error + 'static) = &error;
-                tracing::warn!(url = %place.url, error, "cannot fetch the authorization server's metadata");
+                let mut cause: &(dyn std::error::Error + 'static) = &error;
+                while let Some(source) = cause.source() {
+                    cause = source;
+                }
+                let why = if std::error::Error::source(&error).is_some() { format!("{error}: {cause}") } else { error.to_string() };
+                trouble.push(format!("{}: {why}", place.url));
             }
         }
     }
-    None
+    Err(trouble.join("; "))
 }
 
 /// RFC 8414 §3.1: the well-known part stands between host and path.

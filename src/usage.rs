@@ -65,6 +65,8 @@ struct Parts {
     noted: Mutex<Noted>,
     filling: Notify,
     connection: Mutex<Connection>,
+    /// Why the table could not be kept the last time.
+    trouble: Mutex<Option<String>>,
 }
 
 #[derive(Default)]
@@ -79,7 +81,12 @@ impl Usage {
     /// Opens the file, or makes it; `now` is when the watch over it begins.
     pub fn open(path: &Path, now: DateTime<Utc>) -> Result<Self, OpenError> {
         let connection = side_table::open(path, &format!("{SCHEMA}{}{}", watch::SCHEMA, watch::begin(now)))?;
-        Ok(Self(Arc::new(Parts { noted: Mutex::default(), filling: Notify::new(), connection: Mutex::new(connection) })))
+        Ok(Self(Arc::new(Parts {
+            noted: Mutex::default(),
+            filling: Notify::new(),
+            connection: Mutex::new(connection),
+            trouble: Mutex::default(),
+        })))
     }
 
     /// Takes note that a client was used at a resource server. Waits for nothing but memory.
@@ -118,6 +125,11 @@ impl Usage {
         found.await.unwrap_or_default()
     }
 
+    /// Why the table could not be kept the last time; none once it was.
+    pub fn trouble(&self) -> Option<String> {
+        self.0.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Writes what was noted.
     pub async fn flush(&self) {
         self.with("write", |_| Ok(())).await;
@@ -154,7 +166,10 @@ impl Usage {
             usage.write(&mut connection)?;
             work(&mut connection)
         });
-        match done.await {
+        let done = done.await;
+        let trouble = done.as_ref().ok().and_then(|done| done.as_ref().err()).map(ToString::to_string);
+        *self.0.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+        match done {
             Ok(Ok(value)) => Some(value),
             Ok(Err(error)) => {
                 tracing::error!(%error, what, "it cannot be kept when clients were used");

@@ -23,8 +23,9 @@ use crate::metrics::Counts;
 use crate::notes::Notes;
 use crate::projector::Projector;
 use crate::secrets::{InstanceKey, WebhookSecret};
-use crate::side_table::OpenError;
+use crate::side_table::{OpenError, SideTable};
 
+mod agreement;
 mod courier;
 mod ledger;
 mod outbox;
@@ -213,6 +214,11 @@ impl Webhooks {
         self.0.office.key.derive_webhook_secret(id, generation)
     }
 
+    /// Where it is kept what webhooks have not taken.
+    pub fn side_table(&self) -> &SideTable {
+        self.0.office.ledger.copy().table()
+    }
+
     /// Attempts by how they ended: `taken`, `failed`.
     pub fn sent(&self) -> &Counts<1> {
         &self.0.office.sent
@@ -240,6 +246,10 @@ impl Webhooks {
 async fn employ(office: Arc<Office>, couriers: Arc<Couriers>, term: Option<Term>) {
     let mut running: JoinSet<WebhookId> = JoinSet::new();
     let mut employed = HashMap::new();
+    while let Err(error) = agreement::agree(&office, term.is_none()).await {
+        tracing::warn!(%error, "it cannot be said whether the event log is the one that webhooks were told of");
+        tokio::time::sleep(TICK).await;
+    }
     loop {
         match office.commands.webhook_ids().await {
             Ok(ids) => {

@@ -14,7 +14,7 @@ mod files;
 mod reader;
 
 pub use check::{Checked, Compare, Difference};
-pub use error::{ApplyError, OpenError, ProjectionError, QueryError};
+pub use error::{ApplyError, OpenError, ProjectionError, QueryError, is_damage, may_pass};
 pub use reader::Reader;
 
 /// How events look to one kind of reader: tables, and what each event does to them.
@@ -57,9 +57,14 @@ pub trait Projection: Send + Sync + 'static {
     }
 }
 
+/// What the log hashes to after some events that follow on the checkpoint; none where that is not known.
+pub type HashAfter<'a> = dyn Fn(&[Envelope]) -> Option<Hash> + 'a;
+
 /// Successive events, read for one projection.
 pub struct Batch<P: Projection> {
     events: Vec<Envelope>,
+    /// What the log hashes to after the last of them.
+    end: Option<Hash>,
     /// What each says, in the same order.
     changes: Vec<Said<P>>,
 }
@@ -74,7 +79,12 @@ fn said<P: Projection>(envelope: &Envelope) -> Said<P> {
 impl<P: Projection> Batch<P> {
     /// Reads events, whatever thread this is.
     pub fn read(events: Vec<Envelope>) -> Self {
-        Self { changes: events.iter().map(said::<P>).collect(), events }
+        Self { changes: events.iter().map(said::<P>).collect(), end: None, events }
+    }
+
+    /// The same events with what the log hashes to after the last of them.
+    pub fn ending_in(self, end: Option<Hash>) -> Self {
+        Self { end, ..self }
     }
 
     /// How many events these are.
@@ -89,10 +99,16 @@ impl<P: Projection> Batch<P> {
 
     /// Adds the events that come next.
     pub fn extend(&mut self, next: Self) {
+        if !next.events.is_empty() {
+            self.end = next.end;
+        }
         self.events.extend(next.events);
         self.changes.extend(next.changes);
     }
 }
+
+/// What an event of the log and all before it hash to, as the log says.
+pub type Hash = [u8; 32];
 
 /// The tables of one projection, open for writing. There is one writer, and as many [`Reader`]s as are wanted.
 #[derive(Debug)]
@@ -100,6 +116,8 @@ pub struct ReadModel<P> {
     // Dropped, and so closed, before the readers' connections.
     connection: Connection,
     position: Position,
+    hash: Option<Hash>,
+    keeps_hash: bool,
     indexed: bool,
     dir: PathBuf,
     path: PathBuf,
@@ -149,6 +167,14 @@ impl<P: Projection> ReadModel<P> {
         Ok((model, found))
     }
 
+    /// The same for a handle that queries hold already: it leads to what was opened from then on.
+    pub fn open_to_serve_again(dir: &Path, reader: &Reader<P>) -> Result<(Self, Found), OpenError> {
+        let (mut model, found) = Self::open_to_serve(dir)?;
+        reader.close_gate().lead_to(model.path.clone());
+        model.reader = reader.clone();
+        Ok((model, found))
+    }
+
     /// Starts `<name>@<version>.building.db` from nothing, beside whatever serves. [`Self::finish`] puts it in its place.
     pub fn begin_building(dir: &Path) -> Result<Self, OpenError> {
         files::remove(&files::path::<P>(dir, P::VERSION, Kind::Building))?;
@@ -177,9 +203,9 @@ impl<P: Projection> ReadModel<P> {
     }
 
     fn of(dir: &Path, path: PathBuf, opened: files::Opened) -> Self {
-        let files::Opened { connection, position, indexed } = opened;
+        let files::Opened { connection, position, hash, keeps_hash, indexed } = opened;
         let (reader, left_out) = (Reader::new(path.clone()), HashSet::new());
-        Self { connection, position, indexed, dir: dir.to_owned(), path, left_out, reader, projection: PhantomData }
+        Self { connection, position, hash, keeps_hash, indexed, dir: dir.to_owned(), path, left_out, reader, projection: PhantomData }
     }
 
     /// Events that only move the checkpoint from now on, because an operator said so.
@@ -190,6 +216,30 @@ impl<P: Projection> ReadModel<P> {
     /// The position of the last event that is in the tables.
     pub fn position(&self) -> Position {
         self.position
+    }
+
+    /// What the log hashed to at that position when the tables came to it; none where that is not known, as in a file of an earlier
+    /// build. Tables whose hash is not the log's show another log.
+    pub fn hash(&self) -> Option<Hash> {
+        self.hash
+    }
+
+    /// Takes note of what the log hashes to at the position of the tables. Files of this version that an earlier build made get a
+    /// place for it; those of other versions stay as they are.
+    pub fn note_hash(&mut self, hash: Hash) -> Result<(), OpenError> {
+        let noted = (|| -> rusqlite::Result<()> {
+            if !self.keeps_hash && self.path == files::path::<P>(&self.dir, P::VERSION, Kind::Serving) {
+                files::keep_hash(&self.connection)?;
+                self.keeps_hash = true;
+            }
+            if self.keeps_hash {
+                self.connection.execute("UPDATE checkpoint SET hash = ?1", [hash])?;
+            }
+            Ok(())
+        })();
+        noted.map_err(|source| OpenError::sqlite(&self.path, source))?;
+        self.hash = Some(hash);
+        Ok(())
     }
 
     /// Where the tables are.
@@ -207,28 +257,35 @@ impl<P: Projection> ReadModel<P> {
     /// Events at or before the checkpoint are skipped, so that applying twice is applying once. Where one cannot be read or
     /// applied, everything before it is kept, and the error names it: nothing is skipped but what [`Self::leave_out`] names.
     pub fn apply(&mut self, events: &[Envelope]) -> Result<Position, ProjectionError> {
+        self.apply_hashed(events, &|_| None)
+    }
+
+    /// The same, with what the log hashes to after so many of them, which becomes part of the checkpoint.
+    pub fn apply_hashed(&mut self, events: &[Envelope], hash_after: &HashAfter<'_>) -> Result<Position, ProjectionError> {
         let news = events.get(self.seen(events)..).unwrap_or_default();
         let mut changes: Vec<Said<P>> = news.iter().map(said::<P>).collect();
-        self.bring_in(news, &mut changes)
+        self.bring_in(news, &mut changes, hash_after)
     }
 
     /// The same for events that were read already. They are left to the caller, because giving back the memory of so many takes time.
     pub fn apply_batch(&mut self, batch: &mut Batch<P>) -> Result<Position, ProjectionError> {
         let seen = self.seen(&batch.events);
-        self.bring_in(batch.events.get(seen..).unwrap_or_default(), batch.changes.get_mut(seen..).unwrap_or_default())
+        let (last, end) = (batch.events.last().map(|last| last.position), batch.end);
+        let hash_after = move |events: &[Envelope]| end.filter(|_| events.last().map(|last| last.position) == last);
+        self.bring_in(batch.events.get(seen..).unwrap_or_default(), batch.changes.get_mut(seen..).unwrap_or_default(), &hash_after)
     }
 
     fn seen(&self, events: &[Envelope]) -> usize {
         events.partition_point(|envelope| envelope.position <= self.position)
     }
 
-    fn bring_in(&mut self, news: &[Envelope], changes: &mut [Said<P>]) -> Result<Position, ProjectionError> {
-        match self.write(news, changes) {
+    fn bring_in(&mut self, news: &[Envelope], changes: &mut [Said<P>], hash_after: &HashAfter<'_>) -> Result<Position, ProjectionError> {
+        match self.write(news, changes, hash_after) {
             Ok(()) => Ok(self.position),
             Err(Stop::Storage(source)) => Err(ProjectionError::Storage { projection: P::NAME, source }),
             Err(Stop::Event { index, stopped }) => {
                 // A failing event may have written half of its rows, so the good part before it is written again without it.
-                match self.write(news.get(..index).unwrap_or_default(), changes) {
+                match self.write(news.get(..index).unwrap_or_default(), changes, hash_after) {
                     Ok(()) | Err(Stop::Event { .. }) => Err(*stopped),
                     Err(Stop::Storage(source)) => Err(ProjectionError::Storage { projection: P::NAME, source }),
                 }
@@ -236,13 +293,17 @@ impl<P: Projection> ReadModel<P> {
         }
     }
 
-    fn write(&mut self, events: &[Envelope], changes: &mut [Said<P>]) -> Result<(), Stop> {
+    fn write(&mut self, events: &[Envelope], changes: &mut [Said<P>], hash_after: &HashAfter<'_>) -> Result<(), Stop> {
         let Some(last) = events.last() else { return Ok(()) };
         let tx = self.connection.transaction()?;
         let left_out = |envelope: &Envelope| !self.left_out.is_empty() && self.left_out.contains(&envelope.event.id);
         let mut index = 0;
         while let (Some(envelope), Some(said)) = (events.get(index), changes.get_mut(index)) {
-            let stop = |source| Stop::Event { index, stopped: Box::new(stopped::<P>(envelope, source)) };
+            let stop = |source| match source {
+                // What refuses every event alike is not this one's fault.
+                ApplyError::Sqlite(refusal) if may_pass(&refusal) || is_damage(&refusal) => Stop::Storage(refusal),
+                source => Stop::Event { index, stopped: Box::new(stopped::<P>(envelope, source)) },
+            };
             if said.is_none() || left_out(envelope) {
                 index += 1;
                 continue;
@@ -262,9 +323,14 @@ impl<P: Projection> ReadModel<P> {
             P::apply(&tx, envelope, change).map_err(stop)?;
             index += 1;
         }
-        tx.prepare_cached("UPDATE checkpoint SET position = ?1")?.execute([last.position.to_backend().cast_signed()])?;
+        let (position, hash) = (last.position.to_backend().cast_signed(), hash_after(events));
+        if self.keeps_hash {
+            tx.prepare_cached("UPDATE checkpoint SET position = ?1, hash = ?2")?.execute((position, hash))?;
+        } else {
+            tx.prepare_cached("UPDATE checkpoint SET position = ?1")?.execute([position])?;
+        }
         tx.commit()?;
-        self.position = last.position;
+        (self.position, self.hash) = (last.position, hash);
         Ok(())
     }
 
@@ -305,6 +371,7 @@ impl<P: Projection> ReadModel<P> {
         gate.lead_to(path);
         let opened = opened?;
         (self.connection, self.position, self.indexed) = (opened.connection, opened.position, opened.indexed);
+        (self.hash, self.keeps_hash) = (opened.hash, opened.keeps_hash);
         swapped
     }
 

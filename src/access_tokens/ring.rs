@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
@@ -42,6 +42,8 @@ pub struct KeyRing {
     life: TimeDelta,
     /// None until somebody needs a key.
     keys: Mutex<Option<Vec<Entry>>>,
+    /// When keys were to sign that a clock drew which was ahead.
+    ahead: std::sync::Mutex<Option<DateTime<Utc>>>,
 }
 
 /// A key, and when it signs.
@@ -86,7 +88,7 @@ impl KeyRing {
             KeySource::SelfMade { .. } => None,
             KeySource::Files(files) => Some(files.iter().map(|file| brought(file)).collect::<Result<_, _>>()?),
         };
-        Ok(Self { source, life, keys: Mutex::new(keys) })
+        Ok(Self { source, life, keys: Mutex::new(keys), ahead: std::sync::Mutex::new(None) })
     }
 
     /// The key that signs now.
@@ -162,17 +164,37 @@ impl KeyRing {
         Ok(true)
     }
 
+    /// For when the keys say that they were drawn, while the clock was ahead; none once that time has come.
+    pub fn drawn_ahead(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        self.ahead.lock().unwrap_or_else(PoisonError::into_inner).filter(|ahead| now < *ahead)
+    }
+
+    /// Where no key's turn has come, the clock was ahead when they were drawn: the first of them signs from now on, for it is published
+    /// already. What comes next was drawn by the same clock, and is no further ahead than a key is that waits for its turn.
+    fn set_right(&self, keys: &mut [Entry], now: DateTime<Utc>) -> bool {
+        let Some(first) = keys.first_mut().filter(|first| first.stored.signs_from > now) else { return false };
+        let ahead = first.stored.signs_from;
+        tracing::warn!(key = first.key.id(), %ahead, "a key for access tokens was drawn while the clock was ahead, and signs from now on");
+        *self.ahead.lock().unwrap_or_else(PoisonError::into_inner) = Some(ahead);
+        for (index, entry) in keys.iter_mut().enumerate() {
+            entry.stored.created_at = entry.stored.created_at.min(now);
+            entry.stored.signs_from = entry.stored.signs_from.min(if index == 0 { now } else { now + AHEAD });
+        }
+        true
+    }
+
     /// The keys as they are due: drawn, taken over and gone.
     async fn current(&self, now: DateTime<Utc>) -> Result<Vec<Entry>, KeyFileError> {
         let mut held = self.keys.lock().await;
         let KeySource::SelfMade { file, algorithm, every } = &self.source else { return Ok(held.clone().unwrap_or_default()) };
         let mut keys = self.known(&mut held, now).await?;
+        let set_right = self.set_right(&mut keys, now);
         let due = every.is_some_and(|every| keys.last().is_some_and(|last| last.stored.signs_from + every <= now + AHEAD));
         if due {
             keys.push(self.drawn(*algorithm, now, now + AHEAD).await?);
         }
         let over: Vec<bool> = (0..keys.len()).map(|index| ends(&keys, index).is_some_and(|end| end <= now)).collect();
-        if due || over.contains(&true) {
+        if due || set_right || over.contains(&true) {
             let mut over = over.into_iter();
             keys.retain(|_| !over.next().unwrap_or_default());
             self.keep(file, &mut held, keys.clone()).await?;
@@ -326,6 +348,29 @@ mod tests {
         let third = ring.signs(turn).await.unwrap().id().to_owned();
         assert_eq!(ids(&ring, turn).await, [third]);
         assert!(ring.find(&second, turn).await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn t3_a_key_that_was_drawn_while_the_clock_was_ahead_signs_once_it_is_set_right() {
+        let folder = tempfile::tempdir().unwrap();
+        let every = Some(TimeDelta::days(90));
+        let ahead = start() + TimeDelta::days(3);
+        let ring = KeyRing::open(source(folder.path(), every), LIFE).unwrap();
+        let first = ring.signs(ahead).await.unwrap().id().to_owned();
+        assert!(ring.rotate(false, ahead).await.unwrap());
+        assert_eq!(ring.drawn_ahead(ahead), None);
+        // A process that went on, and one that was started anew.
+        let again = KeyRing::open(source(folder.path(), every), LIFE).unwrap();
+        for ring in [&again, &ring] {
+            assert_eq!(ring.signs(start()).await.unwrap().id(), first);
+            let told = ring.list(start()).await.unwrap();
+            assert_eq!((told.len(), told[0].signs, told[0].signs_from), (2, true, Some(start())));
+            assert_eq!(told[1].signs_from, Some(start() + AHEAD), "and the next one takes over in its time");
+            assert_eq!(ring.published(start()).await.unwrap()["keys"][0]["kid"], *first);
+        }
+        assert_eq!(ring.drawn_ahead(start()), Some(ahead));
+        assert_eq!(ring.drawn_ahead(ahead), None);
+        assert_ne!(ring.signs(start() + AHEAD).await.unwrap().id(), first);
     }
 
     #[tokio::test]

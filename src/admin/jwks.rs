@@ -16,6 +16,7 @@ use super::key::VerifyingKey;
 use crate::clock::Clock;
 use crate::fetch::{LARGEST_ANSWER, Source};
 use crate::manifest::{FetchFailure, Manifests, Urgency};
+use tracing::Instrument;
 
 /// Between two fetches, whatever tokens come: an unknown key's name costs an attacker nothing.
 const PAUSE: TimeDelta = TimeDelta::seconds(10);
@@ -123,7 +124,7 @@ impl RemoteKeys {
     async fn refresh(&self, can_do_without: bool, urgency: Option<Urgency>) -> Result<(), NotTried> {
         let remote = Arc::clone(&self.0);
         // A task of its own, so that callers who hang up cannot cause one fetch after the other.
-        let task = tokio::spawn(async move {
+        let fetch = async move {
             let mut begun = match remote.fetching.try_lock() {
                 Ok(begun) => begun,
                 Err(_) if can_do_without => return Ok(()),
@@ -155,7 +156,8 @@ impl RemoteKeys {
                 }
             }
             Ok(())
-        });
+        };
+        let task = tokio::spawn(fetch.in_current_span());
         // A fetch that was stopped leaves the keys as they were.
         task.await.unwrap_or(Ok(()))
     }

@@ -105,7 +105,7 @@ impl Open {
     async fn hash_at(&self, position: Position) -> Option<ChainHash> {
         match self {
             Self::File(log, _) => log.hash_at(position).await.ok(),
-            Self::Shared(mirror, _) => mirror.hash_at(position).await,
+            Self::Shared(mirror, _) => mirror.known_hash_at(position).await,
         }
     }
 

@@ -66,7 +66,7 @@ impl Own for Me {
     async fn hash_at(&self, position: Position) -> Option<String> {
         let hash = match &self.store {
             Store::File(log) => log.hash_at(position).await.ok(),
-            Store::Shared(mirror, _) => mirror.hash_at(position).await,
+            Store::Shared(mirror, _) => mirror.known_hash_at(position).await,
         };
         hash.map(|hash| hash.to_string())
     }

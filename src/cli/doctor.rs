@@ -88,6 +88,7 @@ pub async fn run(args: DoctorArgs) -> Result<(), Failed> {
     house::keys(&config, &mut report);
     house::disk(&config, &mut report);
     house::leftovers(&config, &mut report);
+    house::upstream(&config, &mut report).await;
     if let Some(examined) = log::examine(&config, args.sample, &mut report) {
         house::clock(&Clock::system(), examined.newest, &mut report);
         let full = args.full || examined.events <= SMALL;

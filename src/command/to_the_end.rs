@@ -5,12 +5,14 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::runtime::Handle;
+use tracing::Instrument;
 
 /// A future that goes on as a task once it is dropped.
 pub(super) struct ToTheEnd<T: Send + 'static>(Option<Pin<Box<dyn Future<Output = T> + Send>>>);
 
 pub(super) fn to_the_end<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> ToTheEnd<T> {
-    ToTheEnd(Some(Box::pin(work)))
+    // What it logs is on behalf of the caller, also once that one is gone.
+    ToTheEnd(Some(Box::pin(work.in_current_span())))
 }
 
 impl<T: Send + 'static> Future for ToTheEnd<T> {

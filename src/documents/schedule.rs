@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use chrono::{DateTime, Utc};
+use gatebook_events::envelope::Position;
 use gatebook_events::identity::{ClientId, ClientKey};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -22,6 +23,11 @@ CREATE TABLE IF NOT EXISTS documents (
     validators TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS documents_by_time ON documents (next_at);
+CREATE TABLE IF NOT EXISTS mark (
+    one INTEGER PRIMARY KEY NOT NULL CHECK (one = 1),
+    position INTEGER NOT NULL,
+    hash BLOB NOT NULL
+) STRICT;
 ";
 
 /// When each document is read again. Cheap to clone.
@@ -45,6 +51,11 @@ impl Schedule {
     /// Opens the file, or makes it. What is lost of it costs a poll too early.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         SideTable::open(path, "the schedule of clients' documents", SCHEMA).map(Self)
+    }
+
+    /// Where it is kept.
+    pub(crate) fn table(&self) -> &SideTable {
+        &self.0
     }
 
     /// Enters documents that are not in it yet, to be read at `next_at`.
@@ -81,6 +92,33 @@ impl Schedule {
             let (next_at, last_read) = (next_at.timestamp_micros(), last_read.timestamp_micros());
             let row = params![key_of(&client_id), client_id.as_str(), host(&client_id), next_at, last_read, failures, validators];
             connection.prepare_cached(NOTE)?.execute(row).map(drop)
+        })
+        .await;
+    }
+
+    /// Notes what the log hashed to when a document was last read.
+    pub async fn mark(&self, position: Position, hash: [u8; 32]) {
+        const MARK: &str = "INSERT OR REPLACE INTO mark VALUES (1, ?1, ?2)";
+        self.with("mark", move |connection| {
+            connection.prepare_cached(MARK)?.execute(params![position.to_backend().cast_signed(), hash]).map(drop)
+        })
+        .await;
+    }
+
+    /// What the log hashed to then; none before any was read.
+    pub async fn marked(&self) -> Option<(Position, Vec<u8>)> {
+        let row = |row: &Row<'_>| Ok((Position::from_backend(row.get::<_, i64>(0)?.cast_unsigned()), row.get(1)?));
+        let read = self.with("read", move |connection| connection.query_row("SELECT position, hash FROM mark", [], row).optional());
+        read.await.flatten()
+    }
+
+    /// Has every document read whole and soon: what was read last may not be in the log that there is now.
+    pub async fn read_all_anew(&self, now: DateTime<Utc>) {
+        self.with("begin anew", move |connection| {
+            let tx = connection.transaction()?;
+            tx.execute("UPDATE documents SET validators = '{}', next_at = min(next_at, ?1)", [now.timestamp_micros()])?;
+            tx.execute("DELETE FROM mark", [])?;
+            tx.commit()
         })
         .await;
     }
@@ -277,6 +315,22 @@ mod tests {
         assert_eq!(schedule.waiting(at(150), at(120)).await, Some((1, 1)));
         schedule.remove(url.key()).await;
         assert_eq!((schedule.next_at().await, schedule.waiting(at(150), at(120)).await), (None, Some((0, 0))));
+    }
+
+    #[tokio::test]
+    async fn t2_documents_that_were_read_for_another_log_are_read_whole_and_soon() {
+        let folder = tempfile::tempdir().unwrap();
+        let schedule = Schedule::open(&folder.path().join("schedule.db")).unwrap();
+        let url = id("https://app.example/client.json");
+        let known = Validators { etag: Some("\"1\"".into()), last_modified: None };
+        assert_eq!(schedule.marked().await, None);
+        schedule.read_well(&url, &known, at(0), at(600)).await;
+        schedule.mark(Position::from_backend(7), [7; 32]).await;
+        schedule.mark(Position::from_backend(9), [9; 32]).await;
+        assert_eq!(schedule.marked().await, Some((Position::from_backend(9), vec![9; 32])));
+        schedule.read_all_anew(at(10)).await;
+        let due = schedule.due(at(10), 10).await;
+        assert_eq!((due.len(), &due[0].validators, schedule.marked().await), (1, &Validators::default(), None));
     }
 
     #[test]

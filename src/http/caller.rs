@@ -22,6 +22,7 @@ use crate::app::App;
 use crate::command::Cause;
 use crate::config::AddressDetail;
 use crate::secrets;
+use crate::spans;
 
 /// An administrator, and what every event that they cause will say of the call.
 #[derive(Clone)]
@@ -67,6 +68,7 @@ impl Administrator {
     /// The administrator behind a call, however they proved who they are; `via` names the door.
     pub fn behind(parts: &Parts, app: &App, admin: Admin, via: &str) -> Self {
         let request_id = request_id(parts);
+        spans::concerns(&admin.tenant);
         let actor = Actor { kind: ActorKind::Admin, id: Some(admin.subject.clone()), via: Some(via.to_owned()) };
         let origin = Some(network(source(parts, app), app.config().address_detail));
         let cause = Cause { actor, tenant: Some(admin.tenant.clone()), request_id: Some(request_id.as_str().to_owned()), origin };
@@ -129,6 +131,7 @@ impl Decider {
             let known = app.commands().service_token(&secrets::ServiceToken::received(token)).await?;
             let known = known.ok_or(Failure::ServiceToken)?;
             let tenant = known.tenant.clone().ok_or(Failure::ServiceToken)?;
+            spans::concerns(&tenant);
             if !known.scopes.contains(&scope) {
                 return Err(Failure::Admin(AdminRefusal::NoRole).into());
             }
@@ -136,7 +139,10 @@ impl Decider {
         }
         let admin = app.admins().verify(token).await.map_err(Failure::Admin)?;
         match admin.role {
-            Role::Decider | Role::Admin => Ok(Self { tenant: admin.tenant, bound: Bound::Tenant }),
+            Role::Decider | Role::Admin => {
+                spans::concerns(&admin.tenant);
+                Ok(Self { tenant: admin.tenant, bound: Bound::Tenant })
+            }
             Role::Viewer | Role::Auditor => Err(Failure::Admin(AdminRefusal::NoRole).into()),
         }
     }

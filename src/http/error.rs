@@ -1,5 +1,6 @@
 //! How Gatebook says no: the one map from refusals to HTTP. OAuth endpoints answer RFC 6749/7591 objects, administrators'
 //! endpoints RFC 9457 problem documents.
+//! Why this file is long: it is the one map, and every refusal stands in it once for what it is and once for how it is told.
 
 use axum::Json;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -110,6 +111,9 @@ pub enum Failure {
     /// So much of this is under way as may be; after so many seconds it is worth another attempt.
     #[error("too many {0} at a time")]
     TooManyAtOnce(&'static str, u64),
+    /// The authorization server's metadata, into which the register's are merged, cannot be had.
+    #[error("the authorization server's metadata cannot be fetched now")]
+    NoMetadata,
     /// There is too much to do at the moment.
     #[error("too much is under way")]
     Busy,
@@ -162,6 +166,9 @@ impl Failure {
             | Self::Log(_)
             | Self::Past(PastError::Log(_)) => Verdict::new(StatusCode::SERVICE_UNAVAILABLE, "log-unavailable"),
             Self::Command(CommandError::History(_)) => Verdict::new(StatusCode::INTERNAL_SERVER_ERROR, "history-unreadable"),
+            Self::Query(error) if error.may_pass() => Verdict::new(StatusCode::SERVICE_UNAVAILABLE, "read-model-unavailable"),
+            Self::NotKept(error) if error.may_pass() => Verdict::new(StatusCode::SERVICE_UNAVAILABLE, "side-table-unavailable"),
+            Self::Past(PastError::Fold(stop)) if stop.may_pass() => Verdict::new(StatusCode::SERVICE_UNAVAILABLE, "past-unavailable"),
             Self::Query(QueryError::Cursor(_)) => Verdict::new(StatusCode::BAD_REQUEST, "invalid-cursor"),
             Self::Ledger(error) => match **error {
                 LedgerError::Unavailable(_) => Verdict::new(StatusCode::SERVICE_UNAVAILABLE, "log-unavailable"),
@@ -190,7 +197,7 @@ impl Failure {
             Self::TooMany(_) | Self::TooManyGuesses(_) | Self::TooManyAssertions(_) | Self::TooManyAtOnce(..) => {
                 Verdict::new(StatusCode::TOO_MANY_REQUESTS, "temporarily_unavailable")
             }
-            Self::Busy | Self::NoRoom | Self::NotTried(_) | Self::Past(PastError::Ended) => {
+            Self::Busy | Self::NoRoom | Self::NoMetadata | Self::NotTried(_) | Self::Past(PastError::Ended) => {
                 Verdict::new(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable")
             }
         }
@@ -205,7 +212,7 @@ impl Failure {
                 "the initial access token is not valid here".to_owned()
             }
             Self::Command(CommandError::Rejected(rejection)) => rejection.to_string(),
-            Self::Building { .. } | Self::NoRoom | Self::NotTried(_) => self.to_string(),
+            Self::Building { .. } | Self::NoRoom | Self::NoMetadata | Self::NotTried(_) => self.to_string(),
             Self::Past(error) if error.is_expected() => error.to_string(),
             _ if verdict.status.is_server_error() => "the service cannot answer now; the request id names the cause in its log".to_owned(),
             other => other.to_string(),
@@ -215,7 +222,8 @@ impl Failure {
     fn log(&self, verdict: &Verdict) {
         // That a projection is being built is said once, where it is begun, and so is what keeps the past from being shown for now.
         let expected = match self {
-            Self::Building { .. } | Self::NoRoom | Self::NotTried(_) => true,
+            // So is why metadata cannot be had, when that begins.
+            Self::Building { .. } | Self::NoRoom | Self::NoMetadata | Self::NotTried(_) => true,
             Self::Past(error) => error.is_expected(),
             _ => false,
         };
@@ -244,7 +252,7 @@ impl Failure {
             Self::Client => {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"gatebook\", charset=\"UTF-8\""));
             }
-            Self::Busy | Self::Past(PastError::UnderWay { .. } | PastError::Ended) => {
+            Self::Busy | Self::NoMetadata | Self::Past(PastError::UnderWay { .. } | PastError::Ended) => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from(1));
             }
             Self::TooMany(spent) => {

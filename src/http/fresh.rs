@@ -13,6 +13,7 @@ use super::error::{Failure, OauthError, Problem};
 use super::request_id::RequestId;
 use crate::app::App;
 use crate::projector::{Follower, Progress, Projector};
+use crate::spans::on_behalf;
 
 /// Names the last event that an answer knows of.
 pub const POSITION: HeaderName = HeaderName::from_static("gatebook-position");
@@ -152,8 +153,9 @@ where
     }
     let shown = progress.position;
     let reader = projector.reader().clone();
-    let body =
-        tokio::task::spawn_blocking(move || query(&reader)).await.map_err(|_| Failure::Internal("a query's thread ended early"))??;
+    let body = tokio::task::spawn_blocking(on_behalf(move || query(&reader)))
+        .await
+        .map_err(|_| Failure::Internal("a query's thread ended early"))??;
     Ok(Fresh { body, shown, stale: !arrived })
 }
 

@@ -10,29 +10,48 @@ use super::wire;
 use crate::app::App;
 use crate::projector::Trouble;
 
-/// 200 while the log answers and every projection follows it, 503 otherwise. Tables that are being built, and builds that failed
-/// while others serve, take nothing away from it; neither does a feed that is behind.
+/// 200 while the log answers, takes what is appended and gives what is read, and every projection follows it, 503 otherwise. Tables that are being built, and builds that failed
+/// while others serve, take nothing away from it; neither does a feed that is behind. What the surroundings refuse is told apart from
+/// what stopped: it is tried again by itself, and so health comes back by itself.
 pub async fn health(State(app): State<App>) -> (StatusCode, Json<Value>) {
-    let log = app.log().head().await.is_ok();
-    let (mut stopped, mut building, mut troubles) = (Vec::new(), Vec::new(), Vec::new());
+    let refused = app.watched_log().refused().await;
+    let log = app.log().head().await.is_ok() && refused.is_empty();
+    let (mut stopped, mut retrying, mut building, mut troubles) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for follower in app.followers() {
         let (name, progress) = (follower.identity().0, follower.progress());
         let named = |trouble: &Trouble, of: &str| named(trouble, name, of);
         troubles.extend(progress.stopped.as_deref().map(|stopped| named(stopped, "following")));
+        troubles.extend(progress.retrying.as_deref().map(|refused| named(refused, "following")));
         troubles.extend(progress.build_failed.as_deref().map(|failed| named(failed, "building")));
         if progress.stands_still() {
             stopped.push(name);
+        }
+        if progress.is_refused() {
+            retrying.push(name);
         }
         if progress.building.is_some() {
             building.push(name);
         }
     }
-    let healthy = log && stopped.is_empty();
+    let healthy = log && stopped.is_empty() && retrying.is_empty();
     let status = if healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let mut body = Map::new();
     body.insert("status".to_owned(), if healthy { "ok" } else { "failing" }.into());
     body.insert("log".to_owned(), if log { "ok" } else { "unavailable" }.into());
+    if !refused.is_empty() {
+        let told = refused.iter().map(|refusal| {
+            let mut told = Map::new();
+            told.insert("of".to_owned(), refusal.of.into());
+            told.insert("cause".to_owned(), (*refusal.cause).into());
+            told.insert("since".to_owned(), wire::time(refusal.since).into());
+            Value::Object(told)
+        });
+        body.insert("log_refuses".to_owned(), told.collect());
+    }
     body.insert("stopped_projections".to_owned(), json!(stopped));
+    if !retrying.is_empty() {
+        body.insert("retrying_projections".to_owned(), json!(retrying));
+    }
     let room = app.room();
     let mut disk = Map::from_iter([("strangers".to_owned(), if room.has_some_for_strangers() { "admitted" } else { "refused" }.into())]);
     wire::put(&mut disk, "free_bytes", room.free());
@@ -46,10 +65,29 @@ pub async fn health(State(app): State<App>) -> (StatusCode, Json<Value>) {
         wire::put(&mut told, "trouble", progress.trouble.as_deref());
         body.insert("feed".to_owned(), told.into());
     }
+    let warnings = warnings(&app);
+    if !warnings.is_empty() {
+        body.insert("warnings".to_owned(), warnings.into());
+    }
     if !troubles.is_empty() {
         body.insert("troubles".to_owned(), troubles.into());
     }
     (status, Json(Value::Object(body)))
+}
+
+/// What an operator should see to, though the service does its work.
+fn warnings(app: &App) -> Vec<Value> {
+    let warning = |of: &str, cause: &str| json!({ "of": of, "cause": cause });
+    let mut warnings = Vec::new();
+    if let Some(cause) = app.authorization_server().trouble() {
+        warnings.push(warning("upstream", &format!("the authorization server's metadata cannot be fetched: {cause}")));
+    }
+    if let Some(ahead) = app.access_tokens().ring().drawn_ahead(app.commands().clock().now()) {
+        let cause = format!("the key for access tokens was drawn for {} while the clock was ahead; it signs already", wire::time(ahead));
+        warnings.push(warning("signing_keys", &cause));
+    }
+    warnings.extend(app.side_table_troubles().iter().map(|(what, cause)| warning(what, cause)));
+    warnings
 }
 
 fn named(found: &Trouble, projection: &str, of: &str) -> Value {

@@ -104,9 +104,9 @@ struct Scopes {
 
 /// The metadata of the issuer with this path below the public URL.
 async fn answer(app: &App, path: &str, open: Open, scopes: Option<Scopes>) -> Result<Response, OauthError> {
-    let upstream = app.authorization_server().metadata().await.map_err(|reason| {
-        let status = if reason == NoMetadata::NotConfigured { StatusCode::NOT_FOUND } else { StatusCode::SERVICE_UNAVAILABLE };
-        Failure::request(status, "temporarily_unavailable", reason.to_string())
+    let upstream = app.authorization_server().metadata().await.map_err(|reason| match reason {
+        NoMetadata::NotConfigured => Failure::request(StatusCode::NOT_FOUND, "temporarily_unavailable", reason.to_string()),
+        NoMetadata::Unavailable => Failure::NoMetadata,
     })?;
     let base = format!("{}{path}", app.public_url());
     let issuer = issuer(&upstream, &base);

@@ -93,6 +93,13 @@ pub enum Wrong {
 
 impl std::error::Error for BrokenChain {}
 
+impl BrokenChain {
+    /// There is no event at a position.
+    pub const fn missing(position: Position) -> Self {
+        Self { position, event: None, stream: None, wrong: Wrong::Missing }
+    }
+}
+
 impl fmt::Display for BrokenChain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the event log is broken at position {}", self.position)?;

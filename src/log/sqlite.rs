@@ -137,18 +137,13 @@ impl SqliteLog {
         self.shared.readers.with(|reader| reader.head().map_err(|error| reader::unreadable(error, 0))).await
     }
 
-    /// What the event at a position and all before it hash to.
-    pub async fn hash_at(&self, position: Position) -> Result<ChainHash, LogError> {
-        self.shared.readers.with(move |reader| reader.hash_at(position)).await
-    }
-
     /// Appends many, in this order whatever else is asked for meanwhile, and says where each stands.
     pub async fn append_in_order(&self, appends: Vec<Append>) -> Result<Vec<Appended>, AppendError> {
         let mut outcomes = Vec::with_capacity(appends.len());
         let requests = self.requests().ok_or_else(closed)?;
         for append in appends {
             let (append, (answer, outcome)) = (append.checked()?, oneshot::channel());
-            requests.send(Request { append, answer }).await.map_err(|_| closed())?;
+            requests.send(Request::Append(append, answer)).await.map_err(|_| closed())?;
             outcomes.push(outcome);
         }
         drop(requests);
@@ -197,7 +192,7 @@ impl EventLog for SqliteLog {
         let append = append.checked()?;
         let (answer, outcome) = oneshot::channel();
         let requests = self.requests().ok_or_else(closed)?;
-        requests.send(Request { append, answer }).await.map_err(|_| closed())?;
+        requests.send(Request::Append(append, answer)).await.map_err(|_| closed())?;
         // Without this the writer would have one more sender to wait for when it is asked to stop.
         drop(requests);
         outcome.await.map_err(|lost| AppendError::Indeterminate(Box::new(lost)))?
@@ -214,6 +209,18 @@ impl EventLog for SqliteLog {
 
     async fn head(&self) -> Result<Position, LogError> {
         Ok(*self.shared.head.borrow())
+    }
+
+    async fn hash_at(&self, position: Position) -> Result<ChainHash, LogError> {
+        self.shared.readers.with(move |reader| reader.hash_at(position)).await
+    }
+
+    async fn probe(&self) -> Result<(), AppendError> {
+        let (answer, outcome) = oneshot::channel();
+        let requests = self.requests().ok_or_else(closed)?;
+        requests.send(Request::Probe(answer)).await.map_err(|_| closed())?;
+        drop(requests);
+        outcome.await.map_err(|lost| AppendError::Unavailable(Box::new(lost)))?
     }
 }
 

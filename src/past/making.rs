@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::{AsOf, Moment, Past, PastError, lock};
+use tracing::Instrument;
 
 type Outcome = Result<Arc<Moment>, PastError>;
 
@@ -71,12 +72,13 @@ impl Past {
         let (tell, outcome) = watch::channel(None);
         let waiting = Waiting { percent: Arc::default(), outcome };
         let (percent, place) = (waiting.percent.clone(), Place { past: self.clone(), tenant: tenant.clone() });
-        let task = tokio::spawn(async move {
+        let making = async move {
             let made = place.past.make(place.tenant.clone(), as_of, |done| percent.store(done, Ordering::Relaxed)).await;
             // Whoever is told may ask for the next one at once.
             drop(place);
             tell.send_replace(Some(made));
-        });
+        };
+        let task = tokio::spawn(making.in_current_span());
         makings.0.insert(tenant.clone(), Making { as_of, waiting: waiting.clone(), task });
         Ok(waiting)
     }

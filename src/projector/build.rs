@@ -8,7 +8,7 @@ use futures_util::StreamExt;
 use gatebook_events::envelope::{Envelope, EventId, Position};
 use gatebook_events::identity::Stream;
 use gatebook_events::projection::{ProjectionName, Upkeep};
-use gatebook_projections::read_model::{Batch, Projection, ProjectionError, ReadModel};
+use gatebook_projections::read_model::{Batch, Hash, Projection, ProjectionError, ReadModel};
 use tokio::sync::mpsc;
 
 pub use super::progress::Stop;
@@ -54,12 +54,23 @@ pub async fn build<P: Projection>(
     told: impl Fn(Position) + Clone + Send + 'static,
 ) -> Result<ReadModel<P>, Failed<P>> {
     let left_out = left_out::<P>(log).await?;
-    let folder = folder.to_owned();
+    let (folder, anew) = (folder.to_owned(), folder.to_owned());
     let opened = blocking(move || match begin {
         Begin::Anew => ReadModel::<P>::begin_building(&folder),
         Begin::WhereItWas => ReadModel::<P>::open_building(&folder),
     });
     let mut model = opened.await?.map_err(Stop::from)?;
+    if let Err(stop) = agree(log, &mut model).await {
+        let Stop::OfAnotherLog(_) = stop else { return Err(stop.into()) };
+        // What was interrupted was a build from another log.
+        drop(model);
+        model = blocking({
+            let folder = anew;
+            move || ReadModel::<P>::begin_building(&folder)
+        })
+        .await?
+        .map_err(Stop::from)?;
+    }
     model.leave_out(left_out);
     told(model.position());
     let model = load(log, model, told.clone()).await?;
@@ -74,6 +85,27 @@ pub async fn build<P: Projection>(
     }
     // Indexes of many rows take their time, and events came in meanwhile.
     load(log, model, told).await
+}
+
+/// Holds tables against the log: whether the events that they show are those that it has. Where their hash is not known, as in a file
+/// of an earlier build, it is taken from the log.
+pub(super) async fn agree<P: Projection>(log: &Arc<dyn EventLog>, model: &mut ReadModel<P>) -> Result<(), Stop> {
+    let position = model.position();
+    let head = log.head().await?;
+    if position > head {
+        return Err(Stop::OfAnotherLog(position));
+    }
+    let hash = log.hash_at(position).await?;
+    match model.hash() {
+        Some(known) if known == *hash.as_bytes() => Ok(()),
+        Some(_) if position > Position::START => {
+            // A hash that was tampered with is no other log: then the event does not match it, and reading says so.
+            let before = Position::from_backend(position.to_backend() - 1);
+            log.follow(before).next().await.transpose()?;
+            Err(Stop::OfAnotherLog(position))
+        }
+        _ => Ok(model.note_hash(*hash.as_bytes())?),
+    }
 }
 
 /// What operators decided that this version of a projection leaves out.
@@ -96,7 +128,7 @@ async fn load<P: Projection>(
     model: ReadModel<P>,
     told: impl Fn(Position) + Send + 'static,
 ) -> Result<ReadModel<P>, Failed<P>> {
-    let mut following = log.follow(model.position());
+    let (mut following, hashes) = (log.follow(model.position()), log.clone());
     let (events, unread) = mpsc::channel(UNREAD);
     let (batches, queue) = mpsc::channel(AHEAD);
     let (done, written) = std::sync::mpsc::channel();
@@ -105,9 +137,13 @@ async fn load<P: Projection>(
     let reading = async move {
         while let Some(followed) = following.next().await {
             let batch = match followed? {
-                Followed::Events(events) => events,
+                Followed::Events(events) => {
+                    // What was read was verified a moment ago, up to this very hash.
+                    let last = events.last().map_or(Position::START, |last| last.position);
+                    (events, Some(*hashes.hash_at(last).await?.as_bytes()))
+                }
                 // Nothing more to come is the shortest batch.
-                Followed::CaughtUp(_) => Vec::new(),
+                Followed::CaughtUp(_) => (Vec::new(), None),
             };
             if events.send(batch).await.is_err() {
                 break;
@@ -132,13 +168,13 @@ async fn load<P: Projection>(
 /// Reads events for whoever writes, until either side ends. What was written comes back: the memory of an event is given back where
 /// it was taken, which leaves the other thread to its writing.
 fn understand<P: Projection>(
-    mut unread: mpsc::Receiver<Vec<Envelope>>,
+    mut unread: mpsc::Receiver<(Vec<Envelope>, Option<Hash>)>,
     batches: &mpsc::Sender<Batch<P>>,
     written: &std::sync::mpsc::Receiver<Batch<P>>,
 ) {
-    while let Some(events) = unread.blocking_recv() {
+    while let Some((events, end)) = unread.blocking_recv() {
         written.try_iter().for_each(drop);
-        if batches.blocking_send(Batch::read(events)).is_err() {
+        if batches.blocking_send(Batch::read(events).ending_in(end)).is_err() {
             break;
         }
     }

@@ -27,13 +27,15 @@ pub struct Progress {
     pub version: u32,
     /// Why it stopped; it shows what it has and nothing newer.
     pub stopped: Option<Arc<Trouble>>,
+    /// What the surroundings refuse: it shows what it has, and tries again by itself until it succeeds.
+    pub retrying: Option<Arc<Trouble>>,
     /// When the first event was recorded that is known of and not shown; none while all are.
     pub behind_since: Option<DateTime<Utc>>,
     /// How fast events come in.
     pub pace: Pace,
     /// The tables that are being built beside.
     pub building: Option<Building>,
-    /// Why the last build came to nothing, until the next one is begun.
+    /// Why the last build came to nothing, until the next one is begun; until one succeeds where the surroundings refused it.
     pub build_failed: Option<Arc<Trouble>>,
 }
 
@@ -45,13 +47,26 @@ impl Progress {
 
     /// Whether nothing moves any more until somebody does something about it.
     pub fn stands_still(&self) -> bool {
-        self.stopped.is_some() || (!self.serves && self.building.is_none() && self.build_failed.is_some())
+        self.stopped.is_some() || self.cannot_be_built().is_some_and(|trouble| !trouble.passes)
     }
 
-    /// `stopped`, `building` while nothing answers yet, `live` at the head of the log, `catching_up` before it.
+    /// Whether nothing moves before the surroundings give in.
+    pub fn is_refused(&self) -> bool {
+        !self.stands_still() && (self.retrying.is_some() || self.cannot_be_built().is_some_and(|trouble| trouble.passes))
+    }
+
+    /// Why there is nothing that answers, where a build should have made it.
+    fn cannot_be_built(&self) -> Option<&Trouble> {
+        self.build_failed.as_deref().filter(|trouble| !self.serves && (trouble.passes || self.building.is_none()))
+    }
+
+    /// `stopped`, `retrying` while the surroundings refuse, `building` while nothing answers yet, `live` at the head of the log,
+    /// `catching_up` before it.
     pub fn state(&self, head: Position) -> &'static str {
         if self.stands_still() {
             "stopped"
+        } else if self.is_refused() {
+            "retrying"
         } else if !self.serves {
             "building"
         } else if self.position >= head {
@@ -148,6 +163,8 @@ pub struct Trouble {
     pub cause: String,
     /// The event that it stands before, if it is an event's fault.
     pub poison: Option<Poison>,
+    /// Whether the surroundings refuse and it is tried again by itself.
+    pub passes: bool,
 }
 
 /// An event that a projection cannot read or apply.
@@ -180,6 +197,9 @@ pub enum Stop {
     /// The file is at fault.
     #[error("failed to open or swap the read model")]
     File(#[from] OpenError),
+    /// The tables show a log that is not this one.
+    #[error("its tables show events up to position {0} that the event log does not have, and are built anew")]
+    OfAnotherLog(Position),
     /// A defect of ours.
     #[error("the projection's thread ended early")]
     Thread,
@@ -194,9 +214,43 @@ impl Stop {
                     ApplyError::Codec(_) | ApplyError::Meta(_) | ApplyError::Data(_) | ApplyError::Sqlite(_) => None,
                 };
                 let (event_name, event_id, position, recorded_at) = (event_name.clone(), *event_id, *position, *recorded_at);
-                Trouble { cause: source.to_string(), poison: Some(Poison { event_id, event_name, position, recorded_at, needs_version }) }
+                Trouble {
+                    cause: source.to_string(),
+                    poison: Some(Poison { event_id, event_name, position, recorded_at, needs_version }),
+                    passes: false,
+                }
             }
-            other => Trouble { cause: other.to_string(), poison: None },
+            // What SQLite and the system say of a refusal quotes no event.
+            other if other.may_pass() || other.asks_for_a_build() => Trouble { cause: other.sentence(), poison: None, passes: true },
+            other => Trouble { cause: other.to_string(), poison: None, passes: false },
+        }
+    }
+
+    /// What came to nothing, and what SQLite or the system says of it: the first and the last of the chain, which name no file.
+    fn sentence(&self) -> String {
+        let mut last = std::error::Error::source(self);
+        while let Some(cause) = last.and_then(std::error::Error::source) {
+            last = Some(cause);
+        }
+        last.map_or_else(|| self.to_string(), |cause| format!("{self}: {cause}"))
+    }
+
+    /// Whether the surroundings refused and may give in: then no event is at fault.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Log(error) | Self::Upkeep(CommandError::Read(error)) => matches!(error, LogError::Unavailable(_)),
+            Self::Upkeep(_) | Self::Thread | Self::OfAnotherLog(_) => false,
+            Self::Projection(error) => error.may_pass(),
+            Self::File(error) => error.may_pass(),
+        }
+    }
+
+    /// Whether the tables are of no use, and only others that are built from the log help.
+    pub(super) fn asks_for_a_build(&self) -> bool {
+        match self {
+            Self::Projection(error) => error.is_damage(),
+            Self::OfAnotherLog(_) => true,
+            _ => false,
         }
     }
 

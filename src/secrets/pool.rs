@@ -9,6 +9,7 @@ use tokio::task;
 
 use super::hash::{self, Cost};
 use super::{ClientSecret, SecretError};
+use crate::spans::on_behalf;
 
 /// How many may wait per hash that runs. At 20 ms each the last one waits about a second.
 const WAITING_PER_SLOT: usize = 50;
@@ -63,10 +64,10 @@ impl SecretHasher {
         let place = Arc::clone(&self.queue).try_acquire_owned().map_err(|_| SecretError::Busy)?;
         let slot = Arc::clone(&self.slots).acquire_owned().await.map_err(|_| SecretError::Stopped)?;
         // Both go with the work: a caller that hangs up does not free a slot that is still in use.
-        let finished = task::spawn_blocking(move || {
+        let finished = task::spawn_blocking(on_behalf(move || {
             let _held = (place, slot);
             work()
-        });
+        }));
         finished.await.map_err(|_| SecretError::Stopped)?
     }
 }

@@ -34,6 +34,11 @@ pub async fn page(State(app): State<App>, visitor: Visitor) -> Result<Response, 
                 p.note { (show::number(frame.waiting, "thing waits", "things wait")) " for a decision. " a href=(visitor.links.to("/approvals")) { "Open the queue" } }
             }
         }
+        div #warnings data-live {
+            @if let Some(trouble) = app.authorization_server().trouble() {
+                p.note.bad { "The authorization server cannot be reached, so clients cannot find their way: " (show::inert(&trouble)) }
+            }
+        }
         section.card aria-labelledby="over-time" {
             h2 #over-time { "Registrations of the last 30 days" }
             div #chart data-live { (chart::registrations(&days, now)) }
@@ -98,6 +103,7 @@ fn model(follower: &dyn Follower, head: gatebook_events::envelope::Position, now
         "live" => ("up to date".to_owned(), false),
         "catching_up" => (format!("{} behind", show::number(progress.lag_events(head), "event", "events")), false),
         "building" => ("being built".to_owned(), false),
+        "retrying" => (format!("tries again by itself, {:.0} s behind", progress.lag_seconds(head, now)), true),
         _ => (format!("stands still, {:.0} s behind", progress.lag_seconds(head, now)), true),
     };
     html! { li { span.dot.bad[bad] { (super::sorry::capital(follower.identity().0).trim_end_matches('.')) } span.muted { (state) } } }

@@ -155,7 +155,8 @@ impl Courier {
     async fn wait(&self, until: Option<DateTime<Utc>>, or_new: bool) {
         let time = async {
             match until {
-                Some(until) => self.office.clock().until(until).await,
+                // The clock may be set back meanwhile.
+                Some(until) => drop(tokio::time::timeout(HEARS, self.office.clock().until(until)).await),
                 None => std::future::pending().await,
             }
         };
@@ -200,15 +201,18 @@ impl Courier {
             self.office.ledger.hear(self.id, self.term).await?;
             if std::mem::take(&mut self.unnoted) > 0 {
                 let round = Round { position: Some(self.read), ..Round::default() };
-                self.office.ledger.note(self.id, round, self.office.clock().now(), self.term).await?;
+                self.note(round, self.office.clock().now()).await?;
             }
         }
         let now = self.office.clock().now();
-        if let Some(until) = self.rest_until.filter(|until| now < *until) {
+        // A rest that is longer than any was begun while the clock was ahead.
+        if let Some(until) = self.rest_until.filter(|until| now < *until && *until - now <= LONGEST_WISH + LONGEST_REST) {
             return Ok(Next::Wait { until: Some(until), or_new: false });
         }
         self.rest_until = None;
         let office = self.office.clone();
+        // Tables that show another log, or none yet, are not what webhooks are told of.
+        office.history.until(|progress| progress.serves).await.ok_or(Hindrance::Thread)?;
         let outbox = office.ledger.copy();
         let due = outbox.due(self.id, now, BATCH).await?;
         let sent = !due.is_empty();
@@ -221,11 +225,13 @@ impl Courier {
         let standing = outbox.standing(self.id).await?;
         let or_new = standing.waiting < MOST_WAITING && office.ledger.has_room(&standing);
         if or_new {
-            let start = standing.position.unwrap_or(match known.webhook.start {
+            let begin = match known.webhook.start {
                 Start::Now => known.created,
                 Start::Beginning => Position::START,
                 Start::After(position) => Position::from_backend(position),
-            });
+            };
+            // One that went back goes back no further than to where it begins.
+            let start = standing.position.map_or(begin, |position| position.max(begin));
             if self.send_new(&known, (&tenant, &wish), start.max(self.read)).await? {
                 return Ok(Next::Again);
             }
@@ -244,6 +250,15 @@ impl Courier {
         self.office.history.until(|progress| progress.position >= noted).await.ok_or(Hindrance::Thread)?;
         self.taken = true;
         Ok(())
+    }
+
+    /// Notes what came of a round, with what the log hashes to at the position.
+    async fn note(&self, mut round: Round, now: DateTime<Utc>) -> Result<(), Hindrance> {
+        if let Some(position) = round.position {
+            let hash = self.office.commands.log().hash_at(position).await.map_err(CommandError::from)?;
+            round.hash = Some(*hash.as_bytes());
+        }
+        Ok(self.office.ledger.note(self.id, round, now, self.term).await?)
     }
 
     fn outbox(&self) -> &Outbox {
@@ -330,7 +345,7 @@ impl Courier {
         }
         let now = self.office.clock().now();
         let only_failed = round.trouble.is_some() && round.taken.is_empty();
-        self.office.ledger.note(self.id, round, now, self.term).await?;
+        self.note(round, now).await?;
         self.rest_until = asked_for.map(|pause| now + pause);
         if only_failed {
             self.judge(known, gone, now).await?;

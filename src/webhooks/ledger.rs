@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use gatebook_events::envelope::{EventId, Revision};
+use gatebook_events::envelope::{EventId, Position, Revision};
 use gatebook_events::identity::WebhookId;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard};
@@ -71,6 +71,8 @@ pub enum Change {
     Revive(Option<EventId>),
     /// A dead letter is taken out for good.
     Drop(EventId),
+    /// It goes on after a position before that to which it came: what came after it is no longer in the log.
+    GoBack(Position),
 }
 
 /// On whose behalf.
@@ -270,7 +272,6 @@ fn note(webhook: WebhookId) -> String {
 mod tests {
     use async_trait::async_trait;
     use bytes::Bytes;
-    use gatebook_events::envelope::Position;
     use tempfile::TempDir;
 
     use super::*;

@@ -14,6 +14,8 @@ use uuid::Uuid;
 use super::ledger::Change;
 use crate::side_table::{NotKept, OpenError, SideTable};
 
+mod marks;
+
 /// A letter is an event that was not taken at the first attempt, or that waits behind one of its stream.
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS webhooks (
@@ -38,6 +40,16 @@ CREATE TABLE IF NOT EXISTS letters (
     PRIMARY KEY (webhook, position)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS letters_of_stream ON letters (webhook, stream, position);
+CREATE TABLE IF NOT EXISTS marks (
+    position INTEGER PRIMARY KEY NOT NULL,
+    hash BLOB NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS returns (
+    webhook BLOB PRIMARY KEY NOT NULL,
+    at INTEGER NOT NULL,
+    came_from INTEGER NOT NULL,
+    went_to INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 ";
 
 /// Nobody of the same stream stands before it.
@@ -105,6 +117,20 @@ pub struct Standing {
     /// What went wrong last, while nothing is taken.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
+    /// When this node last found that the log is not the one that the webhook was told of, and what it went back to.
+    #[serde(skip)]
+    pub went_back: Option<WentBack>,
+}
+
+/// A webhook that is told again what the log says since the last position at which it was the same.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct WentBack {
+    /// When that was found.
+    pub at: DateTime<Utc>,
+    /// How far it had been.
+    pub from: Position,
+    /// Where it goes on.
+    pub to: Position,
 }
 
 /// What came of a round of sending.
@@ -112,6 +138,8 @@ pub struct Standing {
 pub struct Round {
     /// How far was read, if anything new was.
     pub position: Option<Position>,
+    /// What the log hashes to there.
+    pub hash: Option<[u8; 32]>,
     /// Letters that were taken.
     pub taken: Vec<Position>,
     /// Letters that were not, as they are now.
@@ -126,6 +154,11 @@ impl Outbox {
         SideTable::open(path, "what webhooks were sent", SCHEMA).map(Self)
     }
 
+    /// Where it is kept.
+    pub fn table(&self) -> &SideTable {
+        &self.0
+    }
+
     /// Changes what is kept of a webhook. Says how many letters somebody's wish was about.
     pub async fn change(&self, webhook: WebhookId, change: &Change, now: DateTime<Utc>) -> Result<usize, NotKept> {
         match change {
@@ -133,6 +166,7 @@ impl Outbox {
             Change::Round(round) => self.note(webhook, round.clone(), now).await.map(|()| 0),
             Change::Hasten => self.hasten(webhook, now).await,
             Change::Revive(event) => self.revive(webhook, *event, now).await,
+            Change::GoBack(to) => self.go_back(webhook, *to, now).await,
             Change::Drop(event) => self.drop_dead(webhook, *event).await,
         }
     }
@@ -175,12 +209,12 @@ impl Outbox {
         self.0.with(move |connection| standing(connection, webhook)).await
     }
 
-    /// The letters that are due, no stream's second one before its first.
+    /// The letters that are due, no stream's second one before its first. One that was tried by a clock that was ahead is due too.
     pub async fn due(&self, webhook: WebhookId, now: DateTime<Utc>, limit: usize) -> Result<Vec<Letter>, NotKept> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let read = move |connection: &mut Connection| {
             let sql = format!(
-                "SELECT {COLUMNS} FROM letters WHERE webhook = ?1 AND dead_at IS NULL AND next_at <= ?2 AND {FIRST} \
+                "SELECT {COLUMNS} FROM letters WHERE webhook = ?1 AND dead_at IS NULL AND (next_at <= ?2 OR tried_at > ?2) AND {FIRST} \
                  ORDER BY next_at, position LIMIT ?3"
             );
             let mut statement = connection.prepare_cached(&sql)?;
@@ -221,6 +255,9 @@ impl Outbox {
                 let any_taken = !round.taken.is_empty();
                 if let Some(position) = round.position {
                     tx.prepare_cached(KNOW)?.execute(params![id, number(position)])?;
+                    if let Some(hash) = round.hash {
+                        marks::mark(&tx, position, hash)?;
+                    }
                 }
                 for position in round.taken {
                     tx.prepare_cached("DELETE FROM letters WHERE webhook = ?1 AND position = ?2")?
@@ -306,6 +343,7 @@ impl Outbox {
                 let tx = connection.transaction()?;
                 tx.execute("DELETE FROM letters WHERE webhook = ?1", [webhook.0.as_bytes()])?;
                 tx.execute("DELETE FROM webhooks WHERE webhook = ?1", [webhook.0.as_bytes()])?;
+                tx.execute("DELETE FROM returns WHERE webhook = ?1", [webhook.0.as_bytes()])?;
                 tx.commit()
             })
             .await
@@ -339,6 +377,12 @@ fn standing(connection: &Connection, webhook: WebhookId) -> rusqlite::Result<Sta
         })
     };
     let mut standing = connection.prepare_cached(KNOWN)?.query_row([id], known).optional()?.unwrap_or_default();
+    let back = |row: &Row<'_>| {
+        let place = |column| Ok::<_, rusqlite::Error>(Position::from_backend(row.get::<_, i64>(column)?.cast_unsigned()));
+        Ok(WentBack { at: time(row, 0)?.unwrap_or_default(), from: place(1)?, to: place(2)? })
+    };
+    let sql = "SELECT at, came_from, went_to FROM returns WHERE webhook = ?1";
+    standing.went_back = connection.prepare_cached(sql)?.query_row([id], back).optional()?;
     let count = |row: &Row<'_>, column| row.get::<_, i64>(column).map(i64::unsigned_abs);
     (standing.dead, standing.held, standing.waiting) =
         connection.prepare_cached(COUNTS)?.query_row([id], |row| Ok((count(row, 0)?, count(row, 1)?, count(row, 2)?)))?;

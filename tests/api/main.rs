@@ -37,6 +37,7 @@ mod once;
 mod projections;
 mod queries;
 mod reasons;
+mod recovery;
 mod register;
 mod registration_tokens;
 mod reviewed;

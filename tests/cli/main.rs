@@ -13,6 +13,7 @@ mod faults;
 mod import;
 mod poll;
 mod rebuild;
+mod recovery;
 mod settings;
 mod token;
 mod verify;

@@ -140,7 +140,8 @@ async fn the_older_file_is_kept_where_it_is_asked_for_and_serves_after_a_downgra
     new.end();
     assert_eq!(files(folder.path()), ["tally@1.db", "tally@2.db"]);
     let old = Projector::<Old>::start(log, folder.path(), OtherVersions::Kept).unwrap();
-    assert!(old.progress().serves, "at once, from where it was");
+    let serving = old.until(|progress| progress.serves).await.unwrap();
+    assert!(serving.building.is_none(), "at once, from where it was");
     assert!(old.reached(second, PATIENCE).await);
     assert_eq!(old.reader().dump().unwrap().len(), 4);
 }

@@ -8,6 +8,8 @@ use chrono::{DateTime, Utc};
 use gatebook_events::codec::CodecError;
 use gatebook_events::envelope::{EventId, Position};
 
+use rusqlite::ErrorCode;
+
 use crate::cursor::InvalidCursor;
 
 /// Why a read model's file cannot be opened, replaced or removed.
@@ -34,6 +36,14 @@ pub enum OpenError {
 }
 
 impl OpenError {
+    /// Whether the surroundings refused and may give in: it is worth another attempt, and nothing that is stored is at fault.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::File { .. } => true,
+            Self::Sqlite { source, .. } => may_pass(source),
+        }
+    }
+
     pub(super) fn file(path: &Path, source: io::Error) -> Self {
         Self::File { path: path.to_owned(), source }
     }
@@ -92,12 +102,53 @@ pub enum ProjectionError {
 }
 
 impl ProjectionError {
+    /// Whether the surroundings refused and may give in: then no event is at fault.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Event { .. } => false,
+            Self::Storage { source, .. } => may_pass(source),
+        }
+    }
+
+    /// Whether the tables' own file is damaged, so that only tables that are built anew help.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Event { .. } => false,
+            Self::Storage { source, .. } => is_damage(source),
+        }
+    }
+
     /// Which projection stands still.
     pub fn projection(&self) -> &'static str {
         match self {
             Self::Event { projection, .. } | Self::Storage { projection, .. } => projection,
         }
     }
+}
+
+/// Whether this is a refusal of the surroundings (a full disk, a lock that another process holds, a device that fails, a folder that
+/// cannot be written to) rather than of what was asked for: it may pass by itself.
+pub fn may_pass(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code().is_some_and(|code| {
+        matches!(
+            code,
+            ErrorCode::DiskFull
+                | ErrorCode::DatabaseBusy
+                | ErrorCode::DatabaseLocked
+                | ErrorCode::SystemIoFailure
+                | ErrorCode::ReadOnly
+                | ErrorCode::CannotOpen
+                | ErrorCode::PermissionDenied
+                | ErrorCode::FileLockingProtocolFailed
+                | ErrorCode::OutOfMemory
+                | ErrorCode::OperationInterrupted
+        )
+    })
+}
+
+/// Whether the file does not hold what was written to it.
+pub fn is_damage(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code().is_some_and(|code| matches!(code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
 }
 
 /// Why a query has no answer.
@@ -109,4 +160,14 @@ pub enum QueryError {
     /// The tables could not be read.
     #[error("the read model could not be read")]
     Sqlite(#[from] rusqlite::Error),
+}
+
+impl QueryError {
+    /// Whether the surroundings refused and may give in.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Cursor(_) => false,
+            Self::Sqlite(source) => may_pass(source),
+        }
+    }
 }

@@ -10,7 +10,8 @@ use gatebook_events::envelope::Position;
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
-use super::{Kind, OpenError, Projection};
+use super::error::is_damage;
+use super::{Hash, Kind, OpenError, Projection};
 
 /// What SQLite keeps beside a database, by what it adds to the name.
 const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
@@ -25,6 +26,10 @@ pub(super) struct Opened {
     pub connection: Connection,
     /// Its checkpoint.
     pub position: Position,
+    /// What the log hashes to there; none where that is not known.
+    pub hash: Option<Hash>,
+    /// Whether there is a place for that hash: earlier builds made none.
+    pub keeps_hash: bool,
     /// Whether it has the indexes that only queries need.
     pub indexed: bool,
 }
@@ -54,14 +59,10 @@ pub(super) fn reopen<P: Projection>(path: &Path, kind: Kind) -> Result<Option<Op
     }
     match open_existing::<P>(path, kind) {
         Ok(opened) => Ok(opened),
-        Err(rusqlite::Error::SqliteFailure(failure, _)) if is_damage(failure.code) => Ok(None),
+        // Only damage is a reason to throw a file away: one that is locked or unreadable for now is asked again.
+        Err(damaged) if is_damage(&damaged) => Ok(None),
         Err(source) => Err(OpenError::sqlite(path, source)),
     }
-}
-
-/// Only damage is a reason to throw a file away: one that is locked or unreadable for now is for a person to look at.
-fn is_damage(code: rusqlite::ErrorCode) -> bool {
-    matches!(code, rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase)
 }
 
 fn open_existing<P: Projection>(path: &Path, kind: Kind) -> rusqlite::Result<Option<Opened>> {
@@ -81,8 +82,21 @@ fn open_existing<P: Projection>(path: &Path, kind: Kind) -> rusqlite::Result<Opt
     if !fits {
         return Ok(None);
     }
-    let position = connection.query_row("SELECT max(position) FROM checkpoint", [], |row| row.get::<_, Option<i64>>(0))?;
-    Ok(position.map(|position| Opened { connection, position: Position::from_backend(position.cast_unsigned()), indexed }))
+    let keeps_hash = keeps_hash(&connection)?;
+    let hash = if keeps_hash { "hash" } else { "NULL" };
+    let sql = format!("SELECT max(position), {hash} FROM checkpoint");
+    let (position, hash) = connection.query_row(&sql, [], |row| Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Option<Vec<u8>>>(1)?)))?;
+    let (position, hash) = (position.map(i64::cast_unsigned), hash.and_then(|hash| hash.try_into().ok()));
+    Ok(position.map(|position| Opened { connection, position: Position::from_backend(position), hash, keeps_hash, indexed }))
+}
+
+/// Makes a place for the log's hash in a file that an earlier build of the same version made.
+pub(super) fn keep_hash(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch("ALTER TABLE checkpoint ADD COLUMN hash BLOB")
+}
+
+fn keeps_hash(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.query_row("SELECT count(*) > 0 FROM pragma_table_info('checkpoint') WHERE name = 'hash'", [], |row| row.get(0))
 }
 
 fn create<P: Projection>(path: &Path, kind: Kind) -> rusqlite::Result<Opened> {
@@ -97,12 +111,14 @@ fn create<P: Projection>(path: &Path, kind: Kind) -> rusqlite::Result<Opened> {
     } else {
         connection.pragma_update(None, "user_version", boot().unwrap_or_default())?;
     }
-    Ok(Opened { connection, position: Position::START, indexed })
+    Ok(Opened { connection, position: Position::START, hash: None, keeps_hash: true, indexed })
 }
 
 pub(super) fn create_tables<P: Projection>(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(P::SCHEMA)?;
-    connection.execute_batch("CREATE TABLE checkpoint (position INTEGER NOT NULL) STRICT; INSERT INTO checkpoint VALUES (0);")
+    connection.execute_batch(
+        "CREATE TABLE checkpoint (position INTEGER NOT NULL, hash BLOB) STRICT; INSERT INTO checkpoint (position) VALUES (0);",
+    )
 }
 
 /// All of them or none. Indexes of many millions of rows are sorted in files, in pieces of the size of the cache, so that the memory
@@ -116,10 +132,12 @@ pub(super) fn create_indexes<P: Projection>(connection: &mut Connection) -> rusq
     connection.execute_batch("PRAGMA temp_store = MEMORY; PRAGMA threads = 0; PRAGMA cache_size = -65536;")
 }
 
-/// The statements that made the tables, so that a changed schema is noticed even if its version was forgotten.
+/// The statements that made the tables, so that a changed schema is noticed even if its version was forgotten. The checkpoint is the
+/// same for every projection, and grew without a new version.
 pub(super) fn schema(connection: &Connection) -> rusqlite::Result<Vec<Option<String>>> {
-    let mut statement =
-        connection.prepare("SELECT sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite\\_stat%' ESCAPE '\\' ORDER BY type, name")?;
+    let mut statement = connection.prepare(
+        "SELECT sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite\\_stat%' ESCAPE '\\' AND name <> 'checkpoint' ORDER BY type, name",
+    )?;
     statement.query_map([], |row| row.get(0))?.collect()
 }
 

@@ -123,7 +123,9 @@ pub(super) fn dump(connection: &Connection) -> Result<Vec<String>, QueryError> {
     let names = names.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
     let mut lines = Vec::new();
     for name in names {
-        let mut statement = connection.prepare(&format!("SELECT * FROM {name}"))?;
+        // The log's hash is no row of the projection's.
+        let columns = if name == "checkpoint" { "position" } else { "*" };
+        let mut statement = connection.prepare(&format!("SELECT {columns} FROM {name}"))?;
         let columns = statement.column_count();
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {

@@ -19,6 +19,7 @@ use crate::draft;
 use crate::keys::{self, KeyError};
 use crate::room;
 use crate::side_table;
+use crate::upstream::{AuthorizationServer, NoMetadata};
 
 /// Nobody's clock is exact.
 const SLACK: TimeDelta = TimeDelta::seconds(5);
@@ -116,6 +117,24 @@ fn room_for(needed: u64, free: u64, report: &mut Report) {
         report.finding("disk", what, "make room, or move the data folder");
     } else {
         report.fine("disk", format!("{} are free", megabytes(free)));
+    }
+}
+
+/// Clients find their way by its metadata.
+pub(super) async fn upstream(config: &Config, report: &mut Report) {
+    let public_url = config.public_url.as_ref().map(ToString::to_string).unwrap_or_default();
+    let server = AuthorizationServer::try_new(config.upstream.as_ref(), &public_url, config.extra_ca_file.as_deref());
+    let found = match &server {
+        Ok(server) => server.metadata().await.map(drop).map_err(|reason| (reason, server.trouble())),
+        Err(error) => return report.finding("upstream", chain(error), "see to the file of certificate authorities"),
+    };
+    match found {
+        Ok(()) => report.fine("upstream", "the authorization server's metadata can be fetched, or are not needed"),
+        Err((NoMetadata::NotConfigured, _)) => report.fine("upstream", "no authorization server is configured"),
+        Err((NoMetadata::Unavailable, trouble)) => {
+            let what = format!("the authorization server's metadata cannot be fetched: {}", trouble.unwrap_or_default());
+            report.finding("upstream", what, "start it, or see to --upstream-issuer; until then clients cannot find their way");
+        }
     }
 }
 

@@ -16,6 +16,7 @@ use crate::http::error::Failure;
 use crate::http::fresh::{self, Fresh};
 use crate::http::wire;
 use crate::past::{AsOf, Moment};
+use crate::spans::on_behalf;
 
 /// A moment that somebody asked for.
 #[derive(Clone)]
@@ -93,7 +94,7 @@ pub async fn read<T: Send + 'static>(
 ) -> Result<Fresh<T>, Failure> {
     let Some(then) = then else { return fresh::read(app, app.directory(), headers, query).await };
     let moment = then.moment.clone();
-    let asked = tokio::task::spawn_blocking(move || query(moment.reader()));
+    let asked = tokio::task::spawn_blocking(on_behalf(move || query(moment.reader())));
     let body = asked.await.map_err(|_| Failure::Internal("a query's thread ended early"))??;
     Ok(Fresh::then(body, then.position()))
 }

@@ -152,6 +152,7 @@ fn show(follower: &dyn Follower, head: Position, now: DateTime<Utc>) -> Value {
     body.insert("lag_seconds".to_owned(), rounded(progress.lag_seconds(head, now)));
     body.insert("events_per_second".to_owned(), rounded(progress.pace.events_per_second()));
     wire::put(&mut body, "stopped", progress.stopped.as_deref().map(trouble).map(Value::Object));
+    wire::put(&mut body, "retrying", progress.retrying.as_deref().map(trouble).map(Value::Object));
     let build = progress.building.map(|building| {
         let mut build = Map::new();
         build.insert("position".to_owned(), building.position.to_string().into());
@@ -173,6 +174,9 @@ fn rounded(number: f64) -> Value {
 /// Why something stands still, and before which event.
 pub fn trouble(trouble: &Trouble) -> Map<String, Value> {
     let mut body = Map::from_iter([("cause".to_owned(), Value::from(trouble.cause.as_str()))]);
+    if trouble.passes {
+        body.insert("tried_again".to_owned(), true.into());
+    }
     if let Some(poison) = &trouble.poison {
         body.insert("event_id".to_owned(), poison.event_id.0.to_string().into());
         body.insert("event".to_owned(), (*poison.event_name).into());

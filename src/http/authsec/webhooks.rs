@@ -303,6 +303,9 @@ fn render(known: &KnownWebhook, standing: &Standing) -> Map<String, Value> {
     wire::put(&mut body, "last_failed_at", standing.failed_at.map(wire::time));
     wire::put(&mut body, "failing_since", standing.failing_since.map(wire::time));
     wire::put(&mut body, "trouble", standing.trouble.clone());
+    let back =
+        standing.went_back.map(|back| json!({ "at": wire::time(back.at), "from": back.from.to_string(), "to": back.to.to_string() }));
+    wire::put(&mut body, "went_back", back);
     body
 }
 

@@ -17,7 +17,9 @@ use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 
 use crate::log::shared::{Commit, PublishError, Published, SharedLog};
-use crate::log::{Append, AppendError, Appended, BrokenChain, ChainHash, Closed, EventLog, Expected, Followed, LogError, StreamEvents};
+use crate::log::{
+    Append, AppendError, Appended, BrokenChain, ChainHash, Closed, EventLog, Expected, Followed, LogError, StreamEvents, Wrong,
+};
 
 mod feed;
 mod file;
@@ -180,8 +182,8 @@ impl Mirror {
         }
     }
 
-    /// What the event at a position and all before it hash to; none if it has not come here yet.
-    pub async fn hash_at(&self, position: Position) -> Option<ChainHash> {
+    /// What the event at a position and all before it hash to; none if it has not come here yet, whether or not the file is recent.
+    pub async fn known_hash_at(&self, position: Position) -> Option<ChainHash> {
         let file = self.parts.file.borrow().clone()?;
         file.log.hash_at(position).await.ok()
     }
@@ -242,6 +244,15 @@ impl EventLog for Mirror {
 
     async fn head(&self) -> Result<Position, LogError> {
         self.parts.file()?.log.head().await
+    }
+
+    async fn hash_at(&self, position: Position) -> Result<ChainHash, LogError> {
+        let found = self.parts.file()?.log.hash_at(position).await;
+        match found {
+            // An event that is not here yet is no damage.
+            Err(LogError::Broken(BrokenChain { wrong: Wrong::Missing, .. })) => found,
+            found => self.parts.noticing(found),
+        }
     }
 }
 

@@ -49,6 +49,11 @@ impl Reader {
     /// The events of a stream after the first `known`, each verified against the hash of the event before it in the log. None
     /// where it does not have so many.
     pub fn stream(&mut self, stream: &StreamName, known: u64) -> Result<Option<StreamEvents>, LogError> {
+        // Damage is told from what may pass, and names the stream that cannot be read.
+        let unavailable = |error: rusqlite::Error| match unreadable(error, 0) {
+            LogError::Broken(broken) => BrokenChain { stream: Some(stream.clone()), ..broken }.into(),
+            error => error,
+        };
         let found: Option<(i64, i64)> = self
             .connection
             .prepare_cached("SELECT id, revision FROM streams WHERE name = ?1")

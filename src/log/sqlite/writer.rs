@@ -1,6 +1,8 @@
 //! The one thread that writes: it commits together whatever has queued up, and answers when that is on the disk.
 
 use std::fs::File;
+use std::io::Write;
+use std::path::Path;
 use std::sync::Arc;
 
 use gatebook_events::envelope::{Envelope, Position, Revision};
@@ -17,11 +19,15 @@ use crate::log::{Append, AppendError, Appended, ChainHash};
 const MOST_APPENDS: usize = 2048;
 const MOST_BYTES: usize = 8 << 20;
 
-/// An append, and whom to tell what came of it.
+/// So many bytes have to be free before a disk that was full is not called so any more.
+const ROOM: usize = 1 << 20;
+
+/// What is asked of the writer, and whom to tell what came of it.
 #[derive(Debug)]
-pub struct Request {
-    pub append: Append,
-    pub answer: oneshot::Sender<Answer>,
+pub enum Request {
+    Append(Append, oneshot::Sender<Answer>),
+    /// Write something that is no event.
+    Probe(oneshot::Sender<Result<(), AppendError>>),
 }
 
 pub type Answer = Result<Appended, AppendError>;
@@ -44,6 +50,21 @@ pub struct End {
     pub hash: ChainHash,
 }
 
+/// Writes a file beside the log, and removes it.
+fn room_beside(log: &Path) -> std::io::Result<()> {
+    let scratch = log.with_extension("db.room");
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let written = options.open(&scratch).and_then(|mut file| {
+        file.write_all(&vec![0; ROOM])?;
+        file.sync_data()
+    });
+    let removed = std::fs::remove_file(&scratch);
+    written.and(removed)
+}
+
 impl Writer {
     pub fn try_new(connection: Connection, lock: File, shared: Arc<Shared>, head: watch::Sender<Position>) -> Result<Self, OpenError> {
         let mut writer = Self { connection, _lock: lock, shared, head, names: Names::default(), end: None };
@@ -55,16 +76,26 @@ impl Writer {
     pub fn run(mut self, mut requests: mpsc::Receiver<Request>) {
         while let Some(first) = requests.blocking_recv() {
             // No timer: while one commit reaches the disk, the next one gathers.
-            let mut bytes = size(&first.append);
-            let mut batch = vec![first];
-            while batch.len() < MOST_APPENDS
-                && bytes < MOST_BYTES
-                && let Ok(next) = requests.try_recv()
-            {
-                bytes += size(&next.append);
-                batch.push(next);
+            let (mut bytes, mut batch, mut probes, mut next) = (0, Vec::new(), Vec::new(), Some(first));
+            while let Some(request) = next.take() {
+                match request {
+                    Request::Append(append, answer) => {
+                        bytes += size(&append);
+                        batch.push((append, answer));
+                    }
+                    Request::Probe(answer) => probes.push(answer),
+                }
+                if batch.len() < MOST_APPENDS && bytes < MOST_BYTES {
+                    next = requests.try_recv().ok();
+                }
             }
-            self.commit(batch);
+            if !batch.is_empty() {
+                self.commit(batch);
+            }
+            for answer in probes {
+                // Whoever no longer waits asks again.
+                let _ = answer.send(self.probe());
+            }
         }
         self.leave_in_order();
     }
@@ -76,7 +107,22 @@ impl Writer {
         }
     }
 
-    fn commit(&mut self, batch: Vec<Request>) {
+    /// Whether there is room for more than a few appends: what a failed one left may have some. Then writes what stands there already,
+    /// and waits until it is on the disk, as an append would.
+    fn probe(&mut self) -> Result<(), AppendError> {
+        if let Some(log) = self.connection.path().map(Path::new) {
+            room_beside(log).map_err(|error| AppendError::Unavailable(Box::new(error)))?;
+        }
+        let written = self
+            .connection
+            .execute_batch("BEGIN IMMEDIATE; UPDATE streams SET revision = revision WHERE id = (SELECT max(id) FROM streams); COMMIT;");
+        written.map_err(|error| {
+            self.recover();
+            AppendError::Unavailable(Box::new(error))
+        })
+    }
+
+    fn commit(&mut self, batch: Vec<(Append, oneshot::Sender<Answer>)>) {
         let mut answers = Vec::with_capacity(batch.len());
         let mut written = Vec::with_capacity(batch.len());
         let mut waiting = Vec::with_capacity(batch.len());
@@ -86,7 +132,7 @@ impl Writer {
             end = Some(found);
             Ok(())
         });
-        for Request { append, answer } in batch {
+        for (append, answer) in batch {
             waiting.push(answer);
             if let (Ok(()), Some(end)) = (&applied, &mut end) {
                 match self.apply(append, end, &mut written) {

@@ -22,6 +22,7 @@ use crate::http::caller::{Administrator, Query};
 use crate::http::error::{Failure, Problem};
 use crate::http::fresh::{self, Fresh};
 use crate::http::wire;
+use crate::spans::on_behalf;
 
 /// Events that are read at once.
 const BATCH: usize = 500;
@@ -103,7 +104,7 @@ pub async fn begin(app: &App, headers: &HeaderMap, query: HistoryQuery, format: 
     // The first page waits for what was written before; the rest are read where it is.
     let begun = fresh::read(app, app.history(), headers, |_| Ok(())).await?;
     let up_to = begun.shown();
-    let written = Written { app: app.clone(), format, up_to, events: 0 };
+    let written = Written { app: app.clone(), format, up_to, events: 0, call: tracing::Span::current() };
     let all = HistoryQuery { up_to: Some(up_to), limit: BATCH, ..query };
     let chunks = futures_util::stream::unfold((written, Next::First(all)), |(mut written, next)| async move {
         let (chunk, next) = written.chunk(next).await?;
@@ -131,6 +132,8 @@ struct Written {
     format: Format,
     up_to: Position,
     events: u64,
+    /// The call, which is answered long before its body is.
+    call: tracing::Span,
 }
 
 impl Written {
@@ -144,7 +147,7 @@ impl Written {
         let page = match self.read(query.clone()).await {
             Ok(page) => page,
             Err(error) => {
-                tracing::error!(%error, up_to = %self.up_to, events = self.events, "an export of the history broke off");
+                tracing::error!(parent: &self.call, %error, up_to = %self.up_to, events = self.events, "an export of the history broke off");
                 return Some((Err(BrokeOff), Next::Nothing));
             }
         };
@@ -164,7 +167,7 @@ impl Written {
 
     async fn read(&self, query: HistoryQuery) -> Result<HistoryPage, Failure> {
         let reader = self.app.history().reader().clone();
-        let reading = tokio::task::spawn_blocking(move || reader.events(&query));
+        let reading = tokio::task::spawn_blocking(on_behalf(move || reader.events(&query)));
         tokio::select! {
             biased;
             // A service that stops would otherwise wait for whoever reads slowly.
