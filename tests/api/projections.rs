@@ -137,7 +137,9 @@ async fn what_it_cannot_read_stops_it_is_named_everywhere_and_is_skipped_by_an_e
     }
     let listed = admin.get(&clients(DEFAULT)).await.is(200);
     assert_eq!((listed.header("gatebook-stale"), &listed["clients"][0]["client_id"]), ("", &json!(late)));
-    let green = health(&house).await.is(200);
+    let mut green = health(&house).await.is(200);
+    // How much room there is differs from one machine to the next.
+    green.body.as_object_mut().unwrap().remove("disk").unwrap();
     assert_eq!(green.body, json!({ "status": "ok", "log": "ok", "stopped_projections": [] }));
 
     // Who skipped what, and why, is history like everything else.
