@@ -42,7 +42,8 @@ pub async fn register(
     let (client, seen_at) = match known.life {
         Life::Registered if known.holds_for(rules.tenant.as_ref()) => (known, None),
         Life::Registered | Life::Unregistered | Life::Withdrawn | Life::Deleted => {
-            let registered_at = app.registered_at(url.client_id().key()).await?;
+            let unknown = known.life == Life::Unregistered;
+            let registered_at = if unknown { Vec::new() } else { app.registered_at(url.client_id().key()).await? };
             let urgency = Urgency::By(Asker::new(Some(caller.address), rules.tenant.as_ref()));
             let seen = app.documents().meet(url, &registered_at, urgency).await.map_err(|error| match error {
                 // That its host was not asked says nothing about the document.
