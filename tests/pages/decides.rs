@@ -11,7 +11,8 @@ const URI: &str = "https://app.example/cb";
 
 async fn waiting(house: &House) -> (String, String) {
     house.edit_default(json!({ "policy": { "admission": { "dcr": "review" } } })).await;
-    let own = house.registered("Notes").await;
+    let first = json!({ "client_name": "Notes", "redirect_uris": [URI], "scope": "read" });
+    let own = house.anyone().post("/oauth/register", first).await.is(201);
     (own.text("client_id"), own.text("registration_access_token"))
 }
 
