@@ -97,7 +97,7 @@ mod tests {
     use futures_util::stream::BoxStream;
     use gatebook_events::envelope::{Actor, ActorKind, Position, Revision};
     use gatebook_events::identity::{ResourceServerId, Stream, TenantId};
-    use gatebook_events::resource_server::{Life, Policy, RegistrationType, ResourceServer, ResourceServerCommand};
+    use gatebook_events::resource_server::{EffectOnExisting, Life, Policy, RegistrationType, ResourceServer, ResourceServerCommand};
 
     use super::*;
     use crate::clock::Clock;
@@ -212,7 +212,13 @@ mod tests {
     async fn b2_a_change_to_a_long_stream_reads_what_is_new_and_not_all_of_it_again() {
         let (log, commands) = opened().await;
         let rename = async |name: usize| {
-            let edit = ResourceServerCommand::Edit { name: Some(format!("server {name}")), resource: None, modes: None, policy: None };
+            let edit = ResourceServerCommand::Edit {
+                name: Some(format!("server {name}")),
+                resource: None,
+                modes: None,
+                effect_on_existing: EffectOnExisting::Keep,
+                policy: None,
+            };
             commands.transact::<ResourceServer>(STREAM, &cause(), &edit).await.unwrap()
         };
         for name in 0..100 {
