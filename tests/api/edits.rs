@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::json;
 
-use crate::house::{DEFAULT, House, clients};
+use crate::house::{DEFAULT, House, client, clients};
 
 #[tokio::test]
 async fn r5_who_came_by_a_mode_that_is_off_already_is_suspended_once_an_edit_says_so() {
@@ -77,6 +77,26 @@ async fn r5_no_member_of_an_edit_passes_without_a_word() {
         assert!(refused.text("detail").contains(member), "{}", refused.text);
     }
     assert_eq!(admin.patch(&hook, json!({ "types": null })).await.is(200)["types"], json!([]));
+}
+
+#[tokio::test]
+async fn r5_no_member_of_a_decision_passes_without_a_word() {
+    let house = House::open().await;
+    let admin = house.admin("default");
+    let page = client(DEFAULT, &house.registered("Agent").await.text("client_id"));
+    let (change, until) = (json!({ "change_id": DEFAULT }), json!({ "until": "2027-02-01T00:00:00Z" }));
+    let before = house.head().await;
+    for (method, path, body, member) in [
+        (Method::POST, format!("{page}/suspend"), until.clone(), "until"),
+        (Method::POST, format!("{page}/suspend"), change.clone(), "change_id"),
+        (Method::DELETE, page.clone(), until.clone(), "until"),
+        (Method::PUT, format!("{page}/approve-redirects"), until, "until"),
+        (Method::PUT, format!("{page}/reject-redirects"), json!({ "registration_version": "x" }), "registration_version"),
+    ] {
+        let refused = admin.call(method, &path, Some(body)).await.problem(400, "invalid-request");
+        assert!(refused.text("detail").contains(&format!("`{member}` means nothing")), "{}", refused.text);
+    }
+    assert_eq!(house.head().await, before);
 }
 
 #[tokio::test]

@@ -31,6 +31,25 @@ pub struct Members {
     registration_version: Option<String>,
 }
 
+impl Members {
+    /// Refuses what means nothing to this decision, so that nobody takes it for done.
+    fn says_only(&self, means: &[&str]) -> Result<(), Failure> {
+        let said = [
+            ("reason", self.reason.is_some()),
+            ("until", self.until.is_some()),
+            ("change_id", self.change_id.is_some()),
+            ("registration_version", self.registration_version.is_some()),
+        ];
+        match said.iter().find(|(name, said)| *said && !means.contains(name)) {
+            None => Ok(()),
+            Some((name, _)) => {
+                let detail = format!("`{name}` means nothing to this decision; right are {}", means.join(", "));
+                Err(Failure::request(StatusCode::BAD_REQUEST, "invalid-request", detail))
+            }
+        }
+    }
+}
+
 /// `POST …/clients/{client_id}/{approve,deny,suspend,reinstate,revoke,restore}`
 pub async fn decide(
     State(app): State<App>,
@@ -40,6 +59,8 @@ pub async fn decide(
     body: Body,
 ) -> Result<Fresh<Json<Value>>, Problem> {
     let asked = asked(&caller, &headers, body).await?;
+    let means = if decision == "deny" { &["reason", "registration_version", "until"][..] } else { &["reason", "registration_version"] };
+    asked.says_only(means).map_err(|failure| caller.problem(failure))?;
     let shown = shown(&caller, &asked)?;
     let family = asked.family == Some(true);
     if family && decision != "suspend" {
@@ -79,6 +100,7 @@ pub async fn revoke_by_delete(
     body: Body,
 ) -> Result<StatusCode, Problem> {
     let asked = asked(&caller, &headers, body).await?;
+    asked.says_only(&["reason", "registration_version"]).map_err(|failure| caller.problem(failure))?;
     let shown = shown(&caller, &asked)?;
     let command = RegistrationCommand::Revoke { reason: asked.reason };
     carry_out(&app, &caller, &headers, (&id, &client_id), (&command, shown)).await?;
@@ -93,7 +115,9 @@ pub async fn approve_redirects(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Fresh<Json<Value>>, Problem> {
-    let change_id = change_id(&caller, &asked(&caller, &headers, body).await?)?;
+    let asked = asked(&caller, &headers, body).await?;
+    asked.says_only(&["change_id"]).map_err(|failure| caller.problem(failure))?;
+    let change_id = change_id(&caller, &asked)?;
     carry_out(&app, &caller, &headers, (&id, &client_id), (&RegistrationCommand::ApproveRedirects { change_id }, None)).await
 }
 
@@ -106,6 +130,7 @@ pub async fn reject_redirects(
     body: Body,
 ) -> Result<Fresh<Json<Value>>, Problem> {
     let asked = asked(&caller, &headers, body).await?;
+    asked.says_only(&["change_id", "reason"]).map_err(|failure| caller.problem(failure))?;
     let change_id = change_id(&caller, &asked)?;
     let reject = RegistrationCommand::RejectRedirects { change_id, reason: asked.reason };
     carry_out(&app, &caller, &headers, (&id, &client_id), (&reject, None)).await
