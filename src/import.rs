@@ -6,11 +6,11 @@ use std::io::{self, BufReader};
 use std::path::Path;
 
 use chrono::{DateTime, Utc};
+use gatebook_events::Rejection;
 use gatebook_events::client::{ImportFormat, ImportedFrom};
 use gatebook_events::identity::{ClientId, InvalidName};
 use gatebook_events::json::JsonProblem;
 use gatebook_events::metadata::{self, GrantType, MetadataError};
-use gatebook_events::redirect::{RedirectProblem, RedirectUri};
 use serde_json::{Map, Value};
 
 use crate::command::import::Newcomer;
@@ -19,6 +19,7 @@ mod hydra;
 mod keycloak;
 mod lines;
 mod objects;
+mod redirects;
 mod secret;
 
 pub use secret::Brought;
@@ -40,7 +41,24 @@ pub struct Entry {
     /// What it is called there, if anything.
     pub id: Option<String>,
     /// What it comes to here.
-    pub read: Result<Candidate, Refused>,
+    pub read: Result<Candidate, NotImported>,
+}
+
+/// Why a client of a file does not come.
+#[derive(Debug, thiserror::Error)]
+pub enum NotImported {
+    /// It is nothing that could be registered, such as a client of the other system's own. No fault of the file.
+    #[error("{0}")]
+    Skipped(String),
+    /// It could be registered if something about it were different.
+    #[error(transparent)]
+    Refused(Refused),
+}
+
+impl<E: Into<Refused>> From<E> for NotImported {
+    fn from(why: E) -> Self {
+        Self::Refused(why.into())
+    }
 }
 
 /// A client that can be registered here, if the resource server agrees.
@@ -50,8 +68,27 @@ pub struct Candidate {
     pub newcomer: Newcomer,
     /// The secret that it brings.
     pub secret: Brought,
-    /// What it had and will not have here.
+    /// What it had and will not have here, and what it gets instead.
     pub notes: Vec<String>,
+}
+
+impl Candidate {
+    /// Leaves out the redirect URI that the resource server does not welcome, and notes it. False where that is not why it was
+    /// rejected, or where none would be left.
+    pub fn do_without(&mut self, rejection: &Rejection) -> bool {
+        let uri = match rejection {
+            Rejection::RedirectOutsideRules(uri) | Rejection::SchemeNotListed(uri) => uri,
+            _ => return false,
+        };
+        let metadata = &mut self.newcomer.parsed.metadata;
+        let rest = metadata.redirect_uris.filter(|known| known.as_str() != uri);
+        if rest.is_empty() || rest.len() == metadata.redirect_uris.len() {
+            return false;
+        }
+        metadata.redirect_uris = rest;
+        self.notes.push(format!("without the redirect URI {}, which the resource server's rules do not welcome", shown(uri)));
+        true
+    }
 }
 
 /// Why a file is not read at all.
@@ -93,8 +130,8 @@ pub enum Refused {
     Redirect {
         /// As the file has it.
         uri: String,
-        /// What is wrong with it.
-        problem: RedirectProblem,
+        /// What is wrong with it, as the rest of a sentence.
+        problem: String,
     },
     /// RFC 7591 or this register does not allow it.
     #[error("{0}")]
@@ -129,19 +166,23 @@ fn all(entries: Vec<Entry>, warning: Option<&'static str>) -> Clients {
 /// What RFC 7591 members come to: every format ends here.
 fn candidate(
     (client_id, from): (ClientId, ImportedFrom),
-    members: Map<String, Value>,
+    mut members: Map<String, Value>,
     secret: Brought,
     secret_expires_at: Option<DateTime<Utc>>,
 ) -> Result<Candidate, Refused> {
-    for uri in texts(members.get("redirect_uris")) {
-        RedirectUri::parse(uri).map_err(|problem| Refused::Redirect { uri: shown(uri), problem })?;
+    let mut notes = Vec::new();
+    if from.id.is_none() {
+        notes.push(format!("with the client_id {client_id}, because the file names none"));
     }
     let unknown: Vec<&str> = texts(members.get("grant_types")).filter(|grant| GrantType::known(grant).is_none()).collect();
-    let mut notes = Vec::new();
     if !unknown.is_empty() {
         notes.push(format!("without the grants {}, which are not supported here", shown(&unknown.join(", "))));
     }
+    redirects::keep_usable(&mut members, &mut notes)?;
     let parsed = metadata::parse(members)?;
+    if !parsed.ignored.is_empty() {
+        notes.push(format!("without the members {}, which have no meaning here", shown(&parsed.ignored.join(", "))));
+    }
     let secret = if parsed.metadata.needs_secret() { secret } else { Brought::None };
     match &secret {
         Brought::Unusable(why) => notes.push(format!("without a secret, because {why}: rotate it here")),
@@ -152,6 +193,9 @@ fn candidate(
     }
     let has_one = matches!(secret, Brought::Clear(_) | Brought::Hashed(_));
     let secret_expires_at = secret_expires_at.filter(|_| has_one);
+    if let Some(end) = secret_expires_at {
+        notes.push(format!("with a secret that is valid until {}", end.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)));
+    }
     Ok(Candidate { newcomer: Newcomer { client_id, from, parsed, secret_expires_at }, secret, notes })
 }
 

@@ -1,7 +1,7 @@
 //! `gatebook import FILE`: enters clients that were registered elsewhere, with the identifiers and secrets that they have, and
 //! says of each that cannot come why.
 
-use std::io::IsTerminal;
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -9,10 +9,8 @@ use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use futures_util::stream::{FuturesOrdered, StreamExt};
 use gatebook_events::client::ImportFormat;
-use gatebook_events::identity::ResourceServerId;
-use gatebook_events::resource_server::Admission;
+use gatebook_events::identity::{ClientId, ResourceServerId};
 use gatebook_events::secret::SecretHash;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{Failed, checked};
 use crate::app::{Store, open_log_read_only, places};
@@ -21,9 +19,13 @@ use crate::command::import::{Entrance, Import, Verdict};
 use crate::command::register::DrawnHashes;
 use crate::command::{CommandError, Commands};
 use crate::config::{Config, Settings};
-use crate::import::{self, Brought, Candidate, Entry};
+use crate::import::{self, Brought, Candidate, Entry, NotImported};
 use crate::log::EventLog;
 use crate::secrets::{Cost, SecretHasher};
+
+mod report;
+
+use report::{Counts, Outcome, Report, Told};
 
 /// How many clients are entered side by side: their appends share a flush, and their secrets the processors.
 const AT_ONCE: usize = 32;
@@ -46,13 +48,16 @@ pub struct ImportArgs {
     #[arg(long)]
     pub dry_run: bool,
 
+    /// Report as JSON: one object for each client of the file, and a last one with the counts
+    #[arg(long)]
+    pub json: bool,
+
     /// The same settings as the server's.
     #[command(flatten)]
     pub settings: Settings,
 }
 
 /// Holds the log's lock, so that no service decides beside it; a dry run only reads.
-#[expect(clippy::print_stdout, reason = "this is a command for people")]
 pub async fn run(args: ImportArgs) -> Result<(), Failed> {
     let config = checked(args.settings)?;
     let path = places::log(&config);
@@ -61,81 +66,31 @@ pub async fn run(args: ImportArgs) -> Result<(), Failed> {
     }
     let file = args.file.display();
     let clients = import::open(&args.file, args.from).map_err(|error| Failed::because(format!("failed to import {file}"), error))?;
-    let done = if args.dry_run {
+    let report = Report::new(clients.count, args.dry_run, args.json);
+    let counts = if args.dry_run {
         let log = open_log_read_only(&config).map_err(|error| Failed::because("failed to open the event log", error))?;
-        carry(Arc::new(log), &config, args.resource_server, clients, Mode::Dry).await?
+        carry(Arc::new(log), &config, args.resource_server, clients, report).await?
     } else {
         let store = Store::open(&config)
             .await
             .map_err(|error| Failed::because("failed to open the event log; a service that runs has to be stopped first", error))?;
-        let done = carry(store.log(), &config, args.resource_server, clients, Mode::Real).await;
+        let counts = carry(store.log(), &config, args.resource_server, clients, report).await;
         store.close().await;
-        done?
+        counts?
     };
-    println!("{}", done.summary(args.dry_run));
-    if done.refused > 0 {
-        return Err(Failed::new(format!("{} of {} clients were refused", done.refused, done.refused + done.taken + done.known)));
+    if counts.refused > 0 {
+        return Err(Failed::new(format!("{} of {} clients were refused", counts.refused, counts.all())));
     }
     Ok(())
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Mode {
-    Real,
-    Dry,
-}
-
-#[derive(Default)]
-struct Done {
-    taken: u64,
-    waiting: u64,
-    known: u64,
-    refused: u64,
-}
-
-impl Done {
-    /// The line that the report has about a client, if there is anything to say.
-    fn count(&mut self, Told { who, verdict }: Told, mode: Mode) -> Option<String> {
-        let (verdict, notes) = match verdict {
-            Ok(judged) => judged,
-            Err(why) => {
-                self.refused += 1;
-                return Some(format!("{who}: refused, {why}"));
-            }
-        };
-        match verdict {
-            Verdict::AlreadyHere => {
-                self.known += 1;
-                return None;
-            }
-            Verdict::New(admission) | Verdict::Unfinished(admission) => {
-                self.taken += 1;
-                self.waiting += u64::from(admission == Admission::Review);
-            }
-        }
-        let imported = if mode == Mode::Dry { "would be imported" } else { "imported" };
-        (!notes.is_empty()).then(|| format!("{who}: {imported} {}", notes.join("; ")))
-    }
-
-    fn summary(&self, dry: bool) -> String {
-        let Self { taken, waiting, known, refused } = self;
-        let waiting = if *waiting > 0 { format!(" ({waiting} of them wait for an approval)") } else { String::new() };
-        if dry {
-            format!("{taken} would be imported{waiting}, {known} are here already, {refused} would be refused; nothing was written")
-        } else {
-            format!("{taken} imported{waiting}, {known} were here already, {refused} refused")
-        }
-    }
-}
-
-#[expect(clippy::print_stdout, reason = "this is a command for people")]
 async fn carry(
     log: Arc<dyn EventLog>,
     config: &Config,
     server: Option<ResourceServerId>,
     mut clients: import::Clients,
-    mode: Mode,
-) -> Result<Done, Failed> {
+    mut report: Report,
+) -> Result<Counts, Failed> {
     let unreadable = |error: CommandError| Failed::because("failed to read the event log", error);
     let commands = Commands::new(log, Clock::system());
     commands.complete_roster().await.map_err(unreadable)?;
@@ -144,61 +99,76 @@ async fn carry(
     let begun = commands.begin_import(server, config.max_clients_per_tenant).await;
     let mut import = begun.map_err(|error| Failed::because(format!("failed to import at the resource server {server}"), error))?;
     if let Some(warning) = clients.warning {
-        println!("{warning}");
+        report.warn(warning);
     }
-    let (bar, hasher, entrance) = (bar(clients.count), SecretHasher::default(), import.entrance());
-    let (mut done, mut under_way) = (Done::default(), FuturesOrdered::new());
+    let (hasher, entrance) = (SecretHasher::default(), import.entrance());
+    let (mut under_way, mut places) = (FuturesOrdered::new(), HashMap::new());
     loop {
         while under_way.len() < AT_ONCE
             && let Some(entry) = clients.entries.next()
         {
-            let Entry { place, id, read } = entry.map_err(|error| Failed::because("failed to read the file", error))?;
-            let (candidate, verdict) = judged(&mut import, read).await?;
-            let told = Told { who: id.map_or_else(|| place.clone(), |id| format!("{place}, \"{}\"", import::shown(&id))), verdict };
-            under_way.push_back(entered(&entrance, &hasher, mode, told, candidate));
+            let entry = entry.map_err(|error| Failed::because("failed to read the file", error))?;
+            let (client, candidate) = judged(&mut import, &mut places, entry).await?;
+            under_way.push_back(entered(&entrance, &hasher, report.dry_run(), client, candidate));
         }
-        let Some(told) = under_way.next().await else { break };
-        let told = told?;
-        bar.inc(1);
-        if let Some(line) = done.count(told, mode) {
-            bar.suspend(|| println!("{line}"));
-        }
+        let Some(client) = under_way.next().await else { break };
+        report.tell(&client?);
     }
-    bar.finish_and_clear();
-    if mode == Mode::Real {
+    if !report.dry_run() {
         import.finish().await;
     }
-    Ok(done)
+    Ok(report.end())
 }
 
-/// What there is to say of one client.
-struct Told {
-    who: String,
-    verdict: Result<(Verdict, Vec<String>), String>,
-}
+/// Where in the file each client stands first.
+type Places = HashMap<ClientId, String>;
 
-/// A refusal is for the report, whatever else goes wrong ends the import.
-async fn judged(
-    import: &mut Import,
-    read: Result<Candidate, import::Refused>,
-) -> Result<(Option<Candidate>, Result<(Verdict, Vec<String>), String>), Failed> {
-    let candidate = match read {
+/// A refusal is for the report, anything else that goes wrong ends the import.
+async fn judged(import: &mut Import, places: &mut Places, entry: Entry) -> Result<(Told, Option<Candidate>), Failed> {
+    let Entry { place, id, read } = entry;
+    let mut told = Told { place, id, client_id: None, outcome: Outcome::AlreadyHere, notes: Vec::new() };
+    let mut candidate = match read {
         Ok(candidate) => candidate,
-        Err(refused) => return Ok((None, Err(refused.to_string()))),
-    };
-    match import.judge(&candidate.newcomer).await {
-        Ok(verdict) => {
-            let notes = candidate.notes.clone();
-            Ok((Some(candidate), Ok((verdict, notes))))
+        Err(why) => {
+            told.outcome = match why {
+                NotImported::Skipped(why) => Outcome::Skipped(why),
+                NotImported::Refused(why) => Outcome::Refused(why.to_string()),
+            };
+            return Ok((told, None));
         }
-        Err(CommandError::Rejected(rejection)) => Ok((None, Err(import::shown(&rejection.to_string())))),
-        Err(error) => Err(ended(error)),
-    }
+    };
+    let client_id = candidate.newcomer.client_id.clone();
+    told.client_id = Some(client_id.to_string());
+    let verdict = loop {
+        match import.judge(&candidate.newcomer).await {
+            Ok(verdict) => break verdict,
+            Err(CommandError::Rejected(rejection)) if candidate.do_without(&rejection) => {}
+            Err(CommandError::Rejected(rejection)) => {
+                told.outcome = Outcome::Refused(import::shown(&rejection.to_string()));
+                return Ok((told, None));
+            }
+            Err(error) => return Err(ended(error)),
+        }
+    };
+    told.notes.clone_from(&candidate.notes);
+    told.outcome = match (verdict, places.get(&client_id)) {
+        (Verdict::AlreadyHere, Some(first)) => Outcome::Duplicate(first.clone()),
+        (Verdict::AlreadyHere, None) => Outcome::AlreadyHere,
+        (Verdict::New(admission) | Verdict::Unfinished(admission), _) => Outcome::Imported(verdict, admission),
+    };
+    places.entry(client_id).or_insert_with(|| told.place.clone());
+    Ok((told, Some(candidate)))
 }
 
 /// Enters a client that was let in.
-async fn entered(entrance: &Entrance, hasher: &SecretHasher, mode: Mode, told: Told, candidate: Option<Candidate>) -> Result<Told, Failed> {
-    let (Mode::Real, Some(Candidate { newcomer, secret, .. }), Ok((verdict, _))) = (mode, candidate, &told.verdict) else {
+async fn entered(
+    entrance: &Entrance,
+    hasher: &SecretHasher,
+    dry_run: bool,
+    told: Told,
+    candidate: Option<Candidate>,
+) -> Result<Told, Failed> {
+    let (false, Some(Candidate { newcomer, secret, .. }), Outcome::Imported(verdict, _)) = (dry_run, candidate, &told.outcome) else {
         return Ok(told);
     };
     let secret = match (verdict, secret) {
@@ -217,14 +187,4 @@ async fn entered(entrance: &Entrance, hasher: &SecretHasher, mode: Mode, told: T
 
 fn ended(error: CommandError) -> Failed {
     Failed::because("the import ended early; whoever is in already is not entered twice when it is run again", error)
-}
-
-/// A bar with rate and time left; nothing where nobody looks.
-fn bar(clients: u64) -> ProgressBar {
-    let target = if std::io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-    let bar = ProgressBar::with_draw_target(Some(clients), target);
-    if let Ok(style) = ProgressStyle::with_template(" importing [{bar:40}] {pos}/{len} clients, {per_sec}, {eta} left") {
-        bar.set_style(style.progress_chars("=> "));
-    }
-    bar
 }

@@ -11,6 +11,10 @@ use super::{Brought, Candidate, Clients, Entry, Refused, Unreadable, all, candid
 /// What Hydra notes beside RFC 7591's members, and what it answers to whoever registers.
 const NOTES: [&str; 5] = ["created_at", "updated_at", "client_id_issued_at", "registration_access_token", "registration_client_uri"];
 
+/// Members that have no meaning here, with the value that Hydra gives them where nothing was chosen.
+const USUAL: [(&str, &str); 3] =
+    [("subject_type", "public"), ("userinfo_signed_response_alg", "none"), ("access_token_strategy", "opaque")];
+
 pub(super) fn read(document: impl Read) -> Result<Clients, Unreadable> {
     let mut clients = objects::read(document)?;
     let mut warning = None;
@@ -26,7 +30,7 @@ pub(super) fn read(document: impl Read) -> Result<Clients, Unreadable> {
     let entry = |(number, client): (usize, Map<String, Value>)| Entry {
         place: format!("client {number}"),
         id: text(&client, "client_id").map(str::to_owned),
-        read: translate(client),
+        read: translate(client).map_err(Into::into),
     };
     Ok(all((1..).zip(clients).map(entry).collect(), warning))
 }
@@ -49,6 +53,8 @@ fn translate(mut client: Map<String, Value>) -> Result<Candidate, Refused> {
         client.remove("jwks");
     }
     client.retain(|_, value| !is_blank(value));
+    // What Hydra writes for every client is no loss.
+    client.retain(|name, value| !USUAL.iter().any(|(usual, text)| name == usual && value.as_str() == Some(text)));
     if text(&client, "token_endpoint_auth_method").is_none() {
         client.insert("token_endpoint_auth_method".to_owned(), "client_secret_basic".into());
     }

@@ -3,12 +3,13 @@
 
 use std::io::Read;
 
+use chrono::DateTime;
 use gatebook_events::client::{ImportFormat, ImportedFrom};
 use gatebook_events::identity::ClientId;
 use gatebook_events::metadata::{AuthMethod, GrantType};
 use serde_json::{Map, Value};
 
-use super::{Brought, Candidate, Clients, Entry, Refused, Unreadable, all, candidate, objects, shown, text, texts};
+use super::{Brought, Candidate, Clients, Entry, NotImported, Refused, Unreadable, all, candidate, objects, shown, text, texts};
 
 /// The clients that every realm has for Keycloak itself.
 const ITS_OWN: [&str; 6] = ["account", "account-console", "admin-cli", "broker", "realm-management", "security-admin-console"];
@@ -39,12 +40,18 @@ fn entry(number: usize, realm: Option<&str>, client: &Members) -> Entry {
     Entry { place, id: text(client, "clientId").map(str::to_owned), read: translate(realm, client) }
 }
 
-fn translate(realm: Option<&str>, client: &Members) -> Result<Candidate, Refused> {
+fn translate(realm: Option<&str>, client: &Members) -> Result<Candidate, NotImported> {
     let id = text(client, "clientId").ok_or(Refused::Because("it has no clientId"))?;
     if realm.is_some_and(|realm| realm.len() > LONGEST_REALM || realm.chars().any(char::is_control)) {
-        return Err(Refused::Because("the name of its realm is too long or has control characters"));
+        return Err(Refused::Because("the name of its realm is too long or has control characters").into());
     }
-    stands_for_a_client(realm, id, client)?;
+    if let Some(why) = no_client_for_here(realm, id, client) {
+        return Err(NotImported::Skipped(why));
+    }
+    Ok(convert(realm, id, client)?)
+}
+
+fn convert(realm: Option<&str>, id: &str, client: &Members) -> Result<Candidate, Refused> {
     let client_id = ClientId::brought(id)?;
     let attributes = client.get("attributes").and_then(Value::as_object);
     let attribute = |name: &str| attributes.and_then(|attributes| text(attributes, name));
@@ -57,7 +64,7 @@ fn translate(realm: Option<&str>, client: &Members) -> Result<Candidate, Refused
     for (member, from) in [("logo_uri", "logoUri"), ("policy_uri", "policyUri"), ("tos_uri", "tosUri")] {
         put(&mut members, member, attribute(from));
     }
-    members.insert("redirect_uris".to_owned(), redirect_uris(client)?.into());
+    members.insert("redirect_uris".to_owned(), redirect_uris(client).into());
     members.insert("grant_types".to_owned(), grants(client, attribute("oauth2.device.authorization.grant.enabled"))?.into());
     let method = method(client)?;
     members.insert("token_endpoint_auth_method".to_owned(), method.as_str().into());
@@ -68,7 +75,13 @@ fn translate(realm: Option<&str>, client: &Members) -> Result<Candidate, Refused
     put(&mut members, "scope", Some(scopes.join(" ").as_str()).filter(|scope| !scope.is_empty()));
 
     let from = ImportedFrom { format: ImportFormat::Keycloak, realm: realm.map(Box::from), id: Some(Box::from(id)) };
-    let mut candidate = candidate((client_id, from), members, Brought::of(text(client, "secret")), None)?;
+    let until = attribute("client.secret.expiration.time").and_then(|seconds| seconds.parse().ok());
+    let until = until.filter(|seconds| *seconds != 0).and_then(|seconds| DateTime::from_timestamp(seconds, 0));
+    let mut candidate = candidate((client_id, from), members, Brought::of(text(client, "secret")), until)?;
+    let dropped = dropped(client);
+    if !dropped.is_empty() {
+        candidate.notes.push(format!("without the settings {}, which have no meaning here", dropped.join(", ")));
+    }
     for (flow, grant) in [("implicitFlowEnabled", "implicit"), ("directAccessGrantsEnabled", "password")] {
         if is(client, flow) == Some(true) {
             candidate.notes.push(format!("without the grant {grant}, which is not supported here"));
@@ -77,31 +90,44 @@ fn translate(realm: Option<&str>, client: &Members) -> Result<Candidate, Refused
     Ok(candidate)
 }
 
-fn stands_for_a_client(realm: Option<&str>, id: &str, client: &Members) -> Result<(), Refused> {
-    if ITS_OWN.contains(&id) || (realm == Some("master") && id.ends_with("-realm")) {
-        return Err(Refused::Because("it belongs to Keycloak itself"));
-    }
-    match text(client, "protocol") {
-        None | Some("openid-connect") => {}
-        Some(other) => return Err(Refused::About { what: "its protocol is", text: shown(other) }),
-    }
-    if is(client, "bearerOnly") == Some(true) {
-        return Err(Refused::Because("it only checks tokens (bearerOnly): enter it as a resource server"));
-    }
-    if is(client, "enabled") == Some(false) {
-        return Err(Refused::Because("it is disabled there"));
-    }
-    Ok(())
+/// Why this is nothing to register: a client of Keycloak's own, of another protocol, one that never asks for tokens, or one that
+/// was switched off there. Registering that one and suspending it would let it act in between.
+fn no_client_for_here(realm: Option<&str>, id: &str, client: &Members) -> Option<String> {
+    let why = if ITS_OWN.contains(&id) || (realm == Some("master") && id.ends_with("-realm")) {
+        "it belongs to Keycloak itself".to_owned()
+    } else if let Some(other) = text(client, "protocol").filter(|protocol| *protocol != "openid-connect") {
+        format!("its protocol is {}", shown(other))
+    } else if is(client, "bearerOnly") == Some(true) {
+        "it only checks tokens (bearerOnly): enter it as a resource server".to_owned()
+    } else if is(client, "enabled") == Some(false) {
+        "it is disabled there".to_owned()
+    } else {
+        return None;
+    };
+    Some(why)
 }
 
-/// What begins with a slash follows the root URL, as Keycloak puts the two together.
-fn redirect_uris(client: &Members) -> Result<Vec<String>, Refused> {
-    let root = text(client, "rootUrl");
-    let whole = |uri: &str| match (uri.strip_prefix('/'), root) {
-        (None, _) => Ok(uri.to_owned()),
-        (Some(_), Some(root)) if !root.contains("${") => Ok(format!("{root}{uri}")),
-        (Some(_), _) => Err(Refused::About { what: "there is no root URL for the redirect URI", text: shown(uri) }),
+/// Settings of a client that mean something in Keycloak and nothing here, where they were chosen.
+fn dropped(client: &Members) -> Vec<&'static str> {
+    const CHOSEN: [&str; 4] = ["protocolMappers", "authorizationSettings", "authenticationFlowBindingOverrides", "registeredNodes"];
+    const ATTRIBUTES: [&str; 4] =
+        ["post.logout.redirect.uris", "backchannel.logout.url", "frontchannel.logout.url", "access.token.lifespan"];
+    let chosen = |value: Option<&Value>| match value {
+        Some(Value::String(text)) => !text.is_empty(),
+        Some(Value::Array(items)) => !items.is_empty(),
+        Some(Value::Object(members)) => !members.is_empty(),
+        _ => false,
     };
+    let attributes = client.get("attributes").and_then(Value::as_object);
+    let members = CHOSEN.into_iter().filter(|name| chosen(client.get(*name)));
+    members.chain(ATTRIBUTES.into_iter().filter(|name| chosen(attributes.and_then(|attributes| attributes.get(*name))))).collect()
+}
+
+/// What begins with a slash follows the root URL, as Keycloak puts the two together; without one it stays as it is, which is no
+/// redirect URI.
+fn redirect_uris(client: &Members) -> Vec<String> {
+    let root = text(client, "rootUrl").filter(|root| !root.contains("${")).unwrap_or_default().trim_end_matches('/');
+    let whole = |uri: &str| if uri.starts_with('/') { format!("{root}{uri}") } else { uri.to_owned() };
     texts(client.get("redirectUris")).map(whole).collect()
 }
 

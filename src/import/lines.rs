@@ -33,10 +33,10 @@ fn lines(path: &Path) -> io::Result<impl Iterator<Item = io::Result<(u64, Vec<u8
 fn entry(number: u64, line: &[u8]) -> Entry {
     let place = format!("line {number}");
     if line.len() > LONGEST {
-        return Entry { place, id: None, read: Err(Refused::Because("the line is longer than 65536 bytes")) };
+        return Entry { place, id: None, read: Err(Refused::Because("the line is longer than 65536 bytes").into()) };
     }
     match json::object(line) {
-        Ok(members) => Entry { place, id: text(&members, "client_id").map(str::to_owned), read: read(members) },
+        Ok(members) => Entry { place, id: text(&members, "client_id").map(str::to_owned), read: read(members).map_err(Into::into) },
         Err(problem) => Entry { place, id: None, read: Err(problem.into()) },
     }
 }

@@ -65,16 +65,16 @@ async fn a_realm_comes_with_its_names_and_secrets_and_says_whom_it_leaves_behind
     let (_folder, data) = house();
     let told = reported(import(&data, "keycloak", &fixture("realm.json"), &[]));
     let expected = [
-        r#"realm shop, client 1, "account": refused, it belongs to Keycloak itself"#,
+        r#"realm shop, client 1, "account": skipped, it belongs to Keycloak itself"#,
         r#"realm shop, client 2, "portal": imported without the grant password, which is not supported here"#,
         r#"realm shop, client 3, "spa": refused, the redirect URI https://app.example.com/* contains a wildcard"#,
-        r#"realm shop, client 4, "nightly": imported without a secret, because the file shows it as asterisks: rotate it here"#,
-        r#"realm shop, client 7, "orders-api": refused, it only checks tokens (bearerOnly): enter it as a resource server"#,
-        r#"realm shop, client 8, "https://sp.example.com/saml": refused, its protocol is saml"#,
-        r#"realm shop, client 9, "retired": refused, it is disabled there"#,
+        r#"realm shop, client 4, "nightly": imported without a secret, because the file shows a mask instead of it: rotate it here"#,
+        r#"realm shop, client 7, "orders-api": skipped, it only checks tokens (bearerOnly): enter it as a resource server"#,
+        r#"realm shop, client 8, "https://sp.example.com/saml": skipped, its protocol is saml"#,
+        r#"realm shop, client 9, "retired": skipped, it is disabled there"#,
         r#"realm shop, client 10, "passwords": refused, it has no flow that is supported here"#,
         r#"realm shop, client 11, "certified": refused, it authenticates in a way that is not supported here, client-x509"#,
-        "4 imported, 0 were here already, 7 refused",
+        "4 imported, 0 were here already, 4 skipped, 3 refused",
     ];
     assert_eq!(told.lines().collect::<Vec<_>>(), expected);
 
@@ -159,13 +159,18 @@ fn lines_are_imported_one_by_one_and_again_without_effect() {
     let (_folder, data) = house();
     let told = reported(import(&data, "rfc7591", &fixture("clients.jsonl"), &[]));
     let mut lines = told.lines();
+    assert_eq!(lines.next(), Some(r#"line 1, "billing": imported with a secret that is valid until 2031-01-01T00:00:00Z"#));
+    assert_eq!(lines.next(), Some(r#"line 2, "s6BhdRkqt3": imported without the members x_team, which have no meaning here"#));
+    let drawn = lines.next().unwrap();
+    let drawn = drawn.strip_prefix("line 4: imported with the client_id ").unwrap().strip_suffix(", because the file names none").unwrap();
     assert!(lines.next().unwrap().starts_with("line 6: refused, the line is not acceptable JSON: EOF"), "{told}");
     let expected = [
         "line 7: refused, the line is not acceptable JSON: a key appears twice at column 43",
         r#"line 8, "https://app.example.com/client.json": refused, a client_id that is a URL is kept for clients that host their own document"#,
         r#"line 9, "fragment": refused, the redirect URI https://fragment.example.com/cb#here has a fragment"#,
-        "line 11: refused, the line is not a JSON object",
         // The second line of one client is not a second client.
+        r#"line 10, "billing": passed over, it is the client of line 1"#,
+        "line 11: refused, the line is not a JSON object",
         "4 imported, 1 were here already, 5 refused",
     ];
     assert_eq!(lines.collect::<Vec<_>>(), expected);
@@ -183,12 +188,110 @@ fn lines_are_imported_one_by_one_and_again_without_effect() {
     let desktop = named(&events, "s6BhdRkqt3");
     assert_eq!((&desktop["ignored"], desktop.get("secret")), (&json!(["x_team"]), None));
     let nameless = events.iter().find(|client| client["imported_from"].get("id").is_none()).unwrap();
-    assert_eq!(nameless["imported_from"], json!({ "format": "rfc7591" }));
+    assert_eq!((&nameless["imported_from"], &nameless["client_id"]), (&json!({ "format": "rfc7591" }), &drawn.into()));
 
     let before = log(&data);
     let told = reported(import(&data, "rfc7591", &fixture("clients.jsonl"), &[]));
     assert!(told.ends_with("0 imported, 5 were here already, 5 refused\n"), "{told}");
     assert_eq!(log(&data), before);
+}
+
+/// What an import of a fixture said, and the secrets that were kept: client by client, none where there is none.
+fn imported(from: &str, name: &str) -> (String, Vec<(String, Option<String>)>) {
+    let (_folder, data) = house();
+    let told = said(import(&data, from, &fixture(name), &[]));
+    let kept = registered(&data)
+        .into_iter()
+        .map(|client| (client["client_id"].as_str().unwrap().to_owned(), client["secret"]["hash"].as_str().map(str::to_owned)));
+    (told, kept.collect())
+}
+
+/// Whether this very text is the client's secret.
+fn signs_in(text: &str, kept: &[(String, Option<String>)], id: &str) -> bool {
+    let hash = kept.iter().find(|(client, _)| client == id).and_then(|(_, hash)| hash.as_deref());
+    hash.is_some_and(|hash| verify_secret(&ClientSecret::received(text), hash).unwrap())
+}
+
+#[test]
+fn w8_what_django_keeps_of_a_secret_signs_nobody_in() {
+    let (told, kept) = imported("rfc7591", "django.jsonl");
+    let expected = [
+        r#"line 1, "dj-web": imported without the members algorithm, skip_authorization, which have no meaning here; without a secret, because the file has only a hash of it: rotate it here"#,
+        r#"line 2, "dj-machine": imported without its redirect URIs, which its grants do not use"#,
+        r#"line 3, "dj-clear": imported without the redirect URI https://clear.example.com/*, which contains a wildcard"#,
+        "3 imported, 0 were here already, 0 refused",
+    ];
+    assert_eq!(told.lines().collect::<Vec<_>>(), expected);
+    let stored = "pbkdf2_sha256$1000000$Nw1zS8n2$Y1QyPbmVdlEFBhKgUYHhMBUPkgdqlnGmZV2Ux2I8sVY=";
+    assert!(!signs_in(stored, &kept, "dj-web"), "the text of a hash signs in");
+    assert!(signs_in("password", &kept, "dj-machine") && signs_in("Zk3vQ9mT2xLp7WbN", &kept, "dj-clear"));
+}
+
+#[test]
+fn w8_what_spring_keeps_of_a_secret_signs_nobody_in() {
+    let (told, kept) = imported("rfc7591", "spring.jsonl");
+    let expected = [
+        r#"line 1, "messaging-client": imported without a secret, because the file has only a hash of it: rotate it here"#,
+        r#"line 3, "noop-client": imported without a secret, because the file has only a hash of it: rotate it here"#,
+        r#"line 4, "template-client": imported without a secret, because the file has a reference to it: rotate it here"#,
+        "5 imported, 0 were here already, 0 refused",
+    ];
+    assert_eq!(told.lines().collect::<Vec<_>>(), expected);
+    for (id, text) in [
+        ("messaging-client", "{bcrypt}$2a$10$dXJ3SW6G7P50lGmMkkmwe.20cQQubK3.HZWzG3YB1tlRy.fqvM/BG"),
+        ("noop-client", "{noop}secret"),
+        ("template-client", "${MESSAGING_CLIENT_SECRET}"),
+    ] {
+        assert!(!signs_in(text, &kept, id), "{text} signs in");
+    }
+    assert!(signs_in("password", &kept, "argon2-client"));
+}
+
+#[test]
+fn w9_a_realm_whose_only_fault_is_keycloaks_own_clients_is_imported_without_a_failure() {
+    let (told, kept) = imported("keycloak", "realm_of_a_shop.json");
+    let expected = [
+        r#"realm store, client 1, "account": skipped, it belongs to Keycloak itself"#,
+        r#"realm store, client 2, "broker": skipped, it belongs to Keycloak itself"#,
+        r#"realm store, client 3, "stock": imported without its redirect URIs, which its grants do not use; without the settings protocolMappers, which have no meaning here"#,
+        r#"realm store, client 4, "till": imported without the redirect URI https://till.example.com/*, which contains a wildcard; with a secret that is valid until 2031-01-01T00:00:00Z"#,
+        "2 imported, 0 were here already, 2 skipped, 0 refused",
+    ];
+    assert_eq!(told.lines().collect::<Vec<_>>(), expected);
+    assert!(signs_in("Qm4tVx8KpLz2Rn6WbYc9", &kept, "stock"));
+}
+
+#[test]
+fn w9_a_report_for_programs_names_every_client_and_what_became_of_it() {
+    let (_folder, data) = house();
+    let out = reported(import(&data, "rfc7591", &fixture("clients.jsonl"), &["--json"]));
+    assert!(!out.contains("sesame"), "a report shows no secret");
+    let lines: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let outcomes: Vec<&str> = lines.iter().filter_map(|line| line["outcome"].as_str()).collect();
+    let expected = ["imported", "imported", "imported", "imported", "refused", "refused", "refused", "refused", "duplicate", "refused"];
+    assert_eq!(outcomes, expected);
+    assert_eq!((&lines[0]["client_id"], &lines[0]["status"]), (&"billing".into(), &"approved".into()));
+    assert_eq!(lines[8]["same_as"], "line 1");
+    assert!(lines[2]["client_id"].is_string() && lines[2].get("id").is_none(), "{}", lines[2]);
+    let summary = json!({ "imported": 4, "pending": 0, "already_here": 1, "skipped": 0, "refused": 5 });
+    assert_eq!(lines.last().unwrap()["summary"], summary);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn w9_a_redirect_uri_that_the_rules_do_not_welcome_is_left_out_and_the_client_comes() {
+    let (folder, data) = house();
+    let service = Instance::start(&data);
+    let admin = Caller::admin(&service, &data);
+    let host = json!({ "kind": "host", "host": "app.example.com" });
+    let strict = admin.post("/authsec/resource-servers", &json!({ "name": "Strict", "policy": { "redirect_rules": [host] } })).await;
+    service.stop();
+    let file = folder.path().join("one.jsonl");
+    let line = json!({ "client_id": "two-homes", "redirect_uris": ["https://app.example.com/cb", "https://else.example.com/cb"], "token_endpoint_auth_method": "none" });
+    std::fs::write(&file, line.to_string()).unwrap();
+    let told = said(import(&data, "rfc7591", &file, &["--resource-server", strict["id"].as_str().unwrap()]));
+    let note = "without the redirect URI https://else.example.com/cb, which the resource server's rules do not welcome";
+    assert!(told.contains(note) && told.ends_with("1 imported, 0 were here already, 0 refused\n"), "{told}");
+    assert_eq!(registered(&data)[0]["metadata"]["redirect_uris"], json!(["https://app.example.com/cb"]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -197,7 +300,7 @@ async fn a_list_of_hydra_brings_clients_whose_secrets_stay_behind() {
     let told = reported(import(&data, "hydra", &fixture("hydra.json"), &[]));
     let expected = [
         "the file is one page of a longer list: import the other pages too",
-        r#"client 1, "3494ea93-c868-4e12-9ad8-e918b8b6f24b": imported without the grants implicit, which are not supported here; without a secret, because Hydra keeps only a hash of it: rotate it here"#,
+        r#"client 1, "3494ea93-c868-4e12-9ad8-e918b8b6f24b": imported without the grants implicit, which are not supported here; without the members audience, which have no meaning here; without a secret, because Hydra keeps only a hash of it: rotate it here"#,
         r#"client 2, "machine": imported without a secret, because Hydra keeps only a hash of it: rotate it here"#,
         r#"client 4, "backed-up": imported without a secret, because the file has only a hash of it: rotate it here"#,
         r#"client 5, "legacy": refused, grant_types has no grant that is supported here; supported are authorization_code, refresh_token, client_credentials and urn:ietf:params:oauth:grant-type:device_code"#,
@@ -226,7 +329,10 @@ async fn a_dry_run_says_the_same_beside_a_service_and_writes_nothing() {
     let told = refusal(import(&data, "keycloak", &fixture("realm.json"), &[]));
     assert!(told.contains("a service that runs has to be stopped first"), "{told}");
     let dry = reported(import(&data, "keycloak", &fixture("realm.json"), &["--dry-run"]));
-    assert!(dry.ends_with("4 would be imported, 0 are here already, 7 would be refused; nothing was written\n"), "{dry}");
+    assert!(
+        dry.ends_with("4 would be imported, 0 are here already, 4 would be skipped, 3 would be refused; nothing was written\n"),
+        "{dry}"
+    );
     assert_eq!(log(&data), before);
     service.stop();
     let real = reported(import(&data, "keycloak", &fixture("realm.json"), &[]));
