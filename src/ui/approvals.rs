@@ -79,14 +79,14 @@ fn entry(visitor: &Visitor, row: &WaitingRow, (warnings, resembles): &Doubts) ->
                 }
                 p.muted { (show::tag(row.registration_type)) " since " (show::time(row.since)) }
             }
-            (doubt::list(warnings, resembles.as_ref()))
+            (doubt::list(row.client_name.as_deref(), warnings, resembles.as_ref()))
             @if let (Wish::Redirects { metadata: Some(then), .. }, Some(now)) = (&row.wish, &row.metadata) { (metadata_difference(now, then)) }
             (difference)
             @if let Wish::Redirects { manifest, serves_at, .. } = &row.wish {
                 @if let Some(manifest) = manifest { p.muted { "Version " (manifest.version) " of its document says so." } }
                 @if let Some(at) = serves_at { p.note { "Serves " (show::time(*at)) " unless somebody objects." } }
             }
-            (forms(visitor, (row.resource_server, &row.client_id), &decision, "queue"))
+            (forms(visitor, (row.resource_server, &row.client_id), &decision, ("queue", resembles.is_some())))
         }
     }
 }

@@ -182,8 +182,8 @@ fn filters(frame: &Frame, fields: &Fields, here: &str) -> Markup {
                     @if let Some(beginning) = value("type").filter(|text| !NAMES.iter().any(|(_, names)| names.contains(text))) { option value=(beginning) selected { (beginning) "…" } }
                     @for (about, names) in NAMES { optgroup label=(about) { @for name in names { option value=(name) selected[value("type") == Some(*name)] { (name) } } } }
                 } }
-                div.field { label for="f-since" { "From (UTC)" } input #f-since type="datetime-local" name="since" value=[value("since")]; }
-                div.field { label for="f-until" { "Before (UTC)" } input #f-until type="datetime-local" name="until" value=[value("until")]; }
+                div.field { label for="f-since" { "From (" span data-zone { "UTC" } ")" } input #f-since type="datetime-local" name="since" step="1" value=[value("since")]; }
+                div.field { label for="f-until" { "Before (" span data-zone { "UTC" } ")" } input #f-until type="datetime-local" name="until" step="1" value=[value("until")]; }
                 div.field { label for="f-order" { "Order" } select #f-order name="order" { option value="" { "newest first" } option value="oldest" selected[value("order") == Some("oldest")] { "oldest first" } } }
                 p.actions { button.primary type="submit" { "Show" } a.button href=(here) { "Clear" } }
             }

@@ -60,7 +60,7 @@ pub async fn preview(State(app): State<App>, Path(id): Path<String>, Change(post
         .await;
     let content = html! {
         (server::head(&visitor, row, Tab::Clients))
-        (shown(&visitor, row, (action, text), &outcomes, many))
+        (shown(&visitor, row, (action, text), &outcomes, (many, &fields)))
     };
     Ok(frame.page(&app, &visitor, Place::Server(row.id, Tab::Clients), &format!("{text} clients"), &content))
 }
@@ -156,7 +156,15 @@ async fn selected(app: &App, visitor: &Visitor, id: ResourceServerId, fields: &F
     Ok(found.await?.body)
 }
 
-fn shown(visitor: &Visitor, server: &ResourceServerRow, (action, text): (&str, &str), outcomes: &[Outcome], many: Option<usize>) -> Markup {
+fn shown(
+    visitor: &Visitor,
+    server: &ResourceServerRow,
+    (action, text): (&str, &str),
+    outcomes: &[Outcome],
+    (many, fields): (Option<usize>, &Fields),
+) -> Markup {
+    // Of one client the version that its own page or card showed goes on: what it has become since was not looked at.
+    let shown = fields.text("version").filter(|_| outcomes.len() == 1).map(str::to_owned);
     let changing: Vec<&Outcome> = outcomes.iter().filter(|of| of.stands.as_ref().is_ok_and(|(now, then)| now != then)).collect();
     let same: Vec<&Outcome> = outcomes.iter().filter(|of| of.stands.as_ref().is_ok_and(|(now, then)| now == then)).collect();
     let refused: Vec<&Outcome> = outcomes.iter().filter(|of| of.stands.is_err()).collect();
@@ -175,10 +183,10 @@ fn shown(visitor: &Visitor, server: &ResourceServerRow, (action, text): (&str, &
                     input type="hidden" name="action" value=(action);
                     @for of in &changing {
                         input type="hidden" name="client" value=(of.row.client_id.as_str());
-                        input type="hidden" name="version" value=(of.row.version);
+                        input type="hidden" name="version" value=(shown.clone().unwrap_or_else(|| of.row.version.to_string()));
                     }
                     label for="reason" { "Reason, for the history" }
-                    input #reason type="text" name="reason" maxlength=(reason::MOST) autocomplete="off" autofocus;
+                    input #reason type="text" name="reason" maxlength=(reason::MOST) autocomplete="off" value=[fields.text("reason")] autofocus;
                     @if action == "suspend" {
                         label.tick { input type="checkbox" name="family" value="1"; span { "The whole program of each" span.help { "Whoever registers as the same program from now on stands suspended too, until a client of it is reinstated." } } }
                     }

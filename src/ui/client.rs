@@ -6,7 +6,7 @@ use gatebook_events::client::{Client, Profile};
 use gatebook_events::identity::{ClientId, ResourceServerId, Stream};
 use gatebook_events::reason;
 use gatebook_events::registration::{AdmittedMetadata, Status};
-use gatebook_events::resource_server::RegistrationType;
+use gatebook_events::standing::Reason;
 use gatebook_projections::directory::{RegistrationRow, ResourceServerRow};
 use gatebook_projections::history::{HistoryQuery, HistoryRow};
 use maud::{Markup, html};
@@ -91,7 +91,7 @@ pub async fn page(
     let content = html! {
         p.crumbs { a href=(visitor.links.server(server.id, "clients")) { (show::inert(&server.name)) } " / Clients" }
         (head(&subject))
-        div #standing data-live { (waits(&visitor, &subject)) (doubt::list(&subject.doubts.0, subject.doubts.1.as_ref())) }
+        div #standing data-live { (waits(&visitor, &subject)) (doubt::list(subject.row.metadata.client_name.as_deref(), &subject.doubts.0, subject.doubts.1.as_ref())) }
         div.columns {
             div {
                 div #redirects .card data-live { (serving(&subject)) }
@@ -164,7 +164,7 @@ fn waits(visitor: &Visitor, subject: &Subject) -> Markup {
                 },
                 None => (difference(&gatebook_events::redirect::RedirectUris::default(), &row.redirect_uris, &gatebook_events::redirect::RedirectUris::default())),
             }
-            (forms(visitor, (row.resource_server, &row.client_id), &decision, "client"))
+            (forms(visitor, (row.resource_server, &row.client_id), &decision, ("client", subject.doubts.1.is_some())))
         }
     }
 }
@@ -173,7 +173,7 @@ fn serving(subject: &Subject) -> Markup {
     let row = &subject.row;
     let claimed = row.claimed.redirect_uris.without(&row.redirect_uris);
     html! {
-        h2 { "Redirect URIs that serve" }
+        h2 { @if row.reason == Reason::Approved { "Redirect URIs that serve" } @else { "Redirect URIs that would serve" } }
         @if row.redirect_uris.is_empty() { p.muted { "None: nobody is sent back to this client." } }
         @else { ul.difference { @for uri in &row.redirect_uris { li { (show::redirect_uri(uri)) } } } }
         @if !claimed.is_empty() {
@@ -226,6 +226,7 @@ fn said(subject: &Subject) -> Markup {
 
 fn standing(visitor: &Visitor, server: &ResourceServerRow, subject: &Subject, offered: &[(&'static str, &'static str)]) -> Markup {
     let row = &subject.row;
+    let preview = format!("{}/preview", visitor.links.server(row.resource_server, "clients"));
     html! {
         h2 { "Standing at " (show::inert(&server.name)) }
         dl.facts {
@@ -240,10 +241,15 @@ fn standing(visitor: &Visitor, server: &ResourceServerRow, subject: &Subject, of
                 (visitor.guard())
                 input type="hidden" name="version" value=(row.version);
                 div.field { label for="decide-reason" { "Reason, for the history" } input #decide-reason type="text" name="reason" maxlength=(reason::MOST) autocomplete="off"; }
-                @if offered.iter().any(|(action, _)| *action == "suspend") && row.registration_type != RegistrationType::Prereg {
-                    label.tick { input type="checkbox" name="family" value="1"; span { "With “Suspend”: the whole program" span.help { "Whoever registers as the same program from now on stands suspended too, until a client of it is reinstated." } } }
-                }
-                p.actions { @for (action, text) in offered { button type="submit" name="action" value=(action) .danger[*action == "revoke"] { (text) } } }
+                input type="hidden" name="client" value=(row.client_id.as_str());
+                p.actions { @for (action, text) in offered {
+                    @if matches!(*action, "revoke" | "suspend") {
+                        // What takes a client's access away is asked about first, as for many clients at once.
+                        button type="submit" name="action" value=(action) formaction=(preview) .danger[*action == "revoke"] { (text) "…" }
+                    } @else {
+                        button type="submit" name="action" value=(action) { (text) }
+                    }
+                } }
             }
         }
     }

@@ -175,7 +175,7 @@ fn filters(visitor: &Visitor, row: &ResourceServerRow, asked: &Asked) -> Markup 
                     }
                     span role="group" aria-label="By status" {
                         (chip("status", "", "Any status", None))
-                        @for status in ["pending", "approved", "suspended", "denied", "revoked", "deleted"] {
+                        @for status in ["pending", "approved", "dormant", "suspended", "denied", "revoked", "deleted"] {
                             @let count = by_status.get(status).copied();
                             @if count.is_some() || asked.list.status.as_deref() == Some(status) {
                                 (chip("status", status, show::status_word(status), Some(count.unwrap_or_default())))
@@ -247,7 +247,7 @@ fn families((visitor, row): (&Visitor, &ResourceServerRow), asked: &Asked, page:
         table.clients {
             thead { tr {
                 @if asked.can_act(visitor) { th.pick scope="col" { (pick_all()) } }
-                th scope="col" { "Client" } th scope="col" { "Type" } th scope="col" { "Status" } th scope="col" { "Redirects" } th scope="col" { "Last seen" } th scope="col" { "Last registered" } th scope="col" { span.unseen { "Copy" } }
+                th scope="col" { "Client" } th scope="col" { "Type" } th scope="col" { "Status" } th.to scope="col" { "Redirects" } th scope="col" { "Last seen" } th scope="col" { "Last registered" } th.copying scope="col" { span.unseen { "Copy" } }
             } }
             tbody {
                 @for family in &page.rows { (family_row((visitor, row), asked, family, seen)) }
@@ -279,7 +279,7 @@ fn family_row((visitor, server): (&Visitor, &ResourceServerRow), asked: &Asked, 
                 @else { @for (status, count) in &family.by_status { span.badge.(status) { (show::grouped(*count)) " " (show::status_word(status).to_lowercase()) } " " } }
                 @if family.staged > 0 { span.badge.pending { @if *number > 1 { (show::grouped(family.staged)) " " } "change waits" } }
             }
-            td { (show::redirect_hosts(&sample.redirect_uris)) }
+            td.to { (show::redirect_hosts(&sample.redirect_uris)) }
             td.when { @if *number == 1 { (last_seen(seen, sample)) } @else { span.muted { "open it to see" } } }
             td.when { (show::time(family.latest)) }
             td.copying { @if *number == 1 { (show::copied(sample.client_id.as_str(), "the client id")) } }
@@ -292,7 +292,7 @@ fn one_by_one(visitor: &Visitor, asked: &Asked, page: &ClientPage, seen: &Seen) 
         table.clients {
             thead { tr {
                 @if asked.can_act(visitor) { th.pick scope="col" { (pick_all()) } }
-                th scope="col" { "Client" } th scope="col" { "Type" } th scope="col" { "Status" } th scope="col" { "Redirects" } th scope="col" { "Last seen" } th scope="col" { "Registered" } th scope="col" { span.unseen { "Copy" } }
+                th scope="col" { "Client" } th scope="col" { "Type" } th scope="col" { "Status" } th.to scope="col" { "Redirects" } th scope="col" { "Last seen" } th scope="col" { "Registered" } th.copying scope="col" { span.unseen { "Copy" } }
             } }
             tbody {
                 @for row in &page.rows {
@@ -306,7 +306,7 @@ fn one_by_one(visitor: &Visitor, asked: &Asked, page: &ClientPage, seen: &Seen) 
                         } }
                         td { (show::tag(row.registration_type)) }
                         td.stands { (show::badge(row.reason)) @if row.staged.is_some() { " " span.badge.pending { "change waits" } } }
-                        td { (show::redirect_hosts(&row.redirect_uris)) }
+                        td.to { (show::redirect_hosts(&row.redirect_uris)) }
                         td.when { (last_seen(seen, row)) }
                         td.when { (show::time(row.requested_at)) }
                         td.copying { (show::copied(row.client_id.as_str(), "the client id")) }

@@ -7,28 +7,44 @@ use maud::{Markup, html};
 
 use super::show;
 
-/// The warnings, the grave ones first.
-pub fn list(warnings: &[Warning], resembles: Option<&LookAlike>) -> Markup {
+/// The warnings about a client of this name, the grave ones first.
+pub fn list(name: Option<&str>, warnings: &[Warning], resembles: Option<&LookAlike>) -> Markup {
     let others = warnings.iter().filter(|warning| **warning != Warning::LookAlike);
     html! {
         @if !warnings.is_empty() || resembles.is_some() {
             ul.doubts {
-                @if let Some(other) = resembles { li.grave { (alike(other)) } }
+                @if let Some(other) = resembles { li.grave { (alike(name, other)) } }
                 @for warning in others { li { (sentence(*warning)) } }
             }
         }
     }
 }
 
-fn alike(other: &LookAlike) -> Markup {
+fn alike(name: Option<&str>, other: &LookAlike) -> Markup {
     let hosts: Vec<&str> = other.origin.hosts().collect();
+    let differing = name.zip(other.client_name.as_deref()).filter(|(own, theirs)| own != theirs);
     html! {
-        @match other.likeness { Likeness::Same => "It bears the name of ", Likeness::Near => "Its name looks like that of " }
-        b { (show::client_name(&other.client_id, other.client_name.as_deref())) }
+        @match (other.likeness, differing) {
+            (Likeness::Near, Some((own, theirs))) => { "Its name " b { (marked(own, theirs)) } " looks like " b { (marked(theirs, own)) } },
+            (Likeness::Same, Some((own, theirs))) => { "Its name " b { (marked(own, theirs)) } " reads like " b { (marked(theirs, own)) } },
+            (Likeness::Same, None) => { "It bears the name of " b { (show::client_name(&other.client_id, other.client_name.as_deref())) } },
+            (Likeness::Near, None) => { "Its name looks like that of " b { (show::client_name(&other.client_id, other.client_name.as_deref())) } },
+        }
         ", which is approved and comes from "
         @if hosts.is_empty() { "users’ own machines" } @else { b { (hosts.join(", ")) } }
         "."
     }
+}
+
+/// A name with the letters marked by which it differs from another one: all between the beginning and the end that both share.
+fn marked(name: &str, other: &str) -> Markup {
+    let (letters, others): (Vec<char>, Vec<char>) = (name.chars().collect(), other.chars().collect());
+    let start = letters.iter().zip(&others).take_while(|(one, two)| one == two).count();
+    let shared = letters.iter().skip(start).rev().zip(others.iter().skip(start).rev());
+    let end = letters.len() - shared.take_while(|(one, two)| one == two).count();
+    let part = |from: usize, to: usize| letters.iter().skip(from).take(to - from).collect::<String>();
+    let middle = part(start, end);
+    html! { (show::inert(&part(0, start))) @if !middle.is_empty() { mark { (show::inert(&middle)) } } (show::inert(&part(end, letters.len()))) }
 }
 
 fn sentence(warning: Warning) -> &'static str {
@@ -41,5 +57,20 @@ fn sentence(warning: Warning) -> &'static str {
         Warning::RegistrationChanged => "What serves has changed since the answer that was referred to.",
         Warning::MetadataChanged => "What it says about itself has changed since it was approved.",
         Warning::DocumentUnreachable => "Its document cannot be reached; the last good one serves.",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_letters_that_differ_are_marked() {
+        let shown = |name, other| marked(name, other).into_string().replace("<bdi class=\"inert\">", "").replace("</bdi>", "");
+        assert_eq!(shown("Claude C0de", "Claude Code"), "Claude C<mark>0</mark>de");
+        assert_eq!(shown("Claude Code", "Claude C0de"), "Claude C<mark>o</mark>de");
+        assert_eq!(shown("Claude Codee", "Claude Code"), "Claude Code<mark>e</mark>");
+        assert_eq!(shown("Claude Code", "Claude Codee"), "Claude Code");
+        assert_eq!(shown("aa", "aaa"), "aa");
     }
 }

@@ -139,6 +139,7 @@ impl Frame {
                 div.me {
                     p { span.subject title=(visitor.caller.admin.subject) { (visitor.caller.admin.subject) } }
                     p.muted.small { (visitor.role()) " of " (visitor.tenant()) }
+                    p.muted.small.zone { "Times in " span data-zone { "UTC" } } button.quiet.small type="button" hidden data-zone-switch {}
                     form method="post" action=(links.to("/sign-out")) { (visitor.guard()) button.quiet type="submit" { "Sign out" } }
                 }
             }

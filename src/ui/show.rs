@@ -58,7 +58,7 @@ fn is_odd(letter: char) -> bool {
             | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// A moment. The script shows it in the viewer's zone.
+/// A moment in UTC. The script shows it in the zone that the viewer chose, and names that.
 pub fn time(at: DateTime<Utc>) -> Markup {
     let exact = at.to_rfc3339_opts(SecondsFormat::Secs, true);
     html! { time datetime=(exact) title=(exact) { (at.format("%Y-%m-%d %H:%M")) " UTC" } }
@@ -99,6 +99,8 @@ pub fn status_word(status: &str) -> &str {
         "suspended" => "Suspended",
         "revoked" => "Revoked",
         "deleted" => "Deleted",
+        "dormant" => "Dormant",
+        "returning" => "Dormant, asked to return",
         "retired" => "Retired",
         "none" => "Not registered",
         other => other,

@@ -246,6 +246,9 @@ fn sentence(name: &str, data: &Value) -> String {
         },
         "registration.redirects_superseded" => "The change that waited was replaced or taken back",
         "registration.redirects_narrowed" => "Gave up redirect URIs",
+        "registration.dormant" => "Became dormant: it was not used for as long as the rules allow",
+        "registration.revival_asked" => "Asked to return after it was dormant",
+        "registration.revived" => "Returned after it was dormant",
         "registration.rolled_back" => "Went back to an earlier version of its document",
         "resource_server.created" => "A resource server was added",
         "resource_server.renamed" => "A resource server has another name or identifier",
@@ -270,6 +273,7 @@ fn sentence(name: &str, data: &Value) -> String {
         "webhook.deleted" => "A webhook was deleted",
         "reservation.taken" => "One client was named for all identical instances",
         "projection.event_skipped" => "A read model goes on without an event",
+        "projection.skip_taken_back" => "A read model no longer goes on without an event",
         other => other,
     };
     said.to_owned()
@@ -322,6 +326,19 @@ mod tests {
                 ("scope", "x".to_owned(), String::new())
             ]
         );
+    }
+
+    #[test]
+    fn every_event_that_can_be_stored_has_a_sentence() {
+        let shapes = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/events/tests/shapes")).unwrap();
+        let mut names = 0;
+        for shape in shapes {
+            let file = shape.unwrap().file_name().into_string().unwrap();
+            let Some((name, _)) = file.split_once('@') else { continue };
+            assert_ne!(sentence(name, &json!({"old": ["dcr"], "new": []})), name, "the pages have no sentence for {name}");
+            names += 1;
+        }
+        assert!(names > 30, "{names}");
     }
 
     #[test]

@@ -67,6 +67,16 @@ fn no_page_keeps_anybody_out() {
     play("accessible", &[]);
 }
 
+#[test]
+fn the_list_and_the_history_fit_every_width() {
+    play("widths", &[]);
+}
+
+#[test]
+fn times_are_in_one_zone_and_what_takes_access_away_is_asked_about() {
+    play("zones", &[]);
+}
+
 /// Plays a scene on an instance of its own, started with these flags.
 fn play(scene: &str, flags: &[&str]) {
     let Some((browser, node)) = browser() else { return };

@@ -1,16 +1,49 @@
-// Gatebook's pages work without this. It shows times in the viewer's zone, copies, moves along rows by keyboard, and brings
+// Gatebook's pages work without this. It shows times in the zone that the viewer chose, copies, moves along rows by keyboard, and brings
 // what changed elsewhere into the page.
 "use strict";
 
 (() => {
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
 
-  // Times: in the viewer's zone, the exact moment stays in the title.
+  // Times: all in one zone, which each of them names. It is UTC unless the viewer chose the browser's own.
+  const chosen = () => { try { return localStorage.getItem("gatebook-zone") === "local" ? undefined : "UTC"; } catch { return "UTC"; } };
+  let zone = chosen();
   const near = new Intl.RelativeTimeFormat(undefined, { numeric: "auto" });
-  const day = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
-  const thisYear = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
-  const exact = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+  const parts = { year: "numeric", month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hour12: false };
+  const inZone = (options) => new Intl.DateTimeFormat(undefined, { ...options, timeZone: zone, timeZoneName: "short" });
+  let day, exact;
+  function useZone() {
+    day = inZone(parts);
+    exact = inZone({ ...parts, second: "2-digit" });
+  }
+  useZone();
+  const zoneName = () => zone ?? Intl.DateTimeFormat().resolvedOptions().timeZone;
   const minute = 60, hour = 3600;
+
+  // Fields for a moment hold it in the zone that is shown; what is sent is UTC.
+  const two = (number) => String(number).padStart(2, "0");
+  const fieldText = (at, local) => {
+    const [year, month, date, hours, minutes, seconds] = local
+      ? [at.getFullYear(), at.getMonth(), at.getDate(), at.getHours(), at.getMinutes(), at.getSeconds()]
+      : [at.getUTCFullYear(), at.getUTCMonth(), at.getUTCDate(), at.getUTCHours(), at.getUTCMinutes(), at.getUTCSeconds()];
+    return `${String(year).padStart(4, "0")}-${two(month + 1)}-${two(date)}T${two(hours)}:${two(minutes)}:${two(seconds)}`;
+  };
+  const moments = (root) => all("input[type=datetime-local]", root);
+  function sayZone() {
+    all("[data-zone]").forEach((text) => { text.textContent = zoneName(); });
+    all("[data-zone-switch]").forEach((button) => {
+      button.hidden = false;
+      button.textContent = zone ? "Show times of this browser's zone" : "Show times in UTC";
+    });
+  }
+  function moveFields(root, from, to) {
+    if (from === to) return;
+    for (const field of moments(root)) {
+      if (!field.value) continue;
+      const at = new Date(from === "UTC" ? field.value + "Z" : field.value);
+      if (!Number.isNaN(at.getTime())) field.value = fieldText(at, to !== "UTC");
+    }
+  }
 
   function say(time) {
     const at = new Date(time.dateTime);
@@ -20,7 +53,8 @@
     else if (seconds >= 0 && seconds < minute) time.textContent = "just now";
     else if (seconds >= 0 && seconds < hour) time.textContent = near.format(-Math.floor(seconds / minute), "minute");
     else if (seconds >= 0 && seconds < 20 * hour) time.textContent = near.format(-Math.floor(seconds / hour), "hour");
-    else time.textContent = (at.getFullYear() === new Date().getFullYear() ? thisYear : day).format(at);
+    else time.textContent = day.format(at);
+    time.title = seconds >= 0 ? exact.format(at) : time.title;
   }
 
   // Copying, where the browser lets a page do it.
@@ -79,7 +113,7 @@
       const target = row?.querySelector(selector);
       if (!target) return;
       event.preventDefault();
-      if (typing(target)) target.focus(); else target.click();
+      if (typing(target) || "asks" in target.dataset) target.focus(); else target.click();
     };
     if (event.key === "j") { event.preventDefault(); step(1); }
     else if (event.key === "k") { event.preventDefault(); step(-1); }
@@ -95,7 +129,19 @@
   document.addEventListener("click", (event) => {
     const button = event.target.closest?.("[data-copy]");
     if (button) copy(button);
+    if (event.target.closest?.("[data-zone-switch]")) {
+      const before = zone;
+      try { localStorage.setItem("gatebook-zone", zone ? "local" : "utc"); } catch { /* it holds for this page only */ }
+      zone = zone ? undefined : "UTC";
+      useZone();
+      moveFields(document, before, zone);
+      sayZone();
+      all("time[datetime]").forEach(say);
+    }
   });
+
+  // A form sends its moments in UTC, whatever zone they are shown in.
+  document.addEventListener("submit", (event) => moveFields(event.target, zone, "UTC"));
 
   document.addEventListener("change", (event) => {
     if (event.target.matches("[data-pick-all]")) {
@@ -127,6 +173,7 @@
   // What changed elsewhere: the page is asked for again, and the parts that live are put in place of the old ones.
   function prepare(root) {
     all("time[datetime]", root).forEach(say);
+    sayZone();
     all("[data-copy], [data-pick-all]", root).forEach((button) => { button.hidden = false; });
   }
 
@@ -189,6 +236,7 @@
   addEventListener("pagehide", () => all("[data-once]").forEach((secret) => secret.remove()));
 
   prepare(document);
+  moveFields(document, "UTC", zone);
   all("form[data-check]").forEach(checkAsTyped);
   count();
   live();

@@ -65,6 +65,7 @@ pub fn card(visitor: &Visitor, subject: &Subject, fields: &Fields, answer: Optio
 
 fn told(answer: &Answer) -> Markup {
     let decision = answer.verdict.reason.decision().as_str();
+    let name = answer.client.as_ref().and_then(|client| client.metadata.client_name.as_deref());
     let heading = match decision {
         "allow" => "Allow",
         "pending" => "Pending",
@@ -76,7 +77,7 @@ fn told(answer: &Answer) -> Markup {
             p { (sentence(answer.verdict.reason.as_str())) }
             @if let Some(uri) = &answer.verdict.redirect_uri { p { "The answer goes to " code.uri { (show::inert(uri)) } } }
         }
-        (doubt::list(&answer.warnings, answer.resembles.as_ref()))
+        (doubt::list(name, &answer.warnings, answer.resembles.as_ref()))
     }
 }
 

@@ -66,7 +66,15 @@ pub fn origin(origin: &str, manifest: Option<&ManifestRef>) -> Markup {
 }
 
 /// Approve, or say no with a reason. `back` is where the page that follows is: `client` or `queue`.
-pub fn forms(visitor: &Visitor, (server, client_id): (ResourceServerId, &ClientId), decision: &Decision, back: &str) -> Markup {
+///
+/// What is flagged is not approved by one key or one click: an approval of a registration is asked about on a page of its own, and
+/// the key only goes to the button of an approval of a change.
+pub fn forms(
+    visitor: &Visitor,
+    (server, client_id): (ResourceServerId, &ClientId),
+    decision: &Decision,
+    (back, flagged): (&str, bool),
+) -> Markup {
     if !visitor.may_change() {
         return html! { p.muted { "An administrator decides." } };
     }
@@ -76,6 +84,7 @@ pub fn forms(visitor: &Visitor, (server, client_id): (ResourceServerId, &ClientI
         Decision::Redirects(_) => ("redirects", "approve", "reject"),
     };
     let address = visitor.links.client(server, client_id.as_str(), action);
+    let preview = format!("{}/preview", visitor.links.server(server, "clients"));
     let hidden = html! {
         (visitor.guard())
         input type="hidden" name="back" value=(back);
@@ -86,7 +95,15 @@ pub fn forms(visitor: &Visitor, (server, client_id): (ResourceServerId, &ClientI
     };
     html! {
         div.decision {
-            form method="post" action=(address) { (hidden) button.primary type="submit" name="action" value=(yes) data-key="a" { "Approve" } }
+            form method="post" action=(address) {
+                (hidden)
+                @if flagged && matches!(decision, Decision::Registration(_)) {
+                    input type="hidden" name="client" value=(client_id.as_str());
+                    button.primary type="submit" name="action" value=(yes) formaction=(preview) data-key="a" { "Approve…" }
+                } @else {
+                    button.primary type="submit" name="action" value=(yes) data-key="a" data-asks[flagged] { "Approve" }
+                }
+            }
             // A form of its own, so that Enter after a reason says no.
             form.no method="post" action=(address) {
                 (hidden)

@@ -49,7 +49,7 @@ pub fn field(here: &str, fields: &Fields, kept: &[&str], then: Option<&Then>) ->
                 @for name in kept {
                     @if let Some(value) = fields.text(name) { input type="hidden" name=(name) value=(value); }
                 }
-                label for="as-of" { "At (UTC)" }
+                label for="as-of" { "At (" span data-zone { "UTC" } ")" }
                 input #as-of type="datetime-local" name=(AS_OF) value=[value] step="1" required;
                 button type="submit" { "Show" }
             }
