@@ -1,6 +1,6 @@
 //! The commands of `gatebook`.
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use gatebook_events::envelope::Position;
 use indicatif::ProgressBar;
 
@@ -10,6 +10,7 @@ mod backup;
 pub mod demo;
 mod doctor;
 mod health;
+mod help;
 mod import;
 mod migrate_log;
 mod poll;
@@ -76,7 +77,9 @@ impl Failed {
 
 /// Runs the command that the process was started with.
 pub async fn run() -> Result<(), Failed> {
-    match Cli::parse().command {
+    let matches = help::arrange(Cli::command()).get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    match cli.command {
         Command::Serve(settings) => serve::run(checked(*settings)?).await,
         Command::Token(args) => token::run(*args).map_err(|error| Failed::because("failed to make a token", error)),
         Command::Rebuild(args) => rebuild::run(*args).await,

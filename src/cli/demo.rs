@@ -33,6 +33,10 @@ pub struct DemoArgs {
     #[arg(long)]
     pub documents: bool,
 
+    /// Fill an instance that is in use, too
+    #[arg(long)]
+    pub force: bool,
+
     /// The same settings as the server's; its key makes the administrators' tokens.
     #[command(flatten)]
     pub settings: Settings,
@@ -43,6 +47,11 @@ pub struct DemoArgs {
 pub async fn run(args: DemoArgs) -> Result<(), Failed> {
     let config = checked(args.settings)?;
     let minter = AdminMinter::try_new(&config.admin, Clock::system()).map_err(|error| Failed::because("failed to make a token", error))?;
+    if !args.force && Story::at(&args.url, &minter)?.is_in_use().await? {
+        let what =
+            "there are clients or resource servers in it already; --force adds some 50 clients and renames the first resource server";
+        return Err(Failed::new(format!("failed to fill {}: {what}", args.url)));
+    }
     let told = fill(&args.url, &minter, |_| ()).await?;
     for line in told {
         println!("{line}");
@@ -169,6 +178,16 @@ struct Story<'a> {
 impl<'a> Story<'a> {
     fn at(url: &str, minter: &'a AdminMinter) -> Result<Self, Failed> {
         Ok(Self { house: Running::at(url)?, minter })
+    }
+
+    /// Whether the instance has anything but the one resource server that a fresh one has.
+    async fn is_in_use(&self) -> Result<bool, Failed> {
+        let servers = self.home(Method::GET, "/authsec/resource-servers", None).await?;
+        let servers = servers.pointer("/resource_servers").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let [only] = servers else { return Ok(!servers.is_empty()) };
+        let clients = self.home(Method::GET, &format!("/authsec/resource-servers/{}/clients?limit=1", text(only, "/id")?), None).await?;
+        let is_empty = clients.pointer("/clients").and_then(Value::as_array).is_some_and(Vec::is_empty);
+        Ok(!is_empty || only.get("name").and_then(Value::as_str) != Some("default"))
     }
 
     /// Somebody who registers themselves.

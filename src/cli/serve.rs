@@ -1,7 +1,7 @@
 //! `gatebook serve`: the service, until it is told to stop; what it accepted by then it finishes.
 
 use std::io::{IsTerminal, Write};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use super::Failed;
 use crate::app::{self, App};
 use crate::clock::Clock;
-use crate::config::{AdminKeySource, Config, LogFormat};
+use crate::config::{AdminKeySource, Config, LogFormat, unknown_variables};
 use crate::http;
 use crate::server::{self, Rules};
 
@@ -32,13 +32,28 @@ pub async fn run(config: Config) -> Result<(), Failed> {
         }
         None => None,
     };
-    let public_url = config.public_url.as_ref().map_or_else(|| format!("http://{address}"), |url| url.as_str().to_owned());
+    let public_url = config.public_url.as_ref().map_or_else(|| reachable(address), |url| url.as_str().to_owned());
+    if config.public_url.is_none() && !address.ip().is_loopback() {
+        tracing::warn!(%public_url, "--public-url is not set: clients are told this URL, which leads nowhere from other machines");
+    }
+    for (name, like) in unknown_variables(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok())) {
+        match like {
+            Some(like) => tracing::warn!("the environment variable {name} is no setting; the nearest is {like}"),
+            None => tracing::warn!("the environment variable {name} is no setting"),
+        }
+    }
     let (data, log) = (config.data.clone(), app::describe(&config));
     let made_key = matches!(config.admin.key, AdminKeySource::SelfMade { .. });
-    let app = App::start(config, public_url, Clock::system()).await.map_err(|error| Failed::because("failed to start", error))?;
+    let default_server = config.default_resource_server;
+    let app = App::start(config, public_url.clone(), Clock::system()).await.map_err(|error| Failed::because("failed to start", error))?;
+    if let Some(id) = default_server
+        && !app.commands().resource_server(id).await.is_ok_and(|server| server.is_active())
+    {
+        tracing::warn!(%id, "--default-resource-server names no resource server that serves: clients that name none are refused");
+    }
     let told_to_stop = told_to_stop().map_err(|error| Failed::because("failed to listen for signals", error))?;
     let metrics_address = metrics.as_ref().map(|(address, _)| *address);
-    greet(address, metrics_address, (&data, &log), made_key)
+    greet(address, &public_url, metrics_address, (&data, &log), made_key)
         .map_err(|error| Failed::because("failed to write to standard output", error))?;
     let rules = Rules::new(&app.config().server, &app.config().trusted_proxies);
     if rules.connections() < app.config().server.connections {
@@ -65,14 +80,29 @@ pub async fn run(config: Config) -> Result<(), Failed> {
     Ok(())
 }
 
+/// A URL that leads to this address from this machine: nothing answers at the unspecified address.
+fn reachable(address: SocketAddr) -> String {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => format!("http://127.0.0.1:{}", address.port()),
+        IpAddr::V6(ip) if ip.is_unspecified() => format!("http://[::1]:{}", address.port()),
+        _ => format!("http://{address}"),
+    }
+}
+
 /// What somebody who just started it wants to know. The first line is read by programs too.
-fn greet(address: SocketAddr, metrics: Option<SocketAddr>, (data, log): (&std::path::Path, &str), made_key: bool) -> std::io::Result<()> {
+fn greet(
+    address: SocketAddr,
+    public_url: &str,
+    metrics: Option<SocketAddr>,
+    (data, log): (&std::path::Path, &str),
+    made_key: bool,
+) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "listening on http://{address}")?;
     writeln!(out, "  data folder  {}", data.display())?;
     writeln!(out, "  event log    {log}")?;
-    writeln!(out, "  pages        http://{address}/ui")?;
-    writeln!(out, "  register     POST http://{address}/oauth/register")?;
+    writeln!(out, "  pages        {public_url}/ui")?;
+    writeln!(out, "  register     POST {public_url}/oauth/register")?;
     if let Some(metrics) = metrics {
         writeln!(out, "  metrics      http://{metrics}/metrics")?;
     }

@@ -1,6 +1,7 @@
 //! `gatebook token`: prints an admin JWT and nothing else, so that `TOKEN=$(gatebook token …)` works.
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 
 use chrono::TimeDelta;
 use clap::Args;
@@ -8,13 +9,13 @@ use gatebook_events::identity::TenantId;
 
 use crate::admin::{Admin, AdminMinter, MintError, Role};
 use crate::clock::Clock;
-use crate::config::{Config, ConfigError, Settings};
+use crate::config::{AdminKeySource, Config, ConfigError, Settings};
 
 /// The longest that a token may live; a leaked one cannot be called back.
 const LONGEST_LIFE: TimeDelta = TimeDelta::days(366);
 
 /// Print a token for an administrator, made with the key of the data folder or the configured secret
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct TokenArgs {
     /// What the token is good for: viewer, auditor or admin
     #[arg(long)]
@@ -44,6 +45,9 @@ pub enum TokenError {
     /// The settings cannot be used.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// There is no key, and a new one would make a token that no service accepts.
+    #[error("there is no data folder with a key at {}: --data names the folder of the service; its first start makes the key", .0.display())]
+    NoKey(PathBuf),
     /// The token cannot be made.
     #[error(transparent)]
     Mint(#[from] MintError),
@@ -59,6 +63,11 @@ pub fn run(args: TokenArgs) -> Result<(), TokenError> {
 
 fn print(args: TokenArgs, clock: Clock, output: &mut impl Write) -> Result<(), TokenError> {
     let config = Config::load(args.settings)?;
+    if let AdminKeySource::SelfMade { file } = &config.admin.key
+        && !file.exists()
+    {
+        return Err(TokenError::NoKey(config.data));
+    }
     let admin = Admin { tenant: args.tenant, subject: args.subject, role: args.role };
     let token = AdminMinter::try_new(&config.admin, clock)?.mint(&admin, args.expires)?;
     writeln!(output, "{token}")?;
@@ -107,9 +116,12 @@ mod tests {
         let args = parse(&["--role", "admin", "--subject", "ada", "--expires", "30m", "--data", folder]).unwrap();
         let config = Config::load(args.settings.clone()).unwrap();
         let mut output = Vec::new();
+        let refused = print(args.clone(), Clock::system(), &mut output).unwrap_err().to_string();
+        assert!(refused.starts_with(&format!("there is no data folder with a key at {folder}")), "{refused}");
+        assert!(output.is_empty() && std::fs::read_dir(folder).unwrap().next().is_none(), "a refusal leaves nothing behind");
+        let verifier = AdminVerifier::try_new(&config.admin, Clock::system()).unwrap();
         print(args, Clock::system(), &mut output).unwrap();
         let text = String::from_utf8(output).unwrap();
-        let verifier = AdminVerifier::try_new(&config.admin, Clock::system()).unwrap();
         let admin = verifier.verify(text.strip_suffix('\n').unwrap()).await.unwrap();
         assert_eq!((admin.subject.as_str(), admin.role), ("ada", Role::Admin));
         assert_eq!(admin.tenant, TenantId::default_tenant());
