@@ -191,7 +191,7 @@ pub fn long_metadata(binary: &Path) {
     });
 }
 
-/// 700 clients whose key sets are each at another host that does not answer, then a client with a document that is new.
+/// 700 clients whose key sets are each at another URL that does not answer, then a client with a document that is new.
 pub fn key_sets(binary: &Path) {
     run(async {
         let server = Server::start(binary, &[OPEN, ("allow-loopback-manifests", "true")], None);
@@ -199,10 +199,12 @@ pub fn key_sets(binary: &Path) {
         let decider = server.token("decider", "authorization-server");
         let (keys, audience) = (Signer::new(), format!("http://{}", server.address));
         let url = host_a_document();
+        // A port that was just given back: each fetch ends at once.
+        let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let mut ids = Vec::new();
         for number in 0..700 {
             let body = json!({ "client_name": format!("agent {number}"), "redirect_uris": ["https://app.example/cb"],
-                "token_endpoint_auth_method": "private_key_jwt", "jwks_uri": format!("https://h{number}.invalid/keys") });
+                "token_endpoint_auth_method": "private_key_jwt", "jwks_uri": format!("https://localhost:{closed}/{number}") });
             ids.extend(attacker.register(&body).await.1["client_id"].as_str().map(str::to_owned));
         }
         let mut refused = 0;

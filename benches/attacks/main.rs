@@ -31,7 +31,7 @@ const ATTACKS: &[Attack] = &[
     },
     Attack { name: "changes", does: "one client changes its registration 300 times", run: floods::changes },
     Attack { name: "long-metadata", does: "one source registers clients with long metadata", run: floods::long_metadata },
-    Attack { name: "key-sets", does: "one source has 700 key sets fetched from hosts that do not answer", run: floods::key_sets },
+    Attack { name: "key-sets", does: "one source has 700 key sets fetched from URLs that do not answer", run: floods::key_sets },
     Attack {
         name: "near-names",
         does: "one source registers 3,000 names that differ from another by a character",
