@@ -464,8 +464,9 @@ impl App {
     }
 
     /// Which resource server a self-registering client is bound to: the one whose resource identifier it names, else the one
-    /// in the path, else the configured default, else the only one there is, else none yet. A name that nobody here has is
-    /// refused only where the one that is left answers to another name.
+    /// in the path, else the configured default, else the only one there is, else none. A name that nobody here has is
+    /// refused only where the one that is left answers to another name. What becomes of a client where none is meant is for
+    /// whoever asks to say, with [`Self::none_meant`] if it is refused.
     pub async fn bind(&self, resource: Option<&str>, in_path: Option<ResourceServerId>) -> Result<Option<ResourceServerId>, Failure> {
         let roster = self.known_servers().await?;
         let named = resource.and_then(|resource| roster.with_resource(resource));
@@ -480,6 +481,24 @@ impl App {
             return Err(Failure::request(axum::http::StatusCode::BAD_REQUEST, "invalid_target", detail));
         }
         Ok(fallback)
+    }
+
+    /// The refusal of a client that came where no resource server is meant. It names none of them: they are their tenants' own.
+    pub async fn none_meant(&self, resource: Option<&str>) -> Failure {
+        let detail = match (self.known_servers().await, resource) {
+            (Err(failure), _) => return failure,
+            (Ok(_), Some(_)) => {
+                "resource names no resource server that is known here: name one by its resource identifier as it is entered here"
+            }
+            (Ok(known), None) if known.active().next().is_none() => {
+                "there is no resource server here: an administrator has to create one first"
+            }
+            (Ok(_), None) => {
+                "there are several resource servers here, and the request names none: name one by its resource identifier in \
+                 resource (RFC 8707), or register at /rs/, its id and /oauth/register"
+            }
+        };
+        Failure::request(axum::http::StatusCode::BAD_REQUEST, "invalid_target", detail)
     }
 
     /// How a client stands at a resource server.
@@ -498,6 +517,12 @@ impl App {
     pub async fn registered_at(&self, client: ClientKey) -> Result<Vec<ResourceServerId>, Failure> {
         let registrations = self.ask_directory(move |directory| directory.registrations_of(client)).await?;
         Ok(registrations.into_iter().map(|(server, _)| server).collect())
+    }
+
+    /// Whether a client is registered with a tenant.
+    pub async fn registered_with(&self, tenant: &TenantId, client: ClientKey) -> Result<bool, Failure> {
+        let registrations = self.ask_directory(move |directory| directory.registrations_of(client)).await?;
+        Ok(registrations.iter().any(|(_, theirs)| theirs == tenant))
     }
 
     /// Tells answers that have no end of their own that the service is about to stop.

@@ -11,11 +11,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use gatebook_events::Rejection;
 use gatebook_events::envelope::Position;
 use gatebook_events::identity::ResourceServerId;
-use gatebook_events::resource_server::{CapOf, Fill, Life};
+use gatebook_events::resource_server::{CapOf, Fill};
 use gatebook_projections::directory::Scope;
 
 use crate::app::App;
 use crate::command::CommandError;
+use crate::command::admission::Rules;
 use crate::http::error::Failure;
 use crate::http::fresh;
 use crate::projector::Follower;
@@ -61,19 +62,17 @@ pub struct Place {
 #[derive(Debug)]
 struct Held {
     scope: Scope,
-    of: CapOf,
-    cap: NonZeroU32,
+    /// The cap whose nearness administrators are told of.
+    warns: Option<(CapOf, NonZeroU32)>,
 }
 
 impl Census {
-    /// A place for one more client, or the refusal of a register that is full.
-    pub async fn place(&self, app: &App, server: Option<ResourceServerId>) -> Result<Place, Failure> {
-        let mut place = Place { census: Self(self.0.clone()), server, held: Vec::new() };
-        let Some(id) = server else { return Ok(place) };
-        let known = app.commands().resource_server(id).await?;
-        let tenant = known.tenant.clone().filter(|_| known.life == Life::Active);
-        let of_server = known.policy.max_clients.filter(|_| tenant.is_some()).map(|cap| (Scope::Server(id), CapOf::ResourceServer, cap));
-        let of_tenant = app.config().max_clients_per_tenant.zip(tenant).map(|(cap, tenant)| (Scope::Tenant(tenant), CapOf::Tenant, cap));
+    /// A place for one more client at a resource server, or the refusal of a register that is full.
+    pub async fn place(&self, app: &App, rules: &Rules) -> Result<Place, Failure> {
+        let mut place = Place { census: Self(self.0.clone()), server: Some(rules.id), held: Vec::new() };
+        let id = rules.id;
+        let of_server = rules.server.policy.max_clients.map(|cap| (Scope::Server(id), CapOf::ResourceServer, cap));
+        let of_tenant = app.config().max_clients_per_tenant.map(|cap| (Scope::Tenant(rules.tenant.clone()), CapOf::Tenant, cap));
         for (scope, of, cap) in of_server.into_iter().chain(of_tenant) {
             self.refresh(app, &scope, app.directory().progress().position).await?;
             let count = |number| Fill { of, cap, count: number };
@@ -87,9 +86,22 @@ impl Census {
                 app.commands().note_fill(id, || count(self.settled(&scope))).await;
                 return Err(CommandError::from(refusal).into());
             }
-            place.held.push(Held { scope, of, cap });
+            place.held.push(Held { scope, warns: Some((of, cap)) });
         }
         Ok(place)
+    }
+
+    /// A place for one more client that comes to no resource server, below this cap.
+    pub async fn place_of_unbound(&self, app: &App, cap: NonZeroU32) -> Result<Place, Failure> {
+        let full = |_| Failure::from(CommandError::from(Rejection::UnboundFull));
+        let count = |number| Fill { of: CapOf::Tenant, cap, count: number };
+        self.refresh(app, &Scope::Unbound, app.directory().progress().position).await?;
+        if self.take(&Scope::Unbound, count).is_err() {
+            // Some may have been taken or deleted since the directory was asked.
+            self.refresh(app, &Scope::Unbound, app.log().head().await?).await?;
+            self.take(&Scope::Unbound, count).map_err(full)?;
+        }
+        Ok(Place { census: Self(self.0.clone()), server: None, held: vec![Held { scope: Scope::Unbound, warns: None }] })
     }
 
     fn take(&self, scope: &Scope, fill: impl Fn(u64) -> Fill) -> Result<(), Rejection> {
@@ -148,7 +160,8 @@ impl Place {
         let held = std::mem::take(&mut self.held);
         self.census.release(&held, position);
         if let Some(id) = self.server.filter(|_| position.is_some()) {
-            for Held { scope, of, cap } in held {
+            for Held { scope, warns } in held {
+                let Some((of, cap)) = warns else { continue };
                 app.commands().note_fill(id, || Fill { of, cap, count: self.census.settled(&scope) }).await;
             }
         }

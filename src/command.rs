@@ -13,6 +13,8 @@ use uuid::Uuid;
 use crate::clock::Clock;
 use crate::log::{Append, AppendError, Appended, EventLog, Expected, LogError, StreamEvents};
 
+pub mod admission;
+mod binding;
 mod caps;
 mod dormancy;
 mod families;

@@ -85,6 +85,8 @@ pub struct Config {
     pub changes_per_client_per_hour: Option<NonZeroU32>,
     /// How many clients one tenant may have; none: no cap.
     pub max_clients_per_tenant: Option<NonZeroU32>,
+    /// How many clients may register where no resource server is meant; none: such registrations are refused.
+    pub max_unbound_clients: Option<NonZeroU32>,
     /// The networks whose `Forwarded` and `X-Forwarded-For` are believed.
     pub trusted_proxies: Vec<IpNet>,
     /// How documents that clients host are fetched.
@@ -206,6 +208,7 @@ impl Config {
             changes_per_minute: NonZeroU32::new(settings.changes_per_minute.unwrap_or(60)),
             changes_per_client_per_hour: NonZeroU32::new(settings.changes_per_client_per_hour.unwrap_or(30)),
             max_clients_per_tenant: settings.max_clients_per_tenant.and_then(NonZeroU32::new),
+            max_unbound_clients: settings.max_unbound_clients.and_then(NonZeroU32::new),
             trusted_proxies: networks("trusted-proxies", settings.trusted_proxies.as_deref())?,
             manifests: manifests::manifests(&settings)?,
             rhythm: manifests::rhythm(&settings)?,

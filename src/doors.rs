@@ -11,11 +11,13 @@ use gatebook_events::identity::{ClientId, ResourceServerId, Stream, TenantId};
 use gatebook_events::look_alike::document_host;
 use gatebook_events::metadata::ClientMetadata;
 use gatebook_events::registration::{Registration, Status};
-use gatebook_events::resource_server::{RegistrationType, ResourceServer};
+use gatebook_events::resource_server::{Coming, RegistrationType, ResourceServer};
 use gatebook_events::standing::Decision;
 use gatebook_projections::directory::LookAlike;
 
+use crate::admission::{self, Newcomer};
 use crate::app::App;
+use crate::command::admission::{Guarantor, Rules};
 use crate::command::{Cause, CommandError, Done, History};
 use crate::http::error::Failure;
 use crate::look_alikes::Shown;
@@ -109,17 +111,18 @@ async fn take_note(
 /// first; another look never changes anything.
 pub async fn look(app: &App, server_id: ResourceServerId, subject: &Subject<'_>, question: &Question<'_>) -> Result<Answer, Failure> {
     let commands = app.commands();
-    let server = commands.resource_server(server_id).await?;
+    let rules = commands.rules(server_id).await?;
+    let server = &rules.server;
     let client_id = subject.client_id;
     let key = client_id.key();
     let mut clients: Arc<History<Client>> = commands.history(Stream::Client(key)).await?;
     if clients.now().profile.as_ref().is_some_and(|profile| profile.client_id != *client_id) {
-        return Ok(nobody(Reason::Standing(gatebook_events::standing::Reason::NotRegistered)));
+        return nowhere(app, server_id).await;
     }
     let mut registrations: Arc<History<Registration>> = commands.history(Stream::Registration(server_id, key)).await?;
     let mut position = None;
     if registrations.now().status == Status::None && server.is_active() {
-        match first_sight(app, (server_id, &server), subject, clients.now()).await {
+        match first_sight(app, &rules, subject, clients.now()).await {
             Ok(None) => {}
             Ok(Some(met)) => {
                 clients = commands.history(Stream::Client(key)).await?;
@@ -131,9 +134,12 @@ pub async fn look(app: &App, server_id: ResourceServerId, subject: &Subject<'_>,
         }
     }
     let (client, registration) = (clients.now(), registrations.now());
+    if registration.status == Status::None {
+        return nowhere(app, server_id).await;
+    }
     let standing = app.standing(server_id, client.life, registration).await?.once_used(server.policy.revive);
     let Some(profile) = client.registered().cloned() else { return Ok(nobody(Reason::Standing(standing))) };
-    let metadata = effective(&server, &profile, registration);
+    let metadata = effective(server, &profile, registration);
     let now = Side { registration, metadata: &metadata };
     let (verdict, changed) = match subject.since {
         None => (decision::answer(standing, registration, &metadata, question), false),
@@ -142,7 +148,7 @@ pub async fn look(app: &App, server_id: ResourceServerId, subject: &Subject<'_>,
             let then = then.zip(commands.as_of(Stream::Registration(server_id, key), &registrations, version.registration).await?);
             let then = then.and_then(|(client, registration)| {
                 let profile = client.registered()?;
-                Some((effective(&server, profile, &registration), registration))
+                Some((effective(server, profile, &registration), registration))
             });
             let then = then.as_ref().map(|(metadata, registration)| Side { registration, metadata });
             (decision::answer_since(standing, now, then, question), !then.is_some_and(|then| then.same(now)))
@@ -154,10 +160,7 @@ pub async fn look(app: &App, server_id: ResourceServerId, subject: &Subject<'_>,
         registration_type: profile.registration_type,
         redirect_uris: &metadata.redirect_uris,
     };
-    let resembles = match &server.tenant {
-        Some(tenant) => app.look_alike(tenant, &shown).await,
-        None => None,
-    };
+    let resembles = app.look_alike(&rules.tenant, &shown).await;
     let document_host = document_host(client_id, profile.registration_type);
     let came = registrations.first();
     let known = Surroundings {
@@ -186,6 +189,11 @@ fn effective(server: &ResourceServer, profile: &Profile, registration: &Registra
     metadata
 }
 
+/// Of a client that is not registered there nothing is said but that, whether it exists elsewhere or nowhere.
+async fn nowhere(app: &App, server: ResourceServerId) -> Result<Answer, Failure> {
+    Ok(nobody(Reason::Standing(app.standing(server, Life::Unregistered, &Registration::default()).await?)))
+}
+
 fn nobody(reason: Reason) -> Answer {
     Answer {
         verdict: Verdict { reason, redirect_uri: None },
@@ -205,82 +213,87 @@ enum FirstSight {
     Failed(Failure),
 }
 
-impl From<Failure> for FirstSight {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Command(CommandError::Rejected(Rejection::ModeNotAdmitted(_))) => Self::No(Reason::ModeNotAdmitted),
-            Failure::Command(CommandError::Rejected(Rejection::Full(_))) => Self::No(Reason::RegisterFull),
+impl FirstSight {
+    /// What a refusal means for a client that comes this way.
+    fn of(failure: Failure, by: RegistrationType) -> Self {
+        let Failure::Command(CommandError::Rejected(rejection)) = &failure else {
+            return match failure {
+                Failure::TooMany(_) => Self::No(Reason::TooManyRegistrations),
+                Failure::Document { trouble, .. } if !trouble.is_about_the_document() => Self::No(Reason::DocumentNotReached),
+                Failure::Document { .. } => Self::No(Reason::DocumentUnusable),
+                failure => Self::Failed(failure),
+            };
+        };
+        Self::No(match (rejection, by) {
+            (Rejection::ModeNotAdmitted(_), _) => Reason::ModeNotAdmitted,
+            (Rejection::Full(_), _) => Reason::RegisterFull,
+            (Rejection::InitialAccessTokenRequired, _) => Reason::TokenRequired,
             // What the document says is not welcome here.
-            Failure::Document { trouble, .. } if !trouble.is_about_the_document() => Self::No(Reason::DocumentNotReached),
-            Failure::Command(CommandError::Rejected(_)) | Failure::Document { .. } => Self::No(Reason::DocumentUnusable),
-            failure => Self::Failed(failure),
-        }
+            (_, RegistrationType::Cimd) => Reason::DocumentUnusable,
+            (_, RegistrationType::Dcr | RegistrationType::Prereg) => Reason::RulesNotMet,
+        })
     }
 }
 
-/// Registers the client of a document at a resource server, where there is room. One that is registered already takes none.
-pub async fn enter_document(
-    app: &App,
-    cause: &Cause,
-    server: ResourceServerId,
-    client: &Client,
-    vouched: bool,
-) -> Result<Done<Registration>, Failure> {
-    let key = client.registered().ok_or(CommandError::from(Rejection::NoSuchClient))?.client_id.key();
-    let known: Registration = app.commands().load(Stream::Registration(server, key)).await?;
-    if known.status != Status::None {
-        return Ok(app.commands().admit_document(cause, server, client, vouched).await?);
-    }
-    let place = app.census().place(app, Some(server)).await?;
-    let done = app.commands().admit_document(cause, server, client, vouched).await?;
-    place.fill(app, done.position).await;
-    Ok(done)
-}
-
-/// A client that nobody registered here: one with a document is read and registered by the rules, one that registered
-/// itself without naming a resource server is bound to the first that it asks for.
+/// A client that nobody registered here: one with a document is read and registered by the rules; one that registered itself where
+/// no resource server was meant is bound by the rules to the first that it asks for, in the tenant that sees it.
 async fn first_sight(
     app: &App,
-    (server_id, server): (ResourceServerId, &ResourceServer),
+    rules: &Rules,
     &Subject { client_id, source, .. }: &Subject<'_>,
     client: &Client,
 ) -> Result<Option<Met>, FirstSight> {
-    let admits = |kind| server.open_to(kind).map_err(|closed| FirstSight::from(Failure::from(CommandError::from(closed))));
+    let alone = |by| {
+        let received = rules.server.receives(Coming::alone(by));
+        received.map_err(|closed| FirstSight::of(CommandError::from(closed).into(), by))?;
+        has_room(app)
+    };
+    let by_document = client.profile.as_ref().is_none_or(|profile| profile.manifest.is_some());
     let (client, seen_at) = match client.life {
-        Life::Registered if client.holds_for(server.tenant.as_ref()) => {
+        Life::Registered if client.holds_for(Some(&rules.tenant)) => {
             let Some(profile) = client.registered() else { return Ok(None) };
-            let unbound = profile.registration_type == RegistrationType::Dcr && profile.home.is_none();
-            if unbound && !app.registered_at(client_id.key()).await?.is_empty() {
-                return Ok(None);
+            let by = profile.registration_type;
+            if profile.manifest.is_none() {
+                let sees_it = profile.came_to_none() && rules.tenant == TenantId::default_tenant();
+                let registered = app.registered_at(client_id.key());
+                if !sees_it || !registered.await.map_err(|failure| FirstSight::of(failure, by))?.is_empty() {
+                    return Ok(None);
+                }
             }
-            if !unbound && profile.manifest.is_none() {
-                return Ok(None);
-            }
-            admits(profile.registration_type)?;
-            has_room(app)?;
+            alone(by)?;
             (client.clone(), None)
         }
-        // What another tenant's administrator entered says nothing here: the host is asked.
-        Life::Unregistered | Life::Registered => {
+        // What another tenant's administrator entered says nothing here, and a document that was taken away may be back: the host is
+        // asked, as if nobody had known it.
+        Life::Unregistered | Life::Registered | Life::Withdrawn | Life::Deleted if by_document => {
             let Ok(url) = app.documents().manifests().url(client_id.as_str()) else { return Ok(None) };
-            // Nothing is fetched for a door that would stay closed.
-            admits(RegistrationType::Cimd)?;
-            has_room(app)?;
+            // Nothing is fetched for a client that may not come.
+            alone(RegistrationType::Cimd)?;
+            let failed = |failure| FirstSight::of(failure, RegistrationType::Cimd);
             // Nobody who was never met is registered anywhere, and no list need be asked.
             let unknown = client.life == Life::Unregistered;
-            let registered_at = if unknown { Vec::new() } else { app.registered_at(client_id.key()).await? };
-            let urgency = Urgency::By(Asker::new(source, server.tenant.as_ref()));
-            let seen = app.documents().meet(&url, &registered_at, urgency).await.map_err(Failure::from)?;
+            let registered_at = if unknown { Vec::new() } else { app.registered_at(client_id.key()).await.map_err(failed)? };
+            let urgency = Urgency::By(Asker::new(source, Some(&rules.tenant)));
+            let seen = app.documents().meet(&url, &registered_at, urgency).await.map_err(|error| failed(error.into()))?;
             (seen.client, seen.position)
         }
-        Life::Withdrawn | Life::Deleted => return Ok(None),
+        Life::Unregistered | Life::Registered | Life::Withdrawn | Life::Deleted => return Ok(None),
     };
+    let Some(profile) = client.registered() else { return Ok(None) };
     let actor = Actor { kind: ActorKind::System, id: Some("first-sight".to_owned()), via: Some("decision".to_owned()) };
-    let cause = Cause { actor, tenant: server.tenant.clone(), request_id: None, origin: None };
-    let done = enter_document(app, &cause, server_id, &client, false).await;
-    let kind = client.registered().map_or(RegistrationType::Cimd, |profile| profile.registration_type);
-    app.metrics().registered(kind, done.as_ref().err());
-    Ok(Some(Met(done?.position.max(seen_at))))
+    let cause = Cause { actor, tenant: Some(rules.tenant.clone()), request_id: None, origin: None };
+    let done = take_in(app, &cause, rules, &client, profile).await;
+    app.metrics().registered(profile.registration_type, done.as_ref().err());
+    let done = done.map_err(|failure| FirstSight::of(failure, profile.registration_type))?;
+    Ok(Some(Met(done.position.max(seen_at))))
+}
+
+/// Registers a client that nobody answers for, where the rules welcome it and there is room.
+async fn take_in(app: &App, cause: &Cause, rules: &Rules, client: &Client, profile: &Profile) -> Result<Done<Registration>, Failure> {
+    let admitted = admission::ask(app, rules, Newcomer::known(profile, Guarantor::Nobody)).await?;
+    let done = app.commands().bind(cause, &admitted.welcome, client, false).await?;
+    admitted.fill(app, done.position).await;
+    Ok(done)
 }
 
 /// Who comes in by a question is a stranger.

@@ -103,6 +103,8 @@ pub fn router(app: App) -> Router {
         .route("/signing-keys", get(authsec::signing_keys::list))
         .route("/signing-keys/rotate", post(authsec::signing_keys::rotate))
         .route("/signing-keys/{key_id}", delete(authsec::signing_keys::withdraw))
+        .route("/unbound-clients", get(authsec::unbound::list))
+        .route("/unbound-clients/{client_id}", get(authsec::unbound::read).delete(authsec::unbound::delete))
         .route("/approvals", get(authsec::approvals::list))
         .route("/audit/events", get(authsec::audit::list))
         .route("/audit/events/{event_id}", get(authsec::audit::read))

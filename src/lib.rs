@@ -2,6 +2,7 @@
 
 pub mod access_tokens;
 pub mod admin;
+mod admission;
 pub mod app;
 mod authentication;
 mod ceiling;

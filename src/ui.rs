@@ -33,6 +33,7 @@ mod sign_in;
 mod signed_out;
 mod sorry;
 mod trail;
+mod unbound;
 mod visitor;
 
 pub use signed_out::SignedOut;
@@ -59,6 +60,8 @@ pub fn router(app: &App) -> Router<App> {
         .route("/servers/{id}/enter/check", post(enter::check))
         .route("/servers/{id}/enter/document", post(by_document::submit))
         .route("/approvals", get(approvals::page))
+        .route("/unbound", get(unbound::page))
+        .route("/unbound/{client_id}/delete", post(unbound::delete))
         .route("/servers", post(settings::create))
         .route("/servers/new", get(settings::new))
         .route("/servers/{id}/settings", get(settings::page).post(settings::rename))

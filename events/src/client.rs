@@ -77,6 +77,19 @@ pub struct Profile {
     pub imported_from: Option<ImportedFrom>,
 }
 
+impl Profile {
+    /// Whether it registered itself where no resource server was meant. It can do nothing until one takes it, and belongs to the
+    /// tenant that every instance has; whether one took it since is for registrations to say.
+    pub fn came_to_none(&self) -> bool {
+        self.registration_type == RegistrationType::Dcr && self.home.is_none()
+    }
+
+    /// Whether this tenant's administrators may touch what all registrations share.
+    pub fn is_at_home(&self, tenant: &TenantId) -> bool {
+        self.home.as_ref() == Some(tenant) || (self.came_to_none() && *tenant == TenantId::default_tenant())
+    }
+}
+
 impl Client {
     /// The profile of a client that exists.
     pub fn registered(&self) -> Option<&Profile> {

@@ -34,6 +34,12 @@ pub enum Reason {
     ModeNotAdmitted,
     /// The resource server or its tenant has as many clients as it may have.
     RegisterFull,
+    /// It comes without an initial access token, and the resource server wants one of those that come this way.
+    TokenRequired,
+    /// It has not come yet, and as many came in the last minute as the resource server takes.
+    TooManyRegistrations,
+    /// It registered itself before, and the resource server's rules do not welcome what it says.
+    RulesNotMet,
     /// The document at `client_id` cannot be used, or the resource server's rules do not welcome what it says.
     DocumentUnusable,
     /// The host of the document at `client_id` could not be reached, or was not asked now; that says nothing about the document.
@@ -52,7 +58,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 23] = [
         Self::Standing(standing::Reason::Approved),
         Self::Standing(standing::Reason::ApprovalPending),
         Self::Standing(standing::Reason::Dormant),
@@ -66,6 +72,9 @@ impl Reason {
         Self::Standing(standing::Reason::NotRegistered),
         Self::ModeNotAdmitted,
         Self::RegisterFull,
+        Self::TokenRequired,
+        Self::TooManyRegistrations,
+        Self::RulesNotMet,
         Self::DocumentUnusable,
         Self::DocumentNotReached,
         Self::RedirectUriRequired,
@@ -79,9 +88,12 @@ impl Reason {
     pub const fn decision(self) -> Decision {
         match self {
             Self::Standing(reason) => reason.decision(),
-            Self::DocumentNotReached => Decision::Pending,
+            // Nothing was decided about it.
+            Self::DocumentNotReached | Self::TooManyRegistrations => Decision::Pending,
             Self::ModeNotAdmitted
             | Self::RegisterFull
+            | Self::TokenRequired
+            | Self::RulesNotMet
             | Self::DocumentUnusable
             | Self::RedirectUriRequired
             | Self::RedirectUriNotRegistered
@@ -99,6 +111,11 @@ impl Reason {
                 "the host of the client's document cannot be reached from here; ask again later, or have an administrator of the resource \
                  server enter the document's text",
             ),
+            Self::TokenRequired => {
+                Some("it has to register with an initial access token of the resource server, or be entered by an administrator")
+            }
+            Self::TooManyRegistrations => Some("ask again in a minute"),
+            Self::RulesNotMet => Some("it has to register with the resource server named, and is told there what is not welcome"),
             Self::ModeNotAdmitted
             | Self::RegisterFull
             | Self::DocumentUnusable
@@ -116,6 +133,9 @@ impl Reason {
             Self::Standing(reason) => reason.as_str(),
             Self::ModeNotAdmitted => "mode_not_admitted",
             Self::RegisterFull => "register_full",
+            Self::TokenRequired => "initial_access_token_required",
+            Self::TooManyRegistrations => "too_many_registrations",
+            Self::RulesNotMet => "rules_not_met",
             Self::DocumentUnusable => "document_unusable",
             Self::DocumentNotReached => "document_not_reached",
             Self::RedirectUriRequired => "redirect_uri_required",

@@ -39,6 +39,10 @@ pub enum Rejection {
     GrantsNotAdmitted,
     #[error("the resource server wants a software statement")]
     SoftwareStatementRequired,
+    #[error("as many clients as may wait for a resource server do: name one by its resource, or register at /rs/ and its id")]
+    UnboundFull,
+    #[error("identical clients are one client there, so it has to register with the resource server named")]
+    RegistersThere,
     #[error("the client belongs to another tenant")]
     NotHome,
     #[error("the client has no secret to change")]
@@ -84,6 +88,8 @@ pub enum Rejection {
     InitialAccessTokenUnknown,
     #[error("the initial access token is {}", .0.as_str())]
     InitialAccessTokenOver(Usability),
+    #[error("the initial access token bounds its client, which a client with a document of its own cannot be")]
+    DocumentCannotBeClamped,
     #[error("the redirect URI {0} is outside what the client's initial access token allows")]
     RedirectOutsideClamps(String),
     #[error("the {0} is outside what the client's initial access token allows")]

@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::family::FamilyName;
 use crate::identity::{ClientId, TenantId};
-use crate::initial_access_token::Clamps;
 use crate::metadata::ClientMetadata;
 use crate::redirect::WebUri;
 use crate::reservation::Fingerprint;
@@ -20,6 +19,7 @@ mod decide;
 mod event;
 mod hearing;
 mod identifier;
+mod judge;
 mod policy;
 mod presets;
 mod statements;
@@ -31,6 +31,7 @@ pub use event::{
     ResourceServerEvent, Retired,
 };
 pub use identifier::normalized;
+pub use judge::{Coming, Judgement, Warrant};
 pub use policy::{
     Admission, Admissions, Heard, Instances, Lane, ManifestRules, OutsideRules, Policy, RedirectRule, Revival, WithdrawalRule,
 };
@@ -112,24 +113,9 @@ pub enum Life {
 }
 
 impl ResourceServer {
-    /// What a registration of this type with this metadata would be: the metadata as it will be registered, and whether it
-    /// is approved at once. The one place where a resource server's rules meet a client.
-    pub fn admit(&self, kind: RegistrationType, metadata: ClientMetadata) -> Result<(ClientMetadata, Admission), Rejection> {
-        self.open_to(kind)?;
-        self.policy.admit(kind, metadata)
-    }
-
     /// Whether it is there and was not retired.
     pub fn is_active(&self) -> bool {
         self.life == Life::Active
-    }
-
-    /// Whether clients may come this way at all. Asked before anything is fetched for one that may not.
-    pub fn open_to(&self, kind: RegistrationType) -> Result<(), Rejection> {
-        if self.life != Life::Active {
-            return Err(Rejection::NoSuchResourceServer);
-        }
-        if self.modes.contains(&kind) { Ok(()) } else { Err(Rejection::ModeNotAdmitted(kind)) }
     }
 
     /// The suspended client whose family this one is of, if its program is suspended.
@@ -145,30 +131,8 @@ impl ResourceServer {
         self.open_to(kind).is_ok() && (kind != RegistrationType::Cimd || self.policy.manifests.announce)
     }
 
-    /// The same for a client that registers itself, with what its initial access token allows if it presented one. Whether the
-    /// token is good is for [`crate::initial_access_token`] to say.
-    pub fn admit_self(&self, token: Option<&Clamps>, metadata: ClientMetadata) -> Result<(ClientMetadata, Admission), Rejection> {
-        let Some(clamps) = token else {
-            return if self.wants_token() {
-                Err(Rejection::InitialAccessTokenRequired)
-            } else {
-                self.admit(RegistrationType::Dcr, metadata)
-            };
-        };
-        clamps.permit_redirects(&metadata.redirect_uris)?;
-        let clamped = Self { policy: self.policy.clamped(clamps)?, ..self.clone() };
-        clamped.admit(RegistrationType::Dcr, metadata)
-    }
-
-    /// Whether a client can register itself here, and only with an initial access token.
-    pub fn wants_token(&self) -> bool {
-        self.life == Life::Active && self.modes.contains(&RegistrationType::Dcr) && self.policy.require_initial_access_token
-    }
-}
-
-impl ResourceServer {
     /// What a client that registers itself shares with all that are identical; none where it is a client of its own. The
-    /// metadata is that which [`ResourceServer::admit`] gave, with the names of what was ignored of the request.
+    /// metadata is that which [`ResourceServer::judge`] gave, with the names of what was ignored of the request.
     pub fn shares(&self, metadata: &ClientMetadata, ignored: &[Box<str>]) -> Option<Fingerprint> {
         if self.policy.are_shared(&metadata.redirect_uris) { Fingerprint::of(metadata, ignored) } else { None }
     }

@@ -20,8 +20,8 @@ use gatebook_events::registration::{
     Status, Suspended,
 };
 use gatebook_events::resource_server::{
-    self, Admission, Admissions, CapOf, EffectOnExisting, Fill, Heard, Modes, OutsideRules, Policy, RedirectRule, RegistrationType,
-    ResourceServer, ResourceServerCommand, ResourceServerEvent, Revival,
+    self, Admission, Admissions, CapOf, Coming, EffectOnExisting, Fill, Heard, Judgement, Modes, OutsideRules, Policy, RedirectRule,
+    RegistrationType, ResourceServer, ResourceServerCommand, ResourceServerEvent, Revival,
 };
 use gatebook_events::secret::{KeptSecret, Rotation, SecretHash, TokenHash};
 use gatebook_events::{Rejection, metadata};
@@ -464,12 +464,13 @@ proptest! {
         for command in &commands {
             let events = server.decide(command).unwrap_or_default();
             server = fold(server, &events);
-            let answer = server.admit(kind, metadata.clone());
+            let coming = if kind == RegistrationType::Prereg { Coming::entered(kind) } else { Coming::alone(kind) };
+            let answer = server.judge(coming, metadata.clone());
             if server.life != resource_server::Life::Active {
                 prop_assert_eq!(answer, Err(Rejection::NoSuchResourceServer));
             } else if !server.modes.contains(&kind) {
                 prop_assert_eq!(answer, Err(Rejection::ModeNotAdmitted(kind)));
-            } else if let Ok((admitted, admission)) = answer {
+            } else if let Ok(Judgement { metadata: admitted, admission }) = answer {
                 prop_assert!(admission == Admission::Review || server.policy.admission.of(kind) == Admission::Auto);
                 prop_assert!(admission == Admission::Review || server.policy.judge(&admitted.redirect_uris) == Ok(Admission::Auto));
                 // A document's redirect URI that is not welcome is no reason to refuse the others.

@@ -723,6 +723,7 @@ fn resource_server_samples() -> Vec<Sample> {
         sample("manifests", &Event::PolicyChanged(PolicyChanged { policy: of_documents() })),
         sample("dormancy", &Event::PolicyChanged(PolicyChanged { policy: idle() })),
         sample("token", &Event::PolicyChanged(PolicyChanged { policy: Policy { require_initial_access_token: true, ..plain_policy() } })),
+        sample("tokens", &Event::PolicyChanged(PolicyChanged { policy: tokens_for_documents_too() })),
         sample("statement", &Event::PolicyChanged(PolicyChanged { policy: believing_policy() })),
         sample(
             "long_metadata",
@@ -769,6 +770,11 @@ fn plain_policy() -> Policy {
 fn outside_the_ceiling() -> Policy {
     let manifests = ManifestRules { announce: false, ..ManifestRules::default() };
     Policy { authorization_server_scopes: vec!["offline_access".to_owned()], manifests, ..Policy::default() }
+}
+
+fn tokens_for_documents_too() -> Policy {
+    let both = Modes::from([RegistrationType::Dcr, RegistrationType::Cimd]);
+    Policy { require_initial_access_token: true, initial_access_token_for: both, ..plain_policy() }
 }
 
 fn believing_policy() -> Policy {

@@ -32,6 +32,7 @@ mod schema;
 mod service_tokens;
 mod text;
 mod tokens;
+mod unbound;
 
 pub use change::Change;
 pub use days::DayCount;
@@ -40,6 +41,7 @@ pub use idle::{Approved, Place};
 pub use names::{LookAlike, last_change};
 pub use service_tokens::{ServiceTokenPage, ServiceTokenRow};
 pub use tokens::{TokenPage, TokenRow, UsePage, UseRow};
+pub use unbound::{UnboundPage, UnboundRow};
 
 /// Resource servers, clients and registrations as they are now. Ask through `Reader<Directory>`.
 #[derive(Debug, Clone, Copy)]
@@ -137,6 +139,8 @@ pub enum Scope {
     Server(ResourceServerId),
     /// Those at all active resource servers of a tenant.
     Tenant(TenantId),
+    /// Those that registered themselves where no resource server was meant, and that none took yet.
+    Unbound,
 }
 
 /// A client's registration at a resource server, together with the client.

@@ -17,7 +17,8 @@ pub use apply::Change;
 pub struct History;
 
 /// A client that is described by its own document belongs to no tenant. Its events are shown to the tenants that it is
-/// registered with, in `shown_to`, those from before it came to them too.
+/// registered with, in `shown_to`, those from before it came to them too. So do those of a client that registered itself where no
+/// resource server was meant: they are shown to the tenant that every instance has, until another one takes the client.
 ///
 /// A Gatebook-drawn `client_id` is its key as text; `client_ids` holds only the others.
 const SCHEMA: &str = "
@@ -66,7 +67,7 @@ CREATE INDEX events_of_resource_server ON events (resource_server, position) WHE
 
 impl Projection for History {
     const NAME: &'static str = "history";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const SCHEMA: &'static str = SCHEMA;
     const INDEXES: &'static str = INDEXES;
 

@@ -8,12 +8,13 @@ use chrono::{DateTime, Utc};
 use gatebook_events::Rejection;
 use gatebook_events::client::{Client, ImportedFrom, Life};
 use gatebook_events::envelope::{Actor, ActorKind};
-use gatebook_events::identity::{ClientId, ClientKey, ResourceServerId, Stream, TenantId};
-use gatebook_events::metadata::{ClientMetadata, Parsed};
+use gatebook_events::identity::{ClientId, ClientKey, ResourceServerId, Stream};
+use gatebook_events::metadata::Parsed;
 use gatebook_events::registration::Registration;
-use gatebook_events::resource_server::{Admission, CapOf, Fill, RegistrationType, ResourceServer, takes_room};
+use gatebook_events::resource_server::{Admission, CapOf, Coming, Fill, RegistrationType, takes_room};
 
-use super::register::{Coming, Door, DrawnHashes};
+use super::admission::{Guarantor, Rules, Welcome};
+use super::register::{DrawnHashes, Identity};
 use super::{Cause, CommandError, Commands};
 
 /// A client as it comes from elsewhere.
@@ -52,32 +53,31 @@ pub struct Import {
 pub struct Entrance {
     commands: Commands,
     cause: Cause,
-    id: ResourceServerId,
-    server: Arc<ResourceServer>,
-    tenant: TenantId,
+    /// As they were read when the import began: all who come are judged by the same.
+    rules: Rules,
 }
 
 impl Commands {
     /// Begins to import at a resource server that admits clients which an administrator enters. Where there is a cap, everybody
     /// who takes room is counted in the log first: there may be no directory to ask.
     pub async fn begin_import(&self, id: ResourceServerId, max_clients_per_tenant: Option<NonZeroU32>) -> Result<Import, CommandError> {
-        let server = self.resource_server(id).await?;
-        server.open_to(RegistrationType::Prereg)?;
-        let tenant = server.tenant.clone().ok_or(Rejection::NoSuchResourceServer)?;
+        let rules = self.rules(id).await?;
+        let (server, tenant) = (&rules.server, &rules.tenant);
+        server.receives(Coming::entered(RegistrationType::Prereg))?;
         let mut fills = Vec::new();
         if let Some(cap) = server.policy.max_clients {
             fills.push(Fill { of: CapOf::ResourceServer, cap, count: self.count_at(id).await? });
         }
         if let Some(cap) = max_clients_per_tenant {
             let mut count = 0;
-            for own in self.roster.now().of_same_tenant(&tenant) {
+            for own in self.roster.now().of_same_tenant(tenant) {
                 count += self.count_at(own).await?;
             }
             fills.push(Fill { of: CapOf::Tenant, cap, count });
         }
         let actor = Actor { kind: ActorKind::System, id: Some("import".to_owned()), via: Some("import".to_owned()) };
         let cause = Cause { actor, tenant: Some(tenant.clone()), request_id: None, origin: None };
-        let entrance = Arc::new(Entrance { commands: self.clone(), cause, id, server, tenant });
+        let entrance = Arc::new(Entrance { commands: self.clone(), cause, rules });
         Ok(Import { entrance, fills, judged: HashMap::new() })
     }
 
@@ -122,7 +122,7 @@ impl Import {
     /// Has the resource server remember how full it is now, where that is news.
     pub async fn finish(self) {
         for fill in self.fills {
-            self.entrance.commands.note_fill(self.entrance.id, || fill).await;
+            self.entrance.commands.note_fill(self.entrance.rules.id, || fill).await;
         }
     }
 }
@@ -131,24 +131,25 @@ impl Entrance {
     async fn judge(&self, key: ClientKey, newcomer: &Newcomer) -> Result<Verdict, CommandError> {
         let client: Client = self.commands.load(Stream::Client(key)).await?;
         match client.registered() {
-            None if client.life == Life::Unregistered => Ok(Verdict::New(self.admit(newcomer.parsed.metadata.clone())?)),
+            None if client.life == Life::Unregistered => Ok(Verdict::New(self.welcome(newcomer.parsed.clone())?.admission())),
             Some(profile) if profile.imported_from.as_ref() == Some(&newcomer.from) => {
-                let registration: Registration = self.commands.load(Stream::Registration(self.id, key)).await?;
+                let registration: Registration = self.commands.load(Stream::Registration(self.rules.id, key)).await?;
                 if registration != Registration::default() {
                     return Ok(Verdict::AlreadyHere);
                 }
-                if profile.home.as_ref() != Some(&self.tenant) {
+                if profile.home.as_ref() != Some(&self.rules.tenant) {
                     return Err(Rejection::NotHome.into());
                 }
-                Ok(Verdict::Unfinished(self.admit(profile.metadata.clone())?))
+                let parsed = Parsed { metadata: profile.metadata.clone(), ignored: vec![] };
+                Ok(Verdict::Unfinished(self.welcome(parsed)?.admission()))
             }
             // An identifier that was given up is never given again.
             None | Some(_) => Err(Rejection::AlreadyExists.into()),
         }
     }
 
-    fn admit(&self, metadata: ClientMetadata) -> Result<Admission, Rejection> {
-        self.server.admit(RegistrationType::Prereg, metadata).map(|(_, admission)| admission)
+    fn welcome(&self, parsed: Parsed) -> Result<Welcome, Rejection> {
+        self.rules.judge(RegistrationType::Prereg, Guarantor::Administrator, parsed)
     }
 
     /// Enters a client that was judged, with the hash of its secret if it brings one.
@@ -157,18 +158,18 @@ impl Entrance {
         match verdict {
             Verdict::AlreadyHere => Ok(()),
             Verdict::New(_) => {
-                let coming = Coming {
+                let identity = Identity {
                     client_id: newcomer.client_id,
                     imported_from: Some(newcomer.from),
                     secret_expires_at: newcomer.secret_expires_at,
                 };
-                let door = (RegistrationType::Prereg, Door::Open(Some(self.id)));
-                self.commands.enter(&self.cause, coming, door, newcomer.parsed, hashes).await.map(drop)
+                let welcome = self.welcome(newcomer.parsed)?;
+                self.commands.enter(&self.cause, identity, welcome, hashes).await.map(drop)
             }
             Verdict::Unfinished(_) => {
                 let client: Client = self.commands.load(Stream::Client(key)).await?;
                 let profile = client.registered().ok_or(Rejection::NoSuchClient)?;
-                self.commands.complete(&self.cause, self.id, key, profile).await.map(drop)
+                self.commands.complete(&self.cause, &self.rules, key, profile).await.map(drop)
             }
         }
     }

@@ -12,7 +12,7 @@ use gatebook_events::resource_server::Life;
 use gatebook_events::secret::TokenHash;
 use tokio::sync::{Mutex, MutexGuard};
 
-use super::register::Door;
+use super::admission::Guarantor;
 use super::{Cause, CommandError, Commands, Done};
 use crate::secrets;
 
@@ -113,14 +113,12 @@ impl Commands {
         }
     }
 
-    /// The door to the resource server that a request is bound to: opened by the token that was presented, if it is for that one,
-    /// or without any where none is wanted.
-    pub async fn door(&self, server: Option<ResourceServerId>, presented: Option<Presented>) -> Result<Door, CommandError> {
-        match (server, presented) {
-            (server, Some(token)) if server == Some(token.server) => Ok(Door::Token(token)),
-            (_, Some(_)) => Err(Rejection::InitialAccessTokenUnknown.into()),
-            (Some(id), None) if self.resource_server(id).await?.wants_token() => Err(Rejection::InitialAccessTokenRequired.into()),
-            (server, None) => Ok(Door::Open(server)),
+    /// Who answers for a client that is to come to a resource server: the token that it presented, if that is for this one.
+    pub fn guarantor(server: Option<ResourceServerId>, presented: Option<Presented>) -> Result<Guarantor, CommandError> {
+        match presented {
+            None => Ok(Guarantor::Nobody),
+            Some(token) if server == Some(token.server) => Ok(Guarantor::Token(token)),
+            Some(_) => Err(Rejection::InitialAccessTokenUnknown.into()),
         }
     }
 
@@ -203,9 +201,10 @@ mod tests {
 
     async fn register(node: &Commands, token: &secrets::InitialAccessToken) -> Result<(), CommandError> {
         let Value::Object(members) = json!({ "redirect_uris": ["https://app.example/cb"] }) else { unreachable!() };
-        let door = Door::Token(node.presented(token).await?);
+        let token = Guarantor::Token(node.presented(token).await?);
         let parsed = metadata::parse(members).unwrap();
-        node.register_self(&somebody(), door, parsed, DrawnHashes::default()).await.map(drop)
+        let welcome = node.rules(SERVER).await?.judge(RegistrationType::Dcr, token, parsed)?;
+        node.register_self(&somebody(), welcome, DrawnHashes::default()).await.map(drop)
     }
 
     fn is_over(outcome: &Result<(), CommandError>, why: Usability) -> bool {

@@ -5,6 +5,7 @@ use gatebook_events::envelope::Position;
 use gatebook_events::identity::{ChangeId, ClientKey, ResourceServerId, Stream};
 use gatebook_events::metadata::Parsed;
 use gatebook_events::registration::{Registration, RegistrationCommand, Status};
+use gatebook_events::resource_server::Policy;
 use gatebook_events::secret::KeptSecret;
 use gatebook_events::{Aggregate, Rejection};
 use uuid::Uuid;
@@ -37,12 +38,15 @@ impl Commands {
         let client: Client = self.load(Stream::Client(key)).await?;
         let profile = client.registered().ok_or(Rejection::NoSuchClient)?;
         let mut metadata = parsed.metadata;
+        if registered_at.is_empty() {
+            Policy::default().fits(profile.registration_type, &metadata)?;
+        }
         let mut rules = Vec::new();
         for id in registered_at {
             let server = self.resource_server(*id).await?;
             server.policy.fits(profile.registration_type, &metadata)?;
             let by_rules = server.policy.judge(&metadata.redirect_uris)?;
-            metadata = server.policy.clamped(&profile.clamps)?.constrain(profile.registration_type, metadata)?;
+            metadata = server.judge_change(profile.registration_type, &profile.clamps, metadata)?.metadata;
             rules.push((*id, server, by_rules));
         }
         let mut standings = Vec::new();

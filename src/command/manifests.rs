@@ -7,12 +7,11 @@ use gatebook_events::codec::Stored;
 use gatebook_events::envelope::{Actor, ActorKind};
 use gatebook_events::identity::{ChangeId, ClientId, ClientKey, ResourceServerId, Stream, TenantId};
 use gatebook_events::metadata::ClientMetadata;
-use gatebook_events::registration::{AdmittedMetadata, ManifestRef, Registration, RegistrationCommand, Status};
-use gatebook_events::resource_server::{Admission, ResourceServer};
+use gatebook_events::registration::{ManifestRef, Registration, RegistrationCommand, Status};
+use gatebook_events::resource_server::ResourceServer;
 use gatebook_events::{Aggregate, Rejection};
 use uuid::Uuid;
 
-use super::families::with_its_family;
 use super::{Cause, CommandError, Commands, Done, MAX_ROUNDS};
 
 /// A version of a document, and when it was first read.
@@ -81,43 +80,6 @@ impl Commands {
         self.transact::<Client>(Stream::Client(key), cause, &lose).await
     }
 
-    /// Registers the client of a document at a resource server by its rules. Where an administrator vouches for it, it is
-    /// approved at once; a mode that is switched off stays closed to administrators too.
-    pub async fn admit_document(
-        &self,
-        cause: &Cause,
-        server: ResourceServerId,
-        client: &Client,
-        vouched: bool,
-    ) -> Result<Done<Registration>, CommandError> {
-        let profile = client.registered().ok_or(Rejection::NoSuchClient)?;
-        let rules = self.resource_server(server).await?;
-        let (metadata, admission) = rules.admit(profile.registration_type, profile.metadata.clone())?;
-        let tenant = rules.tenant.clone().ok_or(Rejection::NoSuchResourceServer)?;
-        let request = RegistrationCommand::Request {
-            tenant: tenant.clone(),
-            client_id: profile.client_id.clone(),
-            registration_type: profile.registration_type,
-            metadata: Some(AdmittedMetadata::of(&metadata).into()),
-            redirect_uris: metadata.redirect_uris.clone(),
-            // Whoever vouches approves it; the rules do not.
-            admission: if vouched { Admission::Review } else { admission },
-            at: self.clock.now(),
-        };
-        let family = (&profile.client_id, profile.registration_type, &metadata);
-        let request = if vouched { request } else { with_its_family(&rules, family, request) };
-        let cause = cause.within(Some(tenant));
-        let stream = Stream::Registration(server, profile.client_id.key());
-        let mut done = self.transact::<Registration>(stream, &cause, &request).await?;
-        if vouched && matches!(done.state.status, Status::Pending | Status::Dormant | Status::Returning) {
-            // To vouch for it is to approve it, also where it was waiting before or nobody used it.
-            let asked = done.position;
-            done = self.transact::<Registration>(stream, &cause, &RegistrationCommand::Approve { reason: None }).await?;
-            done.position = done.position.max(asked);
-        }
-        self.hear_what_came_since(&cause, server, client, done).await
-    }
-
     /// Lets a registration hear the newest version of its client's document, as the resource server's lane has it. Heard
     /// again, it is no news; so a poll that finds nothing new mends what a crash left undone. `client` is what the caller knows;
     /// a version that somebody else read meanwhile is heard in its place, never the other way round.
@@ -178,7 +140,7 @@ impl Commands {
     }
 
     /// A version that was read while a registration was decided about found nobody, or the one before it, there.
-    async fn hear_what_came_since(
+    pub(super) async fn hear_what_came_since(
         &self,
         cause: &Cause,
         server: ResourceServerId,
@@ -211,6 +173,10 @@ impl Commands {
         reason: Option<String>,
     ) -> Result<Done<Registration>, CommandError> {
         self.must_own(tenant, server).await?;
+        // Of a client that is not registered there nothing is said, not even that it exists.
+        if self.load::<Registration>(Stream::Registration(server, key)).await?.status == Status::None {
+            return Err(Rejection::NoSuchRegistration.into());
+        }
         let client: Client = self.load(Stream::Client(key)).await?;
         let profile = client.registered().ok_or(Rejection::NoSuchRegistration)?;
         let manifest = profile.manifest.as_ref().ok_or(Rejection::NoDocument)?;

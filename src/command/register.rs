@@ -2,17 +2,17 @@
 
 use chrono::{DateTime, Utc};
 use gatebook_events::Rejection;
-use gatebook_events::client::{Client, ClientCommand, ImportedFrom, Profile};
+use gatebook_events::client::{Client, ClientCommand, ImportedFrom, Party, Profile};
 use gatebook_events::envelope::Position;
-use gatebook_events::identity::{ClientId, ClientKey, InitialAccessTokenId, ResourceServerId, Stream, TenantId};
-use gatebook_events::metadata::{AuthMethod, ClientMetadata, GrantType, Parsed};
-use gatebook_events::registration::{AdmittedMetadata, Registration, RegistrationCommand};
+use gatebook_events::identity::{ClientId, ClientKey, Stream, TenantId};
+use gatebook_events::initial_access_token::Clamps;
+use gatebook_events::metadata::{AuthMethod, GrantType, Parsed};
+use gatebook_events::registration::Registration;
 use gatebook_events::resource_server::{Policy, RegistrationType};
 use gatebook_events::secret::{KeptSecret, SecretHash, TokenHash};
 
-use super::families::with_its_family;
-use super::initial_access_tokens::Presented;
-use super::{Cause, CommandError, Commands};
+use super::admission::{Guarantor, Rules, Welcome};
+use super::{Cause, CommandError, Commands, Done};
 
 /// Credentials that were drawn for a new client, hashed. The plaintext stays with whoever answers the caller.
 #[derive(Debug, Clone, Default)]
@@ -23,8 +23,8 @@ pub struct DrawnHashes {
     pub registration_token: Option<TokenHash>,
 }
 
-/// Who comes in.
-pub(super) struct Coming {
+/// What a client is called, and what it brings along.
+pub(super) struct Identity {
     /// The identifier that it will have; its key follows from it.
     pub client_id: ClientId,
     /// Where it was registered before.
@@ -33,44 +33,10 @@ pub(super) struct Coming {
     pub secret_expires_at: Option<DateTime<Utc>>,
 }
 
-impl Coming {
+impl Identity {
     /// Somebody whom Gatebook names.
     fn named(key: ClientKey) -> Self {
         Self { client_id: ClientId::of_key(key), imported_from: None, secret_expires_at: None }
-    }
-}
-
-/// The way by which a client enters.
-#[derive(Debug, Clone)]
-pub enum Door {
-    /// Without a token, at this resource server; at none yet, if absent.
-    Open(Option<ResourceServerId>),
-    /// With an initial access token, at that token's resource server.
-    Token(Presented),
-}
-
-impl Door {
-    /// The resource server that it leads to.
-    pub fn server(&self) -> Option<ResourceServerId> {
-        match self {
-            Self::Open(server) => *server,
-            Self::Token(token) => Some(token.server),
-        }
-    }
-
-    /// The initial access token that opened it.
-    pub fn token(&self) -> Option<InitialAccessTokenId> {
-        match self {
-            Self::Open(_) => None,
-            Self::Token(token) => Some(token.id),
-        }
-    }
-
-    fn parts(self) -> (Option<ResourceServerId>, Option<Presented>) {
-        match self {
-            Self::Open(server) => (server, None),
-            Self::Token(token) => (Some(token.server), Some(token)),
-        }
     }
 }
 
@@ -89,126 +55,96 @@ impl Commands {
     /// Dynamic client registration (RFC 7591 §3): two appends, client first. A client without a registration can do
     /// nothing, so a crash between the two leaves nothing that acts. With an initial access token one of its uses is set aside
     /// before them, once nothing else stands in the way. Where identical clients are one, see `share.rs`.
-    pub async fn register_self(&self, cause: &Cause, door: Door, parsed: Parsed, hashes: DrawnHashes) -> Result<Entered, CommandError> {
-        if let Some(sharing) = self.sharing(&door, &parsed).await? {
-            return self.enter_shared(cause, sharing, &parsed.ignored).await;
+    pub async fn register_self(&self, cause: &Cause, welcome: Welcome, hashes: DrawnHashes) -> Result<Entered, CommandError> {
+        match welcome.shares() {
+            Some(fingerprint) => self.enter_shared(cause, &welcome, fingerprint).await,
+            None => self.enter(cause, Identity::named(Self::draw_client_key()), welcome, hashes).await,
         }
-        self.enter(cause, Coming::named(Self::draw_client_key()), (RegistrationType::Dcr, door), parsed, hashes).await
     }
 
-    /// Pre-registration by an administrator of `tenant`. The key is given, so that a retried request finds what it made.
-    pub async fn preregister(
-        &self,
-        cause: &Cause,
-        (tenant, server): (&TenantId, ResourceServerId),
-        key: ClientKey,
-        parsed: Parsed,
-        hashes: DrawnHashes,
-    ) -> Result<Entered, CommandError> {
-        if self.resource_server(server).await?.tenant.as_ref() != Some(tenant) {
-            return Err(Rejection::NoSuchResourceServer.into());
+    /// The same where no resource server is meant: the client belongs to no tenant, and can do nothing until a resource server
+    /// takes it by its rules.
+    pub async fn register_unbound(&self, cause: &Cause, parsed: Parsed, hashes: DrawnHashes) -> Result<Entered, CommandError> {
+        Policy::default().fits(RegistrationType::Dcr, &parsed.metadata)?;
+        let key = Self::draw_client_key();
+        let register = ClientCommand::Register {
+            client_id: ClientId::of_key(key),
+            registration_type: RegistrationType::Dcr,
+            home: None,
+            secret: hashes.secret.filter(|_| parsed.metadata.needs_secret()).map(|hash| KeptSecret { hash, expires_at: None }),
+            registration_token: hashes.registration_token,
+            initial_access_token: None,
+            clamps: Clamps::default(),
+            metadata: parsed.metadata,
+            ignored: parsed.ignored,
+            imported_from: None,
+            at: self.clock.now(),
+        };
+        let client = self.transact_new::<Client>(Stream::Client(key), &cause.within(None), &register).await?;
+        let profile = *client.state.profile.ok_or(Rejection::NoSuchClient)?;
+        Ok(Entered { profile, registration: None, position: client.position })
+    }
+
+    /// Ends a client that no resource server took. What belongs to no tenant is told in no tenant's name.
+    pub async fn delete_unbound(&self, cause: &Cause, key: ClientKey, reason: Option<String>) -> Result<Done<Client>, CommandError> {
+        let client: Client = self.load(Stream::Client(key)).await?;
+        if !client.registered().is_some_and(Profile::came_to_none) {
+            return Err(Rejection::NoSuchClient.into());
         }
-        self.enter(cause, Coming::named(key), (RegistrationType::Prereg, Door::Open(Some(server))), parsed, hashes).await
+        let delete = ClientCommand::Delete { by: Party::Admin(TenantId::default_tenant()), reason };
+        self.transact::<Client>(Stream::Client(key), &cause.within(None), &delete).await
+    }
+
+    /// Pre-registration by an administrator. The key is given, so that a retried request finds what it made.
+    pub async fn preregister(&self, cause: &Cause, key: ClientKey, welcome: Welcome, hashes: DrawnHashes) -> Result<Entered, CommandError> {
+        self.enter(cause, Identity::named(key), welcome, hashes).await
     }
 
     /// Gives a client the registration that a crash kept from it, between the two appends of [`Self::preregister`].
-    pub async fn complete(
-        &self,
-        cause: &Cause,
-        server: ResourceServerId,
-        key: ClientKey,
-        profile: &Profile,
-    ) -> Result<Registration, CommandError> {
-        let rules = self.resource_server(server).await?;
-        let (metadata, admission) = rules.admit(profile.registration_type, profile.metadata.clone())?;
-        let request = RegistrationCommand::Request {
-            tenant: rules.tenant.clone().ok_or(Rejection::NoSuchResourceServer)?,
-            client_id: profile.client_id.clone(),
-            registration_type: profile.registration_type,
-            metadata: Some(AdmittedMetadata::of(&metadata).into()),
-            redirect_uris: metadata.redirect_uris,
-            admission,
-            at: self.clock.now(),
-        };
-        Ok(self.transact::<Registration>(Stream::Registration(server, key), cause, &request).await?.state)
+    pub async fn complete(&self, cause: &Cause, rules: &Rules, key: ClientKey, profile: &Profile) -> Result<Registration, CommandError> {
+        let parsed = Parsed { metadata: profile.metadata.clone(), ignored: vec![] };
+        let welcome = rules.judge(profile.registration_type, Guarantor::Administrator, parsed)?;
+        let request = welcome.request(&profile.client_id, self.clock.now());
+        Ok(self.transact::<Registration>(Stream::Registration(rules.id, key), cause, &request).await?.state)
     }
 
     pub(super) async fn enter(
         &self,
         cause: &Cause,
-        coming: Coming,
-        (registration_type, door): (RegistrationType, Door),
-        parsed: Parsed,
+        identity: Identity,
+        welcome: Welcome,
         hashes: DrawnHashes,
     ) -> Result<Entered, CommandError> {
         let at = self.clock.now();
-        let (server, token) = door.parts();
-        let (metadata, bound) = match server {
-            None => (unbound(parsed.metadata)?, None),
-            Some(id) => {
-                let server = self.resource_server(id).await?;
-                let (metadata, admission) = match registration_type {
-                    RegistrationType::Dcr => server.admit_self(token.as_ref().map(|token| &token.clamps), parsed.metadata)?,
-                    RegistrationType::Prereg | RegistrationType::Cimd => server.admit(registration_type, parsed.metadata)?,
-                };
-                (metadata, server.tenant.clone().map(|tenant| (id, tenant, admission, server)))
-            }
-        };
-        let Coming { client_id, imported_from, secret_expires_at: expires_at } = coming;
-        let key = client_id.key();
-        let home = bound.as_ref().map(|(_, tenant, ..)| tenant.clone());
+        let Identity { client_id, imported_from, secret_expires_at: expires_at } = identity;
+        let (key, id) = (client_id.key(), welcome.rules.id);
+        let home = Some(welcome.rules.tenant.clone());
         let cause = &cause.within(home.clone());
-        if let Some(token) = &token {
+        if let Some(token) = &welcome.token {
             self.set_aside(cause, token, &client_id, at).await?;
         }
-        let secret = hashes.secret.filter(|_| metadata.needs_secret()).map(|hash| KeptSecret { hash, expires_at });
-        let (redirect_uris, said) = (metadata.redirect_uris.clone(), metadata.clone());
+        let request = welcome.request(&client_id, at);
         let register = ClientCommand::Register {
-            client_id: client_id.clone(),
-            registration_type,
+            client_id,
+            registration_type: welcome.by,
             home,
-            metadata,
-            secret,
+            secret: hashes.secret.filter(|_| welcome.metadata.needs_secret()).map(|hash| KeptSecret { hash, expires_at }),
             registration_token: hashes.registration_token,
-            ignored: parsed.ignored,
-            initial_access_token: token.as_ref().map(|token| token.id),
-            clamps: token.map(|token| token.clamps).unwrap_or_default(),
+            initial_access_token: welcome.token.as_ref().map(|token| token.id),
+            clamps: welcome.clamps(),
+            metadata: welcome.metadata,
+            ignored: welcome.ignored,
             imported_from,
             at,
         };
+        // In flight together, so that one group commit takes both; the log keeps their order.
         let client = self.transact_new::<Client>(Stream::Client(key), cause, &register);
-        let (client, registration) = match bound {
-            None => (client.await?, None),
-            Some((id, tenant, admission, server)) => {
-                let family = (&client_id, registration_type, &said);
-                let request = RegistrationCommand::Request {
-                    tenant,
-                    client_id: client_id.clone(),
-                    registration_type,
-                    redirect_uris,
-                    metadata: Some(AdmittedMetadata::of(&said).into()),
-                    admission,
-                    at,
-                };
-                let request = with_its_family(&server, family, request);
-                let registration = self.transact_new::<Registration>(Stream::Registration(id, key), cause, &request);
-                // In flight together, so that one group commit takes both; the log keeps their order.
-                let (client, registration) = tokio::join!(client, registration);
-                (client?, Some(registration?))
-            }
-        };
+        let registration = self.transact_new::<Registration>(Stream::Registration(id, key), cause, &request);
+        let (client, registration) = tokio::join!(client, registration);
+        let (client, registration) = (client?, registration?);
         let profile = *client.state.profile.ok_or(Rejection::NoSuchClient)?;
-        let position = registration.as_ref().and_then(|done| done.position).max(client.position);
-        Ok(Entered { profile, registration: registration.map(|done| done.state), position })
+        Ok(Entered { profile, registration: Some(registration.state), position: registration.position.max(client.position) })
     }
-}
-
-/// What holds for a client that no resource server's rules were asked about yet: the rules that a new one would have.
-fn unbound(metadata: ClientMetadata) -> Result<ClientMetadata, Rejection> {
-    let rules = Policy::default();
-    rules.fits(RegistrationType::Dcr, &metadata)?;
-    rules.judge(&metadata.redirect_uris)?;
-    rules.constrain(RegistrationType::Dcr, metadata)
 }
 
 /// What an administrator's entry means where it says nothing: a confidential client, and one that acts for itself

@@ -175,6 +175,10 @@ pub struct Settings {
     #[arg(long, env = "GATEBOOK_MAX_CLIENTS_PER_TENANT", value_name = "COUNT")]
     pub max_clients_per_tenant: Option<u32>,
 
+    /// How many clients may register where there are several resource servers and none is meant; 0 refuses them [default: 0]
+    #[arg(long, env = "GATEBOOK_MAX_UNBOUND_CLIENTS", value_name = "COUNT")]
+    pub max_unbound_clients: Option<u32>,
+
     /// Networks whose Forwarded and X-Forwarded-For are believed, with commas between them [default: none]
     #[arg(long, env = "GATEBOOK_TRUSTED_PROXIES", value_name = "NETWORKS", value_delimiter = ',')]
     #[serde(deserialize_with = "one_text_or_many")]
@@ -356,6 +360,7 @@ impl Settings {
             changes_per_minute: self.changes_per_minute.or(fallback.changes_per_minute),
             changes_per_client_per_hour: self.changes_per_client_per_hour.or(fallback.changes_per_client_per_hour),
             max_clients_per_tenant: self.max_clients_per_tenant.or(fallback.max_clients_per_tenant),
+            max_unbound_clients: self.max_unbound_clients.or(fallback.max_unbound_clients),
             trusted_proxies: self.trusted_proxies.or(fallback.trusted_proxies),
             allow_loopback_manifests: self.allow_loopback_manifests.or(fallback.allow_loopback_manifests),
             announce_manifests: self.announce_manifests.or(fallback.announce_manifests),

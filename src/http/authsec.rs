@@ -26,6 +26,7 @@ pub mod secrets;
 pub mod service_tokens;
 pub mod signing_keys;
 pub mod stream;
+pub mod unbound;
 pub mod webhooks;
 
 /// The most entries of one page, and how many there are unless asked otherwise.

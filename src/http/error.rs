@@ -303,15 +303,18 @@ impl Verdict {
             Rejection::RedirectOutsideRules(_) | Rejection::SchemeNotListed(_) | Rejection::RedirectOutsideClamps(_) => {
                 Self::new(StatusCode::BAD_REQUEST, "invalid_redirect_uri")
             }
-            Rejection::GrantsNotAdmitted | Rejection::OutsideClamps(_) | Rejection::MetadataTooLong { .. } => {
-                Self::new(StatusCode::BAD_REQUEST, "invalid_client_metadata")
-            }
+            Rejection::GrantsNotAdmitted
+            | Rejection::OutsideClamps(_)
+            | Rejection::MetadataTooLong { .. }
+            | Rejection::DocumentCannotBeClamped => Self::new(StatusCode::BAD_REQUEST, "invalid_client_metadata"),
             Rejection::SoftwareStatementRequired => Self::new(StatusCode::BAD_REQUEST, "invalid_software_statement"),
             Rejection::NeverUsable | Rejection::NoReason => Self::new(StatusCode::BAD_REQUEST, "invalid-request"),
             Rejection::InitialAccessTokenRequired | Rejection::InitialAccessTokenUnknown | Rejection::InitialAccessTokenOver(_) => {
                 Self::new(StatusCode::UNAUTHORIZED, "invalid_token")
             }
             Rejection::Full(_) => Self::new(StatusCode::CONFLICT, "register-full"),
+            Rejection::UnboundFull => Self::new(StatusCode::BAD_REQUEST, "invalid_target"),
+            Rejection::RegistersThere => Self::new(StatusCode::CONFLICT, "registers-there"),
             Rejection::TooManyWebhooks => Self::new(StatusCode::CONFLICT, "too-many-webhooks"),
             Rejection::TooManyFamilies => Self::new(StatusCode::CONFLICT, "too-many-families"),
             Rejection::NotHome => Self::new(StatusCode::FORBIDDEN, "not-home"),

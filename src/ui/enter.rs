@@ -8,7 +8,7 @@ use gatebook_events::Rejection;
 use gatebook_events::identity::ClientKey;
 use gatebook_events::metadata::{self, AuthMethod, GrantType, Parsed};
 use gatebook_events::redirect::RedirectUri;
-use gatebook_events::resource_server::{RedirectRule, RegistrationType, presets};
+use gatebook_events::resource_server::{Coming, RedirectRule, RegistrationType, presets};
 use gatebook_projections::directory::ResourceServerRow;
 use maud::{Markup, html};
 use serde_json::{Map, Value};
@@ -53,12 +53,12 @@ pub async fn page(State(app): State<App>, visitor: Visitor, Path(id): Path<Strin
 pub async fn check(State(app): State<App>, Path(id): Path<String>, Change(posted): Change) -> Result<Response, Sorry> {
     let Posted { visitor, fields } = posted;
     let server = id.parse().map_err(|_| visitor.sorry(Failure::not_found("resource server")))?;
-    app.commands().must_own(visitor.tenant(), server).await.map_err(|error| visitor.sorry(error))?;
-    let rules = app.commands().resource_server(server).await.map_err(|error| visitor.sorry(error))?;
+    let rules = app.commands().rules_of(visitor.tenant(), server).await.map_err(|error| visitor.sorry(error))?;
     let problems = match parsed(&fields) {
         Err(problems) => problems,
         Ok(parsed) => {
-            rules.admit(RegistrationType::Prereg, parsed.metadata).err().map(|rejection| of_rejection(&rejection)).unwrap_or_default()
+            let judged = rules.server.judge(Coming::entered(RegistrationType::Prereg), parsed.metadata);
+            judged.err().map(|rejection| of_rejection(&rejection)).unwrap_or_default()
         }
     };
     Ok(Json(problems).into_response())

@@ -2,9 +2,9 @@
 
 use axum::http::HeaderMap;
 use axum::response::{Html, IntoResponse, Response};
-use gatebook_events::identity::ResourceServerId;
+use gatebook_events::identity::{ResourceServerId, TenantId};
 use gatebook_events::resource_server::Life;
-use gatebook_projections::directory::ResourceServerRow;
+use gatebook_projections::directory::{ResourceServerRow, Scope};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +23,8 @@ pub enum Place {
     Overview,
     /// What waits.
     Approvals,
+    /// Clients that no resource server took yet.
+    Unbound,
     /// Who did what.
     Audit,
     /// A resource server, on one of its tabs.
@@ -57,6 +59,8 @@ pub struct Frame {
     pub servers: Vec<ResourceServerRow>,
     /// How much waits.
     pub waiting: u64,
+    /// How many clients no resource server took yet; none for those who may not see them.
+    unbound: u64,
     said: Option<Said>,
     stale: bool,
 }
@@ -65,14 +69,19 @@ impl Frame {
     /// Reads what every page shows.
     pub async fn open(app: &App, visitor: &Visitor) -> Result<Self, Sorry> {
         let (tenant, same) = (visitor.tenant().clone(), visitor.tenant().clone());
+        let operates = tenant == TenantId::default_tenant();
         let (servers, waiting) = tokio::join!(
-            visitor.read(app, app.directory(), move |directory| directory.resource_servers(&tenant)),
+            visitor.read(app, app.directory(), move |directory| {
+                let unbound = if operates { directory.filled(&Scope::Unbound)?.1 } else { 0 };
+                Ok((directory.resource_servers(&tenant)?, unbound))
+            }),
             visitor.read(app, app.approvals(), move |approvals| approvals.waiting_total(&same)),
         );
         let (servers, waiting) = (servers?, waiting?);
         let stale = servers.is_stale() || waiting.is_stale();
         let said = cookie::SAID.read(app, &visitor.headers);
-        Ok(Self { servers: servers.body, waiting: waiting.body, said, stale })
+        let (servers, unbound) = servers.body;
+        Ok(Self { servers, waiting: waiting.body, unbound, said, stale })
     }
 
     /// One of the tenant's resource servers.
@@ -114,6 +123,14 @@ impl Frame {
                             a href=(links.to("/approvals")) aria-current=[here(place == Place::Approvals)] {
                                 "Approvals "
                                 span #waiting-count .count.waiting[self.waiting > 0] data-live { (self.waiting) span.unseen { " waiting" } }
+                            }
+                        }
+                        @if self.unbound > 0 || place == Place::Unbound {
+                            li {
+                                a href=(links.to("/unbound")) aria-current=[here(place == Place::Unbound)] {
+                                    "Without a server "
+                                    span.count { (self.unbound) span.unseen { " clients" } }
+                                }
                             }
                         }
                         @if visitor.may_audit() {

@@ -259,6 +259,25 @@ fn switch(row: &ResourceServerRow, kind: RegistrationType) -> Markup {
     }
 }
 
+/// What those who come would meet, in a sentence for each way.
+fn newcomers(rehearsed: &Value) -> String {
+    let ways =
+        [("dcr", "clients that register themselves"), ("cimd", "clients with a document"), ("prereg", "clients that administrators enter")];
+    let told = ways.map(|(way, who)| {
+        let says = |name: &str| rehearsed.pointer(&format!("/newcomers/{way}/{name}"));
+        let yes = |name: &str| says(name).and_then(Value::as_bool).unwrap_or_default();
+        let waits = says("admission").and_then(Value::as_str) == Some("review");
+        match (yes("admitted"), yes("initial_access_token")) {
+            (false, _) => format!("{who} are refused"),
+            (true, token) => {
+                let how = if waits { "wait" } else { "are let in" };
+                format!("{who} {how}{}", if token { " if they have an initial access token" } else { "" })
+            }
+        }
+    });
+    format!("{}.", told.join("; "))
+}
+
 /// Whom a draft would turn away.
 fn outcome(visitor: &Visitor, row: &ResourceServerRow, rehearsed: &Value) -> Markup {
     let number = |name: &str| rehearsed.get(name).and_then(Value::as_u64).unwrap_or_default();
@@ -270,6 +289,7 @@ fn outcome(visitor: &Visitor, row: &ResourceServerRow, rehearsed: &Value) -> Mar
                 "Of " (show::number(number("judged"), "client", "clients")) " that are in, "
                 b { (show::grouped(number("would_be_refused"))) " would be refused" } ", " b { (show::grouped(number("would_wait"))) " would wait" } " and " b { (show::grouped(number("would_be_narrowed"))) " would get less than they ask for" } " if they came today. Nothing is saved yet."
             }
+            p.help { "Newcomers: " (newcomers(rehearsed)) }
             @if !clients.is_empty() {
                 div.scroll tabindex="0" role="region" aria-label="Clients that the draft would turn away" {
                     table {

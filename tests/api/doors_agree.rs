@@ -192,7 +192,7 @@ const RESOURCES: [&str; 2] = ["https://one.example/mcp", "https://two.example/mc
 
 impl World {
     async fn open() -> Self {
-        let house = House::open().await;
+        let house = House::with(|settings| settings.max_unbound_clients = Some(10_000)).await;
         house.edit_default(json!({ "resource": RESOURCES[0] })).await;
         let other = house.server("default", json!({ "name": "Two", "resource": RESOURCES[1] })).await;
         Self { house, servers: [DEFAULT.to_owned(), other], clients: Vec::new() }

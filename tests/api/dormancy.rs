@@ -5,11 +5,13 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use futures_util::{StreamExt, stream};
 use gatebook::command::Cause;
-use gatebook::command::register::{Door, DrawnHashes};
+use gatebook::command::admission::Guarantor;
+use gatebook::command::register::DrawnHashes;
 use gatebook_events::envelope::{Actor, ActorKind};
 use gatebook_events::identity::{ClientId, ResourceServerId, TenantId};
 use gatebook_events::metadata;
 use gatebook_events::registration::RegistrationCommand;
+use gatebook_events::resource_server::RegistrationType;
 use gatebook_events::secret::TokenHash;
 use serde_json::{Value, json};
 
@@ -186,7 +188,9 @@ async fn crowd(house: &House, server: ResourceServerId) -> Vec<ClientId> {
     let parsed = metadata::parse(members).unwrap();
     let hashes = || DrawnHashes { secret: None, registration_token: Some(TokenHash([1; 32])) };
     let cause = &anyone();
-    let register = || house.app.commands().register_self(cause, Door::Open(Some(server)), parsed.clone(), hashes());
+    let rules = house.app.commands().rules(server).await.unwrap();
+    let welcome = rules.judge(RegistrationType::Dcr, Guarantor::Nobody, parsed).unwrap();
+    let register = || house.app.commands().register_self(cause, welcome.clone(), hashes());
     let entered = stream::iter(0..MANY).map(|_| register()).buffer_unordered(128);
     entered.map(|entered| entered.unwrap().profile.client_id).collect().await
 }

@@ -12,6 +12,7 @@ mod answer;
 mod house;
 
 mod administration;
+mod admission;
 mod as_of;
 mod attacks;
 mod authenticate;

@@ -142,8 +142,8 @@ async fn the_resource_that_is_named_is_where_a_client_is_bound() {
 }
 
 #[tokio::test]
-async fn the_path_the_default_and_the_only_one_are_next_and_else_a_client_is_unbound() {
-    let house = House::open().await;
+async fn the_path_the_default_and_the_only_one_are_next_and_else_a_client_is_unbound_where_that_is_wanted() {
+    let house = House::with(|settings| settings.max_unbound_clients = Some(10)).await;
     let body = json!({ "redirect_uris": ["https://app.example/cb"] });
     assert_eq!(house.registered("Only").await["gatebook"]["resource_server_id"], DEFAULT);
     let second = house.server("default", json!({ "name": "Second" })).await;

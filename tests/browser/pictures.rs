@@ -7,11 +7,14 @@ use std::process::Command;
 use chrono::{TimeDelta, Utc};
 use gatebook::admin::{AdminMinter, Role};
 use gatebook::command::Cause;
+use gatebook::command::admission::Guarantor;
 use gatebook::config::{Config, Settings};
 use gatebook_events::client::{ContentHash, Document};
 use gatebook_events::envelope::{Actor, ActorKind};
 use gatebook_events::identity::ResourceServerId;
 use gatebook_events::manifest::{self, ManifestUrl, Profile};
+use gatebook_events::metadata;
+use gatebook_events::resource_server::RegistrationType;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -78,6 +81,9 @@ async fn read(house: &House, document: &Value) {
     let cause = Cause { actor, tenant: None, request_id: None, origin: None };
     let commands = house.app.commands();
     let client = commands.see_document(&cause, &url.client_id(), &[], document).await.unwrap().state;
-    commands.admit_document(&cause, ResourceServerId::DEFAULT, &client, false).await.unwrap();
+    let parsed = metadata::Parsed { metadata: client.registered().unwrap().metadata.clone(), ignored: vec![] };
+    let rules = commands.rules(ResourceServerId::DEFAULT).await.unwrap();
+    let welcome = rules.judge(RegistrationType::Cimd, Guarantor::Nobody, parsed).unwrap();
+    commands.bind(&cause, &welcome, &client, false).await.unwrap();
     commands.follow_document(&cause, ResourceServerId::DEFAULT, &client).await.unwrap();
 }

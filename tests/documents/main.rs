@@ -9,6 +9,7 @@ mod answer;
 mod house;
 
 mod administrators;
+mod admission;
 mod author;
 mod entered;
 mod figures;

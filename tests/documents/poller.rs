@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta};
 use futures_util::stream::BoxStream;
 use gatebook::clock::Clock;
+use gatebook::command::admission::Guarantor;
 use gatebook::command::{CommandError, Commands};
 use gatebook::documents::{Documents, Rhythm, Schedule, cause};
 use gatebook::log::memory::MemoryLog;
@@ -16,6 +17,7 @@ use gatebook::manifest::{ManifestSettings, Manifests};
 use gatebook_events::client::Client;
 use gatebook_events::envelope::{Position, StreamName};
 use gatebook_events::identity::{ClientId, ResourceServerId, Stream, TenantId};
+use gatebook_events::metadata;
 use gatebook_events::registration::Registration;
 use gatebook_events::resource_server::{Policy, RegistrationType, ResourceServerCommand};
 use tokio::net::TcpListener;
@@ -128,7 +130,10 @@ async fn a_thousand_registrations_follow_one_document_and_one_that_cannot_stops_
             policy: Policy::default(),
         };
         commands.create_resource_server(&cause(), *server, &create).await.unwrap();
-        commands.admit_document(&cause(), *server, &first, true).await.unwrap();
+        let parsed = metadata::Parsed { metadata: first.registered().unwrap().metadata.clone(), ignored: vec![] };
+        let rules = commands.rules(*server).await.unwrap();
+        let welcome = rules.judge(RegistrationType::Cimd, Guarantor::Administrator, parsed).unwrap();
+        commands.bind(&cause(), &welcome, &first, true).await.unwrap();
     }
     let folder = tempfile::tempdir().unwrap();
     let schedule = Schedule::open(&folder.path().join("schedule.db")).unwrap();

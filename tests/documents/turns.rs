@@ -9,6 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::join_all;
 use futures_util::stream::BoxStream;
 use gatebook::clock::Clock;
+use gatebook::command::admission::Guarantor;
 use gatebook::command::{Cause, CommandError, Commands};
 use gatebook::log::memory::MemoryLog;
 use gatebook::log::{Append, AppendError, Appended, EventLog, Followed, LogError, StreamEvents};
@@ -170,7 +171,10 @@ impl Scene {
             }
             Step::Admit => {
                 let client: Client = self.commands.load(Stream::Client(client_id().key())).await?;
-                self.commands.admit_document(cause, SERVER, &client, false).await.map(drop)
+                let profile = client.registered().ok_or(gatebook_events::Rejection::NoSuchClient)?;
+                let parsed = metadata::Parsed { metadata: profile.metadata.clone(), ignored: vec![] };
+                let welcome = self.commands.rules(SERVER).await?.judge(RegistrationType::Cimd, Guarantor::Nobody, parsed)?;
+                self.commands.bind(cause, &welcome, &client, false).await.map(drop)
             }
             Step::Approve(_) => {
                 decide(RegistrationCommand::Approve { reason: None }).await?;

@@ -262,6 +262,8 @@ async fn tokens_statements_and_sharing(house: &House) {
     rules(house, json!({ "require_software_statement": false, "software_statement_issuers": [], "require_initial_access_token": true }))
         .await;
     bearer.post("/oauth/register", claude(44_100)).await.is(201);
+    rules(house, json!({ "initial_access_token_for": ["dcr", "cimd"] })).await;
+    rules(house, json!({ "initial_access_token_for": null })).await;
     rules(house, json!({ "require_initial_access_token": false, "instances": "share", "registrations_per_minute": 600 })).await;
 
     let shared =

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta};
 use futures_util::StreamExt;
 use gatebook::clock::Clock;
-use gatebook::command::register::{Door, DrawnHashes};
-use gatebook::command::{Cause, Commands};
+use gatebook::command::admission::{Guarantor, Welcome};
+use gatebook::command::register::DrawnHashes;
+use gatebook::command::{Cause, CommandError, Commands};
 use gatebook::log::memory::MemoryLog;
 use gatebook::log::{EventLog, Followed};
 use gatebook::secrets::InitialAccessToken;
@@ -326,16 +327,23 @@ impl House {
             Step::Register { server: pick, says } => {
                 let at = pick.and_then(server);
                 let anyone = cause(ActorKind::Anonymous, None, None);
-                let id = at.as_ref().map(|(_, id)| *id);
-                if let Ok(entered) = commands.register_self(&anyone, Door::Open(id), says.parsed(), hashes()).await {
+                let entered = match &at {
+                    None => commands.register_unbound(&anyone, says.parsed(), hashes()).await,
+                    Some((_, id)) => match welcome(commands, *id, RegistrationType::Dcr, Guarantor::Nobody, says.parsed()).await {
+                        Ok(welcome) => commands.register_self(&anyone, welcome, hashes()).await,
+                        Err(refused) => Err(refused),
+                    },
+                };
+                if let Ok(entered) = entered {
                     known.clients.push((entered.profile.client_id.key(), at));
                 }
             }
             Step::Enter { server: pick, says } => {
                 let Some(at) = server(*pick) else { return };
                 let key = Commands::draw_client_key();
-                let entered = commands.preregister(&admin(&at.0), (&at.0, at.1), key, says.parsed(), hashes()).await;
-                if entered.is_ok() {
+                let welcome = welcome(commands, at.1, RegistrationType::Prereg, Guarantor::Administrator, says.parsed()).await;
+                let Ok(welcome) = welcome else { return };
+                if commands.preregister(&admin(&at.0), key, welcome, hashes()).await.is_ok() {
                     known.clients.push((key, Some(at)));
                 }
             }
@@ -343,7 +351,8 @@ impl House {
                 let Some((key, Some((tenant, id)))) = client(*pick) else { return };
                 let state: gatebook_events::client::Client = commands.load(Stream::Client(key)).await.unwrap();
                 let Some(profile) = state.registered() else { return };
-                let _refused = commands.complete(&admin(&tenant), id, key, profile).await;
+                let rules = commands.rules(id).await.unwrap();
+                let _refused = commands.complete(&admin(&tenant), &rules, key, profile).await;
             }
             Step::Update { client: pick, says } => {
                 let Some((key, at)) = client(*pick) else { return };
@@ -433,7 +442,10 @@ impl House {
                 }
                 let Some((tenant, server)) = known.servers.get(pick % known.servers.len().max(1)).cloned() else { return };
                 let here = (client_id.clone(), tenant.clone(), server);
-                if !known.hosted.contains(&here) && commands.admit_document(&system, server, &seen.state, false).await.is_ok() {
+                let Some(profile) = seen.state.registered().filter(|_| !known.hosted.contains(&here)) else { return };
+                let parsed = Parsed { metadata: profile.metadata.clone(), ignored: vec![] };
+                let Ok(welcome) = welcome(commands, server, RegistrationType::Cimd, Guarantor::Nobody, parsed).await else { return };
+                if commands.bind(&system, &welcome, &seen.state, false).await.is_ok() {
                     known.hosted.push(here);
                     known.clients.push((client_id.key(), Some((tenant, server))));
                 }
@@ -494,7 +506,9 @@ impl House {
                 let Some((tenant, server, _, token)) = known.tokens.get(pick % known.tokens.len().max(1)).cloned() else { return };
                 let Ok(presented) = commands.presented(&token).await else { return };
                 let anyone = cause(ActorKind::Anonymous, None, None);
-                if let Ok(entered) = commands.register_self(&anyone, Door::Token(presented), says.parsed(), hashes()).await {
+                let welcome = welcome(commands, server, RegistrationType::Dcr, Guarantor::Token(presented), says.parsed()).await;
+                let Ok(welcome) = welcome else { return };
+                if let Ok(entered) = commands.register_self(&anyone, welcome, hashes()).await {
                     known.clients.push((entered.profile.client_id.key(), Some((tenant, server))));
                 }
             }
@@ -609,6 +623,16 @@ fn tenant_of(pick: usize) -> TenantId {
 
 fn web(pick: usize) -> WebUri {
     WebUri::parse(&format!("https://api{pick}.example.com/mcp")).unwrap()
+}
+
+async fn welcome(
+    commands: &Commands,
+    server: ResourceServerId,
+    by: RegistrationType,
+    guarantor: Guarantor,
+    parsed: Parsed,
+) -> Result<Welcome, CommandError> {
+    Ok(commands.rules(server).await?.judge(by, guarantor, parsed)?)
 }
 
 fn hashes() -> DrawnHashes {

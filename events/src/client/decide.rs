@@ -129,7 +129,7 @@ pub(super) fn decide(client: &Client, command: &ClientCommand) -> Result<Vec<Eve
 /// Only the home's administrators touch what all registrations share.
 fn may_touch(profile: &Profile, by: &Party) -> Result<(), Rejection> {
     match by {
-        Party::Admin(tenant) if profile.home.as_ref() != Some(tenant) => Err(Rejection::NotHome),
+        Party::Admin(tenant) if !profile.is_at_home(tenant) => Err(Rejection::NotHome),
         Party::Admin(_) | Party::Holder | Party::System => Ok(()),
     }
 }

@@ -1,7 +1,7 @@
 //! Whether rules make sense by themselves. Each sentence names the member, what it says and what would be right; it may be shown to
 //! whoever wrote them.
 
-use super::{Policy, RedirectRule, StatementIssuer, presets};
+use super::{Policy, RedirectRule, RegistrationType, StatementIssuer, presets};
 use crate::json::ascii;
 use crate::redirect::RedirectUri;
 use crate::scope::Scope;
@@ -57,6 +57,13 @@ impl Policy {
         }
         if self.require_software_statement && self.software_statement_issuers.is_empty() {
             return Err("policy.require_software_statement is true, and policy.software_statement_issuers is empty".to_owned());
+        }
+        if self.initial_access_token_for.is_empty() || self.initial_access_token_for.contains(&RegistrationType::Prereg) {
+            let named: Vec<&str> = self.initial_access_token_for.iter().map(|kind| kind.as_str()).collect();
+            return Err(format!(
+                "policy.initial_access_token_for is [{}]; right is dcr, cimd or both: an administrator who enters a client needs no token",
+                named.join(", ")
+            ));
         }
         StatementIssuer::check(&self.software_statement_issuers).map_err(|sentence| format!("policy.{sentence}"))?;
         RedirectRule::check_all(&self.redirect_rules).map_err(|sentence| format!("policy.{sentence}"))

@@ -5,7 +5,7 @@ use std::num::{NonZeroU16, NonZeroU32};
 use chrono::{DateTime, Duration, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{RegistrationType, StatementIssuer};
+use super::{Modes, RegistrationType, StatementIssuer};
 use crate::Rejection;
 use crate::initial_access_token::Clamps;
 use crate::metadata::{ClientMetadata, GrantType, ResponseType};
@@ -46,8 +46,11 @@ pub struct Policy {
     /// The grants that a client which nobody vouches for may have. Without `client_credentials` by default: a client that
     /// registers itself would otherwise be let in without any user having agreed.
     pub self_registered_grants: Vec<GrantType>,
-    /// Whether a client registers itself with an initial access token only (RFC 7591 §3).
+    /// Whether some clients come with an initial access token only (RFC 7591 §3).
     pub require_initial_access_token: bool,
+    /// Which clients that is: by default those that register themselves. Absent means those, in every build.
+    #[serde(default = "those_that_register_themselves", skip_serializing_if = "is_those_that_register_themselves")]
+    pub initial_access_token_for: Modes,
     /// Whose software statements are believed (RFC 7591 §2.3). While there is none, statements are ignored.
     pub software_statement_issuers: Vec<StatementIssuer>,
     /// Whether a client registers itself with a software statement only.
@@ -88,6 +91,7 @@ impl Default for Policy {
             manifests: ManifestRules::default(),
             self_registered_grants: vec![GrantType::AuthorizationCode, GrantType::RefreshToken, GrantType::DeviceCode],
             require_initial_access_token: false,
+            initial_access_token_for: those_that_register_themselves(),
             software_statement_issuers: Vec::new(),
             require_software_statement: false,
             registrations_per_minute: None,
@@ -232,6 +236,14 @@ impl Policy {
             OutsideRules::Review => Ok(Admission::Review),
         }
     }
+}
+
+fn those_that_register_themselves() -> Modes {
+    Modes::from([RegistrationType::Dcr])
+}
+
+fn is_those_that_register_themselves(types: &Modes) -> bool {
+    *types == those_that_register_themselves()
 }
 
 /// Per type: approved at once, or after an administrator looked.

@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::initial_access_token::Clamps;
 use crate::metadata::GrantType;
 use crate::metadata::{self, AuthMethod};
 use crate::registration::Status;
@@ -13,6 +14,12 @@ use RegistrationType::{Cimd, Dcr, Prereg};
 
 fn given(history: impl IntoIterator<Item = ResourceServerEvent>) -> Scene<ResourceServer> {
     scenario::given(history)
+}
+
+/// What the judge says of a client that comes alone, or is entered by an administrator.
+fn admit(server: &ResourceServer, by: RegistrationType, metadata: ClientMetadata) -> Result<(ClientMetadata, Admission), Rejection> {
+    let coming = if by == Prereg { Coming::entered(by) } else { Coming::alone(by) };
+    server.judge(coming, metadata).map(|judgement| (judgement.metadata, judgement.admission))
 }
 
 fn acme() -> TenantId {
@@ -219,18 +226,19 @@ fn r5_registrations_of_a_type_that_is_off_already_are_suspended_once_that_is_sai
 fn only_the_admitted_types_get_in() {
     let server = given([created_with(modes([Cimd]), Policy::default())]).state();
     let metadata = with_redirect("https://a.example/cb");
-    assert_eq!(server.admit(Cimd, metadata.clone()).map(|(_, admission)| admission), Ok(Admission::Auto));
-    assert_eq!(server.admit(Dcr, metadata.clone()), Err(Rejection::ModeNotAdmitted(Dcr)));
-    assert_eq!(server.admit(Prereg, metadata.clone()), Err(Rejection::ModeNotAdmitted(Prereg)));
+    assert_eq!(admit(&server, Cimd, metadata.clone()).map(|(_, admission)| admission), Ok(Admission::Auto));
+    assert_eq!(admit(&server, Dcr, metadata.clone()), Err(Rejection::ModeNotAdmitted(Dcr)));
+    assert_eq!(admit(&server, Prereg, metadata.clone()), Err(Rejection::ModeNotAdmitted(Prereg)));
     let gone = given([created(), retired()]).state();
-    assert_eq!(gone.admit(Cimd, metadata.clone()), Err(Rejection::NoSuchResourceServer));
-    assert_eq!(ResourceServer::default().admit(Cimd, metadata), Err(Rejection::NoSuchResourceServer));
+    assert_eq!(admit(&gone, Cimd, metadata.clone()), Err(Rejection::NoSuchResourceServer));
+    assert_eq!(admit(&ResourceServer::default(), Cimd, metadata), Err(Rejection::NoSuchResourceServer));
 }
 
 // ---------------------------------------------------------------- rules
 
 fn admission_by(policy: Policy, uri: &str) -> Result<Admission, Rejection> {
-    given([created_with(modes([Dcr, Cimd, Prereg]), policy)]).state().admit(Dcr, with_redirect(uri)).map(|(_, admission)| admission)
+    let server = given([created_with(modes([Dcr, Cimd, Prereg]), policy)]).state();
+    admit(&server, Dcr, with_redirect(uri)).map(|(_, admission)| admission)
 }
 
 #[test]
@@ -242,7 +250,7 @@ fn each_type_has_its_own_admission_and_the_stricter_of_type_and_rules_wins() {
         ..Policy::default()
     };
     let server = given([created_with(modes([Dcr, Cimd, Prereg]), policy)]).state();
-    let admission = |kind, uri| server.admit(kind, with_redirect(uri)).map(|(_, admission)| admission);
+    let admission = |kind, uri| admit(&server, kind, with_redirect(uri)).map(|(_, admission)| admission);
     assert_eq!(admission(Cimd, "http://127.0.0.1/cb"), Ok(Admission::Auto));
     assert_eq!(admission(Dcr, "http://127.0.0.1/cb"), Ok(Admission::Review));
     assert_eq!(admission(Cimd, "https://a.example/cb"), Ok(Admission::Review));
@@ -301,13 +309,13 @@ fn a_client_that_registers_itself_gets_only_the_grants_that_need_a_user() {
         "redirect_uris": ["https://a.example/cb"],
         "grant_types": ["authorization_code", "client_credentials"],
     }));
-    let (admitted, _) = server.admit(Dcr, asked.clone()).unwrap();
+    let (admitted, _) = admit(&server, Dcr, asked.clone()).unwrap();
     assert_eq!(admitted.grant_types, [GrantType::AuthorizationCode]);
-    let (admitted, _) = server.admit(Prereg, asked.clone()).unwrap();
+    let (admitted, _) = admit(&server, Prereg, asked.clone()).unwrap();
     assert_eq!(admitted, asked);
     let machine = client(json!({ "grant_types": ["client_credentials"] }));
-    assert_eq!(server.admit(Dcr, machine.clone()), Err(Rejection::GrantsNotAdmitted));
-    assert!(server.admit(Prereg, machine).is_ok());
+    assert_eq!(admit(&server, Dcr, machine.clone()), Err(Rejection::GrantsNotAdmitted));
+    assert!(admit(&server, Prereg, machine).is_ok());
 }
 
 #[test]
@@ -319,7 +327,7 @@ fn r8_a_client_that_does_not_get_the_authorization_code_grant_does_not_get_code(
         "grant_types": ["authorization_code", "urn:ietf:params:oauth:grant-type:device_code"],
     }));
     assert_eq!(asked.token_endpoint_auth_method, AuthMethod::ClientSecretBasic);
-    let (admitted, _) = server.admit(Dcr, asked).unwrap();
+    let (admitted, _) = admit(&server, Dcr, asked).unwrap();
     assert_eq!((admitted.grant_types, admitted.response_types), (vec![GrantType::DeviceCode], vec![]));
 }
 
@@ -329,7 +337,7 @@ fn the_scope_is_cut_to_the_ceiling() {
     let server = given([created_with(modes([Dcr]), Policy { scope_ceiling: ceiling, ..Policy::default() })]).state();
     let scope = |asked: &str| {
         let metadata = client(json!({ "redirect_uris": ["https://a.example/cb"], "scope": asked }));
-        server.admit(Dcr, metadata).unwrap().0.scope.unwrap().as_str().to_owned()
+        admit(&server, Dcr, metadata).unwrap().0.scope.unwrap().as_str().to_owned()
     };
     assert_eq!(scope("mcp:read admin"), "mcp:read");
     assert_eq!(scope(""), "mcp:read mcp:write");
@@ -427,4 +435,47 @@ fn a_cap_has_room_below_it_and_counts_who_may_act_or_may_again() {
     let in_turn = [Status::None, Status::Pending, Status::Approved, Status::Denied, Status::Suspended, Status::Revoked];
     assert_eq!(in_turn.map(takes_room), [false, true, true, false, true, false]);
     assert_eq!([Status::Dormant, Status::Returning].map(takes_room), [true, true], "it comes back without registering anew");
+}
+
+#[test]
+fn r2_a_required_token_is_asked_of_the_types_that_the_policy_names() {
+    let metadata = with_redirect("https://app.example/cb");
+    let clamps = Clamps::default();
+    let comings = [
+        Coming::alone(Dcr),
+        Coming::alone(Cimd),
+        Coming::itself(Some(&clamps)),
+        Coming { by: Cimd, warrant: Warrant::Token(&clamps) },
+        Coming::entered(Cimd),
+        Coming::entered(Prereg),
+    ];
+    let refused = |required, types: Modes| {
+        let policy = Policy { require_initial_access_token: required, initial_access_token_for: types, ..Policy::default() };
+        let server = given([created_with(modes([Dcr, Cimd, Prereg]), policy)]).state();
+        comings.map(|coming| server.judge(coming, metadata.clone()) == Err(Rejection::InitialAccessTokenRequired))
+    };
+    let by_default = Policy::default().initial_access_token_for;
+    assert_eq!(refused(false, modes([Dcr, Cimd])), [false; 6]);
+    assert_eq!(refused(true, by_default), [true, false, false, false, false, false]);
+    assert_eq!(refused(true, modes([Cimd])), [false, true, false, false, false, false]);
+    assert_eq!(refused(true, modes([Dcr, Cimd])), [true, true, false, false, false, false]);
+    for types in [modes([]), modes([Prereg]), modes([Dcr, Prereg])] {
+        assert!(Policy { initial_access_token_for: types, ..Policy::default() }.check().is_err());
+    }
+}
+
+#[test]
+fn r2_a_policy_that_was_stored_before_asks_those_who_register_themselves() {
+    let stored = json!(Policy { require_initial_access_token: true, ..Policy::default() });
+    assert!(stored.get("initial_access_token_for").is_none());
+    let read: Policy = serde_json::from_value(stored).unwrap();
+    assert!(read.wants_token(Dcr) && !read.wants_token(Cimd) && !read.wants_token(Prereg));
+}
+
+#[test]
+fn r1_a_document_cannot_come_by_a_token_that_bounds_its_client() {
+    let server = given([created_with(modes([Dcr, Cimd]), Policy::default())]).state();
+    let clamps = Clamps { grant_types: vec![GrantType::AuthorizationCode], ..Clamps::default() };
+    let coming = Coming { by: Cimd, warrant: Warrant::Token(&clamps) };
+    assert_eq!(server.judge(coming, with_redirect("https://app.example/cb")), Err(Rejection::DocumentCannotBeClamped));
 }

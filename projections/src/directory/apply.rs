@@ -16,7 +16,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{OptionalExtension, Row, Transaction, named_params, params};
 
 use super::change::{AdmittedRow, Asked, NewClient};
-use super::{names, text};
+use super::{names, text, unbound};
 use crate::column::{At, ClientLife, Id, Json, ServerLife, Word};
 use crate::read_model::ApplyError;
 use crate::registration::{self, Step};
@@ -70,7 +70,12 @@ fn life_changed(tx: &Transaction<'_>, key: ClientKey, at: At, life: client::Life
     if changed > 0 {
         tx.prepare_cached("UPDATE registrations SET client_life = ?2 WHERE client_key = ?1")?.execute((Id(key.0), life))?;
     }
-    if changed > 0 && life.0 == client::Life::Deleted { names::bear(tx, key, None) } else { Ok(()) }
+    if changed > 0 && life.0 == client::Life::Deleted {
+        unbound::went(tx, key)?;
+        names::bear(tx, key, None)
+    } else {
+        Ok(())
+    }
 }
 
 pub(super) fn client_registered(tx: &Transaction<'_>, key: ClientKey, envelope: &Envelope, client: &NewClient) -> rusqlite::Result<()> {
@@ -102,7 +107,10 @@ pub(super) fn client_registered(tx: &Transaction<'_>, key: ClientKey, envelope: 
     // The registration is another stream, and its events may have come before.
     const CAME_BEFORE: &str = "UPDATE registrations SET client_life = ?2, name_key = coalesce(admitted_name, ?3) WHERE client_key = ?1";
     let came_before = tx.prepare_cached(CAME_BEFORE)?.execute((Id(key.0), life, &client.name_key))?;
-    if came_before > 0 { names::bear(tx, key, None) } else { Ok(()) }
+    if came_before > 0 {
+        return names::bear(tx, key, None);
+    }
+    if client.unbound { unbound::came(tx, key, client.issued_at) } else { Ok(()) }
 }
 
 /// Each row is written once, whatever changed of it: rows of clients are long.
@@ -315,6 +323,10 @@ fn new_registration(
     // More than the registration and its count changed: the names of its tenant did.
     if tx.total_changes() - before > 2 {
         names::touch(tx, key)?;
+    }
+    // One that was at home nowhere is somewhere now.
+    if added > 0 && asked.registration_type == Some(RegistrationType::Dcr) && client.is_some() {
+        unbound::went(tx, key)?;
     }
     Ok(added > 0)
 }

@@ -42,6 +42,8 @@ pub struct NewClient {
     pub(super) client_id: ClientId,
     pub(super) registration_type: RegistrationType,
     pub(super) home: Option<TenantId>,
+    /// Whether it came to no resource server.
+    pub(super) unbound: bool,
     pub(super) issued_at: DateTime<Utc>,
     pub(super) metadata: Written,
     pub(super) secret: Option<KeptSecret>,
@@ -131,6 +133,7 @@ impl NewClient {
             metadata: Written::of(&metadata),
             client_id,
             registration_type,
+            unbound: registration_type == RegistrationType::Dcr && home.is_none(),
             home,
             issued_at,
             secret,

@@ -11,7 +11,7 @@ use gatebook_events::{client, metadata::ClientMetadata};
 use rusqlite::{Connection, OptionalExtension, Row};
 use uuid::Uuid;
 
-use super::{Counts, Directory, ManifestRow, RegistrationRow, ResourceServerRow, Scope};
+use super::{Counts, Directory, ManifestRow, RegistrationRow, ResourceServerRow, Scope, unbound};
 use crate::column::{At, ClientLife, Id, Json, ServerLife, Word};
 use crate::read_model::{QueryError, Reader};
 use crate::registration;
@@ -53,6 +53,11 @@ impl Reader<Directory> {
         self.with(|connection| {
             let groups = match scope {
                 Scope::Server(id) => connection.prepare_cached(OF_SERVER)?.query_map([Id(id.0)], group)?.collect::<Result<Vec<_>, _>>()?,
+                Scope::Unbound => {
+                    let position =
+                        connection.prepare_cached("SELECT position FROM checkpoint")?.query_row([], |row| row.get::<_, i64>(0))?;
+                    return Ok((Position::from_backend(position.cast_unsigned()), unbound::count(connection)?));
+                }
                 Scope::Tenant(tenant) => {
                     connection.prepare_cached(OF_TENANT)?.query_map([tenant.as_str()], group)?.collect::<Result<Vec<_>, _>>()?
                 }

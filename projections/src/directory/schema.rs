@@ -16,6 +16,8 @@
 /// in that place, and who bears it. Two names in which one character differs have one such pattern in common, so those that are near to a
 /// name are found by as many looks as it has characters, the first of each pattern first, however many there are.
 ///
+/// `unbound` has the clients that registered themselves where no resource server was meant, until one takes them. They are few, too.
+///
 /// Few clients have documents: their index is kept from the first row on, which costs the others nothing, while making it at the end
 /// would read all of them.
 pub(super) const SCHEMA: &str = "
@@ -86,6 +88,12 @@ CREATE TABLE registrations (
     admitted_named_at INTEGER,
     events INTEGER NOT NULL,
     PRIMARY KEY (client_key, resource_server)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE unbound (
+    registered_at INTEGER NOT NULL,
+    client_key BLOB NOT NULL,
+    PRIMARY KEY (registered_at, client_key)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE names (

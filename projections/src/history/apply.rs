@@ -77,12 +77,19 @@ pub(super) fn apply(tx: &Transaction<'_>, envelope: &Envelope, change: &Change) 
         shown.as_deref().unwrap_or(&stored.data),
     ])?;
     match (event, client_key, tenant) {
-        (AnyEvent::Client(_), Some(key), None) => show_to_all(tx, key, envelope)?,
-        (AnyEvent::Registration(RegistrationEvent::Requested(requested)), Some(key), _)
-            if requested.registration_type == RegistrationType::Cimd =>
-        {
-            show_what_was(tx, key, &requested.tenant)?;
+        (AnyEvent::Client(event), Some(key), None) => {
+            if let ClientEvent::Registered(registered) = event
+                && registered.registration_type == RegistrationType::Dcr
+            {
+                tx.prepare_cached(REGISTERED_WITH)?.execute((Id(key.0), TenantId::default_tenant().as_str()))?;
+            }
+            show_to_all(tx, key, envelope)?;
         }
+        (AnyEvent::Registration(RegistrationEvent::Requested(requested)), Some(key), _) => match requested.registration_type {
+            RegistrationType::Cimd => show_what_was(tx, key, &requested.tenant)?,
+            RegistrationType::Dcr => take_over(tx, key, &requested.tenant)?,
+            RegistrationType::Prereg => {}
+        },
         _ => {}
     }
     Ok(())
@@ -94,13 +101,19 @@ fn show_to_all(tx: &Transaction<'_>, key: ClientKey, envelope: &Envelope) -> rus
     tx.prepare_cached(SHOW)?.execute((Id(key.0), envelope.position.to_backend().cast_signed())).map(drop)
 }
 
+const REGISTERED_WITH: &str = "INSERT OR IGNORE INTO registered_with (client_key, tenant) VALUES (?1, ?2)";
+
+/// A client that registered itself where no resource server was meant is its tenant's from now on. Of all others nothing is known.
+fn take_over(tx: &Transaction<'_>, key: ClientKey, tenant: &TenantId) -> rusqlite::Result<()> {
+    let left = tx.prepare_cached("DELETE FROM registered_with WHERE client_key = ?1")?.execute([Id(key.0)])?;
+    if left > 0 { show_what_was(tx, key, tenant) } else { Ok(()) }
+}
+
 /// A tenant that such a client comes to is shown what happened to it before.
 fn show_what_was(tx: &Transaction<'_>, key: ClientKey, tenant: &TenantId) -> rusqlite::Result<()> {
     const SHOW: &str = "INSERT OR IGNORE INTO shown_to (tenant, position) SELECT ?2, position FROM events INDEXED BY events_of_client \
         WHERE client_key = ?1 AND tenant IS NULL";
-    let new = tx
-        .prepare_cached("INSERT OR IGNORE INTO registered_with (client_key, tenant) VALUES (?1, ?2)")?
-        .execute((Id(key.0), tenant.as_str()))?;
+    let new = tx.prepare_cached(REGISTERED_WITH)?.execute((Id(key.0), tenant.as_str()))?;
     if new > 0 {
         tx.prepare_cached(SHOW)?.execute((Id(key.0), tenant.as_str()))?;
     }

@@ -1,7 +1,8 @@
 //! Scenes about what an auditor sees.
 
-use gatebook_events::client::{ClientEvent, RegistrationTokenRotated, SecretRotated};
+use gatebook_events::client::{ClientEvent, MetadataUpdated, RegistrationTokenRotated, SecretRotated};
 use gatebook_events::identity::Stream;
+use gatebook_events::metadata::ClientMetadata;
 use gatebook_events::registration::RegistrationEvent;
 use gatebook_events::secret::{KeptSecret, SecretHash, TokenHash};
 use uuid::Uuid;
@@ -136,4 +137,34 @@ fn a_use_of_an_initial_access_token_is_about_the_client_that_came_by_it() {
     assert_eq!(positions(&reader, &of_server), [1, 3, 4, 5, 6]);
     let row = reader.event(&tenant("acme"), EventId(Uuid::from_u128(5))).unwrap().unwrap();
     assert_eq!((row.client_id, row.data.as_str()), (None, r#"{"label":"ci","tenant":"acme","token":"[kept out]"}"#));
+}
+
+/// The same event in no tenant's history.
+fn of_none(mut envelope: Envelope) -> Envelope {
+    envelope.event.meta = envelope.event.meta.replace(r#""tenant":"acme","#, "").into();
+    assert!(!envelope.event.meta.contains("tenant"), "{}", envelope.event.meta);
+    envelope
+}
+
+#[test]
+fn r1_a_client_that_came_to_no_resource_server_is_shown_to_the_tenant_default_until_another_takes_it() {
+    let folder = Folder::new();
+    let ClientEvent::Registered(mut alone) = registered(1, "Before") else { unreachable!() };
+    alone.home = None;
+    let changed = |name: &str| {
+        let metadata = ClientMetadata { client_name: Some(name.into()), ..alone.metadata.clone() };
+        ClientEvent::MetadataUpdated(MetadataUpdated { metadata, secret: None, keeps_secret: false, ignored: vec![] })
+    };
+    let (client, registration) = (of_client(1), of_registration(1));
+    let model = folder.given::<History>(&[
+        of_none(at(1, client, &ClientEvent::Registered(alone.clone()))),
+        of_none(at(2, client, &changed("Still"))),
+        at(3, registration, &requested(1)),
+        of_none(at(4, client, &changed("After"))),
+    ]);
+    let reader = model.reader();
+    let shown = |name: &str| positions(&reader, &HistoryQuery { newest_first: false, ..HistoryQuery::all(tenant(name), 10) });
+    assert_eq!(shown("default"), [1, 2], "what happened while no tenant had it");
+    assert_eq!(shown("acme"), [1, 2, 3, 4], "all of it, once it is theirs");
+    assert!(shown("other").is_empty());
 }

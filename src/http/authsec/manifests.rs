@@ -5,18 +5,20 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
+use gatebook_events::Rejection;
 use gatebook_events::client::{Client, differences};
-use gatebook_events::identity::{ResourceServerId, Stream};
+use gatebook_events::identity::Stream;
 use gatebook_events::manifest::{ManifestUrl, Trouble};
 use gatebook_events::reason;
-use gatebook_events::resource_server::RegistrationType;
+use gatebook_events::resource_server::{Coming, Judgement, RegistrationType};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{client_key, clients, server_id};
+use crate::admission::{self, Newcomer};
 use crate::app::App;
 use crate::command::CommandError;
-use crate::doors;
+use crate::command::admission::{Guarantor, Rules};
 use crate::http::caller::{Administrator, Path};
 use crate::http::error::{Failure, Problem};
 use crate::http::fresh::{self, Fresh};
@@ -52,10 +54,10 @@ pub async fn enter(
     body: Body,
 ) -> Result<(StatusCode, Fresh<Json<Value>>), Problem> {
     caller.must_change()?;
-    let id = own_server(&app, &caller, &id).await?;
+    let rules = own_rules(&app, &caller, &id).await?;
+    let id = rules.id;
     let (url, text) = named(&app, &caller, &headers, body).await?;
-    let server = app.commands().resource_server(id).await.map_err(|error| caller.problem(error))?;
-    server.open_to(RegistrationType::Cimd).map_err(|closed| caller.problem(CommandError::from(closed)))?;
+    rules.server.receives(VOUCHED).map_err(|closed| caller.problem(CommandError::from(closed)))?;
     let servers = app.registered_at(url.client_id().key()).await.map_err(|failure| caller.problem(failure))?;
     let seen = match &text {
         None => app.documents().meet(&url, &servers, Urgency::Trusted).await,
@@ -65,11 +67,21 @@ pub async fn enter(
     if seen.position.is_some() {
         app.documents().follow(&seen.client, &servers).await.map_err(|error| caller.problem(error))?;
     }
-    let done = doors::enter_document(&app, &caller.cause, id, &seen.client, true).await;
+    let done = enter_document(&app, &caller, &rules, &seen.client).await;
     app.metrics().registered(RegistrationType::Cimd, done.as_ref().err());
     done.map_err(|failure| caller.problem(failure))?;
     let shown = clients::show(&app, &caller, &headers, &id.to_string(), url.as_str()).await?;
     Ok((StatusCode::CREATED, shown.map(|body| Json(Value::Object(body)))))
+}
+
+/// Registers the client of a document that an administrator vouches for, where there is room. One that is registered already
+/// takes none.
+async fn enter_document(app: &App, caller: &Administrator, rules: &Rules, client: &Client) -> Result<(), Failure> {
+    let profile = client.registered().ok_or(CommandError::from(Rejection::NoSuchClient))?;
+    let admitted = admission::ask(app, rules, Newcomer::known(profile, Guarantor::Administrator)).await?;
+    let done = app.commands().bind(&caller.cause, &admitted.welcome, client, true).await?;
+    admitted.fill(app, done.position).await;
+    Ok(())
 }
 
 /// `POST …/clients/cimd/preview`: what would be registered, without registering.
@@ -81,9 +93,8 @@ pub async fn preview(
     body: Body,
 ) -> Result<Json<Value>, Problem> {
     caller.must_change()?;
-    let id = own_server(&app, &caller, &id).await?;
+    let rules = own_rules(&app, &caller, &id).await?;
     let (url, text) = named(&app, &caller, &headers, body).await?;
-    let server = app.commands().resource_server(id).await.map_err(|error| caller.problem(error))?;
     let read = app.documents().read_or_take(&url, text.as_deref()).await;
     let (read, entered) = read.map_err(|failure| caller.problem(failure))?;
     let known: Client = app.commands().load(Stream::Client(url.client_id().key())).await.map_err(|error| caller.problem(error))?;
@@ -95,7 +106,9 @@ pub async fn preview(
     answer.insert("warnings".to_owned(), json!(read.document.warnings));
     wire::put(&mut answer, "left_out", (!read.document.left_out.is_empty()).then(|| json!(read.document.left_out)));
     answer.insert("ignored".to_owned(), json!(read.document.ignored));
-    if let Some(profile) = known.registered() {
+    // What is known of it by others is not for this tenant to hear.
+    let registered = app.registered_with(caller.tenant(), url.client_id().key()).await.map_err(|failure| caller.problem(failure))?;
+    if let Some(profile) = known.registered().filter(|_| registered) {
         let current = profile.manifest.as_ref().and_then(|manifest| manifest.current());
         wire::put(&mut answer, "known_version", current.map(|current| current.number));
         let same = current.is_some_and(|current| current.content_hash == read.document.content_hash);
@@ -110,8 +123,8 @@ pub async fn preview(
     })
     .await;
     wire::doubts(&mut answer, &doubts.map_err(|failure| caller.problem(failure))?.body);
-    match server.admit(RegistrationType::Cimd, read.document.metadata.clone()) {
-        Ok((metadata, admission)) => {
+    match rules.server.judge(VOUCHED, read.document.metadata.clone()) {
+        Ok(Judgement { metadata, admission }) => {
             answer.insert("metadata".to_owned(), Value::Object(metadata.members()));
             answer.insert("admission".to_owned(), json!(admission));
         }
@@ -132,7 +145,7 @@ pub async fn refresh(
     headers: HeaderMap,
 ) -> Result<Fresh<Json<Value>>, Problem> {
     caller.must_change()?;
-    own_server(&app, &caller, &id).await?;
+    own_rules(&app, &caller, &id).await?;
     // Whoever does not see the client may not make anybody read its document either.
     clients::show(&app, &caller, &headers, &id, &client_id).await?;
     let key = client_key(&caller, &client_id)?.1;
@@ -209,10 +222,16 @@ pub async fn versions(
     Ok(Json(json!({ "client_id": client_id, "versions": versions.iter().rev().map(render).collect::<Vec<_>>() })))
 }
 
-async fn own_server(app: &App, caller: &Administrator, id: &str) -> Result<ResourceServerId, Problem> {
+/// A client whose document an administrator looked at.
+const VOUCHED: Coming<'static> = Coming::entered(RegistrationType::Cimd);
+
+async fn own_rules(app: &App, caller: &Administrator, id: &str) -> Result<Rules, Problem> {
     let id = server_id(caller, id)?;
-    let server = app.commands().resource_server(id).await.map_err(|error| caller.problem(error))?;
-    if server.tenant.as_ref() == Some(caller.tenant()) { Ok(id) } else { Err(caller.problem(Failure::not_found("resource server"))) }
+    let rules = app.commands().rules_of(caller.tenant(), id).await;
+    rules.map_err(|error| match error {
+        CommandError::Rejected(Rejection::NoSuchResourceServer) => caller.problem(Failure::not_found("resource server")),
+        error => caller.problem(error),
+    })
 }
 
 /// Which document, and its text if that was sent too.

@@ -13,8 +13,9 @@ use gatebook_events::resource_server::RegistrationType;
 use serde_json::{Map, Value};
 
 use super::{repeat, server_id};
+use crate::admission::{self, Newcomer};
 use crate::app::App;
-use crate::census::Place;
+use crate::command::admission::Guarantor;
 use crate::command::register::{DrawnHashes, Entered, preregistration_defaults};
 use crate::command::{CommandError, Commands};
 use crate::http::caller::{Administrator, Path};
@@ -73,12 +74,11 @@ pub async fn enter(
     parsed: Parsed,
     hashes: DrawnHashes,
 ) -> Result<Entered, Failure> {
-    let at = (caller.tenant(), id);
-    app.commands().must_own(caller.tenant(), id).await?;
-    let known: Client = app.commands().load(Stream::Client(key)).await?;
-    let place = if known == Client::default() { app.census().place(app, Some(id)).await? } else { Place::default() };
-    let entered = app.commands().preregister(&caller.cause, at, key, parsed, hashes).await?;
-    place.fill(app, entered.position).await;
+    let rules = app.commands().rules_of(caller.tenant(), id).await?;
+    let newcomer = Newcomer { key: Some(key), ..Newcomer::new(RegistrationType::Prereg, Guarantor::Administrator, parsed) };
+    let admitted = admission::ask(app, &rules, newcomer).await?;
+    let entered = app.commands().preregister(&caller.cause, key, admitted.welcome.clone(), hashes).await?;
+    admitted.fill(app, entered.position).await;
     Ok(entered)
 }
 
@@ -103,9 +103,9 @@ async fn repeated(
     let client: Client = app.commands().load(Stream::Client(key)).await.map_err(|error| caller.problem(error))?;
     let refuse = |detail| caller.problem(repeat::used(detail));
     let profile = client.registered().cloned().ok_or_else(|| refuse("the client that this key entered was deleted"))?;
-    let server = app.commands().resource_server(id).await.map_err(|error| caller.problem(error))?;
-    let asked =
-        server.policy.constrain(profile.registration_type, parsed.metadata).map_err(|error| caller.problem(CommandError::from(error)))?;
+    let rules = app.commands().rules_of(caller.tenant(), id).await.map_err(|error| caller.problem(error))?;
+    let constrained = rules.server.policy.constrain(profile.registration_type, parsed.metadata);
+    let asked = constrained.map_err(|error| caller.problem(CommandError::from(error)))?;
     if asked != profile.metadata {
         return Err(refuse("this key was used for another client"));
     }
@@ -118,6 +118,6 @@ async fn repeated(
             .map_err(|_| caller.problem(Failure::Internal("a secret could not be verified")))?,
         None => true,
     };
-    let registration = app.commands().complete(&caller.cause, id, key, &profile).await.map_err(|error| caller.problem(error))?;
+    let registration = app.commands().complete(&caller.cause, &rules, key, &profile).await.map_err(|error| caller.problem(error))?;
     if current { Ok((profile, registration)) } else { Err(refuse("the secret that this key gave was replaced")) }
 }

@@ -6,9 +6,10 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use gatebook_events::Rejection;
+use gatebook_events::initial_access_token::Clamps;
 use gatebook_events::metadata::ClientMetadata;
 use gatebook_events::registration::Status;
-use gatebook_events::resource_server::{Admission, Policy, RegistrationType, presets};
+use gatebook_events::resource_server::{Admission, Coming, Modes, Policy, RegistrationType, Warrant, presets};
 use gatebook_events::scope::Scope;
 use gatebook_projections::directory::{ListClients, RegistrationRow};
 use serde::Deserialize;
@@ -49,6 +50,7 @@ pub async fn rehearse(
     }
     let policy = merged(&server.policy, Some(draft.policy)).map_err(|failure| caller.problem(failure))?;
     fetched(&app, &server.policy, &policy).map_err(|failure| caller.problem(failure))?;
+    let ways = ways(&server.modes, &policy);
     let list = ListClients::all(caller.tenant().clone(), id, PAGE);
     let outcome = fresh::read(&app, app.directory(), &headers, move |directory| {
         let mut outcome = Outcome::default();
@@ -66,7 +68,7 @@ pub async fn rehearse(
     })
     .await
     .map_err(|failure| caller.problem(failure))?;
-    Ok(outcome.map(|outcome| Json(outcome.render())))
+    Ok(outcome.map(|outcome| Json(outcome.render(ways))))
 }
 
 /// `GET /authsec/presets`
@@ -92,14 +94,21 @@ impl Outcome {
         self.judged += 1;
         let metadata = ClientMetadata { redirect_uris: row.redirect_uris.clone(), ..row.metadata.clone() };
         let beyond = row.metadata.scope.as_ref().and_then(|scope| policy.beyond_ceiling(scope));
-        let admitted = policy.admit(row.registration_type, metadata);
-        let unwelcome = admitted.as_ref().map_or(0, |(admitted, _)| row.redirect_uris.len() - admitted.redirect_uris.len());
+        // By which token it came it would come again. Who answered for a document's client is not known, so it comes alone.
+        let unclamped = Clamps::default();
+        let coming = match (row.registration_type, row.initial_access_token) {
+            (RegistrationType::Prereg, _) => Coming::entered(RegistrationType::Prereg),
+            (by, Some(_)) => Coming { by, warrant: Warrant::Token(&unclamped) },
+            (by, None) => Coming::alone(by),
+        };
+        let admitted = policy.warranted(coming).and_then(|()| policy.judge_terms(coming, metadata));
+        let unwelcome = admitted.as_ref().map_or(0, |admitted| row.redirect_uris.len() - admitted.metadata.redirect_uris.len());
         self.narrowed += usize::from(beyond.is_some() || unwelcome > 0);
-        let (outcome, rule) = match (admitted, beyond) {
-            (Ok((_, Admission::Auto)), None) if unwelcome == 0 => return,
-            (Ok((_, Admission::Auto)), None) => ("narrow", ("redirect_rules", format!("{unwelcome} of its redirect URIs would not serve"))),
-            (Ok((_, Admission::Auto)), Some(beyond)) => ("narrow", narrowing(&beyond)),
-            (Ok((_, Admission::Review)), _) => ("review", review_rule(policy, row)),
+        let (outcome, rule) = match (admitted.map(|admitted| admitted.admission), beyond) {
+            (Ok(Admission::Auto), None) if unwelcome == 0 => return,
+            (Ok(Admission::Auto), None) => ("narrow", ("redirect_rules", format!("{unwelcome} of its redirect URIs would not serve"))),
+            (Ok(Admission::Auto), Some(beyond)) => ("narrow", narrowing(&beyond)),
+            (Ok(Admission::Review), _) => ("review", review_rule(policy, row)),
             (Err(rejection), _) => ("refuse", rule_of(&rejection)),
         };
         match outcome {
@@ -120,15 +129,29 @@ impl Outcome {
         }
     }
 
-    fn render(self) -> Value {
+    fn render(self, ways: Map<String, Value>) -> Value {
         json!({
             "judged": self.judged,
             "would_be_refused": self.refused,
             "would_wait": self.to_review,
             "would_be_narrowed": self.narrowed,
             "clients": self.named,
+            "newcomers": ways,
         })
     }
+}
+
+/// What a client that comes would meet, by the way in which it comes.
+fn ways(modes: &Modes, policy: &Policy) -> Map<String, Value> {
+    let way = |by: &RegistrationType| {
+        let way = json!({
+            "admitted": modes.contains(by),
+            "admission": policy.admission.of(*by),
+            "initial_access_token": policy.wants_token(*by),
+        });
+        (by.as_str().to_owned(), way)
+    };
+    RegistrationType::ALL.iter().map(way).collect()
 }
 
 /// The policy's member that says so, and a sentence.
@@ -137,6 +160,8 @@ fn rule_of(rejection: &Rejection) -> (&'static str, String) {
         Rejection::RedirectOutsideRules(_) => "redirect_rules",
         Rejection::SchemeNotListed(_) => "private_use_schemes",
         Rejection::GrantsNotAdmitted => "self_registered_grants",
+        Rejection::InitialAccessTokenRequired => "require_initial_access_token",
+        Rejection::SoftwareStatementRequired => "require_software_statement",
         _ => "policy",
     };
     (member, rejection.to_string())

@@ -177,7 +177,7 @@ pub(super) fn fetched(app: &App, before: &Policy, after: &Policy) -> Result<(), 
 }
 
 pub(super) fn merged(policy: &Policy, patch: Option<Map<String, Value>>) -> Result<Policy, Failure> {
-    const KNOWN: [&str; 19] = [
+    const KNOWN: [&str; 20] = [
         "admission",
         "redirect_changes",
         "redirect_rules",
@@ -188,6 +188,7 @@ pub(super) fn merged(policy: &Policy, patch: Option<Map<String, Value>>) -> Resu
         "self_registered_grants",
         "manifests",
         "require_initial_access_token",
+        "initial_access_token_for",
         "software_statement_issuers",
         "require_software_statement",
         "registrations_per_minute",

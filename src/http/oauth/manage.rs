@@ -61,7 +61,10 @@ pub async fn replace(
     let mut request = json::object(&headers, body, "invalid_client_metadata").await?;
     holder.check_own_members(&app, &mut request).await?;
     let servers: Vec<ResourceServerId> = holder.registrations(&app).await?.into_iter().map(|(id, _)| id).collect();
-    let vouched = vouched(&app, servers.first().copied(), &mut request).await?;
+    let vouched = match servers.first() {
+        Some(first) => vouched(&app, &app.commands().resource_server(*first).await?.policy, &mut request).await?,
+        None => None,
+    };
     let parsed = metadata::parse_replacement(request, &holder.profile.metadata)?.vouched(vouched);
     let drawn = if parsed.metadata.needs_secret() && holder.profile.secret.is_none() { Some(draw_secret()?) } else { None };
     let first = drawn.as_ref().map(|(_, hash)| KeptSecret { hash: hash.clone(), expires_at: None });

@@ -1,5 +1,7 @@
 //! `POST /oauth/register` and `POST /rs/{id}/oauth/register`: dynamic client registration (RFC 7591 §3).
 
+use std::num::NonZeroU32;
+
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{self, RawQuery, State};
@@ -7,16 +9,19 @@ use axum::http::{HeaderMap, StatusCode};
 use gatebook_events::client::Life;
 use gatebook_events::envelope::ActorKind;
 use gatebook_events::identity::ResourceServerId;
-use gatebook_events::metadata::{self, Parsed, Vouched};
-use gatebook_events::resource_server::RegistrationType;
+use gatebook_events::metadata::{self, Vouched};
+use gatebook_events::resource_server::{Policy, RegistrationType};
 use gatebook_events::secret::{SecretHash, TokenHash};
+use gatebook_events::standing::Reason;
 use serde_json::{Map, Value};
 
 use super::by_document;
+use crate::admission::{self, Newcomer};
 use crate::app::App;
 use crate::ceiling::Allowance;
-use crate::command::Cause;
-use crate::command::register::{Door, DrawnHashes, Entered};
+use crate::command::admission::Guarantor;
+use crate::command::register::{DrawnHashes, Entered};
+use crate::command::{CommandError, Commands};
 use crate::http::caller::{Anyone, Path, bearer};
 use crate::http::error::{Failure, OauthError};
 use crate::http::fresh::Written;
@@ -82,34 +87,99 @@ async fn answer(
     }
     let mut request = json::object(headers, body, "invalid_client_metadata").await?;
     let resource = resource(&mut request, query)?;
-    // The server picks the identifier (RFC 7591 §3.2.1); one that is sent means nothing here.
-    if let Some(url) = by_document::named(app, &request) {
-        *kind = RegistrationType::Cimd;
-        let server = app.bind(resource.as_deref(), in_path).await?;
-        let at_server = below_ceiling(app, server).await?;
-        let allowances: Vec<Allowance> = of_source.into_iter().chain(at_server).collect();
-        let (body, position) = by_document::register(app, caller, server, &url).await?;
+    // A token that is presented is looked at first, whether or not one is wanted. It is for one resource server: a request that
+    // names none goes there, and one that names another presents a token that is not valid.
+    let presented = match bearer(headers) {
+        Some(text) => Some(app.commands().presented(&InitialAccessToken::received(text)).await?),
+        None => None,
+    };
+    // The server picks the identifier (RFC 7591 §3.2.1); one that is sent means nothing here, unless it is all that is sent.
+    let document = by_document::named(app, &request);
+    *kind = if document.is_some() { RegistrationType::Cimd } else { RegistrationType::Dcr };
+    let server = app.bind(resource.as_deref(), in_path.or(presented.as_ref().map(|token| token.server))).await?;
+    let guarantor = Commands::guarantor(server, presented)?;
+    let Some(id) = server else {
+        let Some(cap) = app.config().max_unbound_clients.filter(|_| document.is_none()) else {
+            return Err(app.none_meant(resource.as_deref()).await.into());
+        };
+        let entered = register_unbound(app, caller, cap, request).await?;
+        return Ok(told(app, of_source.as_slice(), entered, None));
+    };
+    let rules = app.commands().rules(id).await?;
+    // Nothing is read or fetched for one that may not come.
+    rules.server.receives(guarantor.coming(*kind)).map_err(CommandError::from)?;
+    if let Some(url) = document {
+        let (body, allowance, position) = by_document::register(app, caller, &rules, guarantor, &url).await?;
+        let allowances: Vec<Allowance> = of_source.into_iter().chain(allowance).collect();
         return Ok(Written((StatusCode::CREATED, allowance::headers(&allowances), Json(body)), position));
     }
-    let door = door(app, headers, resource.as_deref(), in_path).await?;
-    let server = door.server();
-    let vouched = vouched(app, server, &mut request).await?;
+    let vouched = vouched(app, &rules.server.policy, &mut request).await?;
     let parsed = metadata::parse(request)?.vouched(vouched);
-    let at_server = below_ceiling(app, server).await?;
-    let allowances: Vec<Allowance> = of_source.into_iter().chain(at_server).collect();
-
-    let token = RegistrationToken::try_draw().map_err(|_| Failure::Internal("no random bits are to be had"))?;
-    let secret = if parsed.metadata.needs_secret() { Some(draw_secret()?) } else { None };
-    let hashes = DrawnHashes { secret: secret.as_ref().map(|(_, hash)| hash.clone()), registration_token: Some(TokenHash(token.hash())) };
-    let cause = caller.cause(ActorKind::Anonymous, door.token().map(|id| id.to_string()), "dcr");
-    let entered = enter(app, &cause, door, parsed, hashes).await?;
-
-    let bound = match (server, &entered.registration) {
-        (Some(id), Some(registration)) => Some((id, registration, app.standing(id, Life::Registered, registration).await?)),
-        _ => None,
+    let needs_secret = parsed.metadata.needs_secret();
+    let by_token = if let Guarantor::Token(token) = &guarantor { Some(token.id.to_string()) } else { None };
+    let cause = caller.cause(ActorKind::Anonymous, by_token, "dcr");
+    let mut admitted = admission::ask(app, &rules, Newcomer::new(RegistrationType::Dcr, guarantor, parsed)).await?;
+    let allowances: Vec<Allowance> = of_source.into_iter().chain(admitted.allowance).collect();
+    let entered = match admitted.instance.take() {
+        Some(instance) => (instance, Credentials::draw(false)?),
+        None => {
+            let credentials = Credentials::draw(needs_secret)?;
+            let entered = app.commands().register_self(&cause, admitted.welcome.clone(), credentials.hashes.clone()).await?;
+            admitted.fill(app, entered.position).await;
+            (entered, credentials)
+        }
     };
+    let standing = match &entered.0.registration {
+        Some(registration) => Some((id, app.standing(id, Life::Registered, registration).await?)),
+        None => None,
+    };
+    Ok(told(app, &allowances, entered, standing))
+}
+
+/// Registers where no resource server is meant, below the cap that an operator set. No rules are asked: those of the resource
+/// server that it is bound to are, once it is.
+async fn register_unbound(
+    app: &App,
+    caller: &Anyone,
+    cap: NonZeroU32,
+    request: Map<String, Value>,
+) -> Result<(Entered, Credentials), OauthError> {
+    let parsed = metadata::parse(request)?;
+    let credentials = Credentials::draw(parsed.metadata.needs_secret())?;
+    let place = app.census().place_of_unbound(app, cap).await?;
+    let cause = caller.cause(ActorKind::Anonymous, None, "dcr");
+    let entered = app.commands().register_unbound(&cause, parsed, credentials.hashes.clone()).await?;
+    place.fill(app, entered.position).await;
+    Ok((entered, credentials))
+}
+
+/// What a client gets that registers itself.
+struct Credentials {
+    token: RegistrationToken,
+    secret: Option<ClientSecret>,
+    hashes: DrawnHashes,
+}
+
+impl Credentials {
+    fn draw(needs_secret: bool) -> Result<Self, Failure> {
+        let token = RegistrationToken::try_draw().map_err(|_| Failure::Internal("no random bits are to be had"))?;
+        let (secret, hash) = if needs_secret { Some(draw_secret()?) } else { None }.unzip();
+        let hashes = DrawnHashes { secret: hash, registration_token: Some(TokenHash(token.hash())) };
+        Ok(Self { token, secret, hashes })
+    }
+}
+
+/// The answer to a client that registered itself.
+fn told(
+    app: &App,
+    allowances: &[Allowance],
+    (entered, credentials): (Entered, Credentials),
+    standing: Option<(ResourceServerId, Reason)>,
+) -> Answer {
+    let Credentials { token, secret, .. } = credentials;
+    let bound = standing.zip(entered.registration.as_ref()).map(|((id, reason), registration)| (id, registration, reason));
     let mut body = wire::client(&entered.profile, bound);
-    if let Some((secret, _)) = secret {
+    if let Some(secret) = secret {
         body.insert("client_secret".to_owned(), secret.expose().into());
         body.insert("client_secret_expires_at".to_owned(), 0.into());
     }
@@ -118,44 +188,13 @@ async fn answer(
         body.insert("registration_access_token".to_owned(), token.expose().into());
         body.insert("registration_client_uri".to_owned(), app.registration_client_uri(&entered.profile.client_id).into());
     }
-    Ok(Written((StatusCode::CREATED, allowance::headers(&allowances), Json(body)), entered.position))
+    Written((StatusCode::CREATED, allowance::headers(allowances), Json(body)), entered.position)
 }
 
-/// Counts at the resource server. What was refused before here takes nothing from what others may still register there.
-async fn below_ceiling(app: &App, server: Option<ResourceServerId>) -> Result<Option<Allowance>, Failure> {
-    let Some(id) = server else { return Ok(None) };
-    let per_minute = app.commands().resource_server(id).await?.policy.registrations_per_minute;
-    app.ceilings().admit_at(id, per_minute).map_err(Failure::TooMany)
-}
-
-/// Registers where there is room. One more instance of a client that is in takes none.
-async fn enter(app: &App, cause: &Cause, door: Door, parsed: Parsed, hashes: DrawnHashes) -> Result<Entered, Failure> {
-    if let Some(shared) = app.commands().shared(&door, &parsed).await? {
-        return Ok(shared);
-    }
-    let place = app.census().place(app, door.server()).await?;
-    let entered = app.commands().register_self(cause, door, parsed, hashes).await?;
-    place.fill(app, entered.position).await;
-    Ok(entered)
-}
-
-/// A token that is presented is looked at first, whether or not one is wanted. It is for one resource server: a request that
-/// names none goes there, and one that names another presents a token that is not valid.
-async fn door(app: &App, headers: &HeaderMap, resource: Option<&str>, in_path: Option<ResourceServerId>) -> Result<Door, Failure> {
-    let presented = match bearer(headers) {
-        Some(text) => Some(app.commands().presented(&InitialAccessToken::received(text)).await?),
-        None => None,
-    };
-    let server = app.bind(resource, in_path.or(presented.as_ref().map(|token| token.server))).await?;
-    Ok(app.commands().door(server, presented).await?)
-}
-
-/// The software statement of a request, if the resource server that it is about reads any (RFC 7591 §2.3). Its claims are then
-/// in the request.
-pub async fn vouched(app: &App, server: Option<ResourceServerId>, request: &mut Map<String, Value>) -> Result<Option<Vouched>, Failure> {
-    let Some(id) = server else { return Ok(None) };
-    let server = app.commands().resource_server(id).await?;
-    let vouched = app.statements().read(&server.policy, request, &app.audiences_of_statements().await?).await?;
+/// The software statement of a request, if the rules that it is judged by read any (RFC 7591 §2.3). Its claims are then in the
+/// request.
+pub async fn vouched(app: &App, policy: &Policy, request: &mut Map<String, Value>) -> Result<Option<Vouched>, Failure> {
+    let vouched = app.statements().read(policy, request, &app.audiences_of_statements().await?).await?;
     if let Some(vouched) = &vouched {
         vouched.overrule(request);
     }

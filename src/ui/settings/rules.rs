@@ -36,7 +36,7 @@ const TEXTS: [&str; 20] = [
     "max_metadata_bytes",
     "instances",
     "instances_under_review",
-    "require_initial_access_token",
+    "initial_access_token",
     "require_software_statement",
 ];
 
@@ -57,6 +57,10 @@ impl Draft {
                 "authorization_server_scopes" => policy.authorization_server_scopes.join(" "),
                 "instances_under_review" if policy.instances_under_review == Instances::Separate => "separate".to_owned(),
                 "announce" => policy.manifests.announce.to_string(),
+                "initial_access_token" if policy.require_initial_access_token => {
+                    policy.initial_access_token_for.iter().map(|kind| kind.as_str()).collect::<Vec<_>>().join(" ")
+                }
+                "initial_access_token" => String::new(),
                 "lane" | "soak_hours" | "on_withdrawal" => text(&format!("/manifests/{name}")),
                 _ => text(&format!("/{}", name.replace('.', "/"))),
             };
@@ -84,6 +88,7 @@ impl Draft {
         let schemes: Vec<&str> = self.text("private_use_schemes").split_whitespace().collect();
         let scope = self.text("scope_ceiling");
         let outside: Vec<&str> = self.text("authorization_server_scopes").split_whitespace().collect();
+        let tokens_for: Vec<&str> = self.text("initial_access_token").split_whitespace().collect();
         let patch = json!({
             "admission": {
                 "dcr": self.text("admission.dcr"), "cimd": self.text("admission.cimd"), "prereg": self.text("admission.prereg"),
@@ -104,7 +109,8 @@ impl Draft {
             "max_metadata_bytes": number("max_metadata_bytes", "The length of the metadata")?,
             "instances": self.text("instances"),
             "instances_under_review": self.text("instances_under_review"),
-            "require_initial_access_token": self.text("require_initial_access_token") == "true",
+            "require_initial_access_token": !tokens_for.is_empty(),
+            "initial_access_token_for": if tokens_for.is_empty() { Value::Null } else { json!(tokens_for) },
             "require_software_statement": self.text("require_software_statement") == "true",
         });
         match patch {
@@ -164,9 +170,9 @@ impl Draft {
                 (self.line("registrations_per_minute", "Registrations a minute, from all sources", "None is no ceiling.", "number"))
                 (self.line("max_metadata_bytes", "The longest metadata of a client that an administrator did not enter, in bytes", "None is 16384.", "number"))
             }
+            (self.choice("initial_access_token", "An initial access token is needed by", &[("", "nobody"), ("dcr", "clients that register themselves; those with a document come without"), ("cimd", "clients with a document, unless an administrator enters them"), ("dcr cimd", "both")]))
             fieldset {
                 legend { "Whoever registers themselves needs" }
-                label.tick { input type="checkbox" name="require_initial_access_token" value="true" checked[self.text("require_initial_access_token") == "true"]; "an initial access token" }
                 label.tick { input type="checkbox" name="require_software_statement" value="true" checked[self.text("require_software_statement") == "true"]; "a software statement"
                     @if policy.software_statement_issuers.is_empty() { span.help { " Nobody’s is believed yet; the API sets whose." } }
                 }
