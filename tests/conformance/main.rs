@@ -11,6 +11,7 @@ mod house;
 
 mod discovery;
 mod documents;
+mod limits;
 mod management;
 mod redirects;
 mod request;
