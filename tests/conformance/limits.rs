@@ -127,6 +127,7 @@ appends that are committed together | src/log/sqlite/writer.rs | MOST_BYTES | 8 
 appends, times that a call is decided anew because others wrote first | src/command.rs | MAX_ROUNDS | 32 | 32
 uses of clients that wait to be written | src/usage.rs | MOST_WAITING | 131_072 | 131,072
 uses of clients that are known to be written today | src/usage.rs | MOST_WRITTEN | 131_072 | 131,072
+builds of a read model | src/projector.rs | ORDERS | 16 | 16
 dormant registrations that are written at a time | src/dormancy.rs | AT_ONCE | 16 | 16
 import, length of a line | src/import/lines.rs | LONGEST | 64 * 1024 | 64 KiB
 import, name of a Keycloak realm | src/import/keycloak.rs | LONGEST_REALM | 255 | 255
