@@ -81,7 +81,7 @@ mod tests {
     use chrono::DateTime;
     use gatebook_events::envelope::{Actor, ActorKind};
     use gatebook_events::redirect::WebUri;
-    use gatebook_events::resource_server::{Policy, RegistrationType};
+    use gatebook_events::resource_server::{EffectOnExisting, Policy, RegistrationType};
     use uuid::Uuid;
 
     use super::*;
@@ -112,7 +112,7 @@ mod tests {
 
     fn edit(name: Option<&str>, resource: Option<&str>) -> ResourceServerCommand {
         let (name, resource) = (name.map(str::to_owned), resource.map(|text| Some(uri(text))));
-        ResourceServerCommand::Edit { name, resource, modes: None, policy: None }
+        ResourceServerCommand::Edit { name, resource, modes: None, policy: None, effect_on_existing: EffectOnExisting::Keep }
     }
 
     #[tokio::test]
