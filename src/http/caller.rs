@@ -238,12 +238,13 @@ impl<T: DeserializeOwned> FromRequestParts<App> for Query<T> {
 }
 
 /// The calls of administrators that have parameters, which [`Query`] reads. All others have none.
-const WITH_PARAMETERS: [&str; 10] = [
+const WITH_PARAMETERS: [&str; 11] = [
     "/authsec/resource-servers/{id}/clients",
     "/authsec/resource-servers/{id}/clients/{client_id}",
     "/authsec/resource-servers/{id}/registration-tokens",
     "/authsec/resource-servers/{id}/registration-tokens/{token_id}",
     "/authsec/service-tokens",
+    "/authsec/unbound-clients",
     "/authsec/webhooks/{webhook_id}/dead-letters",
     "/authsec/approvals",
     "/authsec/audit/events",

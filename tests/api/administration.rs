@@ -257,7 +257,7 @@ async fn one_client_is_shown_with_its_staged_change_and_the_head_of_its_history(
     assert_eq!((&shown["redirect_uris"], &shown["staged_change"]["added"]), (&json!([OLD]), &json!([NEW])));
     assert_eq!(shown["staged_change"]["change_id"], *change);
     let newest: Vec<&str> = shown["history"].as_array().unwrap().iter().map(|event| event["type"].as_str().unwrap()).collect();
-    let expected = ["registration.redirects_staged", "client.metadata_updated", "registration.approved", "registration.requested"];
+    let expected = ["registration.redirects_staged", "registration.metadata_admitted", "client.metadata_updated", "registration.approved"];
     assert_eq!(newest[..4], expected);
     let viewed = house.viewer("default").get(&client(DEFAULT, &id)).await.is(200);
     assert!(viewed.body.get("history").is_none(), "a viewer may not read the history");

@@ -114,7 +114,9 @@ async fn what_a_spreadsheet_would_run_is_text() {
     let formula = house.token("default", gatebook::admin::Role::Admin, "=cmd|' /C calc'!A0");
     house.holder(&formula).post(&crate::house::clients(DEFAULT), json!({ "client_name": "ci" })).await.is(201);
     let table = rows(&export(&house.auditor("default"), "format=csv&order=oldest").await.text);
-    assert_eq!(table.last().unwrap()[6], "'=cmd|' /C calc'!A0");
+    let entered = table.iter().find(|row| row.iter().any(|cell| cell == "client.registered")).unwrap();
+    assert_eq!(entered[6], "'=cmd|' /C calc'!A0");
+    assert!(table.iter().flatten().all(|cell| !cell.starts_with('=')), "{table:?}");
 }
 
 #[tokio::test]

@@ -60,9 +60,9 @@ async fn r3_every_bad_token_gets_the_same_answer_whether_or_not_one_is_wanted() 
     let other = house.admin("default").post(&tokens(&elsewhere), json!({ "label": "other" })).await.is(201);
     let another = house.admin("acme").post(&tokens(&foreign), json!({ "label": "acme" })).await.is(201);
     let good = issue(&house, json!({ "label": "good" })).await.text("initial_access_token");
-    let registered = house.registered("Somebody").await;
-
     let here = format!("/rs/{DEFAULT}/oauth/register");
+    let registered = house.anyone().post(&here, app()).await.is(201);
+
     let bad = [
         spent.text("initial_access_token"),
         revoked.text("initial_access_token"),
