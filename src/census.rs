@@ -21,6 +21,10 @@ use crate::http::error::Failure;
 use crate::http::fresh;
 use crate::projector::Follower;
 
+/// While the directory is built for the first time it cannot count. Until then a node lets in this share of a cap at most: one in so
+/// many, which is none for small caps.
+const BLIND_SHARE: u64 = 100;
+
 /// The counts of every register that a cap was ever asked about.
 #[derive(Debug, Default)]
 pub struct Census(Arc<Mutex<HashMap<Scope, Counted>>>);
@@ -74,7 +78,10 @@ impl Census {
         let of_server = rules.server.policy.max_clients.map(|cap| (Scope::Server(id), CapOf::ResourceServer, cap));
         let of_tenant = app.config().max_clients_per_tenant.map(|cap| (Scope::Tenant(rules.tenant.clone()), CapOf::Tenant, cap));
         for (scope, of, cap) in of_server.into_iter().chain(of_tenant) {
-            self.refresh(app, &scope, app.directory().progress().position).await?;
+            match self.refresh(app, &scope, app.directory().progress().position).await {
+                Err(Failure::Building { .. }) if self.is_within(&scope, u64::from(cap.get()) / BLIND_SHARE) => {}
+                refreshed => refreshed?,
+            }
             let count = |number| Fill { of, cap, count: number };
             let mut taken = self.take(&scope, count);
             if taken.is_err() {
@@ -142,6 +149,13 @@ impl Census {
             counted.coming = counted.coming.saturating_sub(1);
             counted.since.extend(position.filter(|position| counted.upto.is_none_or(|upto| *position > upto)));
         }
+    }
+
+    /// Whether fewer than so many were let in that the directory has not counted.
+    fn is_within(&self, scope: &Scope, most: u64) -> bool {
+        let counts = self.lock();
+        let uncounted = counts.get(scope).map_or(0, |counted| counted.since.len() as u64 + counted.coming);
+        uncounted < most
     }
 
     fn settled(&self, scope: &Scope) -> u64 {

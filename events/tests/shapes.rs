@@ -727,7 +727,13 @@ fn resource_server_samples() -> Vec<Sample> {
         sample("statement", &Event::PolicyChanged(PolicyChanged { policy: believing_policy() })),
         sample(
             "long_metadata",
-            &Event::PolicyChanged(PolicyChanged { policy: Policy { max_metadata_bytes: NonZeroU32::new(65_536), ..Policy::default() } }),
+            &Event::PolicyChanged(PolicyChanged {
+                policy: Policy {
+                    max_metadata_bytes: NonZeroU32::new(65_536),
+                    instances_under_review: Instances::Separate,
+                    ..Policy::default()
+                },
+            }),
         ),
         sample("capped", &Event::PolicyChanged(PolicyChanged { policy: capped() })),
         sample("outside", &Event::PolicyChanged(PolicyChanged { policy: outside_the_ceiling() })),

@@ -188,7 +188,7 @@ fn shown(
                     label for="reason" { "Reason, for the history" }
                     input #reason type="text" name="reason" maxlength=(reason::MOST) autocomplete="off" value=[fields.text("reason")] autofocus;
                     @if action == "suspend" {
-                        label.tick { input type="checkbox" name="family" value="1"; span { "The whole program of each" span.help { "Whoever registers as the same program from now on stands suspended too, until a client of it is reinstated." } } }
+                        label.tick { input type="checkbox" name="family" value="1" checked[fields.text("family") == Some("1")]; span { "The whole program of each" span.help { "Whoever registers as the same program from now on stands suspended too, until a client of it is reinstated." } } }
                     }
                     p.actions {
                         button.primary.danger[matches!(action, "revoke" | "suspend")] type="submit" { (text) " " (show::number(changing.len() as u64, "client", "clients")) }

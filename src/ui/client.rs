@@ -6,6 +6,7 @@ use gatebook_events::client::{Client, Profile};
 use gatebook_events::identity::{ClientId, ResourceServerId, Stream};
 use gatebook_events::reason;
 use gatebook_events::registration::{AdmittedMetadata, Status};
+use gatebook_events::resource_server::RegistrationType;
 use gatebook_events::standing::Reason;
 use gatebook_projections::directory::{RegistrationRow, ResourceServerRow};
 use gatebook_projections::history::{HistoryQuery, HistoryRow};
@@ -242,6 +243,9 @@ fn standing(visitor: &Visitor, server: &ResourceServerRow, subject: &Subject, of
                 input type="hidden" name="version" value=(row.version);
                 div.field { label for="decide-reason" { "Reason, for the history" } input #decide-reason type="text" name="reason" maxlength=(reason::MOST) autocomplete="off"; }
                 input type="hidden" name="client" value=(row.client_id.as_str());
+                @if offered.iter().any(|(action, _)| *action == "suspend") && row.registration_type != RegistrationType::Prereg {
+                    label.tick { input type="checkbox" name="family" value="1"; span { "With “Suspend”: the whole program" span.help { "Whoever registers as the same program from now on stands suspended too, until a client of it is reinstated." } } }
+                }
                 p.actions { @for (action, text) in offered {
                     @if matches!(*action, "revoke" | "suspend") {
                         // What takes a client's access away is asked about first, as for many clients at once.

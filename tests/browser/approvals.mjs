@@ -21,13 +21,13 @@ await play(async (stage) => {
   await page.keyboard.press("j");
   assert.match(await page.locator(".queue > li.at").innerText(), /Dashboard/);
   await page.keyboard.press("a");
-  await page.getByText("Dashboard was given the redirect URIs that it asked for.").waitFor();
+  await page.getByText("Dashboard was given what it asked for.").waitFor();
   assert.deepEqual((await shown(first.client_id)).redirect_uris, ["https://dash.example.com/cb", "https://dash-staging.example.net/cb"]);
   await page.locator(".queue > li.at").getByText("Relay", { exact: true }).waitFor();
   await page.keyboard.press("r");
   await page.keyboard.type("nobody knows relay.example.org");
   await page.keyboard.press("Enter");
-  await page.getByText("Relay was refused the redirect URIs that it asked for.").waitFor();
+  await page.getByText("Relay was refused what it asked for.").waitFor();
   const refused = await shown(second.client_id);
   assert.equal(refused.staged_change, undefined);
   assert.deepEqual(refused.redirect_uris, ["https://dash.example.com/cb"]);

@@ -119,7 +119,7 @@ async fn a_realm_comes_with_its_names_and_secrets_and_says_whom_it_leaves_behind
 #[tokio::test(flavor = "multi_thread")]
 async fn w7_a_basic_header_is_good_in_both_readings_and_a_wrong_one_is_one_guess() {
     let (folder, data) = house();
-    let lines = [("a+b", "x+y%41z 9"), ("plain", "q%20w+e:r"), ("50%41", "p&#=p")];
+    let lines = [("a+b", "x+y%41z 9"), ("plain", "q%20w+e:r"), ("50%41", "p&#=p&#=p")];
     let mut text = String::new();
     for (id, secret) in lines {
         let line = json!({ "client_id": id, "client_secret": secret, "grant_types": ["client_credentials"], "redirect_uris": [] });

@@ -11,14 +11,18 @@ use crate::{flag, place};
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_is_one_line_and_is_good_for_its_role_and_tenant() {
     let (_folder, data) = place();
-    // Before there is anything in the data folder, as a script may do it.
-    let output = run(&["token", "--role", "admin", "--tenant", "default", "--data", flag(&data)]);
+    // Where there is no data folder a key would be made that no service knows.
+    let asked = ["token", "--role", "admin", "--tenant", "default", "--data", flag(&data)];
+    let told = refusal(run(&asked));
+    assert!(told.contains("there is no data folder with a key at") && !data.exists(), "{told}");
+
+    let service = Instance::start(&data);
+    let output = run(&asked);
     assert_eq!(text(output.stderr.clone()), "");
     let line = said(output);
     assert_eq!(line.lines().count(), 1);
     assert_eq!(line.trim_end().split('.').count(), 3, "{line}");
 
-    let service = Instance::start(&data);
     let anyone = Caller::anyone(&service);
     let admin = anyone.with(line.trim_end());
     let viewer = anyone.with(&token(&data, "viewer", "default"));
@@ -41,6 +45,7 @@ async fn a_token_is_one_line_and_is_good_for_its_role_and_tenant() {
         }
     }
     let (_elsewhere, other) = place();
+    Instance::start(&other).stop();
     let forged = anyone.with(&token(&other, "admin", "default"));
     assert_eq!(forged.call(Method::GET, &enter, None).await.unwrap().0, 401, "another instance's token");
 }
@@ -56,7 +61,9 @@ async fn a_configured_secret_makes_tokens_that_only_it_makes() {
     let path = format!("{DEFAULT_SERVER}/clients");
     let anyone = Caller::anyone(&service);
     assert_eq!(anyone.with(configured.trim_end()).call(Method::GET, &path, None).await.unwrap().0, 200);
-    assert_eq!(anyone.with(&token(&data, "admin", "default")).call(Method::GET, &path, None).await.unwrap().0, 401);
+    // A key of the data folder is not made beside the configured one.
+    let told = refusal(run(&["token", "--role", "admin", "--data", flag(&data)]));
+    assert!(told.contains("there is no data folder with a key at"), "{told}");
 }
 
 #[test]

@@ -146,7 +146,9 @@ async fn r11_keys_come_by_value_or_by_reference() {
 #[tokio::test]
 async fn r12_keys_are_few_and_public_and_there_where_they_are_needed() {
     let house = House::open().await;
-    let mut requests = vec![json!({ "token_endpoint_auth_method": "private_key_jwt" }), json!({ "jwks": { "keys": [] } })];
+    let mut requests = vec![json!({ "token_endpoint_auth_method": "private_key_jwt" })];
+    // A key set without a key counts as none.
+    requests.push(json!({ "token_endpoint_auth_method": "private_key_jwt", "jwks": { "keys": [] } }));
     let key = json!({ "kty": "RSA", "n": "a", "e": "AQAB" });
     requests.push(json!({ "jwks": { "keys": vec![key.clone(); 11] } }));
     for private in ["d", "p", "q", "dp", "dq", "qi", "oth", "k"] {

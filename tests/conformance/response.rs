@@ -182,8 +182,12 @@ async fn s12_the_error_code_says_which_part_is_at_fault() {
     for uri in ["http://app.example/cb", "https://app.example/#x", "javascript:alert(1)", "relative", "unlisted://cb"] {
         register(&house, json!({ "redirect_uris": [uri] })).await.refuses(400, "invalid_redirect_uri");
     }
-    for members in [json!({ "scope": [] }), json!({ "grant_types": ["implicit"] }), json!({ "logo_uri": "data:," }), json!({ "jwks": {} })]
-    {
+    for members in [
+        json!({ "scope": [] }),
+        json!({ "grant_types": ["implicit"] }),
+        json!({ "logo_uri": "data:," }),
+        json!({ "jwks": { "keys": [7] } }),
+    ] {
         register(&house, members).await.refuses(400, "invalid_client_metadata");
     }
 }

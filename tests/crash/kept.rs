@@ -87,13 +87,15 @@ fn settle(client: &mut Registered, row: &Value) {
         Outcome::Stands => assert!(found, "the suspension of {client:?} was answered and is gone: {row}"),
         Outcome::Unknown => client.suspended = if found { Outcome::Stands } else { Outcome::Not },
     }
+    // What the client claims: a change that was cut off between its two appends is claimed and not admitted.
+    let name = row["claimed"].get("client_name").unwrap_or(&row["client_name"]);
     let Some(change) = &mut client.change else {
-        assert_eq!(row["client_name"], client.name.as_str());
+        assert_eq!(*name, client.name.as_str());
         return;
     };
-    let renamed = row["client_name"] == change.name.as_str();
+    let renamed = *name == change.name.as_str();
     let staged = row["staged_change"]["added"].as_array().is_some_and(|added| added.iter().any(|uri| *uri == change.added.as_str()));
-    assert!(renamed || row["client_name"] == client.name.as_str(), "{row}");
+    assert!(renamed || *name == client.name.as_str(), "{row}");
     match change.outcome {
         Outcome::Stands => assert!(renamed && staged, "{change:?} was answered and is gone: {row}"),
         // Two appends: the client's own first, then what it claims here.

@@ -124,7 +124,7 @@ async fn w15_a_resource_server_stops_announcing_documents_and_still_takes_them()
 
 /// The newest event that a version of the document made.
 async fn versioned(house: &crate::house::House, author: &Author) -> Value {
-    let path = format!("/authsec/audit/events?client_id={}&type=client.manifest_versioned&order=desc", author.encoded());
+    let path = format!("/authsec/audit/events?client_id={}&type=client.manifest_versioned&order=newest", author.encoded());
     let events = house.auditor("default").get(&path).await.is(200);
     events["events"].as_array().unwrap().iter().max_by_key(|event| event["data"]["number"].as_u64()).unwrap().clone()
 }

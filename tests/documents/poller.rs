@@ -132,8 +132,8 @@ async fn a_thousand_registrations_follow_one_document_and_one_that_cannot_stops_
         commands.create_resource_server(&cause(), *server, &create).await.unwrap();
         let parsed = metadata::Parsed { metadata: first.registered().unwrap().metadata.clone(), ignored: vec![] };
         let rules = commands.rules(*server).await.unwrap();
-        let welcome = rules.judge(RegistrationType::Cimd, Guarantor::Administrator, parsed).unwrap();
-        commands.bind(&cause(), &welcome, &first, true).await.unwrap();
+        let welcome = rules.judge(RegistrationType::Cimd, Guarantor::Nobody, parsed).unwrap();
+        commands.bind(&cause(), &welcome, &first, false).await.unwrap();
     }
     let folder = tempfile::tempdir().unwrap();
     let schedule = Schedule::open(&folder.path().join("schedule.db")).unwrap();

@@ -184,6 +184,8 @@ async fn one_issuer(proxy: &str, start: impl FnOnce(&World, &Site) -> Command) {
         &[
             &["--public-url", &issuer, "--upstream-issuer", &issuer, "--trusted-proxies", "127.0.0.1"][..],
             &["--address-detail", "full", "--extra-ca-file", trust],
+            // There are two resource servers below, and MCP clients name none when they register.
+            &["--default-resource-server", DEFAULT_SERVER.rsplit('/').next().unwrap()],
         ]
         .concat(),
     );

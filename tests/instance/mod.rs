@@ -72,13 +72,15 @@ pub fn token(data: &Path, role: &str, tenant: &str) -> String {
 impl Instance {
     /// Starts on a data folder without a ceiling for registrations.
     pub fn start(data: &Path) -> Self {
-        Self::start_with(data, &["--registrations-per-minute", "0", "--changes-per-minute", "0", "--changes-per-client-per-hour", "0"])
+        Self::start_with(data, &["--registrations-per-minute", "0"])
     }
 
-    /// Starts on a data folder with these flags.
+    /// Starts on a data folder with these flags, and without rate limits for clients' changes unless a flag says otherwise.
     pub fn start_with(data: &Path, flags: &[&str]) -> Self {
         let fixed = ["serve", "--listen", "127.0.0.1:0", "--log-level", "warn", "--data", data.to_str().unwrap()];
-        Self::of(gatebook(&[&fixed, flags].concat()))
+        let mut command = gatebook(&[&fixed, flags].concat());
+        command.env("GATEBOOK_CHANGES_PER_MINUTE", "0").env("GATEBOOK_CHANGES_PER_CLIENT_PER_HOUR", "0");
+        Self::of(command)
     }
 
     /// Starts a `serve` command and waits until it says where it listens.

@@ -87,6 +87,11 @@ pub enum Step {
         client: usize,
         decision: usize,
     },
+    /// A client is suspended with all that are alike; `lifted` at once, or not.
+    SuspendFamily {
+        client: usize,
+        lifted: bool,
+    },
     /// Nobody used a client for long.
     Idle {
         client: usize,
@@ -179,6 +184,7 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (some(), says()).prop_map(|(client, says)| Step::Update { client, says }),
         1 => some().prop_map(|client| Step::Delete { client }),
         14 => (some(), 0..8_usize).prop_map(|(client, decision)| Step::Decide { client, decision }),
+        2 => (some(), any::<bool>()).prop_map(|(client, lifted)| Step::SuspendFamily { client, lifted }),
         4 => some().prop_map(|client| Step::Idle { client }),
         4 => Just(Step::Use),
         2 => (some(), any::<bool>()).prop_map(|(client, overlap)| Step::Rotate { client, overlap }),
@@ -368,6 +374,17 @@ impl House {
                 let Some((key, Some((tenant, id)))) = client(*pick) else { return };
                 let decision = decided(*decision, self.clock.now());
                 let _refused = commands.decide_registration(&admin(&tenant), &tenant, (id, key), &decision, None).await;
+            }
+            Step::SuspendFamily { client: pick, lifted } => {
+                let Some((key, Some((tenant, id)))) = client(*pick) else { return };
+                let (by, target) = (admin(&tenant), (id, key));
+                if commands.suspend_family(&by, &tenant, target, Some("as agreed".to_owned())).await.is_err() {
+                    return;
+                }
+                for which in [2, 3].into_iter().take(if *lifted { 2 } else { 1 }) {
+                    let decision = decided(which, self.clock.now());
+                    let _refused = commands.decide_registration(&by, &tenant, target, &decision, None).await;
+                }
             }
             Step::Idle { client: pick } => {
                 let Some((key, Some((_, id)))) = client(*pick) else { return };
