@@ -58,6 +58,7 @@ impl Service {
         let log = folder.path().join("stderr");
         let mut command = Command::new(env!("CARGO_BIN_EXE_gatebook"));
         command.args(["serve", "--listen", "127.0.0.1:0", "--registrations-per-minute", "0", "--data"]).arg(folder.path().join("data"));
+        command.args(["--changes-per-minute", "0"]);
         command.args(["--upstream-authorization-endpoint", "https://as.example/authorize"]);
         command.args(["--upstream-token-endpoint", "https://as.example/token"]);
         let mut process = command.stdout(Stdio::piped()).stderr(File::create(&log).unwrap()).spawn().unwrap();
