@@ -279,10 +279,7 @@ impl App {
             feed,
             access_tokens,
         }));
-        if app.0.me.store.is_shared() {
-            let hearing = tokio::spawn(app.clone().hear_others(log, heard_from)).abort_handle();
-            drop(app.0.hearing.set(hearing));
-        }
+        app.start_hearing(log, heard_from);
         Ok(app)
     }
 

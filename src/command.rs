@@ -332,10 +332,10 @@ impl Commands {
         mut revision: Option<Revision>,
     ) -> Result<Done<A>, CommandError> {
         for _ in 0..MAX_ROUNDS {
-            match self.transact_once(stream, cause, command, state, revision).await? {
-                Some(done) => return Ok(done),
-                None => (state, revision) = self.fold::<A>(stream).await?,
+            if let Some(done) = self.transact_once(stream, cause, command, state, revision).await? {
+                return Ok(done);
             }
+            (state, revision) = self.fold::<A>(stream).await?;
         }
         Err(CommandError::Contended)
     }

@@ -68,17 +68,6 @@ pub fn router(app: App) -> Router {
         .route("/{client_id}/revoke-old-secret", post(authsec::secrets::revoke_old))
         .route("/{client_id}/{decision}", post(authsec::decisions::decide));
 
-    let webhooks = Router::new()
-        .route("/", get(authsec::webhooks::list).post(authsec::webhooks::create))
-        .route("/{webhook_id}", get(authsec::webhooks::read).patch(authsec::webhooks::edit).delete(authsec::webhooks::delete))
-        .route("/{webhook_id}/disable", post(authsec::webhooks::disable))
-        .route("/{webhook_id}/enable", post(authsec::webhooks::enable))
-        .route("/{webhook_id}/rotate-secret", post(authsec::webhooks::rotate_secret))
-        .route("/{webhook_id}/dead-letters", get(authsec::dead_letters::list))
-        .route("/{webhook_id}/dead-letters/retry", post(authsec::dead_letters::retry_all))
-        .route("/{webhook_id}/dead-letters/{event_id}", get(authsec::dead_letters::read).delete(authsec::dead_letters::drop_letter))
-        .route("/{webhook_id}/dead-letters/{event_id}/retry", post(authsec::dead_letters::retry));
-
     let administrators = Router::new()
         .route("/resource-servers", get(authsec::resource_servers::list).post(authsec::resource_servers::create))
         .route(
@@ -99,7 +88,7 @@ pub fn router(app: App) -> Router {
         )
         .route("/service-tokens", get(authsec::service_tokens::list).post(authsec::service_tokens::create))
         .route("/service-tokens/{token_id}", get(authsec::service_tokens::read).delete(authsec::service_tokens::revoke))
-        .nest("/webhooks", webhooks)
+        .nest("/webhooks", webhooks())
         .route("/signing-keys", get(authsec::signing_keys::list))
         .route("/signing-keys/rotate", post(authsec::signing_keys::rotate))
         .route("/signing-keys/{key_id}", delete(authsec::signing_keys::withdraw))
@@ -135,6 +124,19 @@ pub fn router(app: App) -> Router {
         .layer(middleware::from_fn(host::must_be_one))
         .layer(middleware::from_fn(request_id::carry))
         .with_state(app)
+}
+
+fn webhooks() -> Router<App> {
+    Router::new()
+        .route("/", get(authsec::webhooks::list).post(authsec::webhooks::create))
+        .route("/{webhook_id}", get(authsec::webhooks::read).patch(authsec::webhooks::edit).delete(authsec::webhooks::delete))
+        .route("/{webhook_id}/disable", post(authsec::webhooks::disable))
+        .route("/{webhook_id}/enable", post(authsec::webhooks::enable))
+        .route("/{webhook_id}/rotate-secret", post(authsec::webhooks::rotate_secret))
+        .route("/{webhook_id}/dead-letters", get(authsec::dead_letters::list))
+        .route("/{webhook_id}/dead-letters/retry", post(authsec::dead_letters::retry_all))
+        .route("/{webhook_id}/dead-letters/{event_id}", get(authsec::dead_letters::read).delete(authsec::dead_letters::drop_letter))
+        .route("/{webhook_id}/dead-letters/{event_id}/retry", post(authsec::dead_letters::retry))
 }
 
 /// What a monitoring system asks, on a listener of its own: it says how busy the service is, and asks for no token.

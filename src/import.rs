@@ -76,10 +76,7 @@ impl Candidate {
     /// Leaves out the redirect URI that the resource server does not welcome, and notes it. False where that is not why it was
     /// rejected, or where none would be left.
     pub fn do_without(&mut self, rejection: &Rejection) -> bool {
-        let uri = match rejection {
-            Rejection::RedirectOutsideRules(uri) | Rejection::SchemeNotListed(uri) => uri,
-            _ => return false,
-        };
+        let (Rejection::RedirectOutsideRules(uri) | Rejection::SchemeNotListed(uri)) = rejection else { return false };
         let metadata = &mut self.newcomer.parsed.metadata;
         let rest = metadata.redirect_uris.filter(|known| known.as_str() != uri);
         if rest.is_empty() || rest.len() == metadata.redirect_uris.len() {

@@ -25,10 +25,13 @@ const MOST_IDLE: usize = 1024;
 /// An answer is handed on in pieces of so many bytes, so that it is known how much of it was taken.
 const PIECE: usize = 16 * 1024;
 
+/// The places of a tenant, and of each of its callers.
+type Places = HashMap<(TenantId, Option<String>), Arc<Semaphore>>;
+
 /// What is being read, by whom.
 pub struct Reads {
     per_tenant: usize,
-    known: Mutex<HashMap<(TenantId, Option<String>), Arc<Semaphore>>>,
+    known: Mutex<Places>,
 }
 
 /// One read that is under way, until it is dropped.

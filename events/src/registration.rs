@@ -188,6 +188,22 @@ impl Registration {
             }
         }
     }
+
+    /// What an administrator went back to serves, and the wish that it overrides is remembered.
+    fn roll_back(&mut self, rolled_back: &RolledBack) {
+        self.redirect_uris = rolled_back.redirect_uris.clone();
+        let shared = |metadata: &Option<Box<AdmittedMetadata>>| metadata.as_deref().cloned().map(Arc::new);
+        self.overridden =
+            Some(Overridden { redirect_uris: rolled_back.overridden.clone(), metadata: shared(&rolled_back.overridden_metadata) });
+        if let Some(metadata) = shared(&rolled_back.metadata) {
+            self.metadata = Some(metadata);
+            self.approved_with.clone_from(&self.metadata);
+        }
+        self.rejected = RejectedChange::default();
+        if let Some(change) = self.staged.take() {
+            self.last_change = Some((change.change_id, ChangeOutcome::Superseded));
+        }
+    }
 }
 
 impl Aggregate for Registration {
@@ -286,20 +302,7 @@ impl Aggregate for Registration {
                     self.last_change = Some((superseded.change_id, ChangeOutcome::Superseded));
                 }
             }
-            RegistrationEvent::RolledBack(rolled_back) => {
-                self.redirect_uris = rolled_back.redirect_uris.clone();
-                let shared = |metadata: &Option<Box<AdmittedMetadata>>| metadata.as_deref().cloned().map(Arc::new);
-                self.overridden =
-                    Some(Overridden { redirect_uris: rolled_back.overridden.clone(), metadata: shared(&rolled_back.overridden_metadata) });
-                if let Some(metadata) = shared(&rolled_back.metadata) {
-                    self.metadata = Some(metadata);
-                    self.approved_with.clone_from(&self.metadata);
-                }
-                self.rejected = RejectedChange::default();
-                if let Some(change) = self.staged.take() {
-                    self.last_change = Some((change.change_id, ChangeOutcome::Superseded));
-                }
-            }
+            RegistrationEvent::RolledBack(rolled_back) => self.roll_back(rolled_back),
             RegistrationEvent::RedirectsNarrowed(narrowed) => {
                 self.redirect_uris = self.redirect_uris.without(&narrowed.removed);
                 self.overridden = None;

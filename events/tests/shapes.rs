@@ -324,6 +324,7 @@ const MINIMAL: &str = "minimal";
 fn samples() -> Vec<Sample> {
     [
         client_samples(),
+        client_document_samples(),
         registration_samples(),
         redirect_change_samples(),
         resource_server_samples(),
@@ -484,6 +485,13 @@ fn client_samples() -> Vec<Sample> {
         sample(MINIMAL, &ClientEvent::SecretRotated(SecretRotated { secret: kept_secret(None), old_valid_until: None, repeat_key: None })),
         sample(FULL, &ClientEvent::SecretRevoked(SecretRevoked {})),
         sample(FULL, &ClientEvent::RegistrationTokenRotated(RegistrationTokenRotated { registration_token: TokenHash([0x0f; 32]) })),
+        sample(FULL, &ClientEvent::Deleted(Deleted { reason: Some("unused for 30 days".to_owned()) })),
+        sample(MINIMAL, &ClientEvent::Deleted(Deleted { reason: None })),
+    ]
+}
+
+fn client_document_samples() -> Vec<Sample> {
+    vec![
         sample(
             FULL,
             &ClientEvent::ManifestVersioned(ManifestVersioned {
@@ -557,8 +565,6 @@ fn client_samples() -> Vec<Sample> {
                 detail: Some("redirect_uris is required for the authorization_code grant".into()),
             }),
         ),
-        sample(FULL, &ClientEvent::Deleted(Deleted { reason: Some("unused for 30 days".to_owned()) })),
-        sample(MINIMAL, &ClientEvent::Deleted(Deleted { reason: None })),
     ]
 }
 

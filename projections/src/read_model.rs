@@ -302,7 +302,9 @@ impl<P: Projection> ReadModel<P> {
             let stop = |source| match source {
                 // What refuses every event alike is not this one's fault.
                 ApplyError::Sqlite(refusal) if may_pass(&refusal) || is_damage(&refusal) => Stop::Storage(refusal),
-                source => Stop::Event { index, stopped: Box::new(stopped::<P>(envelope, source)) },
+                source @ (ApplyError::Codec(_) | ApplyError::Meta(_) | ApplyError::Data(_) | ApplyError::Sqlite(_)) => {
+                    Stop::Event { index, stopped: Box::new(stopped::<P>(envelope, source)) }
+                }
             };
             if said.is_none() || left_out(envelope) {
                 index += 1;

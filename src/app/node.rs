@@ -110,9 +110,17 @@ impl App {
         Ok(tokio::time::timeout(bound, heard.wait_for(|heard| *heard >= position)).await.is_ok())
     }
 
+    /// Hears in the background what other nodes write, where there are others.
+    pub(super) fn start_hearing(&self, log: Arc<dyn EventLog>, after: Position) {
+        if self.0.me.store.is_shared() {
+            let hearing = tokio::spawn(self.clone().hear_others(log, after)).abort_handle();
+            drop(self.0.hearing.set(hearing));
+        }
+    }
+
     /// Does what has to be done here about what others write, until the log ends: resource servers are known as they are now, and a
     /// projection goes on that stands before an event that somebody has decided to leave out.
-    pub(super) async fn hear_others(self, log: Arc<dyn EventLog>, after: Position) {
+    async fn hear_others(self, log: Arc<dyn EventLog>, after: Position) {
         let mut following = log.follow(after);
         while let Some(followed) = following.next().await {
             match followed {

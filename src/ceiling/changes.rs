@@ -39,12 +39,12 @@ impl Changes {
 
     /// Counts a request from a source, whatever token it shows. None where there is no ceiling; the error is a bucket that is spent.
     pub fn admit(&self, source: IpAddr) -> Result<Option<Allowance>, Allowance> {
-        self.sources.as_ref().map(|sources| sources.take(subscriber(source))).transpose()
+        self.sources.as_ref().map(|sources| sources.take(&subscriber(source))).transpose()
     }
 
     /// Counts a change that a client asks for. Whoever does not hold its token takes nothing from it.
     pub fn admit_of(&self, client: ClientKey) -> Result<Option<Allowance>, Allowance> {
-        self.clients.as_ref().map(|clients| clients.take(client)).transpose()
+        self.clients.as_ref().map(|clients| clients.take(&client)).transpose()
     }
 }
 
@@ -54,8 +54,8 @@ impl<K: Hash + Eq + Clone> Buckets<K> {
         Self { ceiling, most, limiter, clock: DefaultClock::default(), admitted: AtomicU32::new(0) }
     }
 
-    fn take(&self, key: K) -> Result<Allowance, Allowance> {
-        let state = self.limiter.check_key(&key).map_err(|early| spent(&self.clock, self.ceiling, self.most, &early))?;
+    fn take(&self, key: &K) -> Result<Allowance, Allowance> {
+        let state = self.limiter.check_key(key).map_err(|early| spent(&self.clock, self.ceiling, self.most, &early))?;
         if self.admitted.fetch_add(1, Ordering::Relaxed) % FORGET_EVERY == FORGET_EVERY - 1 {
             self.limiter.retain_recent();
         }

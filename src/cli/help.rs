@@ -60,7 +60,7 @@ pub(super) fn arrange(mut root: Command) -> Command {
 
 fn group(id: &str) -> &'static str {
     let fits = |begins: &[&str]| begins.iter().any(|begin| id.starts_with(begin));
-    let exact = |begins: &[&str]| begins.iter().any(|begin| id == *begin);
+    let exact = |begins: &[&str]| begins.contains(&id);
     let named = GROUPS.iter().find(|(_, begins)| exact(begins)).or_else(|| GROUPS.iter().find(|(_, begins)| fits(begins)));
     named.map_or("Service", |(name, _)| name)
 }

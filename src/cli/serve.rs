@@ -37,9 +37,10 @@ pub async fn run(config: Config) -> Result<(), Failed> {
         tracing::warn!(%public_url, "--public-url is not set: clients are told this URL, which leads nowhere from other machines");
     }
     for (name, like) in unknown_variables(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok())) {
-        match like {
-            Some(like) => tracing::warn!("the environment variable {name} is no setting; the nearest is {like}"),
-            None => tracing::warn!("the environment variable {name} is no setting"),
+        if let Some(like) = like {
+            tracing::warn!("the environment variable {name} is no setting; the nearest is {like}");
+        } else {
+            tracing::warn!("the environment variable {name} is no setting");
         }
     }
     let (data, log) = (config.data.clone(), app::describe(&config));

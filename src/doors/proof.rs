@@ -73,7 +73,7 @@ pub async fn grant(app: &App, shown: &Presented, resources: &[&str], scope: Opti
         let registration: Registration = app.commands().load(Stream::Registration(*server, client_id.key())).await?;
         acting.metadata = effective(&*app.commands().resource_server(*server).await?, profile, &registration);
     }
-    let may_act = may_act(app, &client, client_id.key(), target.as_ref().ok().copied()).await?;
+    let may_act = may_act(app, client, client_id.key(), target.as_ref().ok().copied()).await?;
     let asking = Asking { source: shown.source, tenant: profile.home.as_ref(), may_act };
     let Ok(who) = authentication::authenticate(app, &acting, &shown.credential, &asking).await? else {
         return Err(Failure::Client);

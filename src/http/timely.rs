@@ -61,7 +61,7 @@ impl HttpBody for Timely {
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         match Pin::new(&mut self.body).poll_frame(context) {
             Poll::Pending => self.alarm.as_mut().poll(context).map(|()| Some(Err(axum::Error::new(Late)))),
-            arrived => arrived,
+            arrived @ Poll::Ready(_) => arrived,
         }
     }
 

@@ -1,6 +1,7 @@
 //! What each format's files come to: who is taken, with what, and who is refused and why.
 
 use gatebook_events::metadata::AuthMethod;
+use gatebook_events::redirect::RedirectUri;
 use serde_json::json;
 
 use super::*;
@@ -159,7 +160,7 @@ fn w9_what_can_come_comes_and_each_loss_is_noted() {
             "without the members x_team, which have no meaning here"
         ]
     );
-    assert_eq!(mixed.newcomer.parsed.metadata.redirect_uris.iter().map(|uri| uri.as_str()).collect::<Vec<_>>(), ["https://a.example/cb"]);
+    assert_eq!(mixed.newcomer.parsed.metadata.redirect_uris.iter().map(RedirectUri::as_str).collect::<Vec<_>>(), ["https://a.example/cb"]);
     let both =
         with(json!({ "redirect_uris": ["https://a.example/*"], "grant_types": ["authorization_code", "client_credentials"] })).unwrap();
     assert_eq!(

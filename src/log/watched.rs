@@ -136,7 +136,7 @@ impl Seen {
 }
 
 fn is_closed(error: &(dyn std::error::Error + 'static)) -> bool {
-    std::iter::successors(Some(error), |error| error.source()).any(|error| error.is::<Closed>())
+    std::iter::successors(Some(error), |error| error.source()).any(<dyn std::error::Error>::is::<Closed>)
 }
 
 /// Tries to write until that goes well, somebody's append stands, or the service is gone.

@@ -444,7 +444,7 @@ struct Applied {
 /// Brings events in, with what the log hashes to after them.
 fn bring_in<P: Projection>(model: &mut ReadModel<P>, events: &[Envelope]) -> Result<Position, ProjectionError> {
     let known = model.hash().and_then(|hash| ChainHash::from_stored(&hash));
-    let hash_after = |news: &[Envelope]| known.map(|hash| *news.iter().fold(hash, |hash, one| hash.then(one)).as_bytes());
+    let hash_after = |news: &[Envelope]| known.map(|hash| *news.iter().fold(hash, ChainHash::then).as_bytes());
     model.apply_hashed(events, &hash_after)
 }
 

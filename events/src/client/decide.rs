@@ -13,6 +13,7 @@ use super::{Client, ClientCommand, ClientEvent as Event, Life, Party, Profile};
 use crate::identity::{ClientId, TenantId};
 use crate::initial_access_token::Clamps;
 use crate::resource_server::RegistrationType;
+use crate::secret::{KeptSecret, Rotation};
 use crate::{Aggregate, Rejection};
 
 pub(super) fn decide(client: &Client, command: &ClientCommand) -> Result<Vec<Event>, Rejection> {
@@ -79,19 +80,7 @@ pub(super) fn decide(client: &Client, command: &ClientCommand) -> Result<Vec<Eve
         }
         RotateSecret { by, secret, rotation } => {
             may_touch(profile, by)?;
-            if !profile.metadata.needs_secret() && profile.secret.is_none() {
-                return Err(Rejection::NoSecret);
-            }
-            // Rotating to the secret that it has would end the overlap of the one before.
-            if profile.secret.as_ref() == Some(secret) || rotation.repeats(profile.rotated_by.as_deref()) {
-                return Ok(vec![]);
-            }
-            rotation.keeps(profile.previous_secret.as_ref().map(|(_, until)| *until))?;
-            Ok(vec![Event::SecretRotated(SecretRotated {
-                secret: secret.clone(),
-                old_valid_until: rotation.old_valid_until,
-                repeat_key: rotation.repeat_key.clone(),
-            })])
+            rotate(profile, secret, rotation)
         }
         RevokeOldSecret { by } => {
             may_touch(profile, by)?;
@@ -132,6 +121,23 @@ fn may_touch(profile: &Profile, by: &Party) -> Result<(), Rejection> {
         Party::Admin(tenant) if !profile.is_at_home(tenant) => Err(Rejection::NotHome),
         Party::Admin(_) | Party::Holder | Party::System => Ok(()),
     }
+}
+
+/// A secret that takes the place of the client's, once.
+fn rotate(profile: &Profile, secret: &KeptSecret, rotation: &Rotation) -> Result<Vec<Event>, Rejection> {
+    if !profile.metadata.needs_secret() && profile.secret.is_none() {
+        return Err(Rejection::NoSecret);
+    }
+    // Rotating to the secret that it has would end the overlap of the one before.
+    if profile.secret.as_ref() == Some(secret) || rotation.repeats(profile.rotated_by.as_deref()) {
+        return Ok(vec![]);
+    }
+    rotation.keeps(profile.previous_secret.as_ref().map(|(_, until)| *until))?;
+    Ok(vec![Event::SecretRotated(SecretRotated {
+        secret: secret.clone(),
+        old_valid_until: rotation.old_valid_until,
+        repeat_key: rotation.repeat_key.clone(),
+    })])
 }
 
 /// A document that was read: the client's first, another than before, or the same as before, which is news only after trouble.

@@ -45,6 +45,7 @@ fn says(name: &str, scope: &str) -> AdmittedMetadata {
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "as the member that it fills has it")]
 fn wished(metadata: &AdmittedMetadata, heard: Heard) -> Option<Wished> {
     Some(Wished { metadata: Arc::new(metadata.clone()), heard, rule: "admission.dcr" })
 }
@@ -98,17 +99,17 @@ fn r3_what_grows_or_changes_the_face_waits_as_one_change_and_what_shrinks_serves
         AdmittedMetadata { logo_uri: WebUri::parse("https://a.example/l.png").ok(), ..says("Bank", "read admin") },
     );
     let less = says("App", "read");
-    let waits = || {
+    let waiting = || {
         given([requested(Some(&was)), approved()])
             .when(&claim(1, &[A, B], &wants, Heard::Staged))
             .then([narrowed(&less), staged(1, Some(&wants), &[B], &[A, B])])
             .when(&claim(2, &[B, A], &wants, Heard::Staged))
             .then_nothing()
     };
-    assert_eq!(waits().state().metadata.as_deref(), Some(&less));
+    assert_eq!(waiting().state().metadata.as_deref(), Some(&less));
     let approve = Command::ApproveRedirects { change_id: Some(change(1)) };
     let after =
-        waits().when(&approve).then([Event::RedirectsApproved(RedirectsApproved { change_id: change(1), by_policy: false })]).state();
+        waiting().when(&approve).then([Event::RedirectsApproved(RedirectsApproved { change_id: change(1), by_policy: false })]).state();
     assert_eq!((after.metadata.as_deref(), after.approved_with.as_deref()), (Some(&wants), Some(&wants)));
     assert_eq!(after.redirect_uris, uris([A, B]));
 }
@@ -135,7 +136,7 @@ fn r3_a_rejected_part_does_not_come_in_with_another() {
 #[test]
 fn r3_what_waits_serves_when_it_is_claimed_again_under_rules_that_admit_it_and_is_taken_back_by_another_wish() {
     let (was, wants) = (says("App", "read"), says("Bank", "read"));
-    let waits = || given([requested(Some(&was)), approved(), staged(1, Some(&wants), &[], &[A])]);
+    let waiting = || given([requested(Some(&was)), approved(), staged(1, Some(&wants), &[], &[A])]);
     let by_policy = Event::RedirectsApproved(RedirectsApproved { change_id: change(1), by_policy: true });
     let live = |number, metadata| Command::Claim {
         claimed: uris([A]),
@@ -144,9 +145,9 @@ fn r3_what_waits_serves_when_it_is_claimed_again_under_rules_that_admit_it_and_i
         change_id: change(number),
         origin: "rfc7592".to_owned(),
     };
-    waits().when(&live(2, &wants)).then([by_policy]);
+    waiting().when(&live(2, &wants)).then([by_policy]);
     let back = Event::RedirectsSuperseded(RedirectsSuperseded { change_id: change(1), by: None });
-    waits().when(&claim(2, &[A], &was, Heard::Staged)).then([back]);
+    waiting().when(&claim(2, &[A], &was, Heard::Staged)).then([back]);
 }
 
 #[test]
@@ -331,7 +332,8 @@ fn life(first: &AdmittedMetadata, admission: Admission, acts: Vec<Act>) -> Resul
     };
     let mut allowed = Allowed::default();
     if admission == Admission::Auto {
-        (allowed.uris(&uris([A])), allowed.metadata(first));
+        allowed.uris(&uris([A]));
+        allowed.metadata(first);
     }
     let mut states = vec![Registration::default()];
     states.extend(scan(&Registration::default(), &request));
@@ -364,7 +366,8 @@ fn life(first: &AdmittedMetadata, admission: Admission, acts: Vec<Act>) -> Resul
                 Command::FollowManifest { claimed, heard: lane, metadata: wished(&metadata, heard), change_id: change(number), manifest }
             }
             Act::Approve => {
-                (allowed.uris(&now.redirect_uris), allowed.metadata(now.metadata.as_deref().unwrap()));
+                allowed.uris(&now.redirect_uris);
+                allowed.metadata(now.metadata.as_deref().unwrap());
                 Command::Approve { reason: None }
             }
             Act::Revoke => Command::Revoke { reason: None },

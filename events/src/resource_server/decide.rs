@@ -19,7 +19,9 @@ pub(super) fn decide(server: &ResourceServer, command: &ResourceServerCommand) -
         })]),
         (Life::Active, Create { tenant, name, .. }) if server.tenant.as_ref() == Some(tenant) && server.name == *name => Ok(vec![]),
         (Life::Active | Life::Retired, Create { .. }) => Err(Rejection::AlreadyExists),
-        (Life::None | Life::Retired, Edit { .. }) | (Life::None, Retire { .. }) => Err(Rejection::NoSuchResourceServer),
+        (Life::None | Life::Retired, Edit { .. } | SuspendFamily { .. }) | (Life::None, Retire { .. }) => {
+            Err(Rejection::NoSuchResourceServer)
+        }
         (Life::Active, Edit { name, resource, modes, effect_on_existing, policy }) => {
             let mut events = Vec::new();
             let name = name.as_ref().unwrap_or(&server.name);
@@ -56,11 +58,9 @@ pub(super) fn decide(server: &ResourceServer, command: &ResourceServerCommand) -
             let (family, client_id, reason) = (family.clone(), client_id.clone(), reason.clone());
             Ok(vec![Event::FamilyReinstated(FamilyReinstated { family, client_id, reason })])
         }
-        (_, ReinstateFamily { .. }) => Ok(vec![]),
-        (Life::None | Life::Retired, SuspendFamily { .. }) => Err(Rejection::NoSuchResourceServer),
         (Life::Active, Retire { reason }) => Ok(vec![Event::Retired(Retired { reason: reason.clone() })]),
         // To a resource server that is gone nobody comes, so there is nobody to warn.
-        (Life::Retired, Retire { .. }) | (Life::None | Life::Retired, NoteFill(_)) => Ok(vec![]),
+        (_, ReinstateFamily { .. }) | (Life::Retired, Retire { .. }) | (Life::None | Life::Retired, NoteFill(_)) => Ok(vec![]),
     }
 }
 

@@ -82,6 +82,7 @@ pub(super) fn client_registered(tx: &Transaction<'_>, key: ClientKey, envelope: 
     const INSERT: &str = "INSERT INTO clients (key, client_id, registration_type, life, home, issued_at, updated_at, \
         metadata, has_secret, secret_expires_at, name_key, family, search, initial_access_token, folded, named_at, events) \
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?7, 1) ON CONFLICT DO NOTHING";
+    const CAME_BEFORE: &str = "UPDATE registrations SET client_life = ?2, name_key = coalesce(admitted_name, ?3) WHERE client_key = ?1";
     let life = ClientLife(client::Life::Registered);
     let added = tx.prepare_cached(INSERT)?.execute(params![
         Id(key.0),
@@ -105,7 +106,6 @@ pub(super) fn client_registered(tx: &Transaction<'_>, key: ClientKey, envelope: 
         return Ok(());
     }
     // The registration is another stream, and its events may have come before.
-    const CAME_BEFORE: &str = "UPDATE registrations SET client_life = ?2, name_key = coalesce(admitted_name, ?3) WHERE client_key = ?1";
     let came_before = tx.prepare_cached(CAME_BEFORE)?.execute((Id(key.0), life, &client.name_key))?;
     if came_before > 0 {
         return names::bear(tx, key, None);

@@ -42,15 +42,15 @@ impl Reader<Directory> {
                 places.truncate(list.limit);
                 page.next_cursor = places.last().map(|place| place.cursor(list.sort));
             }
-            let (mut room, mut last) = (Room::default(), None);
+            let (mut room, mut shown) = (Room::default(), None);
             for place in places {
                 let Some(row) = registration_row(connection, &server, place.client)? else { continue };
                 if !room.takes(text_of(&row)) {
-                    page.next_cursor = last.map(|place: Place| place.cursor(list.sort));
+                    page.next_cursor = shown.map(|place: Place| place.cursor(list.sort));
                     break;
                 }
                 page.rows.push(row);
-                last = Some(place);
+                shown = Some(place);
             }
             Ok(page)
         })

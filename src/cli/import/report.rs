@@ -90,7 +90,8 @@ impl Report {
 
     /// Says what the whole file lacks.
     pub fn warn(&self, warning: &str) {
-        self.line(if self.json { json!({ "warning": warning }).to_string() } else { warning.to_owned() });
+        let line = if self.json { json!({ "warning": warning }).to_string() } else { warning.to_owned() };
+        self.line(&line);
     }
 
     /// Counts a client, and says what there is to say of it.
@@ -107,7 +108,7 @@ impl Report {
         }
         let line = if self.json { Some(self.object(client)) } else { self.sentence(client) };
         if let Some(line) = line {
-            self.line(line);
+            self.line(&line);
         }
     }
 
@@ -119,7 +120,7 @@ impl Report {
         self.counts
     }
 
-    fn line(&self, line: String) {
+    fn line(&self, line: &str) {
         self.bar.suspend(|| println!("{line}"));
     }
 

@@ -68,7 +68,7 @@ pub async fn rehearse(
     })
     .await
     .map_err(|failure| caller.problem(failure))?;
-    Ok(outcome.map(|outcome| Json(outcome.render(ways))))
+    Ok(outcome.map(|outcome| Json(outcome.render(&ways))))
 }
 
 /// `GET /authsec/presets`
@@ -129,7 +129,7 @@ impl Outcome {
         }
     }
 
-    fn render(self, ways: Map<String, Value>) -> Value {
+    fn render(self, ways: &Map<String, Value>) -> Value {
         json!({
             "judged": self.judged,
             "would_be_refused": self.refused,

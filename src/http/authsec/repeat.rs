@@ -1,6 +1,8 @@
 //! `Idempotency-Key`: a request that is sent again, because its answer was lost, gets the answer that the first one got, with the
 //! secret that was shown then. What is drawn is derived from the key and the instance's own, so that nothing need be stored.
 
+use std::fmt::Write;
+
 use axum::http::{HeaderMap, StatusCode};
 use chrono::{DateTime, TimeDelta, Utc};
 use gatebook_events::identity::Stream;
@@ -53,7 +55,12 @@ impl RepeatKey {
     /// By which the log knows the request.
     pub fn mark(&self) -> Box<str> {
         let code = self.instance.code("gatebook repeat key 1", &self.parts());
-        code.iter().take(16).map(|byte| format!("{byte:02x}")).collect::<String>().into()
+        let mut mark = String::new();
+        for byte in code.iter().take(16) {
+            // Writing to a text cannot fail.
+            let _always = write!(mark, "{byte:02x}");
+        }
+        mark.into()
     }
 
     /// The same for the so-manieth time that something happens to a thing.

@@ -234,20 +234,20 @@ fn unknown_member<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> F
     invalid(&format!("policy has no member `{}`; its members are {}", ascii(name), known.join(", ")))
 }
 
-/// RFC 7396, where what is taken away falls back to its default. `path` is where the value is.
-fn merge(value: &mut Value, patch: Map<String, Value>, defaults: &Value, path: &str) -> Result<(), Failure> {
+/// RFC 7396, where what is taken away falls back to its default. `place` is where the value is.
+fn merge(value: &mut Value, patch: Map<String, Value>, defaults: &Value, place: &str) -> Result<(), Failure> {
     let Value::Object(members) = value else { return Ok(()) };
     for (name, member) in patch {
         match (members.get_mut(&name), member, defaults.get(&name)) {
             (_, Value::Null, None) => drop(members.remove(&name)),
             (_, Value::Null, Some(default)) => drop(members.insert(name, default.clone())),
             (Some(old @ Value::Object(_)), Value::Object(patch), Some(defaults)) => {
-                let path = format!("{path}{name}.");
+                let place = format!("{place}{name}.");
                 let known = || defaults.as_object().into_iter().flat_map(Map::keys).map(String::as_str);
                 if let Some(unknown) = patch.keys().find(|name| defaults.get(name).is_none()) {
-                    return Err(unknown_member(&format!("{path}{unknown}"), known()));
+                    return Err(unknown_member(&format!("{place}{unknown}"), known()));
                 }
-                merge(old, patch, defaults, &path)?;
+                merge(old, patch, defaults, &place)?;
             }
             (_, member, _) => drop(members.insert(name, member)),
         }

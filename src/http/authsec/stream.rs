@@ -104,14 +104,12 @@ impl Tail {
                     };
                     // One that finds no room ends here, and goes on from its last event when it comes back.
                     let _read = read.ok()?;
-                    match self.app.streams().read(&self.admin.tenant, self.after).await.ok()? {
-                        Some((text, upto)) => {
-                            self.after = upto;
-                            return Some(text);
-                        }
-                        // What is between the two was another tenant's.
-                        None => (self.after, self.state) = (self.after.max(shown), State::Listening),
+                    if let Some((text, upto)) = self.app.streams().read(&self.admin.tenant, self.after).await.ok()? {
+                        self.after = upto;
+                        return Some(text);
                     }
+                    // What is between the two was another tenant's.
+                    (self.after, self.state) = (self.after.max(shown), State::Listening);
                 }
                 State::Listening => {
                     tokio::select! {

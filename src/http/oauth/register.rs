@@ -120,14 +120,13 @@ async fn answer(
     let cause = caller.cause(ActorKind::Anonymous, by_token, "dcr");
     let mut admitted = admission::ask(app, &rules, Newcomer::new(RegistrationType::Dcr, guarantor, parsed)).await?;
     let allowances: Vec<Allowance> = of_source.into_iter().chain(admitted.allowance).collect();
-    let entered = match admitted.instance.take() {
-        Some(instance) => (instance, Credentials::draw(false)?),
-        None => {
-            let credentials = Credentials::draw(needs_secret)?;
-            let entered = app.commands().register_self(&cause, admitted.welcome.clone(), credentials.hashes.clone()).await?;
-            admitted.fill(app, entered.position).await;
-            (entered, credentials)
-        }
+    let entered = if let Some(instance) = admitted.instance.take() {
+        (instance, Credentials::draw(false)?)
+    } else {
+        let credentials = Credentials::draw(needs_secret)?;
+        let entered = app.commands().register_self(&cause, admitted.welcome.clone(), credentials.hashes.clone()).await?;
+        admitted.fill(app, entered.position).await;
+        (entered, credentials)
     };
     let standing = match &entered.0.registration {
         Some(registration) => Some((id, app.standing(id, Life::Registered, registration).await?)),

@@ -29,7 +29,8 @@ pub async fn token(State(app): State<App>, from: Anyone, headers: HeaderMap, bod
     let scope = form.one("scope")?.map(Scope::parse).transpose();
     let scope = scope.map_err(|_| refuse("invalid_scope", "scope has a character that is not allowed"))?.flatten();
     let resources: Vec<&str> = form.all("resource").collect();
-    let granted = doors::grant(&app, &presented, &resources, scope.as_ref()).await?;
+    // A request that is refused before need not carry all that a check of credentials takes.
+    let granted = Box::pin(doors::grant(&app, &presented, &resources, scope.as_ref())).await?;
     app.metrics().decided(granted.as_ref().map_or_else(|reason| reason.decision(), |_| Decision::Allow).as_str());
     let grant = granted.map_err(no)?;
     let server = app.commands().resource_server(grant.resource_server).await?;

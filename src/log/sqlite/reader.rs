@@ -52,7 +52,7 @@ impl Reader {
         // Damage is told from what may pass, and names the stream that cannot be read.
         let unavailable = |error: rusqlite::Error| match unreadable(error, 0) {
             LogError::Broken(broken) => BrokenChain { stream: Some(stream.clone()), ..broken }.into(),
-            error => error,
+            error @ LogError::Unavailable(_) => error,
         };
         let found: Option<(i64, i64)> = self
             .connection

@@ -71,7 +71,7 @@ pub(super) fn mark(tx: &Transaction<'_>, position: Position, hash: [u8; 32]) -> 
     let mut kept = newest;
     for position in all.into_iter().skip(1) {
         // The next one that is kept is a quarter further from the newest.
-        if newest - position >= (newest - kept) + (newest - kept) / 4 + 1 {
+        if newest - position > (newest - kept) + (newest - kept) / 4 {
             kept = position;
         } else {
             tx.prepare_cached("DELETE FROM marks WHERE position = ?1")?.execute([position])?;
