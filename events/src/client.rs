@@ -57,6 +57,8 @@ pub struct Profile {
     pub home: Option<TenantId>,
     /// What it says about itself.
     pub metadata: ClientMetadata,
+    /// The `software_id` that it came with: what it says later is nobody's word for what it is an instance of.
+    pub software_id: Option<Box<str>>,
     /// When it was registered.
     pub issued_at: DateTime<Utc>,
     /// The secret that it should use.
@@ -138,6 +140,7 @@ impl Aggregate for Client {
                 registration_type: registered.registration_type,
                 home: registered.home.clone(),
                 metadata: registered.metadata.clone(),
+                software_id: registered.metadata.software_id.clone(),
                 issued_at: registered.issued_at,
                 secret: registered.secret.clone(),
                 previous_secret: None,

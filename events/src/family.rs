@@ -5,9 +5,11 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::client::Profile;
 use crate::identity::ClientId;
 use crate::metadata::ClientMetadata;
 use crate::redirect::RedirectUri;
+use crate::registration::Registration;
 use crate::resource_server::RegistrationType;
 use crate::secret::to_hexadecimal;
 
@@ -38,6 +40,16 @@ impl FamilyName {
     pub fn of(client_id: &ClientId, kind: RegistrationType, metadata: &ClientMetadata) -> Self {
         let digest: [u8; 32] = Sha256::digest(family(client_id, kind, metadata)).into();
         Self(to_hexadecimal(&digest).into())
+    }
+
+    /// That of a client as it was admitted at a resource server, whatever it claims by now.
+    pub fn admitted(profile: &Profile, registration: &Registration) -> Self {
+        let admitted = ClientMetadata {
+            redirect_uris: registration.redirect_uris.clone(),
+            software_id: profile.software_id.clone(),
+            ..registration.admitted(&profile.metadata)
+        };
+        Self::of(&profile.client_id, profile.registration_type, &admitted)
     }
 }
 

@@ -103,9 +103,10 @@ impl Welcome {
         self.token.as_ref().map(|token| token.clamps.clone()).unwrap_or_default()
     }
 
-    /// The registration to ask for, suspended where the program is that it is of.
-    pub(super) fn request(&self, client_id: &ClientId, at: DateTime<Utc>) -> RegistrationCommand {
-        with_its_family(&self.rules.server, (client_id, self.by, &self.metadata), self.plain_request(client_id, self.admission, at))
+    /// The registration to ask for, suspended where the program is that it is of, by the `software_id` that it came with.
+    pub(super) fn request(&self, client_id: &ClientId, software_id: Option<&str>, at: DateTime<Utc>) -> RegistrationCommand {
+        let metadata = ClientMetadata { software_id: software_id.map(Box::from), ..self.metadata.clone() };
+        with_its_family(&self.rules.server, (client_id, self.by, &metadata), self.plain_request(client_id, self.admission, at))
     }
 
     /// The same of a client that an administrator vouches for: who vouches approves it, and the rules do not.

@@ -22,7 +22,11 @@ impl Commands {
         {
             self.set_aside(&cause, token, &profile.client_id, at).await?;
         }
-        let request = if vouched { welcome.vouched_request(&profile.client_id, at) } else { welcome.request(&profile.client_id, at) };
+        let request = if vouched {
+            welcome.vouched_request(&profile.client_id, at)
+        } else {
+            welcome.request(&profile.client_id, profile.software_id.as_deref(), at)
+        };
         let mut done = self.transact::<Registration>(stream, &cause, &request).await?;
         if vouched && matches!(done.state.status, Status::Pending | Status::Dormant | Status::Returning) {
             // To vouch for it is to approve it, also where it was waiting before or nobody used it.

@@ -5,7 +5,7 @@ use gatebook_events::client::{Client, Profile};
 use gatebook_events::family::FamilyName;
 use gatebook_events::identity::{ClientId, ClientKey, ResourceServerId, Stream, TenantId};
 use gatebook_events::metadata::ClientMetadata;
-use gatebook_events::registration::RegistrationCommand;
+use gatebook_events::registration::{Registration, RegistrationCommand};
 use gatebook_events::resource_server::{RegistrationType, ResourceServer, ResourceServerCommand};
 
 use super::{Cause, CommandError, Commands};
@@ -20,7 +20,7 @@ impl Commands {
         reason: Option<String>,
     ) -> Result<(), CommandError> {
         self.outlook(tenant, (server, key), &RegistrationCommand::Suspend { reason: reason.clone() }).await?;
-        let (family, client_id) = self.family_of(key).await?;
+        let (family, client_id) = self.family_of(server, key).await?;
         let suspend = ResourceServerCommand::SuspendFamily { family, client_id, reason };
         self.change_resource_server(cause, tenant, server, &suspend).await.map(drop)
     }
@@ -33,19 +33,27 @@ impl Commands {
         (server, key): (ResourceServerId, ClientKey),
         reason: Option<String>,
     ) -> Result<(), CommandError> {
-        if self.resource_server(server).await?.suspended_families.is_empty() {
+        let suspended = self.resource_server(server).await?.suspended_families.clone();
+        if suspended.is_empty() {
             return Ok(());
         }
-        let (family, client_id) = self.family_of(key).await?;
-        let reinstate = ResourceServerCommand::ReinstateFamily { family, client_id, reason };
-        self.change_resource_server(cause, tenant, server, &reinstate).await.map(drop)
+        let (own, client_id) = self.family_of(server, key).await?;
+        // What it was approved as may have changed since it was suspended with its family.
+        for (family, first) in suspended {
+            if family == own || first == client_id {
+                let reinstate = ResourceServerCommand::ReinstateFamily { family, client_id: client_id.clone(), reason: reason.clone() };
+                self.change_resource_server(cause, tenant, server, &reinstate).await?;
+            }
+        }
+        Ok(())
     }
 
-    async fn family_of(&self, key: ClientKey) -> Result<(FamilyName, ClientId), CommandError> {
+    /// The family of what was admitted there: what a client claims beyond that says nothing of whom it is an instance of.
+    async fn family_of(&self, server: ResourceServerId, key: ClientKey) -> Result<(FamilyName, ClientId), CommandError> {
         let client: Client = self.load(Stream::Client(key)).await?;
         let profile: &Profile = client.profile.as_deref().ok_or(Rejection::NoSuchClient)?;
-        let family = FamilyName::of(&profile.client_id, profile.registration_type, &profile.metadata);
-        Ok((family, profile.client_id.clone()))
+        let registration: Registration = self.load(Stream::Registration(server, key)).await?;
+        Ok((FamilyName::admitted(profile, &registration), profile.client_id.clone()))
     }
 }
 

@@ -104,7 +104,7 @@ impl Commands {
     pub async fn complete(&self, cause: &Cause, rules: &Rules, key: ClientKey, profile: &Profile) -> Result<Registration, CommandError> {
         let parsed = Parsed { metadata: profile.metadata.clone(), ignored: vec![] };
         let welcome = rules.judge(profile.registration_type, Guarantor::Administrator, parsed)?;
-        let request = welcome.request(&profile.client_id, self.clock.now());
+        let request = welcome.request(&profile.client_id, profile.software_id.as_deref(), self.clock.now());
         Ok(self.transact::<Registration>(Stream::Registration(rules.id, key), cause, &request).await?.state)
     }
 
@@ -123,7 +123,7 @@ impl Commands {
         if let Some(token) = &welcome.token {
             self.set_aside(cause, token, &client_id, at).await?;
         }
-        let request = welcome.request(&client_id, at);
+        let request = welcome.request(&client_id, welcome.metadata.software_id.as_deref(), at);
         let register = ClientCommand::Register {
             client_id,
             registration_type: welcome.by,

@@ -64,7 +64,7 @@ impl Commands {
             // The instance that came first may have had another port, and that one serves.
             let parsed = Parsed { metadata: profile.metadata.clone(), ignored: welcome.ignored.clone() };
             let first = rules.judge(welcome.by, Guarantor::Nobody, parsed)?;
-            let request = first.request(&profile.client_id, self.clock.now());
+            let request = first.request(&profile.client_id, profile.software_id.as_deref(), self.clock.now());
             let done = self.transact::<Registration>(Stream::Registration(rules.id, key), cause, &request).await?;
             // Whoever just came is told how it stands, suspended with its family too.
             if done.position.is_none() {

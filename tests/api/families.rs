@@ -87,3 +87,69 @@ async fn w16_an_instance_of_a_shared_client_that_is_suspended_is_refused() {
     other["scope"] = json!("mcp:tools");
     assert_eq!(register(&house, other).await["gatebook"]["status"], "suspended");
 }
+
+fn program(name: &str) -> Value {
+    json!({ "client_name": name, "redirect_uris": ["https://app.example/cb"] })
+}
+
+async fn put(house: &House, own: &Answer, mut body: Value) -> Answer {
+    body["client_id"] = json!(own.text("client_id"));
+    let path = format!("/oauth/register/{}", own.text("client_id"));
+    house.holder(&own.text("registration_access_token")).put(&path, body).await.is(200)
+}
+
+async fn reviewed(house: &House) {
+    house.edit_default(json!({ "policy": { "admission": { "dcr": "review" }, "redirect_changes": "review" } })).await;
+}
+
+async fn decide(house: &House, id: &str, what: &str) {
+    house.admin("default").post(&format!("{}/{what}", client(DEFAULT, id)), json!({})).await.is(200);
+}
+
+async fn approved(house: &House, body: Value) -> Answer {
+    let own = register(house, body).await;
+    decide(house, &own.text("client_id"), "approve").await;
+    own
+}
+
+async fn status(house: &House, body: Value) -> Value {
+    register(house, body).await["gatebook"]["status"].clone()
+}
+
+#[tokio::test]
+async fn w16_the_suspended_family_is_that_of_what_was_admitted_and_not_of_what_is_claimed() {
+    let house = House::open().await;
+    reviewed(&house).await;
+    let evil = approved(&house, program("Evil")).await;
+    put(&house, &evil, program("Codex")).await;
+    suspend(&house, &evil.text("client_id")).await;
+    assert_eq!(status(&house, program("Codex")).await, "pending");
+    assert_eq!(status(&house, program("Evil")).await, "suspended");
+}
+
+#[tokio::test]
+async fn w16_a_client_that_claims_to_be_of_a_suspended_family_does_not_lift_it_when_it_is_reinstated() {
+    let house = House::open().await;
+    reviewed(&house).await;
+    let codex = approved(&house, program("Codex")).await.text("client_id");
+    let evil = approved(&house, program("Evil")).await;
+    let evil_id = evil.text("client_id");
+    suspend(&house, &codex).await;
+    decide(&house, &evil_id, "suspend").await;
+    put(&house, &evil, program("Codex")).await;
+    decide(&house, &evil_id, "reinstate").await;
+    assert_eq!(status(&house, program("Codex")).await, "suspended");
+    decide(&house, &codex, "reinstate").await;
+    assert_eq!(status(&house, program("Codex")).await, "pending");
+}
+
+#[tokio::test]
+async fn w16_a_client_keeps_the_software_id_that_it_came_with_for_its_family() {
+    let house = House::open().await;
+    let named = |software_id: &str| json!({ "client_name": "X", "redirect_uris": ["https://x.example/cb"], "software_id": software_id });
+    let evil = register(&house, named("evil")).await;
+    put(&house, &evil, named("codex")).await;
+    suspend(&house, &evil.text("client_id")).await;
+    assert_eq!(status(&house, named("codex")).await, "approved");
+    assert_eq!(status(&house, named("evil")).await, "suspended");
+}
