@@ -88,6 +88,9 @@ async fn r1_where_no_resource_server_is_a_registration_is_told_so() {
 #[tokio::test]
 async fn r1_clients_without_a_resource_server_are_counted_listed_shown_in_the_history_and_deleted() {
     let (house, _) = two(2).await;
+    let mut misspelt = app();
+    misspelt["resource"] = "https://nobody.example/mcp".into();
+    house.anyone().post("/oauth/register", misspelt).await.refuses(400, "invalid_target");
     let (first, second) = (unbound(&house, app()).await.text("client_id"), unbound(&house, app()).await.text("client_id"));
     let head = house.head().await;
     house.anyone().post("/oauth/register", app()).await.refuses(400, "invalid_target");

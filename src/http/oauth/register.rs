@@ -99,7 +99,9 @@ async fn answer(
     let server = app.bind(resource.as_deref(), in_path.or(presented.as_ref().map(|token| token.server))).await?;
     let guarantor = Commands::guarantor(server, presented)?;
     let Some(id) = server else {
-        let Some(cap) = app.config().max_unbound_clients.filter(|_| document.is_none()) else {
+        // A resource that is named and not known is a typing error, and no wish to come to none.
+        let may_wait = document.is_none() && resource.is_none();
+        let Some(cap) = app.config().max_unbound_clients.filter(|_| may_wait) else {
             return Err(app.none_meant(resource.as_deref()).await.into());
         };
         let entered = register_unbound(app, caller, cap, request).await?;
