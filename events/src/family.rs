@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 
 use crate::client::Profile;
 use crate::identity::ClientId;
+use crate::look_alike::{Folded, Origin};
 use crate::metadata::ClientMetadata;
 use crate::redirect::RedirectUri;
 use crate::registration::Registration;
@@ -36,20 +37,26 @@ pub fn family(client_id: &ClientId, kind: RegistrationType, metadata: &ClientMet
 pub struct FamilyName(Box<str>);
 
 impl FamilyName {
-    /// That of a client's family.
+    /// That of a client's family, which here is wider than in lists: a name means all that look like it, and redirect URIs mean the
+    /// hosts that they lead to, so another spelling of either is no other program.
     pub fn of(client_id: &ClientId, kind: RegistrationType, metadata: &ClientMetadata) -> Self {
-        let digest: [u8; 32] = Sha256::digest(family(client_id, kind, metadata)).into();
+        let exact = family(client_id, kind, metadata);
+        let folded = metadata.client_name.as_deref().map(Folded::of).filter(|folded| !folded.is_empty() && exact.starts_with("name:"));
+        let text = folded.map_or(exact, |folded| format!("alike:{folded} {}", Origin::of(None, &metadata.redirect_uris)));
+        let digest: [u8; 32] = Sha256::digest(text).into();
         Self(to_hexadecimal(&digest).into())
     }
 
     /// That of a client as it was admitted at a resource server, whatever it claims by now.
     pub fn admitted(profile: &Profile, registration: &Registration) -> Self {
-        let admitted = ClientMetadata {
-            redirect_uris: registration.redirect_uris.clone(),
-            software_id: profile.software_id.clone(),
-            ..registration.admitted(&profile.metadata)
-        };
-        Self::of(&profile.client_id, profile.registration_type, &admitted)
+        let redirect_uris = registration.redirect_uris.clone();
+        Self::claimed(profile, &ClientMetadata { redirect_uris, ..registration.admitted(&profile.metadata) })
+    }
+
+    /// That of a client if it were admitted with these metadata. Its `software_id` stays the one that it came with.
+    pub fn claimed(profile: &Profile, metadata: &ClientMetadata) -> Self {
+        let metadata = ClientMetadata { software_id: profile.software_id.clone(), ..metadata.clone() };
+        Self::of(&profile.client_id, profile.registration_type, &metadata)
     }
 }
 

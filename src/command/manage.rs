@@ -5,7 +5,7 @@ use gatebook_events::envelope::Position;
 use gatebook_events::identity::{ChangeId, ClientKey, ResourceServerId, Stream};
 use gatebook_events::metadata::Parsed;
 use gatebook_events::registration::{Registration, RegistrationCommand, Status};
-use gatebook_events::resource_server::Policy;
+use gatebook_events::resource_server::{Admission, Policy};
 use gatebook_events::secret::KeptSecret;
 use gatebook_events::{Aggregate, Rejection};
 use uuid::Uuid;
@@ -71,6 +71,8 @@ impl Commands {
         let (mut claims, mut keep_secret) = (Vec::new(), false);
         for (id, server, by_rules) in rules {
             let registration: Registration = self.load(Stream::Registration(id, key)).await?;
+            let waits = server.hears(profile, &registration, &metadata) == Admission::Review;
+            let by_rules = if waits { Admission::Review } else { by_rules };
             let claim = RegistrationCommand::Claim {
                 claimed: metadata.redirect_uris.clone(),
                 admission: server.policy.hear_redirects(by_rules),

@@ -153,3 +153,38 @@ async fn w16_a_client_keeps_the_software_id_that_it_came_with_for_its_family() {
     assert_eq!(status(&house, named("codex")).await, "approved");
     assert_eq!(status(&house, named("evil")).await, "suspended");
 }
+
+#[tokio::test]
+async fn w16_a_client_that_would_become_one_of_a_suspended_family_waits() {
+    let house = House::open().await;
+    let codex = register(&house, program("Codex")).await.text("client_id");
+    let evil = register(&house, program("Evil")).await;
+    suspend(&house, &codex).await;
+    let answer = put(&house, &evil, program("Codex")).await;
+    assert_eq!(answer["gatebook"]["staged_change"]["changes"][0]["member"], "client_name", "{}", answer.text);
+    let body = json!({ "client_id": evil.text("client_id") });
+    let shown = house.decider("default").post("/oauth/decisions", body).await.is(200);
+    assert_eq!((&shown["reason"], &shown["client"]["client_name"]), (&json!("approved"), &json!("Evil")), "{}", shown.text);
+    // Any other name serves at once, as a newcomer's would.
+    let answer = put(&house, &evil, program("Notes")).await;
+    assert!(answer["gatebook"]["staged_change"].is_null(), "{}", answer.text);
+}
+
+#[tokio::test]
+async fn w16_a_suspended_family_holds_for_names_that_look_like_it_and_for_every_loopback_host() {
+    let house = House::open().await;
+    let first = register(&house, codex(1)).await.text("client_id");
+    suspend(&house, &first).await;
+    for (name, uri) in [
+        ("CODEX", "http://127.0.0.1:7/callback"),
+        ("Co dex", "http://localhost:7/callback"),
+        ("C\u{43e}dex", "http://[::1]:7/callback"),
+        ("Codex", "http://127.0.0.1:7/other"),
+    ] {
+        let body = json!({ "client_name": name, "redirect_uris": [uri], "token_endpoint_auth_method": "none" });
+        assert_eq!(status(&house, body).await, "suspended", "{name} {uri}");
+    }
+    let elsewhere = json!({ "client_name": "Codex", "redirect_uris": ["https://codex.example/cb"] });
+    assert_eq!(status(&house, elsewhere).await, "approved");
+    assert_eq!(status(&house, json!({ "client_name": "Cortex", "redirect_uris": ["http://127.0.0.1:7/callback"] })).await, "approved");
+}

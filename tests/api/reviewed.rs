@@ -224,3 +224,23 @@ async fn w12_a_client_with_a_staged_change_shows_the_whole_set_that_would_serve(
     assert!(listed["clients"][0].get("pending_redirect_uris").is_none());
     assert!(own.text("registration_client_uri").starts_with(PUBLIC));
 }
+
+#[tokio::test]
+async fn r3_what_grows_waits_where_no_new_client_would_be_let_in() {
+    for closed in [json!({ "registration_modes": ["prereg"] }), json!({ "policy": { "require_initial_access_token": true } })] {
+        let house = House::open().await;
+        let own = house.anyone().post("/oauth/register", first()).await.is(201);
+        let id = own.text("client_id");
+        house.edit_default(closed.clone()).await;
+        let answer = put(&house, &own, grown(&id)).await.is(200);
+        let staged = members(&answer["gatebook"]["staged_change"]["changes"]);
+        assert!(staged.contains(&"client_name") && staged.contains(&"scope"), "{closed}: {}", answer.text);
+        let shown = decide(&house, &id, "read").await;
+        assert_eq!(shown["client"]["client_name"], "Notes", "{closed}: {}", shown.text);
+        assert_eq!(decide(&house, &id, "write").await.text("reason"), "scope_not_registered");
+        // What adds nothing has nothing to wait for.
+        let mut as_before = first();
+        as_before["client_id"] = json!(id);
+        assert!(put(&house, &own, as_before).await.is(200)["gatebook"]["staged_change"].is_null());
+    }
+}

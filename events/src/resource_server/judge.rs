@@ -2,8 +2,11 @@
 
 use super::{Admission, Life, Policy, RegistrationType, ResourceServer};
 use crate::Rejection;
+use crate::client::Profile;
+use crate::family::FamilyName;
 use crate::initial_access_token::Clamps;
 use crate::metadata::ClientMetadata;
+use crate::registration::Registration;
 
 /// How a client comes to a resource server, and who answers for it.
 #[derive(Debug, Clone, Copy)]
@@ -80,9 +83,23 @@ impl ResourceServer {
     }
 
     /// What a registration that is here may become. What its client presented when it came stands for it, and a way that was
-    /// closed since is closed to newcomers only; all else is as for one that comes now.
+    /// closed since is closed to newcomers only, though what it adds waits then; all else is as for one that comes now.
     pub fn judge_change(&self, by: RegistrationType, clamps: &Clamps, metadata: ClientMetadata) -> Result<Judgement, Rejection> {
         self.policy.judge_terms(Coming { by, warrant: Warrant::Token(clamps) }, metadata)
+    }
+
+    /// How what a registered client adds is heard at most: as a newcomer's, so it waits where no client may come its way any more, or
+    /// not without an initial access token and it has none, or where it would make it one of a suspended family.
+    pub fn hears(&self, profile: &Profile, registration: &Registration, metadata: &ClientMetadata) -> Admission {
+        let by = profile.registration_type;
+        let coming = match (by, profile.initial_access_token) {
+            (RegistrationType::Prereg, _) => Coming::entered(by),
+            (_, Some(_)) => Coming { by, warrant: Warrant::Token(&profile.clamps) },
+            (_, None) => Coming::alone(by),
+        };
+        let claimed = FamilyName::claimed(profile, metadata);
+        let joins = self.suspended_families.contains_key(&claimed) && claimed != FamilyName::admitted(profile, registration);
+        if joins || self.receives(coming).is_err() { Admission::Review } else { Admission::Auto }
     }
 }
 
