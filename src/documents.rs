@@ -204,10 +204,10 @@ impl Documents {
         Ok(seen)
     }
 
-    /// Reads a document; where that says nothing about it, takes what an administrator says that it is, which the answer says.
+    /// Reads a document; where its host was asked in vain, takes what an administrator says that it is, which the answer says.
     pub async fn read_or_take(&self, url: &ManifestUrl, text: Option<&str>) -> Result<(Read, bool), FetchFailure> {
         match (self.read(url, Urgency::Trusted).await, text) {
-            (Err(failure), Some(text)) if !failure.trouble.is_about_the_document() => {
+            (Err(failure), Some(text)) if failure.trouble.kind() == TroubleKind::Transport => {
                 Ok((as_kept(self.0.manifests.judge(url, text)?), true))
             }
             (outcome, _) => outcome.map(|read| (read, false)),
@@ -380,7 +380,8 @@ impl Documents {
                 let pause = failure.retry_after.unwrap_or(Duration::from_secs(30));
                 self.0.schedule.put_off(key, now + delta(pause)).await;
                 let rest = (failure.trouble == Trouble::TooOften).then_some(pause);
-                return Ok(Polled { trouble: Some(failure.trouble), rest, ..Polled::default() });
+                let retry_after = failure.not_tried_for();
+                return Ok(Polled { trouble: Some(failure.trouble), rest, retry_after, ..Polled::default() });
             }
             TroubleKind::Transport if now >= give_up => {
                 self.0.commands.lose_document(&cause(), key, Withdrawal::Expired, (name, None)).await?
@@ -396,7 +397,7 @@ impl Documents {
         }
         self.0.schedule.read_badly(client_id, failures, last_read, next_at).await;
         let rest = failure.retry_after.filter(|_| failure.trouble == Trouble::TooManyRequests);
-        Ok(Polled { changed: done.position.is_some(), trouble: Some(failure.trouble), position: done.position, rest })
+        Ok(Polled { changed: done.position.is_some(), trouble: Some(failure.trouble), position: done.position, rest, retry_after: None })
     }
 
     /// Until a document that was read is read again.

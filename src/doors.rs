@@ -9,6 +9,7 @@ use gatebook_events::decision::{self, AnswerVersion, Question, Reason, Side, Sur
 use gatebook_events::envelope::{Actor, ActorKind, Position};
 use gatebook_events::identity::{ClientId, ResourceServerId, Stream, TenantId};
 use gatebook_events::look_alike::document_host;
+use gatebook_events::manifest::Trouble;
 use gatebook_events::metadata::ClientMetadata;
 use gatebook_events::registration::{Registration, Status};
 use gatebook_events::resource_server::{Coming, RegistrationType, ResourceServer};
@@ -19,6 +20,7 @@ use crate::admission::{self, Newcomer};
 use crate::app::App;
 use crate::command::admission::{Guarantor, Rules};
 use crate::command::{Cause, CommandError, Done, History};
+use crate::documents::DocumentError;
 use crate::http::error::Failure;
 use crate::look_alikes::Shown;
 use crate::manifest::{Asker, Urgency};
@@ -42,6 +44,8 @@ pub struct Answer {
     pub version: Option<AnswerVersion>,
     /// Where the last event stands that the question itself caused; a client that is met for the first time causes some.
     pub position: Option<Position>,
+    /// After how many seconds another question may find out more, where that is known.
+    pub retry_after: Option<u64>,
 }
 
 /// A client as it is effective at one resource server.
@@ -130,6 +134,7 @@ pub async fn look(app: &App, server_id: ResourceServerId, subject: &Subject<'_>,
                 position = met.0;
             }
             Err(FirstSight::No(reason)) => return Ok(nobody(reason)),
+            Err(FirstSight::NotTried(reason, seconds)) => return Ok(Answer { retry_after: Some(seconds), ..nobody(reason) }),
             Err(FirstSight::Failed(failure)) => return Err(failure),
         }
     }
@@ -177,7 +182,7 @@ pub async fn look(app: &App, server_id: ResourceServerId, subject: &Subject<'_>,
     let document = client.document_version();
     let version = AnswerVersion { client: clients.len(), registration: registrations.len(), document };
     let client = Some(Effective { profile, metadata, registration: registration.clone() });
-    Ok(Answer { verdict, warnings, resembles, client, version: Some(version), position })
+    Ok(Answer { verdict, warnings, resembles, client, version: Some(version), position, retry_after: None })
 }
 
 /// What the resource server's rules leave of what was admitted there of what a client says, with the redirect URIs that serve.
@@ -202,6 +207,7 @@ fn nobody(reason: Reason) -> Answer {
         client: None,
         version: None,
         position: None,
+        retry_after: None,
     }
 }
 
@@ -210,10 +216,24 @@ struct Met(Option<Position>);
 
 enum FirstSight {
     No(Reason),
+    /// The host of its document was not asked; after so many seconds it may be.
+    NotTried(Reason, u64),
     Failed(Failure),
 }
 
 impl FirstSight {
+    /// What it means that a document could not be read or taken note of.
+    fn unread(error: DocumentError) -> Self {
+        if let DocumentError::Fetch(failure) = &error
+            && let Some(seconds) = failure.not_tried_for()
+        {
+            // Left alone because the last attempt failed is another matter than a budget that is spent.
+            let failed = failure.trouble == Trouble::BackingOff;
+            return Self::NotTried(if failed { Reason::DocumentNotReached } else { Reason::DocumentNotTried }, seconds);
+        }
+        Self::of(error.into(), RegistrationType::Cimd)
+    }
+
     /// What a refusal means for a client that comes this way.
     fn of(failure: Failure, by: RegistrationType) -> Self {
         let Failure::Command(CommandError::Rejected(rejection)) = &failure else {
@@ -274,7 +294,7 @@ async fn first_sight(
             let unknown = client.life == Life::Unregistered;
             let registered_at = if unknown { Vec::new() } else { app.registered_at(client_id.key()).await.map_err(failed)? };
             let urgency = Urgency::By(Asker::new(source, Some(&rules.tenant)));
-            let seen = app.documents().meet(&url, &registered_at, urgency).await.map_err(|error| failed(error.into()))?;
+            let seen = app.documents().meet(&url, &registered_at, urgency).await.map_err(FirstSight::unread)?;
             (seen.client, seen.position)
         }
         Life::Unregistered | Life::Registered | Life::Withdrawn | Life::Deleted => return Ok(None),

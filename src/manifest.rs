@@ -13,7 +13,7 @@ use std::time::Duration;
 use futures_util::future::{BoxFuture, FutureExt, Shared, WeakShared};
 use gatebook_events::identity::{ClientKey, TenantId};
 use gatebook_events::json;
-use gatebook_events::manifest::{self, Manifest, ManifestUrl, ManifestUrlProblem, Profile, Trouble};
+use gatebook_events::manifest::{self, Manifest, ManifestUrl, ManifestUrlProblem, Profile, Trouble, TroubleKind};
 use serde_json::{Map, Value};
 use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
@@ -34,6 +34,14 @@ pub use resolve::{Resolve, SystemResolver};
 
 /// Once so many fetches were shared, those that are over are forgotten.
 const MOST_FLIGHTS: usize = 256;
+
+/// After so many seconds it is worth another attempt where all places were taken.
+const SOON: u64 = 5;
+
+/// Whole seconds, none of them too few to wait.
+fn seconds(pause: Duration) -> u64 {
+    (pause.as_secs() + u64::from(pause.subsec_nanos() > 0)).max(1)
+}
 
 /// Fetches clients' documents. Cheap to clone.
 #[derive(Clone)]
@@ -80,9 +88,9 @@ pub struct Limits {
     pub time: Duration,
     /// The most fetches under way.
     pub at_once: usize,
-    /// The most of them at one host.
+    /// The most of them at one host, of which people who are not known have three quarters.
     pub at_once_per_host: usize,
-    /// The most fetches of one host in a minute; none: no bound.
+    /// The most fetches of one host in a minute, of which people who are not known have three quarters; none: no bound.
     pub per_host_per_minute: Option<NonZeroU32>,
     /// The most fetches of documents in a minute at the wish of people who are not known, at the resource servers of one tenant,
     /// and as many of key sets; none: no bound.
@@ -218,6 +226,16 @@ impl FetchFailure {
         Self::new(trouble, &detail)
     }
 
+    /// Whether nothing was asked, so that nothing is known either.
+    pub fn was_not_tried(&self) -> bool {
+        self.trouble.kind() == TroubleKind::NotTried
+    }
+
+    /// After how many seconds it is worth another attempt, if nothing was asked.
+    pub fn not_tried_for(&self) -> Option<u64> {
+        self.was_not_tried().then(|| self.retry_after.map_or(SOON, seconds))
+    }
+
     /// Which member of the document it is about and what is wrong with it, where a document was read. ASCII, and quotes nobody.
     pub fn about(&self) -> Option<&str> {
         self.was_read.then_some(&*self.detail)
@@ -284,7 +302,14 @@ impl Manifests {
     /// unknown document while it is on its way gets the same answer.
     pub async fn fetch(&self, url: &ManifestUrl, known: Option<&Validators>, urgency: Urgency) -> Result<Fetched, FetchFailure> {
         match (known, urgency) {
-            (None, Urgency::Anonymous | Urgency::By(_)) => self.flight(url, urgency).await,
+            (None, Urgency::Anonymous | Urgency::By(_)) => {
+                let (flight, joined) = self.flight(url, urgency);
+                match flight.await {
+                    // That another caller has had its share says nothing about this one's.
+                    Err(failure) if joined && failure.was_not_tried() => self.document(url, known, urgency).await,
+                    outcome => outcome,
+                }
+            }
             _ => self.document(url, known, urgency).await,
         }
     }
@@ -316,11 +341,12 @@ impl Manifests {
         self.guarded(url, wish, self.get(url, None, largest, wish).map(|answer| read(answer?))).await
     }
 
-    fn flight(&self, url: &ManifestUrl, urgency: Urgency) -> Shared<Flight> {
+    /// The fetch of an unknown document, and whether it is one that another caller began.
+    fn flight(&self, url: &ManifestUrl, urgency: Urgency) -> (Shared<Flight>, bool) {
         let key = url.client_id().key();
         let mut flights = self.0.flights.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(under_way) = flights.get(&key).and_then(WeakShared::upgrade) {
-            return under_way;
+            return (under_way, true);
         }
         if flights.len() >= MOST_FLIGHTS {
             flights.retain(|_, flight| flight.upgrade().is_some());
@@ -330,7 +356,7 @@ impl Manifests {
         if let Some(weak) = flight.downgrade() {
             flights.insert(key, weak);
         }
-        flight
+        (flight, false)
     }
 
     async fn document(&self, url: &ManifestUrl, known: Option<&Validators>, urgency: Urgency) -> Result<Fetched, FetchFailure> {

@@ -42,8 +42,10 @@ pub enum Reason {
     RulesNotMet,
     /// The document at `client_id` cannot be used, or the resource server's rules do not welcome what it says.
     DocumentUnusable,
-    /// The host of the document at `client_id` could not be reached, or was not asked now; that says nothing about the document.
+    /// The host of the document at `client_id` could not be reached, now or a short while ago; that says nothing about the document.
     DocumentNotReached,
+    /// The host of the document at `client_id` was not asked now, because as much was asked for lately as may be.
+    DocumentNotTried,
     /// Several redirect URIs are registered, and none was named (RFC 6749 §3.1.2.3).
     RedirectUriRequired,
     /// The redirect URI is not one that serves.
@@ -58,7 +60,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Standing(standing::Reason::Approved),
         Self::Standing(standing::Reason::ApprovalPending),
         Self::Standing(standing::Reason::Dormant),
@@ -77,6 +79,7 @@ impl Reason {
         Self::RulesNotMet,
         Self::DocumentUnusable,
         Self::DocumentNotReached,
+        Self::DocumentNotTried,
         Self::RedirectUriRequired,
         Self::RedirectUriNotRegistered,
         Self::GrantTypeNotRegistered,
@@ -89,7 +92,7 @@ impl Reason {
         match self {
             Self::Standing(reason) => reason.decision(),
             // Nothing was decided about it.
-            Self::DocumentNotReached | Self::TooManyRegistrations => Decision::Pending,
+            Self::DocumentNotReached | Self::DocumentNotTried | Self::TooManyRegistrations => Decision::Pending,
             Self::ModeNotAdmitted
             | Self::RegisterFull
             | Self::TokenRequired
@@ -110,6 +113,10 @@ impl Reason {
             Self::DocumentNotReached => Some(
                 "the host of the client's document cannot be reached from here; ask again later, or have an administrator of the resource \
                  server enter the document's text",
+            ),
+            Self::DocumentNotTried => Some(
+                "the host of the client's document was not asked, because too much is being fetched at the moment; nothing is wrong with \
+                 the client: ask again after the seconds in retry_after",
             ),
             Self::TokenRequired => {
                 Some("it has to register with an initial access token of the resource server, or be entered by an administrator")
@@ -138,6 +145,7 @@ impl Reason {
             Self::RulesNotMet => "rules_not_met",
             Self::DocumentUnusable => "document_unusable",
             Self::DocumentNotReached => "document_not_reached",
+            Self::DocumentNotTried => "document_not_tried",
             Self::RedirectUriRequired => "redirect_uri_required",
             Self::RedirectUriNotRegistered => "redirect_uri_not_registered",
             Self::GrantTypeNotRegistered => "grant_type_not_registered",

@@ -41,6 +41,8 @@ pub struct Polled {
     pub position: Option<Position>,
     /// For how long its host is to be left alone.
     pub rest: Option<Duration>,
+    /// If its host was not asked: after how many seconds it may be.
+    pub retry_after: Option<u64>,
 }
 
 /// Polls in the background until the task is aborted. `directory` says which clients host a document and where they are

@@ -352,6 +352,10 @@ impl From<KeyFileError> for Failure {
 
 impl From<FetchFailure> for Failure {
     fn from(failure: FetchFailure) -> Self {
+        // That its host was not asked says nothing about the document.
+        if let Some(seconds) = failure.not_tried_for() {
+            return Self::NotTried(seconds);
+        }
         Self::Document {
             trouble: failure.trouble,
             problem: failure.about().map(Into::into),

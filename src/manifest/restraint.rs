@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -27,6 +28,7 @@ pub(super) struct Restraint {
     at_once: Arc<Semaphore>,
     hosts: Places<Box<str>>,
     per_host: Option<DefaultKeyedRateLimiter<Box<str>>>,
+    shares: Shares,
     documents: Budget,
     key_sets: Budget,
     clock: DefaultClock,
@@ -42,6 +44,55 @@ struct Budget {
     sources: Places<IpAddr>,
     per_tenant: Option<DefaultKeyedRateLimiter<u64>>,
     per_source: Option<DefaultKeyedRateLimiter<IpAddr>>,
+}
+
+/// What people who are not known may have of one host, of both kinds together: three quarters of it, so that polls and
+/// administrators always find the rest, and of the host a half for one tenant, and a quarter for one source.
+struct Shares {
+    at_once: Places<Box<str>>,
+    at_once_of_source: Places<(Box<str>, IpAddr)>,
+    in_all: Option<DefaultKeyedRateLimiter<Box<str>>>,
+    per_tenant: Option<DefaultKeyedRateLimiter<(Box<str>, u64)>>,
+    per_source: Option<DefaultKeyedRateLimiter<(Box<str>, IpAddr)>>,
+}
+
+impl Shares {
+    fn new(limits: &Limits) -> Self {
+        let quarters = |count: u32| limits.per_host_per_minute.map(|most| quota(most.get().saturating_mul(count) / 4));
+        Self {
+            at_once: Places::new(limits.at_once_per_host.saturating_mul(3) / 4),
+            at_once_of_source: Places::new(limits.at_once_per_host / 4),
+            in_all: quarters(3).map(DefaultKeyedRateLimiter::keyed),
+            per_tenant: quarters(2).map(DefaultKeyedRateLimiter::keyed),
+            per_source: quarters(1).map(DefaultKeyedRateLimiter::keyed),
+        }
+    }
+
+    /// Counts a fetch for its source at the host. What a source is refused takes nothing from others.
+    fn count_source(&self, host: &str, asker: Asker, clock: &DefaultClock) -> Result<(), Duration> {
+        let (Some(limiter), Some(source)) = (&self.per_source, asker.source) else { return Ok(()) };
+        limiter.check_key(&(host.into(), subscriber(source))).map_err(|early| early.wait_time_from(clock.now()))
+    }
+
+    /// Counts a fetch for its tenant at the host, and for all who are not known there.
+    fn count_others(&self, host: &str, asker: Asker, clock: &DefaultClock) -> Result<(), Duration> {
+        if let Some(limiter) = &self.per_tenant {
+            limiter.check_key(&(host.into(), asker.tenant)).map_err(|early| early.wait_time_from(clock.now()))?;
+        }
+        let Some(limiter) = &self.in_all else { return Ok(()) };
+        limiter.check_key(&Box::from(host)).map_err(|early| early.wait_time_from(clock.now()))
+    }
+
+    fn forget_quiet(&self) {
+        self.in_all.iter().for_each(DefaultKeyedRateLimiter::retain_recent);
+        self.per_tenant.iter().for_each(DefaultKeyedRateLimiter::retain_recent);
+        self.per_source.iter().for_each(DefaultKeyedRateLimiter::retain_recent);
+    }
+}
+
+/// So many in a minute, and at least one.
+fn quota(most: u32) -> Quota {
+    Quota::per_minute(NonZeroU32::new(most).unwrap_or(NonZeroU32::MIN))
 }
 
 /// Places by who takes them. Those that are not in use are forgotten.
@@ -103,6 +154,7 @@ impl Restraint {
             at_once: Arc::new(Semaphore::new(at_once)),
             hosts: Places::new(limits.at_once_per_host),
             per_host: limits.per_host_per_minute.map(|most| DefaultKeyedRateLimiter::keyed(Quota::per_minute(most))),
+            shares: Shares::new(limits),
             documents: Budget::new(limits),
             key_sets: Budget::new(limits),
             clock: DefaultClock::default(),
@@ -118,13 +170,17 @@ impl Restraint {
 
     /// Counts a fetch, or says after how long the next one is welcome.
     pub(super) fn count(&self, host: &str, (kind, urgency): (Kind, Urgency)) -> Result<(), Duration> {
-        if let Some(asker) = urgency.asker() {
-            self.budget(kind).count(asker, &self.clock)?;
-        }
+        // Before any of them refuses: a refusal may leave a count behind, too.
         if self.admitted.fetch_add(1, Ordering::Relaxed) % FORGET_EVERY == FORGET_EVERY - 1 {
             self.per_host.iter().for_each(DefaultKeyedRateLimiter::retain_recent);
+            self.shares.forget_quiet();
             self.documents.forget_quiet();
             self.key_sets.forget_quiet();
+        }
+        if let Some(asker) = urgency.asker() {
+            self.shares.count_source(host, asker, &self.clock)?;
+            self.budget(kind).count(asker, &self.clock)?;
+            self.shares.count_others(host, asker, &self.clock)?;
         }
         let Some(limiter) = &self.per_host else { return Ok(()) };
         limiter.check_key(&Box::from(host)).map_err(|early| early.wait_time_from(self.clock.now()))
@@ -133,14 +189,15 @@ impl Restraint {
     /// Waits for a place. A caller's own comes first, then the host's, and those of all last: a slow host keeps none of those, and a
     /// caller that asks too much none of a host's.
     pub(super) async fn place(&self, host: &str, (kind, urgency): (Kind, Urgency)) -> Place {
-        let host = self.hosts.of(Box::from(host));
+        let (name, host) = (host, self.hosts.of(Box::from(host)));
         let wanted = match urgency.asker() {
             None => vec![host, self.at_once.clone()],
             Some(asker) => {
                 let budget = self.budget(kind);
-                let own = asker.source.map(|source| budget.sources.of(subscriber(source)));
-                let shared = [budget.tenants.of(asker.tenant), host, budget.at_once.clone(), self.at_once.clone()];
-                own.into_iter().chain(shared).collect()
+                let own = asker.source.map(subscriber).into_iter();
+                let own = own.flat_map(|source| [budget.sources.of(source), self.shares.at_once_of_source.of((name.into(), source))]);
+                let (tenant, strangers) = (budget.tenants.of(asker.tenant), self.shares.at_once.of(name.into()));
+                own.chain([tenant, strangers, host, budget.at_once.clone(), self.at_once.clone()]).collect()
             }
         };
         let mut places = Vec::with_capacity(wanted.len());
@@ -298,6 +355,37 @@ mod tests {
         assert!(asks("5.example", Kind::KeySet, by(2, 1)), "what was refused took nothing from the tenant");
         assert!(!asks("6.example", Kind::KeySet, by(3, 1)), "the tenant has had its own");
         assert!(asks("7.example", Kind::KeySet, by(3, 2)) && asks("8.example", Kind::KeySet, Urgency::Trusted));
+    }
+
+    #[test]
+    fn b6_what_is_asked_of_a_host_by_one_source_leaves_most_of_it_to_others_and_by_all_a_quarter_to_polls() {
+        let roomy = |most| NonZeroU32::new(most);
+        let limits = Limits { per_host_per_minute: roomy(40), per_source_per_minute: roomy(1000), ..Limits::default() };
+        let restraint = Restraint::new(&limits);
+        let admitted = |urgency, kind| (0..60).filter(|_| restraint.count("h.example", (kind, urgency)).is_ok()).count();
+        // No more than one comes back while this is asked.
+        let about = |count: usize, most| (most..=most + 1).contains(&count);
+        assert!(about(admitted(by(1, 1), Kind::Document), 10), "a quarter is one source's");
+        assert!(admitted(by(1, 2), Kind::KeySet) <= 1, "of key sets and at other tenants, too");
+        assert!(about(admitted(by(2, 1), Kind::Document), 10) && admitted(by(3, 1), Kind::Document) <= 1, "a half is one tenant's");
+        assert!(about(admitted(by(4, 2), Kind::Document), 10), "another tenant has its own");
+        assert!(admitted(by(5, 3), Kind::Document) <= 1, "three quarters are for those who are not known");
+        assert!(admitted(Urgency::Trusted, Kind::Document) >= 7, "polls and administrators find the rest");
+        assert!(restraint.count("other.example", (Kind::Document, by(1, 1))).is_ok());
+    }
+
+    #[tokio::test]
+    async fn b6_a_slow_host_has_a_place_for_polls_whoever_else_waits_for_it() {
+        let restraint = Restraint::new(&Limits::default());
+        let next = |urgency| {
+            let restraint = &restraint;
+            let place = async move { restraint.place("slow.example", (Kind::Document, urgency)).await };
+            async move { tokio::time::timeout(Duration::from_millis(20), place).await.ok() }
+        };
+        let held = [next(by(1, 1)).await, next(by(2, 1)).await, next(by(3, 2)).await];
+        assert!(held.iter().all(Option::is_some));
+        assert!(next(by(1, 1)).await.is_none() && next(by(4, 2)).await.is_none());
+        assert!(next(Urgency::Trusted).await.is_some());
     }
 
     #[tokio::test]

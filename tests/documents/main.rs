@@ -14,6 +14,7 @@ mod author;
 mod entered;
 mod figures;
 mod first_sight;
+mod flood;
 mod informing;
 mod lanes;
 mod look_alikes;

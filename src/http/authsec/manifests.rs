@@ -160,6 +160,9 @@ pub async fn refresh(
         let mut refresh = Map::new();
         refresh.insert("changed".to_owned(), polled.changed.into());
         wire::put(&mut refresh, "trouble", polled.trouble.map(Trouble::as_str));
+        // Its host was not asked, and may be after so many seconds.
+        wire::put(&mut refresh, "tried", polled.retry_after.map(|_| false));
+        wire::put(&mut refresh, "retry_after", polled.retry_after);
         body.insert("refresh".to_owned(), refresh.into());
         Json(Value::Object(body))
     }))

@@ -76,5 +76,6 @@ fn render(client_id: &ClientId, answer: &Answer, refusal: Option<Refusal>) -> Ma
     body.insert("authenticated".to_owned(), authenticated.is_some().into());
     body.insert("reason".to_owned(), refusal.map_or(standing.as_str(), Refusal::as_str).into());
     wire::put(&mut body, "cure", standing.cure());
+    wire::put(&mut body, "retry_after", answer.retry_after);
     body
 }

@@ -3,14 +3,13 @@
 use gatebook_events::client::{Client, Life};
 use gatebook_events::envelope::{ActorKind, Position};
 use gatebook_events::identity::Stream;
-use gatebook_events::manifest::{ManifestUrl, TroubleKind};
+use gatebook_events::manifest::ManifestUrl;
 use serde_json::{Map, Value};
 
 use crate::admission::{self, Newcomer};
 use crate::app::App;
 use crate::ceiling::Allowance;
 use crate::command::admission::{Guarantor, Rules};
-use crate::documents::DocumentError;
 use crate::http::caller::Anyone;
 use crate::http::error::Failure;
 use crate::http::wire;
@@ -40,13 +39,7 @@ pub async fn register(
             let unknown = known.life == Life::Unregistered;
             let registered_at = if unknown { Vec::new() } else { app.registered_at(url.client_id().key()).await? };
             let urgency = Urgency::By(Asker::new(Some(caller.address), Some(&rules.tenant)));
-            let seen = app.documents().meet(url, &registered_at, urgency).await.map_err(|error| match error {
-                // That its host was not asked says nothing about the document.
-                DocumentError::Fetch(failure) if failure.trouble.kind() == TroubleKind::NotTried => {
-                    Failure::NotTried(failure.retry_after.map_or(5, |pause| pause.as_secs().max(1)))
-                }
-                error => error.into(),
-            })?;
+            let seen = app.documents().meet(url, &registered_at, urgency).await?;
             (seen.client, seen.position)
         }
     };

@@ -5,10 +5,10 @@ use std::net::IpAddr;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::future::join_all;
-use gatebook_events::decision::{AnswerVersion, Question};
+use gatebook_events::decision::{AnswerVersion, Question, Reason};
 use gatebook_events::identity::{ClientId, ResourceServerId};
 use gatebook_events::redirect::RedirectUri;
 use gatebook_events::scope::Scope;
@@ -54,11 +54,12 @@ pub async fn decide(
     caller: Decider,
     headers: HeaderMap,
     body: Body,
-) -> Result<Written<Json<Map<String, Value>>>, OauthError> {
+) -> Result<(HeaderMap, Written<Json<Map<String, Value>>>), OauthError> {
     let mut body = body_json::object(&headers, body, "invalid_request").await?;
     let Some(questions) = body.remove("questions") else {
         let answer = one(&app, &caller, body).await?;
-        return Ok(Written(Json(render(&answer)), answer.position));
+        let retry_after = answer.retry_after.map(|seconds| (header::RETRY_AFTER, HeaderValue::from(seconds)));
+        return Ok((retry_after.into_iter().collect(), Written(Json(render(&answer)), answer.position)));
     };
     let questions = match questions {
         Value::Array(questions) if body.is_empty() && (1..=MOST_QUESTIONS).contains(&questions.len()) => questions,
@@ -75,7 +76,7 @@ pub async fn decide(
     let answers: Vec<_> = answers.into_iter().map(|answer| answer.map_or_else(OauthError::into_body, |answer| render(&answer))).collect();
     let mut body = Map::new();
     body.insert("answers".to_owned(), json!(answers));
-    Ok(Written(Json(body), position))
+    Ok((HeaderMap::new(), Written(Json(body), position)))
 }
 
 async fn one(app: &App, caller: &Decider, question: Map<String, Value>) -> Result<Answer, OauthError> {
@@ -109,6 +110,9 @@ pub async fn client(
     let reason = answer.verdict.reason;
     // A client that need only be looked at is told so.
     let refusal = || reason.cure().map_or_else(none, |cure| Failure::request(StatusCode::NOT_FOUND, "invalid_client", cure));
+    if let (Reason::DocumentNotTried, Some(seconds)) = (reason, answer.retry_after) {
+        return Err(Failure::NotTried(seconds).into());
+    }
     let client = answer.client.as_ref().filter(|_| reason.decision() == Decision::Allow).ok_or_else(refusal)?;
     let mut standing = Map::new();
     standing.insert("decision".to_owned(), json!(reason.decision()));
@@ -158,6 +162,7 @@ fn render(answer: &Answer) -> Map<String, Value> {
     body.insert("decision".to_owned(), json!(answer.verdict.reason.decision()));
     body.insert("reason".to_owned(), answer.verdict.reason.as_str().into());
     wire::put(&mut body, "cure", answer.verdict.reason.cure());
+    wire::put(&mut body, "retry_after", answer.retry_after);
     wire::put(&mut body, "redirect_uri", answer.verdict.redirect_uri.clone());
     let host = answer.verdict.redirect_uri.as_deref().and_then(|uri| RedirectUri::parse(uri).ok().map(|uri| uri.host().to_owned()));
     wire::put(&mut body, "redirect_host", host);

@@ -175,7 +175,11 @@ pub async fn refresh(
     };
     let servers = app.registered_at(row.client_key).await.map_err(|failure| visitor.sorry(failure))?;
     let polled = app.documents().refresh(&url, &servers).await.map_err(|error| visitor.sorry(error))?;
+    let not_asked = polled
+        .retry_after
+        .map(|seconds| format!("The document was not asked for, because too much is being fetched now. Try again in {seconds} s."));
     let (good, text) = match (polled.trouble, polled.changed) {
+        (Some(_), _) if not_asked.is_some() => (false, not_asked.unwrap_or_default()),
         (Some(trouble), _) => (false, format!("The document could not be read: {}.", trouble.as_str().replace('_', " "))),
         (None, true) => (true, "The document was read, and it has changed.".to_owned()),
         (None, false) => (true, "The document was read. It says what it said before.".to_owned()),

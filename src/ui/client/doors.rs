@@ -96,6 +96,7 @@ fn sentence(reason: &str) -> &'static str {
         "mode_not_admitted" => "Clients that come this way are not admitted here.",
         "register_full" => "The register is full.",
         "document_not_reached" => "The host of its document cannot be reached from here.",
+        "document_not_tried" => "The host of its document was not asked, because too much is being fetched now. Try again.",
         "document_unusable" => "Its document cannot be used, or the rules do not welcome what it says.",
         "redirect_uri_required" => "Several redirect URIs serve, and none was named.",
         "redirect_uri_not_registered" => "The redirect URI is not one that serves.",
