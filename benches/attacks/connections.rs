@@ -40,7 +40,9 @@ pub fn slow_heads(binary: &Path) {
     }
     for _ in 0..LATER.as_secs() {
         std::thread::sleep(Duration::from_secs(1));
-        held.iter_mut().for_each(|stream| drop(stream.write_all(b"a")));
+        for stream in &mut held {
+            let _closed = stream.write_all(b"a");
+        }
     }
     figure("heads on their way after 15 seconds", still_open(&mut held));
     figure("bystander during", server.bystander(BYSTANDER, 20));
@@ -51,11 +53,11 @@ pub fn long_heads(binary: &Path) {
     let server = Server::start(binary, &[], Some(DESCRIPTORS));
     let before = server.memory();
     let line = format!("x-long: {}\r\n", "a".repeat(7990));
-    let head = format!("GET /health HTTP/1.1\r\nhost: localhost\r\n{}", line.repeat(48));
+    let long = format!("GET /health HTTP/1.1\r\nhost: localhost\r\n{}", line.repeat(48));
     let mut held = Vec::new();
     for _ in 0..400 {
         let Ok(mut stream) = server.connect(ATTACKER) else { continue };
-        let _refused = stream.write_all(head.as_bytes());
+        let _refused = stream.write_all(long.as_bytes());
         held.push(stream);
     }
     std::thread::sleep(Duration::from_secs(1));

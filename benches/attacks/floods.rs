@@ -154,18 +154,18 @@ pub fn changes(binary: &Path) {
         let (id, token) =
             (own.1["client_id"].as_str().unwrap().to_owned(), own.1["registration_access_token"].as_str().unwrap().to_owned());
         let before = size(&server.data());
-        let (mut taken, mut cost) = (0_u64, Vec::new());
+        let (mut changed, mut cost) = (0_u64, Vec::new());
         for number in 1..=300 {
             let mut body = long(bytes, number);
             body["client_id"] = id.clone().into();
             let put = attacker.to(Method::PUT, &format!("/oauth/register/{id}")).bearer_auth(&token).json(&body);
             if Caller::ask(put).await.0 == 200 {
-                taken += 1;
+                changed += 1;
                 cost.push(bystander.post("/oauth/decisions", Some(&decider), &json!({ "client_id": id })).await.2);
             }
         }
-        figure("changes of 300 that were taken", taken);
-        figure("KB on disk for each", (size(&server.data()) - before) / 1024 / taken.max(1));
+        figure("changes of 300 that were taken", changed);
+        figure("KB on disk for each", (size(&server.data()) - before) / 1024 / changed.max(1));
         figure("a decision about it, after the last changes", felt(cost.split_off(cost.len().saturating_sub(10))));
         figure("memory, in MB", server.memory());
     });

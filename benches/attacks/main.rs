@@ -2,7 +2,13 @@
 //!
 //! Each attack is bounded, runs against a fresh instance of the given binary on this machine, and prints what it measured, so
 //! that two builds can be compared. What a build does not know, such as a setting, is left out of its flags.
-#![expect(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, reason = "a measurement that cannot go on is of no use")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a measurement that cannot go on is of no use"
+)]
 
 use std::path::PathBuf;
 
@@ -49,7 +55,9 @@ fn main() {
     let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
     let Some(binary) = arguments.next().map(PathBuf::from) else {
         eprintln!("which binary? attacks <path of gatebook> [attack …]; the attacks:");
-        ATTACKS.iter().for_each(|attack| eprintln!("  {:20} {}", attack.name, attack.does));
+        for attack in ATTACKS {
+            eprintln!("  {:20} {}", attack.name, attack.does);
+        }
         return;
     };
     let wanted: Vec<String> = arguments.collect();

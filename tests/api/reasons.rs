@@ -5,6 +5,9 @@ use serde_json::{Value, json};
 
 use crate::house::{DEFAULT, House, client};
 
+/// The body of a call that gives this reason.
+type Body<'a> = &'a dyn Fn(Value) -> Value;
+
 #[tokio::test]
 async fn r11_a_reason_is_at_most_1024_characters_wherever_one_is_given() {
     let house = House::open().await;
@@ -23,7 +26,7 @@ async fn r11_a_reason_is_at_most_1024_characters_wherever_one_is_given() {
     let because = |reason: Value| json!({ "reason": reason });
 
     // Each with what it answers to a reason that is not too long.
-    let calls: Vec<(Method, String, &dyn Fn(Value) -> Value, u16)> = vec![
+    let calls: Vec<(Method, String, Body<'_>, u16)> = vec![
         (Method::POST, format!("{agent}/approve"), &because, 200),
         (Method::POST, format!("{agent}/suspend"), &because, 200),
         (Method::POST, format!("{agent}/reinstate"), &because, 200),

@@ -47,11 +47,10 @@ async fn health_until(house: &House, state: impl Fn(&Answer) -> bool) -> Answer 
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    let found = tokio::time::timeout(PATIENCE, look).await;
-    match found {
-        Ok(answer) => answer,
-        Err(_) => panic!("health says {}", health(house).await.text),
+    if let Ok(answer) = tokio::time::timeout(PATIENCE, look).await {
+        return answer;
     }
+    panic!("health says {}", health(house).await.text)
 }
 
 async fn registers(house: &House, name: &str) -> Answer {

@@ -287,8 +287,8 @@ async fn w13_a_ceiling_says_nothing_about_the_scopes_of_the_authorization_server
     assert_eq!(decide("mcp:tools offline_access").await, "scope_not_registered");
     let path = format!("/authsec/resource-servers/{DEFAULT}");
     for wrong in [json!(["a b"]), json!([""]), json!(["a\"b"])] {
-        let patch = json!({ "policy": { "authorization_server_scopes": wrong } });
-        house.admin("default").call(Method::PATCH, &path, Some(patch)).await.problem(400, "invalid-request");
+        let edit = json!({ "policy": { "authorization_server_scopes": wrong } });
+        house.admin("default").call(Method::PATCH, &path, Some(edit)).await.problem(400, "invalid-request");
     }
 }
 

@@ -38,8 +38,8 @@ async fn w1_every_spelling_of_a_resource_means_the_same_wherever_it_is_named() {
         let by_query = house.anyone().post(&format!("/oauth/register?{}", in_query(spelling)), by_query).await.is(201);
         assert_eq!(by_query["gatebook"]["resource_server_id"], *server, "registered at ?resource={spelling}");
         let id = registered.text("client_id");
-        let decided = decider.post("/oauth/decisions", json!({ "client_id": id, "resource": spelling })).await.is(200);
-        assert_eq!(decided["decision"], "allow", "decided at {spelling}: {}", decided.text);
+        let answer = decider.post("/oauth/decisions", json!({ "client_id": id, "resource": spelling })).await.is(200);
+        assert_eq!(answer["decision"], "allow", "decided at {spelling}: {}", answer.text);
         decider.get(&format!("/oauth/clients/{id}?{}", in_query(spelling))).await.is(200);
         let shown = json!({ "client_id": job_id, "client_secret": secret, "resource": spelling });
         let proven = house.decider("default").post("/oauth/authenticate", shown).await.is(200);

@@ -315,6 +315,7 @@ fn each_setting_of_the_table_of_bounds_is_one() {
 }
 
 /// A number with a comma after each third digit, as the table writes it.
+#[expect(clippy::needless_pass_by_value, reason = "every caller has a number")]
 fn grouped(number: impl ToString) -> String {
     let digits = number.to_string();
     let mut written = String::new();

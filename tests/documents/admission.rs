@@ -1,6 +1,7 @@
 //! No way gets what another is refused: random rules, and every way in. Beside it, which ways need a token.
 
 use gatebook::command::admission::{Guarantor, Rules};
+use gatebook::command::register::DrawnHashes;
 use gatebook_events::client::Client;
 use gatebook_events::identity::{ClientId, ResourceServerId, Stream};
 use gatebook_events::metadata::{ClientMetadata, Parsed};
@@ -221,7 +222,7 @@ impl Try<'_> {
                     secret_expires_at: None,
                 };
                 let verdict = import.judge(&newcomer).await.ok()?;
-                import.entrance().enter(newcomer, verdict, Default::default()).await.unwrap();
+                import.entrance().enter(newcomer, verdict, DrawnHashes::default()).await.unwrap();
                 import.finish().await;
                 Some(name)
             }
