@@ -9,7 +9,7 @@ use crate::client::Profile;
 use crate::identity::ClientId;
 use crate::look_alike::{Folded, Origin};
 use crate::metadata::ClientMetadata;
-use crate::redirect::RedirectUri;
+use crate::redirect::{RedirectUri, RedirectUris};
 use crate::registration::Registration;
 use crate::resource_server::RegistrationType;
 use crate::secret::to_hexadecimal;
@@ -24,10 +24,15 @@ pub fn family(client_id: &ClientId, kind: RegistrationType, metadata: &ClientMet
     if let Some(software_id) = &metadata.software_id {
         return format!("software:{software_id}");
     }
-    let mut shapes: Vec<String> = metadata.redirect_uris.iter().map(RedirectUri::shape).collect();
+    family_by_name(metadata.client_name.as_deref(), &metadata.redirect_uris)
+}
+
+/// The same of a client with neither a document nor a `software_id`.
+pub fn family_by_name(name: Option<&str>, redirect_uris: &RedirectUris) -> String {
+    let mut shapes: Vec<String> = redirect_uris.iter().map(RedirectUri::shape).collect();
     shapes.sort_unstable();
     shapes.dedup();
-    format!("name:{} {}", metadata.client_name.as_deref().unwrap_or_default(), shapes.join(" "))
+    format!("name:{} {}", name.unwrap_or_default(), shapes.join(" "))
 }
 
 /// Names a family in a text of bounded length: its SHA-256 as hexadecimal text.

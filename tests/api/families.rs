@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::answer::Answer;
-use crate::house::{DEFAULT, House, client};
+use crate::house::{DEFAULT, House, client, clients};
 
 fn codex(port: u16) -> Value {
     json!({ "client_name": "Codex", "redirect_uris": [format!("http://127.0.0.1:{port}/callback")], "token_endpoint_auth_method": "none" })
@@ -122,6 +122,11 @@ async fn w16_the_suspended_family_is_that_of_what_was_admitted_and_not_of_what_i
     reviewed(&house).await;
     let evil = approved(&house, program("Evil")).await;
     put(&house, &evil, program("Codex")).await;
+    for (name, number) in [("Codex", 0), ("Evil", 1)] {
+        let path = format!("{}?family=name:{name}%20https://app.example/cb", clients(DEFAULT));
+        let listed = house.admin("default").get(&path).await.is(200);
+        assert_eq!(listed["clients"].as_array().unwrap().len(), number, "{name}: {}", listed.text);
+    }
     suspend(&house, &evil.text("client_id")).await;
     assert_eq!(status(&house, program("Codex")).await, "pending");
     assert_eq!(status(&house, program("Evil")).await, "suspended");

@@ -116,7 +116,7 @@ pub(super) fn client_registered(tx: &Transaction<'_>, key: ClientKey, envelope: 
 /// Each row is written once, whatever changed of it: rows of clients are long.
 fn metadata_updated(tx: &Transaction<'_>, key: ClientKey, at: At, metadata: &ClientMetadata) -> rusqlite::Result<()> {
     const KNOWN: &str = "SELECT client_id, registration_type, name_key, folded FROM clients WHERE key = ?1";
-    const UPDATE: &str = "UPDATE clients SET metadata = :metadata, name_key = :name_key, family = :family, search = :search, \
+    const UPDATE: &str = "UPDATE clients SET metadata = :metadata, name_key = :name_key, family = CASE WHEN family LIKE 'software:%' THEN family ELSE :family END, search = :search, \
         updated_at = :at, named_at = CASE WHEN folded = :folded THEN named_at ELSE :at END, folded = :folded WHERE key = :key";
     let known = tx.prepare_cached(KNOWN)?.query_row([Id(key.0)], |row| {
         let (client_id, registration_type) = (row.get::<_, Word<ClientId>>(0)?.0, row.get::<_, Word<RegistrationType>>(1)?.0);
@@ -129,7 +129,8 @@ fn metadata_updated(tx: &Transaction<'_>, key: ClientKey, at: At, metadata: &Cli
         ":key": Id(key.0),
         ":metadata": Json(metadata),
         ":name_key": name_key,
-        ":family": text::family(&client_id, registration_type, metadata),
+        // The `software_id` that it came with stays what it is an instance of.
+        ":family": text::family(&client_id, registration_type, &ClientMetadata { software_id: None, ..metadata.clone() }),
         ":search": text::search(&client_id, metadata),
         ":folded": folded.as_str(),
         ":at": at,
@@ -154,7 +155,7 @@ pub(super) fn registration(
     envelope: &Envelope,
     event: &RegistrationEvent,
 ) -> rusqlite::Result<()> {
-    const CHANGED: &str = "UPDATE registrations SET denied_until = :denied_until, redirect_uris = :redirect_uris, staged = :staged, \
+    const CHANGED: &str = "UPDATE registrations SET denied_until = :denied_until, redirect_uris = :redirect_uris, staged = :staged, admitted_family = :family, \
         staged_at = CASE WHEN :staged IS NULL THEN NULL ELSE coalesce(:staged_at, staged_at) END, \
         updated_at = :at, position = :position, events = events + 1 \
         WHERE client_key = :client_key AND resource_server = :resource_server";
@@ -198,6 +199,7 @@ pub(super) fn registration(
         ":denied_until": after.denied_until.map(At),
         ":redirect_uris": Json(&after.redirect_uris),
         ":staged": after.staged.as_ref().map(Json),
+        ":family": text::admitted_family(&after),
         ":staged_at": Step::of(event).staged_at(at),
         ":at": At(at),
         ":position": position,
@@ -282,8 +284,8 @@ fn new_registration(
         THEN max(?2, ?3, CASE WHEN ?4 IS NULL THEN named_at ELSE ?2 END) END FROM clients WHERE key = ?1";
     const INSERT: &str = "INSERT INTO registrations (client_key, resource_server, tenant, registration_type, status, redirect_uris, \
         note, requested_at, decided_at, updated_at, position, client_life, name_key, origin, origin_at, approved_at, folded, \
-        borne_since, admitted, admitted_name, admitted_folded, admitted_named_at, events) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, \
-        ?11, ?12, ?13, ?14, ?8, ?9, ?15, ?16, ?17, ?18, ?19, ?20, ?21) ON CONFLICT DO NOTHING";
+        borne_since, admitted, admitted_name, admitted_folded, admitted_named_at, events, admitted_family) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, \
+        ?11, ?12, ?13, ?14, ?8, ?9, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22) ON CONFLICT DO NOTHING";
     let (requested_at, (note, decided_at)) = (At(first.event.recorded_at), decision.unzip());
     let decided_at = decided_at.map(At);
     // What is known of the client comes along; where nothing is yet, `client.registered` adds it.
@@ -319,6 +321,7 @@ fn new_registration(
         own_folded,
         admitted.map(|_| requested_at),
         if decided_at.is_some() { 2 } else { 1 },
+        asked.family,
     ])?;
     // More than the registration and its count changed: the names of its tenant did.
     if tx.total_changes() - before > 2 {

@@ -61,6 +61,7 @@ pub struct Asked {
     pub(super) registration_type: Option<RegistrationType>,
     pub(super) redirect_uris: Written,
     pub(super) admitted: Option<AdmittedRow>,
+    pub(super) family: Option<String>,
     pub(super) origin: String,
     /// How it stands.
     pub(super) status: Status,
@@ -152,6 +153,7 @@ impl Asked {
             registration_type: state.registration_type,
             redirect_uris: Written::of(&state.redirect_uris),
             admitted: state.metadata.as_deref().map(AdmittedRow::of),
+            family: text::admitted_family(&state),
             origin: Origin::of(document_host.as_deref(), &state.redirect_uris).to_string(),
             status: state.status,
             approved: state.evolve(&RegistrationEvent::Approved(Approved::default())).status,

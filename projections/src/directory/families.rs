@@ -92,11 +92,11 @@ impl Reader<Directory> {
             filter.put_parameters(&mut parameters);
             // Of the columns that are not summed up, SQLite takes those of the row that has the maximum.
             let sql = format!(
-                "SELECT family, client_life, status, registrations.registration_type, count(*), sum(staged IS NOT NULL), \
+                "SELECT CASE WHEN family LIKE 'software:%' THEN family ELSE coalesce(admitted_family, family) END AS of_family, client_life, status, registrations.registration_type, count(*), sum(staged IS NOT NULL), \
                  max(requested_at), client_key, registrations.name_key \
                  FROM registrations JOIN clients ON clients.key = client_key \
                  WHERE resource_server = :server AND (client_life, status, registrations.registration_type) IN (VALUES {}){} \
-                 GROUP BY family, client_life, status, registrations.registration_type",
+                 GROUP BY of_family, client_life, status, registrations.registration_type",
                 listed(&groups),
                 filter.conditions
             );

@@ -150,10 +150,12 @@ impl<'a> Filter<'a> {
             (Some(_), None) => {
                 " AND instr(coalesce(admitted_name, '') || char(10) || (SELECT search FROM clients WHERE key = client_key), :text) > 0"
             }
-            (None, Some(_)) => " AND (SELECT family FROM clients WHERE key = client_key) = :family",
+            (None, Some(_)) => {
+                " AND (SELECT CASE WHEN family LIKE 'software:%' THEN family ELSE coalesce(admitted_family, family) END FROM clients WHERE key = client_key) = :family"
+            }
             (Some(_), Some(_)) => {
                 " AND instr(coalesce(admitted_name, '') || char(10) || (SELECT search FROM clients WHERE key = client_key), :text) > 0 \
-                 AND (SELECT family FROM clients WHERE key = client_key) = :family"
+                 AND (SELECT CASE WHEN family LIKE 'software:%' THEN family ELSE coalesce(admitted_family, family) END FROM clients WHERE key = client_key) = :family"
             }
         };
         Self { conditions, text: list.text.as_deref().map(str::to_lowercase), family: list.family.as_ref() }

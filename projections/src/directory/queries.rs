@@ -244,7 +244,8 @@ pub(super) fn registration_row(
 ) -> rusqlite::Result<Option<RegistrationRow>> {
     let sql = format!(
         "SELECT {}, staged_at, note, requested_at, decided_at, max(registrations.updated_at, clients.updated_at), position, \
-         client_id, life, home, issued_at, metadata, has_secret, secret_expires_at, family, initial_access_token, \
+         client_id, life, home, issued_at, metadata, has_secret, secret_expires_at, \
+         CASE WHEN family LIKE 'software:%' THEN family ELSE coalesce(admitted_family, family) END, initial_access_token, \
          manifest_version, manifest_hash, unreachable_since, clients.events, registrations.events \
          FROM registrations JOIN clients ON clients.key = registrations.client_key WHERE client_key = ?1 AND resource_server = ?2",
         registration::STATE.replace("registration_type", "registrations.registration_type")

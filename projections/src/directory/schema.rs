@@ -86,6 +86,7 @@ CREATE TABLE registrations (
     admitted_name TEXT,
     admitted_folded TEXT,
     admitted_named_at INTEGER,
+    admitted_family TEXT,
     events INTEGER NOT NULL,
     PRIMARY KEY (client_key, resource_server)
 ) STRICT, WITHOUT ROWID;

@@ -1,9 +1,12 @@
 //! What a client is sorted, searched and grouped by.
 
+use gatebook_events::family::family_by_name;
 use gatebook_events::identity::ClientId;
 use gatebook_events::look_alike::Folded;
 use gatebook_events::metadata::ClientMetadata;
 use gatebook_events::redirect::RedirectUri;
+use gatebook_events::registration::Registration;
+use gatebook_events::resource_server::RegistrationType;
 
 /// The name in lower case; a client without one stands where its identifier would.
 pub(super) fn name_key(client_id: &ClientId, metadata: &ClientMetadata) -> String {
@@ -31,3 +34,9 @@ pub(super) fn search(client_id: &ClientId, metadata: &ClientMetadata) -> String 
 }
 
 pub(super) use gatebook_events::family::family;
+
+/// The family by what was admitted at a resource server; none where nobody wrote that down, or where a document's host says it.
+pub(super) fn admitted_family(registration: &Registration) -> Option<String> {
+    let admitted = registration.metadata.as_ref().filter(|_| registration.registration_type != Some(RegistrationType::Cimd))?;
+    Some(family_by_name(admitted.client_name.as_deref(), &registration.redirect_uris))
+}
