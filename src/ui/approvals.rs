@@ -3,6 +3,7 @@
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use gatebook_events::redirect::RedirectUris;
+use gatebook_events::registration::AdmittedMetadata;
 use gatebook_projections::approvals::{WaitingRow, Wish};
 use maud::{Markup, html};
 
@@ -82,11 +83,23 @@ fn entry(visitor: &Visitor, row: &WaitingRow, (warnings, resembles): &Doubts) ->
             (doubt::list(row.client_name.as_deref(), warnings, resembles.as_ref()))
             @if let (Wish::Redirects { metadata: Some(then), .. }, Some(now)) = (&row.wish, &row.metadata) { (metadata_difference(now, then)) }
             (difference)
+            @if let (Wish::Registration | Wish::Revival, Some(asked)) = (&row.wish, &row.metadata) { (asked_for(asked)) }
             @if let Wish::Redirects { manifest, serves_at, .. } = &row.wish {
                 @if let Some(manifest) = manifest { p.muted { "Version " (manifest.version) " of its document says so." } }
                 @if let Some(at) = serves_at { p.note { "Serves " (show::time(*at)) " unless somebody objects." } }
             }
             (forms(visitor, (row.resource_server, &row.client_id), &decision, ("queue", resembles.is_some())))
+        }
+    }
+}
+
+/// What a client that asks to be let in would have.
+fn asked_for(asked: &AdmittedMetadata) -> Markup {
+    html! {
+        dl.facts.asked {
+            dt { "Scope" } dd { @match &asked.scope { Some(scope) => { (show::inert(scope.as_str())) } None => span.muted { "not bounded" } } }
+            dt { "Grants" } dd { (asked.grant_types.iter().map(|grant| grant.as_str()).collect::<Vec<_>>().join(", ")) }
+            dt { "Proves itself by" } dd { (asked.token_endpoint_auth_method.as_str()) }
         }
     }
 }

@@ -30,7 +30,11 @@ async fn r4_a_page_approves_what_it_showed_and_nothing_else() {
     let (guard, version) = (page.guard(), house.shown(&own.0).await.text("registration_version"));
     let hidden = format!("name=\"version\" value=\"{version}\"");
     assert!(page.text.contains(&hidden), "{}", page.text);
-    assert!(guest.get("/ui/approvals").await.text.contains(&hidden));
+    let queue = guest.get("/ui/approvals").await.text;
+    assert!(queue.contains(&hidden), "{queue}");
+    for asked in ["<dt>Scope</dt>", "authorization_code", "client_secret_basic"] {
+        assert!(queue.contains(asked), "a card shows what would be let in, {asked}: {queue}");
+    }
     let path = format!("{CLIENTS}/{}/decide", own.0);
     let before = house.head().await;
     assert_eq!(guest.post(&path, &[("action", "approve"), ("guard", &guard)]).await.status, 400, "a page always says what it showed");
