@@ -1,4 +1,5 @@
 //! The rules by which a resource server admits clients.
+//! Why this file is long: every rule stands here with its default and what it means.
 
 use std::num::{NonZeroU16, NonZeroU32};
 
