@@ -44,8 +44,8 @@ impl Server {
             None => Command::new(binary),
         };
         command.args(["serve", "--listen", "127.0.0.1:0", "--log-level", "error", "--data"]).arg(folder.path().join("data"));
-        for (flag, value) in flags.iter().filter(|(flag, _)| help.contains(&format!("--{flag} "))) {
-            command.args([format!("--{flag}"), (*value).to_owned()]);
+        for (flag, value) in flags.iter().filter(|(flag, _)| [' ', '['].iter().any(|end| help.contains(&format!("--{flag}{end}")))) {
+            command.arg(format!("--{flag}={value}"));
         }
         let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
