@@ -12,8 +12,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
-use gatebook::log::sqlite::SqliteLog;
-use gatebook::log::{EventLog, Followed};
+use gatebook::event_log::sqlite::SqliteLog;
+use gatebook::event_log::{EventLog, Followed};
 use gatebook_events::Aggregate;
 use gatebook_events::client::{Client, ClientCommand, Party};
 use gatebook_events::codec::{self, AnyEvent};

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use futures_util::StreamExt;
-use gatebook::log::sqlite::SqliteLog;
-use gatebook::log::{Append, EventLog, Expected, Followed};
+use gatebook::event_log::sqlite::SqliteLog;
+use gatebook::event_log::{Append, EventLog, Expected, Followed};
 use gatebook_events::envelope::{CommitId, EventId, Position, StoredEvent, StreamName};
 use uuid::Uuid;
 

@@ -13,9 +13,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use futures_util::StreamExt;
-use gatebook::log::sqlite::SqliteLog;
-use gatebook::log::{EventLog, Followed};
-use gatebook::projector::build::{self, Begin};
+use gatebook::event_log::sqlite::SqliteLog;
+use gatebook::event_log::{EventLog, Followed};
+use gatebook::read_models::build::{self, Begin};
 use gatebook_events::envelope::Position;
 use gatebook_projections::{Approvals, Directory, History, Projection};
 

@@ -12,11 +12,11 @@ use ipnet::IpNet;
 use reqwest::Url;
 use tracing_subscriber::EnvFilter;
 
-use crate::access_tokens::KeySource;
-use crate::documents::Rhythm;
-use crate::manifest::ManifestSettings;
-use crate::nats::NatsSettings;
-use crate::projector::OtherVersions;
+use crate::application::access_tokens::KeySource;
+use crate::application::manifests::Rhythm;
+use crate::cluster::nats::NatsSettings;
+use crate::outbound::ManifestSettings;
+use crate::read_models::OtherVersions;
 
 mod address;
 mod admin;

@@ -6,16 +6,18 @@ use axum::middleware;
 use axum::routing::{delete, get, post, put};
 use tower_http::cors::CorsLayer;
 
-use crate::app::App;
+use crate::bootstrap::App;
 
-mod allowance;
+pub(crate) mod consistency;
+pub(crate) mod etag;
+pub(crate) mod rate_limit_headers;
+pub(crate) mod response;
+
 pub(crate) mod authsec;
 pub(crate) mod bounded;
 pub(crate) mod caller;
 pub(crate) mod error;
-pub(crate) mod fresh;
 mod health;
-mod held;
 mod host;
 pub(crate) mod json;
 mod metrics;
@@ -24,7 +26,6 @@ pub(crate) mod parameters;
 pub(crate) mod request_id;
 pub(crate) mod timely;
 mod well_known;
-pub(crate) mod wire;
 
 /// Every door of the service.
 pub fn router(app: App) -> Router {
@@ -41,7 +42,7 @@ pub fn router(app: App) -> Router {
             get(oauth::manage::read).put(oauth::manage::replace).delete(oauth::manage::delete).fallback(error::method_not_allowed_manage),
         )
         .route("/oauth/token", post(oauth::token::token).fallback(error::method_not_allowed_post))
-        .layer(middleware::from_fn_with_state(app.clone(), fresh::after_named))
+        .layer(middleware::from_fn_with_state(app.clone(), crate::http::consistency::after_named))
         .layer(middleware::map_response(never_stored))
         .merge(discovery)
         .layer(open_to_browsers());
@@ -51,7 +52,7 @@ pub fn router(app: App) -> Router {
         .route("/oauth/clients/{client_id}", get(oauth::decisions::client))
         .route("/oauth/introspect", post(oauth::introspect::introspect).fallback(error::method_not_allowed_post))
         .route("/oauth/authenticate", post(oauth::authenticate::authenticate).fallback(error::method_not_allowed_post))
-        .layer(middleware::from_fn_with_state(app.clone(), fresh::after_named))
+        .layer(middleware::from_fn_with_state(app.clone(), crate::http::consistency::after_named))
         .layer(middleware::map_response(never_stored));
 
     let clients_of_server = Router::new()
@@ -108,7 +109,7 @@ pub fn router(app: App) -> Router {
         .route("/audit/stream", get(authsec::stream::stream))
         .method_not_allowed_fallback(error::method_not_allowed_admin)
         .layer(middleware::from_fn(caller::only_known_parameters))
-        .layer(middleware::from_fn_with_state(app.clone(), fresh::after_named_by_admin))
+        .layer(middleware::from_fn_with_state(app.clone(), crate::http::consistency::after_named_by_admin))
         .layer(middleware::map_response(never_stored));
 
     Router::new()
@@ -165,15 +166,15 @@ fn open_to_browsers() -> CorsLayer {
             header::CONTENT_TYPE,
             header::ACCEPT,
             HeaderName::from_static("mcp-protocol-version"),
-            fresh::POSITION,
+            crate::http::consistency::POSITION,
         ])
         .expose_headers([
             header::WWW_AUTHENTICATE,
             header::RETRY_AFTER,
-            allowance::POLICY,
-            allowance::LIMIT,
+            crate::http::rate_limit_headers::POLICY,
+            crate::http::rate_limit_headers::LIMIT,
             HeaderName::from_static("x-request-id"),
-            fresh::POSITION,
+            crate::http::consistency::POSITION,
         ])
         .max_age(std::time::Duration::from_secs(3600))
 }

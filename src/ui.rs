@@ -7,81 +7,59 @@ use axum::middleware;
 use axum::response::{IntoResponse, Redirect};
 use axum::routing::{get, post};
 
-use crate::app::App;
+use crate::bootstrap::App;
 
-mod approvals;
+pub mod pages;
+pub mod parts;
+
 mod assets;
-mod audit;
-mod bulk;
-mod by_document;
-mod chart;
-mod client;
-mod clients;
-mod cookie;
-mod doubt;
-mod enter;
-mod fields;
-mod frame;
-mod links;
-mod live;
-mod overview;
-mod provider;
-mod server;
-mod settings;
-mod show;
-mod sign_in;
-mod signed_out;
-mod sorry;
-mod trail;
-mod unbound;
-mod visitor;
 
-pub use signed_out::SignedOut;
+pub use crate::application::sessions::SignedOut;
 
 /// Every page, below `/ui`.
 pub fn router(app: &App) -> Router<App> {
     Router::new()
-        .route("/", get(overview::page))
-        .route("/sign-in", get(sign_in::page).post(sign_in::with_token))
-        .route("/sign-in/provider", get(provider::go))
-        .route("/sign-in/back", get(provider::back))
-        .route("/sign-out", post(sign_in::out))
-        .route("/servers/{id}/clients", get(clients::page))
-        .route("/servers/{id}/clients/preview", post(bulk::preview))
-        .route("/servers/{id}/clients/decide", post(bulk::decide))
-        .route("/servers/{id}/clients/{client_id}", get(client::page))
-        .route("/servers/{id}/clients/{client_id}/decide", post(client::decide))
-        .route("/servers/{id}/clients/{client_id}/redirects", post(client::redirects))
-        .route("/servers/{id}/clients/{client_id}/rotate-secret", post(client::rotate))
-        .route("/servers/{id}/clients/{client_id}/revoke-old-secret", post(client::revoke_old))
-        .route("/servers/{id}/clients/{client_id}/refresh", post(client::refresh))
-        .route("/servers/{id}/clients/{client_id}/roll-back", post(client::roll_back))
-        .route("/servers/{id}/enter", get(enter::page).post(enter::submit))
-        .route("/servers/{id}/enter/check", post(enter::check))
-        .route("/servers/{id}/enter/document", post(by_document::submit))
-        .route("/approvals", get(approvals::page))
-        .route("/unbound", get(unbound::page))
-        .route("/unbound/{client_id}/delete", post(unbound::delete))
-        .route("/servers", post(settings::create))
-        .route("/servers/new", get(settings::new))
-        .route("/servers/{id}/settings", get(settings::page).post(settings::rename))
-        .route("/servers/{id}/settings/modes", post(settings::modes))
-        .route("/servers/{id}/settings/rules", post(settings::rules))
-        .route("/servers/{id}/settings/retire", post(settings::retire))
-        .route("/audit", get(audit::page))
-        .route("/audit/export", get(audit::export))
-        .route("/audit/walk", post(audit::walk))
-        .layer(middleware::from_fn_with_state(app.clone(), visitor::bounded))
-        .route("/live", get(live::stream))
+        .route("/", get(crate::ui::pages::overview::page))
+        .route("/sign-in", get(crate::ui::pages::sign_in::page).post(crate::ui::pages::sign_in::with_token))
+        .route("/sign-in/provider", get(crate::ui::pages::provider::go))
+        .route("/sign-in/back", get(crate::ui::pages::provider::back))
+        .route("/sign-out", post(crate::ui::pages::sign_in::out))
+        .route("/servers/{id}/clients", get(crate::ui::pages::clients::page))
+        .route("/servers/{id}/clients/preview", post(crate::ui::pages::bulk::preview))
+        .route("/servers/{id}/clients/decide", post(crate::ui::pages::bulk::decide))
+        .route("/servers/{id}/clients/{client_id}", get(crate::ui::pages::client::page))
+        .route("/servers/{id}/clients/{client_id}/decide", post(crate::ui::pages::client::decide))
+        .route("/servers/{id}/clients/{client_id}/redirects", post(crate::ui::pages::client::redirects))
+        .route("/servers/{id}/clients/{client_id}/rotate-secret", post(crate::ui::pages::client::rotate))
+        .route("/servers/{id}/clients/{client_id}/revoke-old-secret", post(crate::ui::pages::client::revoke_old))
+        .route("/servers/{id}/clients/{client_id}/refresh", post(crate::ui::pages::client::refresh))
+        .route("/servers/{id}/clients/{client_id}/roll-back", post(crate::ui::pages::client::roll_back))
+        .route("/servers/{id}/enter", get(crate::ui::pages::enter::page).post(crate::ui::pages::enter::submit))
+        .route("/servers/{id}/enter/check", post(crate::ui::pages::enter::check))
+        .route("/servers/{id}/enter/document", post(crate::ui::pages::enter_cimd::submit))
+        .route("/approvals", get(crate::ui::pages::approvals::page))
+        .route("/unbound", get(crate::ui::pages::unbound::page))
+        .route("/unbound/{client_id}/delete", post(crate::ui::pages::unbound::delete))
+        .route("/servers", post(crate::ui::pages::settings::create))
+        .route("/servers/new", get(crate::ui::pages::settings::new))
+        .route("/servers/{id}/settings", get(crate::ui::pages::settings::page).post(crate::ui::pages::settings::rename))
+        .route("/servers/{id}/settings/modes", post(crate::ui::pages::settings::modes))
+        .route("/servers/{id}/settings/rules", post(crate::ui::pages::settings::rules))
+        .route("/servers/{id}/settings/retire", post(crate::ui::pages::settings::retire))
+        .route("/audit", get(crate::ui::pages::audit::page))
+        .route("/audit/export", get(crate::ui::pages::audit::export))
+        .route("/audit/walk", post(crate::ui::pages::audit::walk))
+        .layer(middleware::from_fn_with_state(app.clone(), crate::ui::parts::session::bounded))
+        .route("/live", get(crate::ui::pages::live::stream))
         .route("/assets/{name}", get(assets::asset))
-        .fallback(sorry::no_such_page)
-        .method_not_allowed_fallback(sorry::no_such_page)
+        .fallback(crate::ui::parts::error_page::no_such_page)
+        .method_not_allowed_fallback(crate::ui::parts::error_page::no_such_page)
         .layer(middleware::map_response(guarded))
 }
 
 /// Whoever types the bare address is a person.
 pub async fn front_door(State(app): State<App>) -> impl IntoResponse {
-    Redirect::to(&links::Links::of(&app).overview())
+    Redirect::to(&crate::ui::parts::links::Links::of(&app).overview())
 }
 
 /// What every page tells the browser: nothing runs, loads or frames that is not this service's own, and nothing is kept.

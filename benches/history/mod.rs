@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use gatebook::log::ChainHash;
-use gatebook::log::sqlite::SqliteLog;
+use gatebook::event_log::ChainHash;
+use gatebook::event_log::sqlite::SqliteLog;
 use gatebook_events::Aggregate;
 use gatebook_events::client::{Client, ClientCommand, ClientEvent, MetadataUpdated};
 use gatebook_events::codec::{self, Stored};

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{Failed, checked, progress};
-use crate::access_tokens::KeySource;
-use crate::app::{back_up, places};
-use crate::clock::Clock;
+use crate::application::access_tokens::KeySource;
+use crate::bootstrap::{back_up, places};
 use crate::config::{AdminKeySource, AdminSettings, Config, Settings};
-use crate::keys;
-use crate::secrets::InstanceKey;
+use crate::credentials::key_files;
+use crate::credentials::secrets::InstanceKey;
+use crate::platform::clock::Clock;
 
 /// Copy the event log into one file, while the service runs or not
 #[derive(Debug, Args)]
@@ -39,7 +39,7 @@ pub fn run(args: BackupArgs) -> Result<(), Failed> {
     let mut elsewhere = Vec::new();
     for KeyFile { name, .. } in key_files(&config) {
         let file = config.data.join(name);
-        match keys::read_private(&file).map_err(|error| Failed::because("failed to read a key", error))? {
+        match key_files::read_private(&file).map_err(|error| Failed::because("failed to read a key", error))? {
             Some(content) if args.with_keys => kept.push((name.to_owned(), content.trim_end().to_owned())),
             Some(_) => elsewhere.push(file.display().to_string()),
             None => {}

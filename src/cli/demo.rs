@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 
 use super::running::Running;
 use super::{Failed, checked};
-use crate::admin::{Admin, AdminMinter, Role};
-use crate::clock::Clock;
 use crate::config::Settings;
+use crate::credentials::admin::{Admin, AdminMinter, Role};
+use crate::platform::clock::Clock;
 
 /// How many instances of Claude Code register, each with a loopback port of its own.
 const INSTANCES: u16 = 30;

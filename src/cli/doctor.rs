@@ -7,9 +7,9 @@ use gatebook_projections::history::History;
 use serde_json::{Value, json};
 
 use super::{Failed, checked};
-use crate::app::{log_in_use, places};
-use crate::clock::Clock;
+use crate::bootstrap::{log_in_use, places};
 use crate::config::Settings;
+use crate::platform::clock::Clock;
 
 mod house;
 mod log;

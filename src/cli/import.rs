@@ -13,15 +13,15 @@ use gatebook_events::identity::{ClientId, ResourceServerId};
 use gatebook_events::secret::SecretHash;
 
 use super::{Failed, checked};
-use crate::app::{Store, open_log_read_only, places};
-use crate::clock::Clock;
-use crate::command::import::{Entrance, Import, Verdict};
-use crate::command::register::DrawnHashes;
-use crate::command::{CommandError, Commands};
+use crate::aggregates::{CommandError, Commands};
+use crate::application::register::DrawnHashes;
+use crate::application::register::import::{Entrance, Import, Verdict};
+use crate::application::register::import_formats::{self, Brought, Candidate, Entry, NotImported};
+use crate::bootstrap::{Store, open_log_read_only, places};
 use crate::config::{Config, Settings};
-use crate::import::{self, Brought, Candidate, Entry, NotImported};
-use crate::log::EventLog;
-use crate::secrets::{Cost, SecretHasher};
+use crate::credentials::secrets::{Cost, SecretHasher};
+use crate::event_log::EventLog;
+use crate::platform::clock::Clock;
 
 mod report;
 
@@ -65,7 +65,8 @@ pub async fn run(args: ImportArgs) -> Result<(), Failed> {
         return Err(Failed::new(format!("there is no event log at {}; the first start of the service makes one", path.display())));
     }
     let file = args.file.display();
-    let clients = import::open(&args.file, args.from).map_err(|error| Failed::because(format!("failed to import {file}"), error))?;
+    let clients =
+        import_formats::open(&args.file, args.from).map_err(|error| Failed::because(format!("failed to import {file}"), error))?;
     let report = Report::new(clients.count, args.dry_run, args.json);
     let counts = if args.dry_run {
         let log = open_log_read_only(&config).map_err(|error| Failed::because("failed to open the event log", error))?;
@@ -88,7 +89,7 @@ async fn carry(
     log: Arc<dyn EventLog>,
     config: &Config,
     server: Option<ResourceServerId>,
-    mut clients: import::Clients,
+    mut clients: import_formats::Clients,
     mut report: Report,
 ) -> Result<Counts, Failed> {
     let unreadable = |error: CommandError| Failed::because("failed to read the event log", error);
@@ -144,7 +145,7 @@ async fn judged(import: &mut Import, places: &mut Places, entry: Entry) -> Resul
             Ok(verdict) => break verdict,
             Err(CommandError::Rejected(rejection)) if candidate.do_without(&rejection) => {}
             Err(CommandError::Rejected(rejection)) => {
-                told.outcome = Outcome::Refused(import::shown(&rejection.to_string()));
+                told.outcome = Outcome::Refused(import_formats::shown(&rejection.to_string()));
                 return Ok((told, None));
             }
             Err(error) => return Err(ended(error)),

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{Failed, checked, progress, rebuild};
-use crate::app::migrate::{End, migrate};
-use crate::app::places;
+use crate::bootstrap::migrate::{End, migrate};
+use crate::bootstrap::places;
 use crate::config::{Config, LogBackend, Settings};
 
 /// Copy the event log from one backend to another, as --log names them

@@ -7,9 +7,9 @@ use serde_json::Value;
 
 use super::running::Running;
 use super::{Failed, checked};
-use crate::admin::{Admin, AdminMinter, Role};
-use crate::clock::Clock;
 use crate::config::Settings;
+use crate::credentials::admin::{Admin, AdminMinter, Role};
+use crate::platform::clock::Clock;
 
 /// Have a running instance read its clients' documents again now
 #[derive(Debug, Args)]

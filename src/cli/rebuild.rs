@@ -18,13 +18,13 @@ use serde_json::Value;
 
 use super::running::Running;
 use super::{Failed, checked};
-use crate::admin::{Admin, AdminMinter, Role};
-use crate::app::{Store, places};
-use crate::clock::Clock;
+use crate::bootstrap::{Store, places};
 use crate::config::{Config, Settings};
-use crate::log::EventLog;
-use crate::projector::OtherVersions;
-use crate::projector::build::{self, Begin};
+use crate::credentials::admin::{Admin, AdminMinter, Role};
+use crate::event_log::EventLog;
+use crate::platform::clock::Clock;
+use crate::read_models::OtherVersions;
+use crate::read_models::build::{self, Begin};
 
 /// Every projection there is.
 const NAMES: [&str; 3] = [Directory::NAME, Approvals::NAME, History::NAME];

@@ -8,9 +8,9 @@ use clap::Args;
 
 use super::backup::KeyFile;
 use super::{Failed, backup, checked, progress, rebuild};
-use crate::app::{inspect_backup, places, vacant_log};
+use crate::bootstrap::{inspect_backup, places, vacant_log};
 use crate::config::{LogBackend, Settings};
-use crate::keys;
+use crate::credentials::key_files;
 
 /// Make the event log and the read models of a data folder that has none out of a backup
 #[derive(Debug, Args)]
@@ -47,10 +47,10 @@ pub async fn run(args: RestoreArgs) -> Result<(), Failed> {
     if let Some((name, _)) = backup.files.iter().find(|(name, _)| !KeyFile::ALL.iter().any(|known| known.name == name)) {
         return Err(Failed::new(format!("{}: this build does not know what {name:?} in the backup is for", failed())));
     }
-    keys::create_data_folder(data).map_err(|error| Failed::because(failed(), error))?;
+    key_files::create_data_folder(data).map_err(|error| Failed::because(failed(), error))?;
     let vacant = vacant_log(&config).map_err(|error| Failed::because(failed(), error))?;
     for (name, text) in &backup.files {
-        keys::may_put_back(&data.join(name), text).map_err(|error| Failed::because(failed(), error))?;
+        key_files::may_put_back(&data.join(name), text).map_err(|error| Failed::because(failed(), error))?;
     }
     println!(
         "{}: {} events, taken {}; the chain holds",
@@ -63,7 +63,7 @@ pub async fn run(args: RestoreArgs) -> Result<(), Failed> {
     let restored = vacant.restore(file, progress(&bar)).map_err(|error| Failed::because(failed(), error))?;
     bar.finish_and_clear();
     for (name, text) in &backup.files {
-        keys::put_back(&data.join(name), text).map_err(|error| Failed::because(failed(), error))?;
+        key_files::put_back(&data.join(name), text).map_err(|error| Failed::because(failed(), error))?;
         println!("{name} is as it was");
     }
     // They show another log.

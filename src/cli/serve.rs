@@ -7,10 +7,10 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 
 use super::Failed;
-use crate::app::{self, App};
-use crate::clock::Clock;
+use crate::bootstrap::{self, App};
 use crate::config::{AdminKeySource, Config, LogFormat, unknown_variables};
 use crate::http;
+use crate::platform::clock::Clock;
 use crate::server::{self, Rules};
 
 /// How long calls that are under way may take once the service is told to stop.
@@ -43,7 +43,7 @@ pub async fn run(config: Config) -> Result<(), Failed> {
             tracing::warn!("the environment variable {name} is no setting");
         }
     }
-    let (data, log) = (config.data.clone(), app::describe(&config));
+    let (data, log) = (config.data.clone(), bootstrap::describe(&config));
     let made_key = matches!(config.admin.key, AdminKeySource::SelfMade { .. });
     let default_server = config.default_resource_server;
     let app = App::start(config, public_url.clone(), Clock::system()).await.map_err(|error| Failed::because("failed to start", error))?;

@@ -7,9 +7,9 @@ use chrono::TimeDelta;
 use clap::Args;
 use gatebook_events::identity::TenantId;
 
-use crate::admin::{Admin, AdminMinter, MintError, Role};
-use crate::clock::Clock;
 use crate::config::{AdminKeySource, Config, ConfigError, Settings};
+use crate::credentials::admin::{Admin, AdminMinter, MintError, Role};
+use crate::platform::clock::Clock;
 
 /// The longest that a token may live; a leaked one cannot be called back.
 const LONGEST_LIFE: TimeDelta = TimeDelta::days(366);
@@ -101,7 +101,7 @@ mod tests {
     use clap::FromArgMatches;
 
     use super::*;
-    use crate::admin::AdminVerifier;
+    use crate::credentials::admin::AdminVerifier;
 
     fn parse(flags: &[&str]) -> Result<TokenArgs, clap::Error> {
         let command = TokenArgs::augment_args(clap::Command::new("token"));

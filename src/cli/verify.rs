@@ -1,7 +1,7 @@
 //! `gatebook verify`: walks the event log's hash chain from the first event to the last.
 
 use super::{Failed, progress};
-use crate::app::{open_log_read_only, places};
+use crate::bootstrap::{open_log_read_only, places};
 use crate::config::Config;
 
 /// Reads only, so it may run beside a service.

@@ -7,7 +7,7 @@ use jsonwebtoken::{Algorithm, AlgorithmFamily};
 use reqwest::Url;
 
 use super::{ConfigError, Settings, url};
-use crate::admin::algorithm_named;
+use crate::credentials::admin::algorithm_named;
 
 /// How admin JWTs are checked.
 #[derive(Debug, Clone)]

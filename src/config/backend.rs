@@ -1,8 +1,8 @@
 //! Which event log is used, as its setting names it.
 
 use super::{ConfigError, Settings};
-use crate::kurrent::KurrentSettings;
-use crate::nats::NatsSettings;
+use crate::cluster::kurrentdb::KurrentSettings;
+use crate::cluster::nats::NatsSettings;
 
 /// Where events are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,8 +6,8 @@ use std::time::Duration;
 use gatebook_events::manifest::{ManifestUrl, Profile};
 
 use super::{ConfigError, ManifestProfile, Settings};
-use crate::documents::Rhythm;
-use crate::manifest::{Limits, ManifestSettings};
+use crate::application::manifests::Rhythm;
+use crate::outbound::{Limits, ManifestSettings};
 
 /// The least and the most that a document may be allowed to have, in bytes.
 const BYTES: std::ops::RangeInclusive<usize> = 1024..=64 * 1024;

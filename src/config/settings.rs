@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::ConfigError;
 use super::words::{AddressDetail, LogFormat, ManifestProfile, one_text_or_many};
-use crate::access_tokens::SigningAlgorithm;
+use crate::application::access_tokens::SigningAlgorithm;
 
 /// Everything that can be set. The comments are the help texts.
 #[derive(Clone, Default, Args, Deserialize)]

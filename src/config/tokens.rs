@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use chrono::TimeDelta;
 
 use super::{ConfigError, Settings};
-use crate::access_tokens::KeySource;
-use crate::app::places;
+use crate::application::access_tokens::KeySource;
+use crate::bootstrap::places;
 
 /// Between a minute, below which clocks matter, and a day, past which a revocation would hardly be one.
 const SECONDS: std::ops::RangeInclusive<i64> = 60..=86_400;

@@ -10,8 +10,8 @@ use axum::response::{IntoResponse, Response};
 use super::caller::{bearer, looks_at_clients};
 use super::error::Problem;
 use super::request_id::RequestId;
-use crate::app::App;
-use crate::reads::{Pieces, Read};
+use crate::application::reads::{Pieces, Read};
+use crate::bootstrap::App;
 
 /// Whether a call reads much and changes nothing.
 fn reads(request: &Request) -> bool {

@@ -17,12 +17,12 @@ use serde::de::DeserializeOwned;
 use super::error::{Failure, OauthError, Problem};
 use super::parameters;
 use super::request_id::RequestId;
-use crate::admin::{Admin, AdminRefusal, Role};
-use crate::app::App;
-use crate::command::Cause;
+use crate::aggregates::Cause;
+use crate::bootstrap::App;
 use crate::config::AddressDetail;
-use crate::secrets;
-use crate::spans;
+use crate::credentials::admin::{Admin, AdminRefusal, Role};
+use crate::credentials::secrets;
+use crate::platform::spans;
 
 /// An administrator, and what every event that they cause will say of the call.
 #[derive(Clone)]

@@ -12,17 +12,17 @@ use gatebook_events::reason::ReasonTooLong;
 use gatebook_projections::read_model::QueryError;
 use serde_json::Map;
 
-use crate::access_tokens::{KeyFileError, TokenError};
-use crate::admin::AdminRefusal;
-use crate::ceiling::Allowance;
-use crate::command::CommandError;
-use crate::documents::DocumentError;
-use crate::log::{AppendError, LogError};
-use crate::manifest::FetchFailure;
-use crate::past::PastError;
-use crate::side_table::NotKept;
-use crate::statements::StatementRefusal;
-use crate::webhooks::LedgerError;
+use crate::aggregates::CommandError;
+use crate::application::access_tokens::{KeyFileError, TokenError};
+use crate::application::audit::as_of::PastError;
+use crate::application::manifests::DocumentError;
+use crate::application::rate_limits::Allowance;
+use crate::application::software_statements::StatementRefusal;
+use crate::credentials::admin::AdminRefusal;
+use crate::delivery::webhooks::LedgerError;
+use crate::event_log::{AppendError, LogError};
+use crate::outbound::FetchFailure;
+use crate::platform::side_db::NotKept;
 
 /// Why a call failed, before it is known who has to be told.
 #[derive(Debug, thiserror::Error)]
@@ -257,7 +257,7 @@ impl Failure {
             }
             Self::TooMany(spent) => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from(spent.seconds));
-                headers.extend(super::allowance::headers(std::slice::from_ref(spent)));
+                headers.extend(crate::http::rate_limit_headers::headers(std::slice::from_ref(spent)));
             }
             Self::RegistrationToken
             | Self::ServiceToken

@@ -6,9 +6,9 @@ use axum::http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use super::authsec::projections::trouble;
-use super::wire;
-use crate::app::App;
-use crate::projector::Trouble;
+use crate::bootstrap::App;
+use crate::http::response;
+use crate::read_models::Trouble;
 
 /// 200 while the log answers, takes what is appended and gives what is read, and every projection follows it, 503 otherwise. Tables that are being built, and builds that failed
 /// while others serve, take nothing away from it; neither does a feed that is behind. What the surroundings refuse is told apart from
@@ -43,7 +43,7 @@ pub async fn health(State(app): State<App>) -> (StatusCode, Json<Value>) {
             let mut told = Map::new();
             told.insert("of".to_owned(), refusal.of.into());
             told.insert("cause".to_owned(), (*refusal.cause).into());
-            told.insert("since".to_owned(), wire::time(refusal.since).into());
+            told.insert("since".to_owned(), response::time(refusal.since).into());
             Value::Object(told)
         });
         body.insert("log_refuses".to_owned(), told.collect());
@@ -54,7 +54,7 @@ pub async fn health(State(app): State<App>) -> (StatusCode, Json<Value>) {
     }
     let room = app.room();
     let mut disk = Map::from_iter([("strangers".to_owned(), if room.has_some_for_strangers() { "admitted" } else { "refused" }.into())]);
-    wire::put(&mut disk, "free_bytes", room.free());
+    response::put(&mut disk, "free_bytes", room.free());
     body.insert("disk".to_owned(), disk.into());
     if !building.is_empty() {
         body.insert("building_projections".to_owned(), json!(building));
@@ -62,7 +62,7 @@ pub async fn health(State(app): State<App>) -> (StatusCode, Json<Value>) {
     if let Some(feed) = app.feed() {
         let progress = feed.progress();
         let mut told = Map::from_iter([("position".to_owned(), progress.position.to_string().into())]);
-        wire::put(&mut told, "trouble", progress.trouble.as_deref());
+        response::put(&mut told, "trouble", progress.trouble.as_deref());
         body.insert("feed".to_owned(), told.into());
     }
     let warnings = warnings(&app);
@@ -83,7 +83,8 @@ fn warnings(app: &App) -> Vec<Value> {
         warnings.push(warning("upstream", &format!("the authorization server's metadata cannot be fetched: {cause}")));
     }
     if let Some(ahead) = app.access_tokens().ring().drawn_ahead(app.commands().clock().now()) {
-        let cause = format!("the key for access tokens was drawn for {} while the clock was ahead; it signs already", wire::time(ahead));
+        let cause =
+            format!("the key for access tokens was drawn for {} while the clock was ahead; it signs already", response::time(ahead));
         warnings.push(warning("signing_keys", &cause));
     }
     warnings.extend(app.side_table_troubles().iter().map(|(what, cause)| warning(what, cause)));

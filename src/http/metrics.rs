@@ -4,8 +4,8 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
 
-use crate::app::App;
-use crate::metrics::{CONTENT_TYPE, scrape};
+use crate::application::metrics::{CONTENT_TYPE, scrape};
+use crate::bootstrap::App;
 
 /// `GET /metrics`
 pub async fn metrics(State(app): State<App>) -> impl IntoResponse {

@@ -1,7 +1,8 @@
 //! What OAuth clients call.
 
+pub(crate) mod cimd;
+
 pub mod authenticate;
-mod by_document;
 mod credentials;
 pub mod decisions;
 pub mod introspect;

@@ -10,7 +10,7 @@ use axum::response::Response;
 use hyper::body::{Frame, SizeHint};
 use tokio::time::Sleep;
 
-use crate::app::App;
+use crate::bootstrap::App;
 
 /// The body did not arrive in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

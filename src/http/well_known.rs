@@ -10,9 +10,9 @@ use gatebook_events::resource_server::{Life, RegistrationType};
 use serde_json::{Map, Value, json};
 
 use super::error::{Failure, OauthError};
-use crate::access_tokens::HELD;
-use crate::app::{App, issuer};
-use crate::upstream::NoMetadata;
+use crate::application::access_tokens::HELD;
+use crate::application::authorization_server::NoMetadata;
+use crate::bootstrap::{App, issuer};
 
 /// Where metadata are: the path of an issuer stands behind it (RFC 8414 §3.1).
 pub const PLACE: &str = "/.well-known/oauth-authorization-server";

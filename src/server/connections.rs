@@ -10,7 +10,7 @@ use prometheus_client::metrics::gauge::Gauge;
 
 use super::TurnedAway;
 use super::timing::Timing;
-use crate::ceiling::subscriber;
+use crate::application::rate_limits::subscriber;
 
 /// Beyond every bound this machine still gets so many connections, each for one call, so that a flood does not make the
 /// service look ill to whoever asks from beside it.

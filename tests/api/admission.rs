@@ -2,8 +2,8 @@
 //! clients that are registered elsewhere.
 
 use chrono::TimeDelta;
-use gatebook::command::Cause;
-use gatebook::command::register::DrawnHashes;
+use gatebook::aggregates::Cause;
+use gatebook::application::register::DrawnHashes;
 use gatebook_events::envelope::{Actor, ActorKind};
 use gatebook_events::metadata;
 use gatebook_events::secret::TokenHash;

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
-use gatebook::admin::Role;
+use gatebook::credentials::admin::Role;
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 

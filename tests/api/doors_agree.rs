@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use gatebook::command::Cause;
+use gatebook::aggregates::Cause;
 use gatebook_events::client::{ContentHash, Document, Withdrawal};
 use gatebook_events::envelope::{Actor, ActorKind};
 use gatebook_events::identity::ClientId;

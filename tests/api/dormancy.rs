@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use futures_util::{StreamExt, stream};
-use gatebook::command::Cause;
-use gatebook::command::admission::Guarantor;
-use gatebook::command::register::DrawnHashes;
+use gatebook::aggregates::Cause;
+use gatebook::application::register::DrawnHashes;
+use gatebook::application::register::rules::Guarantor;
 use gatebook_events::envelope::{Actor, ActorKind};
 use gatebook_events::identity::{ClientId, ResourceServerId, TenantId};
 use gatebook_events::metadata;
@@ -129,7 +129,7 @@ async fn a_dormant_client_is_revived_by_its_next_use_and_not_by_a_guess() {
     let good = prove(&proven["client_secret"]).await;
     assert_eq!((&good["authenticated"], &good["decision"]), (&json!(true), &json!("allow")));
     assert_eq!(stands(&house, &id).await, "approved");
-    let figures = gatebook::metrics::scrape(&house.app).await;
+    let figures = gatebook::application::metrics::scrape(&house.app).await;
     for change in ["fell", "revived"] {
         assert!(figures.contains(&format!("gatebook_dormancy_total{{change=\"{change}\"}} 3\n")), "{figures}");
     }

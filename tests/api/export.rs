@@ -111,7 +111,7 @@ async fn the_format_is_what_the_query_names_or_else_what_the_caller_accepts() {
 #[tokio::test]
 async fn what_a_spreadsheet_would_run_is_text() {
     let house = House::open().await;
-    let formula = house.token("default", gatebook::admin::Role::Admin, "=cmd|' /C calc'!A0");
+    let formula = house.token("default", gatebook::credentials::admin::Role::Admin, "=cmd|' /C calc'!A0");
     house.holder(&formula).post(&crate::house::clients(DEFAULT), json!({ "client_name": "ci" })).await.is(201);
     let table = rows(&export(&house.auditor("default"), "format=csv&order=oldest").await.text);
     let entered = table.iter().find(|row| row.iter().any(|cell| cell == "client.registered")).unwrap();

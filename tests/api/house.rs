@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 use std::sync::Mutex;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use gatebook::admin::{Admin, AdminMinter, Role};
-use gatebook::app::App;
-use gatebook::clock::Clock;
+use gatebook::bootstrap::App;
 use gatebook::config::{Config, Settings};
+use gatebook::credentials::admin::{Admin, AdminMinter, Role};
+use gatebook::platform::clock::Clock;
 use gatebook_events::envelope::Position;
 use gatebook_events::identity::TenantId;
 use reqwest::{Client, Method};

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use gatebook::secrets::ClientSecret;
+use gatebook::credentials::secrets::ClientSecret;
 use reqwest::Method;
 use serde_json::json;
 use tracing_subscriber::filter::LevelFilter;

@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use chrono::TimeDelta;
-use gatebook::log::{Append, Expected};
-use gatebook::projector::Follower;
+use gatebook::event_log::{Append, Expected};
+use gatebook::read_models::Follower;
 use gatebook_events::envelope::{CommitId, EventId, Position, StoredEvent, StreamName};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -103,7 +103,7 @@ async fn what_it_cannot_read_stops_it_is_named_everywhere_and_is_skipped_by_an_e
     let red = health(&house).await.is(503);
     assert_eq!(red["stopped_projections"], json!(NAMES));
     assert_eq!((&red["troubles"][0]["event_id"], &red["troubles"][0]["while"]), (&json!(poison), &json!("following")));
-    let figures = gatebook::metrics::scrape(&house.app).await;
+    let figures = gatebook::application::metrics::scrape(&house.app).await;
     for figure in [
         "lag_seconds{projection=\"directory\"} 90.0".to_owned(),
         format!("lag{{projection=\"directory\"}} {}", directory["lag_events"]),

@@ -143,7 +143,7 @@ async fn t1_a_read_model_that_another_process_locks_catches_up_by_itself_and_no_
     assert!(trouble["cause"].as_str().unwrap().contains("locked") && trouble.get("event_id").is_none(), "{trouble}");
     let shown = house.auditor("default").get("/authsec/projections").await.is(200);
     assert_eq!((&shown["projections"][0]["state"], shown["projections"][0]["retrying"]["cause"].is_string()), (&json!("retrying"), true));
-    let figures = gatebook::metrics::scrape(&house.app).await;
+    let figures = gatebook::application::metrics::scrape(&house.app).await;
     assert!(figures.contains("gatebook_projection_state{projection=\"directory\",state=\"retrying\"} 1"), "{figures}");
     // There is no event that could be skipped.
     let events = house.auditor("default").get("/authsec/audit/events?limit=1").await.is(200);
@@ -215,7 +215,7 @@ async fn t4_health_tells_of_appends_that_a_full_disk_refuses_until_there_is_room
     let red = health(&house).await.is(503);
     assert_eq!((&red["log"], &red["log_refuses"][0]["of"]), (&json!("unavailable"), &json!("append")), "{}", red.text);
     assert!(red["log_refuses"][0]["cause"].as_str().unwrap().contains("full"), "{}", red.text);
-    let figures = gatebook::metrics::scrape(&house.app).await;
+    let figures = gatebook::application::metrics::scrape(&house.app).await;
     assert!(figures.contains("gatebook_log_up{of=\"append\"} 0"), "{figures}");
 
     disk.free();
@@ -242,7 +242,7 @@ async fn t4_a_stream_that_cannot_be_read_is_part_of_health_until_it_reads_well()
     let red = health(&house).await.is(503);
     assert_eq!((&red["log"], &red["log_refuses"][0]["of"]), (&json!("unavailable"), &json!("read")), "{}", red.text);
     assert!(red["log_refuses"][0]["cause"].as_str().unwrap().contains("does not match its hash"), "{}", red.text);
-    let figures = gatebook::metrics::scrape(&house.app).await;
+    let figures = gatebook::application::metrics::scrape(&house.app).await;
     assert!(
         figures.contains("gatebook_log_up{of=\"read\"} 0") && figures.contains("gatebook_log_refusals_total{of=\"read\"}"),
         "{figures}"

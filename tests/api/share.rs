@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use gatebook::command::Cause;
+use gatebook::aggregates::Cause;
 use gatebook_events::client::{ClientCommand, Party};
 use gatebook_events::envelope::{Actor, ActorKind, CommitId, EventId, StoredEvent};
 use gatebook_events::identity::{ClientId, ClientKey, ResourceServerId, Stream, TenantId};
@@ -252,7 +252,7 @@ async fn what_a_crash_left_undone_the_next_instance_completes() {
 
 /// What a service leaves that stops right after its first append.
 async fn reserve(house: &House, stream: Stream, key: ClientKey) {
-    use gatebook::log::{Append, Expected};
+    use gatebook::event_log::{Append, Expected};
     use gatebook_events::codec::Stored;
     let taken = ReservationEvent::Taken(Taken { client_key: key, instead_of: None });
     let (name, version) = taken.shape();

@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use chrono::TimeDelta;
-use gatebook::admin::Role;
+use gatebook::credentials::admin::Role;
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use reqwest::Method;
@@ -271,7 +271,8 @@ async fn introspection_says_what_a_token_of_ours_says_to_whoever_may_ask_and_not
 
 #[tokio::test]
 async fn keys_are_rotated_by_an_operator_and_the_old_one_stays_until_its_last_token_is_over() {
-    let house = House::with(|settings| settings.token_algorithm = Some(gatebook::access_tokens::SigningAlgorithm::EdDsa)).await;
+    let house =
+        House::with(|settings| settings.token_algorithm = Some(gatebook::application::access_tokens::SigningAlgorithm::EdDsa)).await;
     let own = house.entered("ci").await;
     let caller = basic(&house, &own.text("client_id"), &own.text("client_secret"));
     let old = ask(&caller, &[GRANT]).await.is(200).text("access_token");

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
-use gatebook::app::App;
-use gatebook::log::{Append, AppendError, Appended, EventLog, Followed, LogError, StreamEvents};
-use gatebook::projector::{Follower, OtherVersions, Projector};
+use gatebook::bootstrap::App;
+use gatebook::event_log::{Append, AppendError, Appended, EventLog, Followed, LogError, StreamEvents};
+use gatebook::read_models::{Follower, OtherVersions, Projector};
 use gatebook_events::client::ClientEvent;
 use gatebook_events::codec::{self, AnyEvent};
 use gatebook_events::envelope::{Envelope, Position, StreamName};

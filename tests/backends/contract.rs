@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::future::join_all;
-use gatebook::log::{Append, EventLog, Expected, Followed};
+use gatebook::event_log::{Append, EventLog, Expected, Followed};
 use gatebook_events::envelope::{CommitId, Position};
 use uuid::Uuid;
 

@@ -4,10 +4,10 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use gatebook::log::EventLog;
-use gatebook::log::jetstream::JetStreamLog;
-use gatebook::log::sqlite::mirror::Mirror;
-use gatebook::nats::{Nats, NatsSettings};
+use gatebook::cluster::nats::{Nats, NatsSettings};
+use gatebook::event_log::EventLog;
+use gatebook::event_log::jetstream::JetStreamLog;
+use gatebook::event_log::sqlite::mirror::Mirror;
 use tempfile::TempDir;
 use uuid::Uuid;
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use gatebook::log::EventLog;
-use gatebook::log::memory::MemoryLog;
+use gatebook::event_log::EventLog;
+use gatebook::event_log::memory::MemoryLog;
 
 use crate::place::{Found, Place};
 

@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 
-use gatebook::log::{Append, AppendError, Appended, EventLog, Expected};
+use gatebook::event_log::{Append, AppendError, Appended, EventLog, Expected};
 use gatebook_events::envelope::{Position, StreamName};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};

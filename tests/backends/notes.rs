@@ -7,16 +7,18 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
-use gatebook::kurrent::{Kurrent, KurrentSettings};
-use gatebook::log::kurrentdb::KurrentDbLog;
-use gatebook::log::shared::SharedLog;
-use gatebook::nats::{Nats, NatsSettings};
-use gatebook::notes::{JetStreamNotes, KurrentDbNotes, NotWritten, Notes};
+use gatebook::cluster::kurrentdb::{Kurrent, KurrentSettings};
+use gatebook::cluster::nats::{Nats, NatsSettings};
+use gatebook::cluster::shared_kv::{JetStreamNotes, KurrentDbNotes, NotWritten, Notes};
+use gatebook::event_log::kurrentdb::KurrentDbLog;
+use gatebook::event_log::shared::SharedLog;
 use gatebook_events::envelope::{Position, Revision};
 use uuid::Uuid;
 
+use crate::jetstream;
+use crate::kurrentdb;
 use crate::kurrentdb::fake::Fake;
-use crate::{jetstream, kurrentdb, nats};
+use crate::nats;
 
 /// Two nodes that share notes of their own, and the fake that keeps them, if it is one.
 struct Nodes {

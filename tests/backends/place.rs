@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::DateTime;
 use futures_util::StreamExt;
-use gatebook::log::{Append, AppendError, Appended, EventLog, Expected, Followed, LogError};
+use gatebook::event_log::{Append, AppendError, Appended, EventLog, Expected, Followed, LogError};
 use gatebook_events::envelope::{CommitId, Envelope, EventId, Position, StoredEvent, StreamName};
 use uuid::Uuid;
 

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use chrono::{TimeDelta, Utc};
-use gatebook::admin::{AdminMinter, Role};
-use gatebook::command::Cause;
-use gatebook::command::admission::Guarantor;
+use gatebook::aggregates::Cause;
+use gatebook::application::register::rules::Guarantor;
 use gatebook::config::{Config, Settings};
+use gatebook::credentials::admin::{AdminMinter, Role};
 use gatebook_events::client::{ContentHash, Document};
 use gatebook_events::envelope::{Actor, ActorKind};
 use gatebook_events::identity::ResourceServerId;
@@ -18,8 +18,9 @@ use gatebook_events::resource_server::RegistrationType;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use crate::browser;
 use crate::house::House;
-use crate::{browser, scripts};
+use crate::scripts;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_pictures_of_the_readme_are_drawn() {

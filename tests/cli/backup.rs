@@ -12,9 +12,11 @@ use std::time::Instant;
 
 use rusqlite::{Connection, OpenFlags};
 
+use crate::flag;
 use crate::instance::{Caller, Instance, PATIENCE, claude, gatebook, refusal, run, said};
+use crate::place;
+use crate::populate;
 use crate::rebuild::long_log;
-use crate::{flag, place, populate};
 
 /// Every file of a folder with what is in it.
 fn content(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {

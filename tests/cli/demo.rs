@@ -1,7 +1,8 @@
 //! `gatebook demo`: fills an instance with what it promises.
 
+use crate::flag;
 use crate::instance::{Caller, DEFAULT_SERVER, Instance, refusal, run, said, token};
-use crate::{flag, place};
+use crate::place;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_demo_is_what_it_says_it_is() {

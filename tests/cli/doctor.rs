@@ -5,16 +5,18 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
-use gatebook::log::sqlite::SqliteLog;
-use gatebook::log::{Append, EventLog, Expected};
+use gatebook::event_log::sqlite::SqliteLog;
+use gatebook::event_log::{Append, EventLog, Expected};
 use gatebook_events::envelope::{CommitId, EventId, StoredEvent, StreamName};
 use gatebook_projections::{Directory, Projection};
 use rusqlite::Connection;
 use serde_json::Value;
 use uuid::Uuid;
 
+use crate::flag;
 use crate::instance::{Caller, Instance, gatebook, run, said};
-use crate::{flag, place, populate};
+use crate::place;
+use crate::populate;
 
 /// What a doctor finds: each check's name, what it says, and what to do.
 pub fn findings(data: &Path) -> Vec<[String; 3]> {

@@ -8,13 +8,14 @@ use std::process::{Output, Stdio};
 use std::time::Instant;
 
 use base64::Engine;
-use gatebook::secrets::{ClientSecret, verify_secret};
+use gatebook::credentials::secrets::{ClientSecret, verify_secret};
 use reqwest::Method;
 use rusqlite::{Connection, OpenFlags};
 use serde_json::{Value, json};
 
+use crate::flag;
 use crate::instance::{Caller, DEFAULT_SERVER, Instance, PATIENCE, gatebook, refusal, run, said, text, token};
-use crate::{flag, place};
+use crate::place;
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cli/import").join(name)

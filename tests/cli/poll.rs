@@ -1,7 +1,8 @@
 //! `gatebook poll`: has a running instance read its clients' documents now.
 
+use crate::flag;
 use crate::instance::{Instance, refusal, run, said};
-use crate::{flag, place};
+use crate::place;
 
 #[test]
 fn it_says_how_many_documents_are_read() {

@@ -8,8 +8,8 @@ use std::time::Instant;
 
 use chrono::DateTime;
 use futures_util::StreamExt;
-use gatebook::log::sqlite::SqliteLog;
-use gatebook::log::{Append, EventLog, Expected};
+use gatebook::event_log::sqlite::SqliteLog;
+use gatebook::event_log::{Append, EventLog, Expected};
 use gatebook_events::Aggregate;
 use gatebook_events::client::{Client, ClientCommand};
 use gatebook_events::codec::Stored;
@@ -26,8 +26,10 @@ use rusqlite::{Connection, OpenFlags};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::flag;
 use crate::instance::{Caller, DEFAULT_SERVER, Instance, PATIENCE, claude, gatebook, refusal, run, said};
-use crate::{flag, place, populate};
+use crate::place;
+use crate::populate;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn lists_are_the_same_after_all_or_one_were_rebuilt() {

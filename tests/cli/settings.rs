@@ -5,8 +5,9 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use crate::flag;
 use crate::instance::{Caller, DEFAULT_SERVER, Instance, claude, gatebook, refusal, run};
-use crate::{flag, place};
+use crate::place;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn flag_variable_and_file_agree() {

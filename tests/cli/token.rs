@@ -5,8 +5,9 @@ use std::fs;
 use reqwest::Method;
 use serde_json::json;
 
+use crate::flag;
 use crate::instance::{Caller, DEFAULT_SERVER, Instance, refusal, run, said, text, token};
-use crate::{flag, place};
+use crate::place;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_is_one_line_and_is_good_for_its_role_and_tenant() {

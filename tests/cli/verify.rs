@@ -2,8 +2,10 @@
 
 use rusqlite::Connection;
 
+use crate::flag;
 use crate::instance::{Caller, Instance, refusal, run, said};
-use crate::{flag, place, populate};
+use crate::place;
+use crate::populate;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_changed_byte_is_found_and_its_event_named() {

@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use gatebook::log::jetstream::JetStreamLog;
-use gatebook::log::sqlite::mirror::Mirror;
-use gatebook::log::{Append, AppendError, EventLog, Expected};
-use gatebook::nats::{Nats, NatsSettings};
+use gatebook::cluster::nats::{Nats, NatsSettings};
+use gatebook::event_log::jetstream::JetStreamLog;
+use gatebook::event_log::sqlite::mirror::Mirror;
+use gatebook::event_log::{Append, AppendError, EventLog, Expected};
 use gatebook_events::envelope::{CommitId, EventId, Revision, StoredEvent, StreamName};
 use reqwest::Method;
 use serde_json::{Value, json};

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
 
-use gatebook::log::ChainHash;
+use gatebook::event_log::ChainHash;
 use gatebook_events::envelope::{Envelope, EventId, Position, Revision, StoredEvent, StreamName};
 use reqwest::Method;
 use rusqlite::Connection;

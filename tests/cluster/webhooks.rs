@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
-use gatebook::kurrent::{Kurrent, KurrentSettings};
-use gatebook::nats::{Nats, NatsSettings};
-use gatebook::notes::{JetStreamNotes, KurrentDbNotes, Notes};
+use gatebook::cluster::kurrentdb::{Kurrent, KurrentSettings};
+use gatebook::cluster::nats::{Nats, NatsSettings};
+use gatebook::cluster::shared_kv::{JetStreamNotes, KurrentDbNotes, Notes};
 use serde_json::{Value, json};
 
 use crate::instance::{Caller, DEFAULT_SERVER, Instance};

@@ -183,7 +183,7 @@ pub const DOCUMENTS: &[Elsewhere] = &[
         section: "CIMD §4.4, RFC 9111",
         asserted: "`Cache-Control`, `Expires` and `ETag` are honoured",
         tests: &[
-            ("src/manifest/freshness.rs", "c20_cache_control_goes_before_expires_and_silence_is_told_from_stale"),
+            ("src/outbound/freshness.rs", "c20_cache_control_goes_before_expires_and_silence_is_told_from_stale"),
             ("tests/manifests/answers.rs", "c20_a_document_that_did_not_change_is_not_sent_again"),
         ],
         reason: "",
@@ -194,7 +194,7 @@ pub const DOCUMENTS: &[Elsewhere] = &[
         section: "CIMD §6.5, RFC 6890",
         asserted: "No special-use address is dialled, in whatever disguise, and the address that is dialled is the one that was judged",
         tests: &[
-            ("src/manifest/address.rs", "c21_no_row_of_the_special_purpose_registries_is_public"),
+            ("src/outbound/address.rs", "c21_no_row_of_the_special_purpose_registries_is_public"),
             ("tests/manifests/forbidden.rs", "c21_a_name_that_leads_to_a_special_address_is_not_dialled"),
             ("tests/manifests/forbidden.rs", "c21_one_special_address_among_public_ones_refuses_them_all"),
             ("tests/manifests/forbidden.rs", "c21_what_a_second_look_up_would_say_does_not_matter"),

@@ -15,60 +15,60 @@ connections that are turned away, told why | src/server/turned_away.rs | MOST | 
 connections that are turned away, told why | src/server/turned_away.rs | PATIENCE | Duration::from_secs(1) | 1 s
 connections to the listener for metrics | src/cli/serve.rs | SCRAPERS | 64 | 64
 bodies of requests, length | src/http/json.rs | MAX_BODY | 64 * 1024 | 64 KiB
-bodies of requests, length | src/ui/visitor.rs | LARGEST_OF_GUEST | 64 * 1024 | 64 KiB
-bodies of requests, length | src/ui/visitor.rs | LARGEST_FORM | 512 * 1024 | 512 KiB
+bodies of requests, length | src/ui/parts/session.rs | LARGEST_OF_GUEST | 64 * 1024 | 64 KiB
+bodies of requests, length | src/ui/parts/session.rs | LARGEST_FORM | 512 * 1024 | 512 KiB
 bodies of requests, depth of JSON | events/src/json.rs | MAX_DEPTH | 16 | 16
 HTTP/2 calls at a time | src/server.rs | STREAMS | 32 | 32
 questions of one call of `POST /oauth/decisions` | src/http/oauth/decisions.rs | MOST_QUESTIONS | 100 | 100
 repeated requests, bytes of an `Idempotency-Key` | src/http/authsec/repeat.rs | LONGEST | 255 | 255
 repeated requests, time for which a key gets the same answer | src/http/authsec/repeat.rs | REPEATABLE | TimeDelta::hours(24) | 24 hours
-event streams, what one may fall behind | src/streams.rs | BEHIND | 16 | 16
-event streams, what one may fall behind | src/streams.rs | BATCH | 200 | 200
+event streams, what one may fall behind | src/application/audit/streams.rs | BEHIND | 16 | 16
+event streams, what one may fall behind | src/application/audit/streams.rs | BATCH | 200 | 200
 pages of lists, exports and event streams, what is read at a time | projections/src/page.rs | MOST_BYTES | 1024 * 1024 | 1 MiB
 pages of lists, exports and event streams, what is read at a time | src/http/authsec.rs | PAGE | (500, 50) | 500
 pages of lists, exports and event streams, what is read at a time | src/http/authsec.rs | PAGE | (500, 50) | 50
 pages of lists, exports and event streams, what is read at a time | src/http/authsec/audit/export.rs | BATCH | 500 | 500
 reads of lists, the wait for what the caller wrote | src/config.rs | LONGEST_READ_WAIT | 300 | 300 s
-directories of an earlier time (`as_of`) that are kept | src/past/kept.rs | MOST | 4 | 4
-directories of an earlier time (`as_of`) that are kept | src/past/kept.rs | MOST_OF_ONE | 2 | 2
-directories of an earlier time (`as_of`) that are kept | src/past.rs | KEPT_FOR | Duration::from_secs(600) | 10 minutes
-rows on a page for people | src/ui/approvals.rs | LIMIT | 50 | 50
-rows on a page for people | src/ui/audit.rs | LIMIT | 50 | 50
-rows on a page for people | src/ui/clients.rs | LIMIT | 50 | 50
-rows on a page for people | src/ui/unbound.rs | LIMIT | 50 | 50
-events that the page of a client shows | src/ui/client.rs | MOST_EVENTS | 500 | 500
-lines of two documents that a page compares | src/ui/client/document.rs | MOST_LINES | 400 | 400
-clients of one decision at the pages | src/ui/bulk.rs | MOST | 1000 | 1,000
-clients of one decision at the pages | src/ui/bulk.rs | AT_ONCE | 32 | 32
+directories of an earlier time (`as_of`) that are kept | src/application/audit/as_of/cache.rs | MOST | 4 | 4
+directories of an earlier time (`as_of`) that are kept | src/application/audit/as_of/cache.rs | MOST_OF_ONE | 2 | 2
+directories of an earlier time (`as_of`) that are kept | src/application/audit/as_of.rs | KEPT_FOR | Duration::from_secs(600) | 10 minutes
+rows on a page for people | src/ui/pages/approvals.rs | LIMIT | 50 | 50
+rows on a page for people | src/ui/pages/audit.rs | LIMIT | 50 | 50
+rows on a page for people | src/ui/pages/clients.rs | LIMIT | 50 | 50
+rows on a page for people | src/ui/pages/unbound.rs | LIMIT | 50 | 50
+events that the page of a client shows | src/ui/pages/client.rs | MOST_EVENTS | 500 | 500
+lines of two documents that a page compares | src/ui/pages/client/document.rs | MOST_LINES | 400 | 400
+clients of one decision at the pages | src/ui/pages/bulk.rs | MOST | 1000 | 1,000
+clients of one decision at the pages | src/ui/pages/bulk.rs | AT_ONCE | 32 | 32
 names, looks for those that are near to one | events/src/look_alike.rs | WITH_NEIGHBOURS | 6..=48 | 48
 names, looks for those that are near to one | projections/src/directory/names.rs | MOST_OF_A_PATTERN | 64 | 64
 names, how much of one is compared | events/src/look_alike.rs | MAX_LENGTH | 128 | 128
-names, answers about those that look alike that are remembered | src/look_alikes.rs | MOST_KNOWN | 4096 | 4,096
-wrong secrets that are counted, clients and sources | src/authentication/guesses.rs | MOST | 65_536 | 65,536
-wrong secrets of one client from one source | src/authentication/guesses.rs | PER_SOURCE | 10 | 10
-wrong secrets of one client from one source | src/authentication/guesses.rs | PER_SOURCE_BACK | TimeDelta::seconds(30) | 30 s
-wrong secrets of one client from all sources | src/authentication/guesses.rs | PER_CLIENT | 100 | 100
-secrets, length of one that is looked at | src/secrets.rs | LONGEST_SECRET | 1024 | 1,024
-hashes of secrets that people chose | src/secrets/pool.rs | WAITING_PER_SLOT | 50 | 50
-hashes that come with imported clients, cost of one | src/secrets/hash.rs | MOST_MEMORY_KIB | 256 * 1024 | 256 MiB
-hashes that come with imported clients, cost of one | src/secrets/hash.rs | MOST_PASSES | 16 | 16 passes
-hashes that come with imported clients, cost of one | src/secrets/hash.rs | MOST_LANES | 16 | 16 lanes
-clients, secrets that are remembered | src/authentication/remembered.rs | MOST | 10_000 | 10,000
-clients, assertions that are remembered | src/authentication/replays.rs | PER_CLIENT | 10_000 | 10,000
-clients, assertions that are remembered | src/authentication/replays.rs | IN_ALL | 200_000 | 200,000
-clients, assertions: how long one is good | src/authentication/assertion.rs | LONGEST_LIFE | TimeDelta::minutes(10) | 10 minutes
-clients, assertions: length of a `jti` | src/authentication/assertion.rs | LONGEST_ID | 1024 | 1,024
+names, answers about those that look alike that are remembered | src/application/look_alikes.rs | MOST_KNOWN | 4096 | 4,096
+wrong secrets that are counted, clients and sources | src/application/authentication/guesses.rs | MOST | 65_536 | 65,536
+wrong secrets of one client from one source | src/application/authentication/guesses.rs | PER_SOURCE | 10 | 10
+wrong secrets of one client from one source | src/application/authentication/guesses.rs | PER_SOURCE_BACK | TimeDelta::seconds(30) | 30 s
+wrong secrets of one client from all sources | src/application/authentication/guesses.rs | PER_CLIENT | 100 | 100
+secrets, length of one that is looked at | src/credentials/secrets.rs | LONGEST_SECRET | 1024 | 1,024
+hashes of secrets that people chose | src/credentials/secrets/pool.rs | WAITING_PER_SLOT | 50 | 50
+hashes that come with imported clients, cost of one | src/credentials/secrets/hash.rs | MOST_MEMORY_KIB | 256 * 1024 | 256 MiB
+hashes that come with imported clients, cost of one | src/credentials/secrets/hash.rs | MOST_PASSES | 16 | 16 passes
+hashes that come with imported clients, cost of one | src/credentials/secrets/hash.rs | MOST_LANES | 16 | 16 lanes
+clients, secrets that are remembered | src/application/authentication/remembered.rs | MOST | 10_000 | 10,000
+clients, assertions that are remembered | src/application/authentication/replays.rs | PER_CLIENT | 10_000 | 10,000
+clients, assertions that are remembered | src/application/authentication/replays.rs | IN_ALL | 200_000 | 200,000
+clients, assertions: how long one is good | src/application/authentication/assertion.rs | LONGEST_LIFE | TimeDelta::minutes(10) | 10 minutes
+clients, assertions: length of a `jti` | src/application/authentication/assertion.rs | LONGEST_ID | 1024 | 1,024
 clients, time in which two secrets work | src/http/authsec/secrets.rs | MAX_OVERLAP | 90 * 24 * 3600 | 90 days
 access tokens, life | src/config/tokens.rs | SECONDS | 60..=86_400 | 60 to 86,400
-initial access tokens that are used side by side | src/command/initial_access_tokens.rs | SLOTS | 64 | 64
+initial access tokens that are used side by side | src/application/initial_access_tokens.rs | SLOTS | 64 | 64
 service tokens, resource servers of one | src/http/authsec/service_tokens.rs | MOST_SERVERS | 100 | 100
-service tokens that are held, for 5 s each | src/command/service_tokens.rs | MOST | 1024 | 1,024
-administrators, length of a token | src/admin/verifier.rs | LONGEST_TOKEN | 16 * 1024 | 16 KiB
-administrators, length of a subject | src/admin/claims.rs | LONGEST_SUBJECT | 255 | 255
+service tokens that are held, for 5 s each | src/application/service_tokens.rs | MOST | 1024 | 1,024
+administrators, length of a token | src/credentials/admin/verifier.rs | LONGEST_TOKEN | 16 * 1024 | 16 KiB
+administrators, length of a subject | src/credentials/admin/claims.rs | LONGEST_SUBJECT | 255 | 255
 administrators, life of a token of `gatebook token` | src/cli/token.rs | LONGEST_LIFE | TimeDelta::days(366) | 366 days
-sign-ins at the pages, how long one lasts | src/ui/visitor.rs | LONGEST_SESSION | TimeDelta::hours(12) | 12 h
-sign-ins at the pages, how long one lasts | src/ui/provider.rs | LASTS | TimeDelta::hours(8) | 8 h
-sign-outs at the pages that are remembered | src/ui/signed_out.rs | MOST | 10_000 | 10,000
+sign-ins at the pages, how long one lasts | src/ui/parts/session.rs | LONGEST_SESSION | TimeDelta::hours(12) | 12 h
+sign-ins at the pages, how long one lasts | src/ui/pages/provider.rs | LASTS | TimeDelta::hours(8) | 8 h
+sign-outs at the pages that are remembered | src/application/sessions.rs | MOST | 10_000 | 10,000
 registrations, events of a client that changes itself | src/http/oauth/manage.rs | MOST_EVENTS | 1000 | 1,000
 registrations, clients of a resource server | events/src/resource_server/policy.rs | FIRST_MAX_CLIENTS | 100_000 | 100,000
 registrations, metadata of a client that registers itself or has a document | events/src/resource_server/policy.rs | USUAL_METADATA_BYTES | 16 * 1024 | 16 KiB
@@ -91,46 +91,46 @@ issuers of software statements of one policy | events/src/resource_server/statem
 hours that a change soaks | events/src/resource_server/check.rs | LONGEST_SOAK | 24 * 90 | 2,160
 days without a use until a registration is dormant | events/src/resource_server/check.rs | MOST_IDLE_DAYS | 3650 | 3,650
 suspended families of one resource server | events/src/resource_server/decide.rs | MOST_FAMILIES | 1000 | 1,000
-fetches, head of an answer | src/manifest/fetch.rs | LARGEST_HEAD | 16 * 1024 | 16 KiB
-fetches, addresses of a host that are tried | src/manifest/fetch.rs | MOST_ADDRESSES | 4 | 4
+fetches, head of an answer | src/outbound/fetch.rs | LARGEST_HEAD | 16 * 1024 | 16 KiB
+fetches, addresses of a host that are tried | src/outbound/fetch.rs | MOST_ADDRESSES | 4 | 4
 fetches under way | src/config/manifests.rs | AT_ONCE | 1..=256 | 1 to 256
-fetches, names that are looked up | src/manifest/resolve.rs | LOOK_UPS | 32 | 32
-fetches, pause after one that failed | src/manifest/restraint.rs | MOST_SETBACKS | 10_000 | 10,000
-fetches, key sets that are kept | src/key_sets.rs | MOST_SETS | 256 | 256
-fetches, key sets: keys of one, and time between two | src/admin/jwks.rs | MOST_KEYS | 100 | 100
-fetches, key sets: keys of one, and time between two | src/admin/jwks.rs | PAUSE | TimeDelta::seconds(10) | 10 s
-fetches, answers of URLs that operators name | src/fetch.rs | LARGEST_ANSWER | 256 * 1024 | 256 KiB
-fetches, validator that is kept | src/manifest/freshness.rs | LONGEST_VALIDATOR | 256 | 256
-documents, freshness or pause that a host asks for | src/manifest/freshness.rs | LONGEST | Duration::from_secs(365 * 24 * 3600) | 365 days
-documents, pause of all of a host at its wish | src/documents/poller.rs | LONGEST_REST | Duration::from_secs(300) | 300 s
-documents, registrations that hear of a change at a time | src/documents.rs | FOLLOWED_AT_ONCE | 8 | 8
-webhooks of a tenant | src/command/webhooks.rs | MOST | 50 | 50
+fetches, names that are looked up | src/outbound/resolve.rs | LOOK_UPS | 32 | 32
+fetches, pause after one that failed | src/outbound/limits.rs | MOST_SETBACKS | 10_000 | 10,000
+fetches, key sets that are kept | src/credentials/key_sets.rs | MOST_SETS | 256 | 256
+fetches, key sets: keys of one, and time between two | src/credentials/admin/jwks.rs | MOST_KEYS | 100 | 100
+fetches, key sets: keys of one, and time between two | src/credentials/admin/jwks.rs | PAUSE | TimeDelta::seconds(10) | 10 s
+fetches, answers of URLs that operators name | src/outbound/trusted_json.rs | LARGEST_ANSWER | 256 * 1024 | 256 KiB
+fetches, validator that is kept | src/outbound/freshness.rs | LONGEST_VALIDATOR | 256 | 256
+documents, freshness or pause that a host asks for | src/outbound/freshness.rs | LONGEST | Duration::from_secs(365 * 24 * 3600) | 365 days
+documents, pause of all of a host at its wish | src/application/manifests/poller.rs | LONGEST_REST | Duration::from_secs(300) | 300 s
+documents, registrations that hear of a change at a time | src/application/manifests.rs | FOLLOWED_AT_ONCE | 8 | 8
+webhooks of a tenant | src/delivery/webhooks/commands.rs | MOST | 50 | 50
 webhooks, types of events and resource servers of one | events/src/webhook.rs | MOST | 50 | 50
 webhooks, time in which two secrets sign | src/http/authsec/webhooks.rs | MAX_OVERLAP | 90 * 24 * 3600 | 90 days
-webhooks, deliveries under way | src/webhooks/post.rs | AT_ONCE | 64 | 64
-webhooks, deliveries under way | src/webhooks/courier.rs | AT_ONCE | 8 | 8
-webhooks, time of one delivery | src/webhooks/post.rs | TIME | Duration::from_secs(15) | 15 s
-webhooks, messages that wait for one receiver | src/webhooks/courier.rs | MOST_WAITING | 256 | 256
-webhooks, messages of one that nodes remember together | src/webhooks/ledger.rs | MOST_LETTERS | 1000 | 1,000
-webhooks, attempts for one message | src/webhooks/courier.rs | MOST_ATTEMPTS | 12 | 12
-webhooks, attempts for one message | src/webhooks/courier.rs | LONGEST_PAUSE | TimeDelta::hours(8) | 8 h
-webhooks, pause that a receiver asks for | src/webhooks/courier.rs | LONGEST_WISH | TimeDelta::hours(24) | 24 h
-webhooks, pause of a receiver that fails | src/webhooks/courier.rs | LONGEST_REST | TimeDelta::minutes(10) | 10 minutes
-webhooks, pause of a receiver that fails | src/webhooks/courier.rs | PATIENCE | TimeDelta::days(5) | 5 days
-memory, states of clients and registrations that are held | src/command/recent.rs | MOST_BYTES | 64 << 20 | 64 MiB
-memory, states of clients and registrations that are held | src/command/recent.rs | MOST_BYTES_OF_BASES | 32 << 20 | 32 MiB
-appends, how much one may have | src/log/sqlite/judge.rs | LARGEST | 16 << 20 | 16 MiB
-appends, how much one may have | src/log/sqlite/reader.rs | LONGEST | 4096 | 4,096
-appends that wait | src/log/sqlite.rs | QUEUE | 4096 | 4,096
-appends that are committed together | src/log/sqlite/writer.rs | MOST_APPENDS | 2048 | 2,048
-appends that are committed together | src/log/sqlite/writer.rs | MOST_BYTES | 8 << 20 | 8 MiB
-appends, times that a call is decided anew because others wrote first | src/command.rs | MAX_ROUNDS | 32 | 32
-uses of clients that wait to be written | src/usage.rs | MOST_WAITING | 131_072 | 131,072
-uses of clients that are known to be written today | src/usage.rs | MOST_WRITTEN | 131_072 | 131,072
-builds of a read model | src/projector.rs | ORDERS | 16 | 16
-dormant registrations that are written at a time | src/dormancy.rs | AT_ONCE | 16 | 16
-import, length of a line | src/import/lines.rs | LONGEST | 64 * 1024 | 64 KiB
-import, name of a Keycloak realm | src/import/keycloak.rs | LONGEST_REALM | 255 | 255
+webhooks, deliveries under way | src/delivery/webhooks/sender.rs | AT_ONCE | 64 | 64
+webhooks, deliveries under way | src/delivery/webhooks/worker.rs | AT_ONCE | 8 | 8
+webhooks, time of one delivery | src/delivery/webhooks/sender.rs | TIME | Duration::from_secs(15) | 15 s
+webhooks, messages that wait for one receiver | src/delivery/webhooks/worker.rs | MOST_WAITING | 256 | 256
+webhooks, messages of one that nodes remember together | src/delivery/webhooks/state.rs | MOST_LETTERS | 1000 | 1,000
+webhooks, attempts for one message | src/delivery/webhooks/worker.rs | MOST_ATTEMPTS | 12 | 12
+webhooks, attempts for one message | src/delivery/webhooks/worker.rs | LONGEST_PAUSE | TimeDelta::hours(8) | 8 h
+webhooks, pause that a receiver asks for | src/delivery/webhooks/worker.rs | LONGEST_WISH | TimeDelta::hours(24) | 24 h
+webhooks, pause of a receiver that fails | src/delivery/webhooks/worker.rs | LONGEST_REST | TimeDelta::minutes(10) | 10 minutes
+webhooks, pause of a receiver that fails | src/delivery/webhooks/worker.rs | PATIENCE | TimeDelta::days(5) | 5 days
+memory, states of clients and registrations that are held | src/aggregates/cache.rs | MOST_BYTES | 64 << 20 | 64 MiB
+memory, states of clients and registrations that are held | src/aggregates/cache.rs | MOST_BYTES_OF_BASES | 32 << 20 | 32 MiB
+appends, how much one may have | src/event_log/sqlite/check_append.rs | LARGEST | 16 << 20 | 16 MiB
+appends, how much one may have | src/event_log/sqlite/reader.rs | LONGEST | 4096 | 4,096
+appends that wait | src/event_log/sqlite.rs | QUEUE | 4096 | 4,096
+appends that are committed together | src/event_log/sqlite/writer.rs | MOST_APPENDS | 2048 | 2,048
+appends that are committed together | src/event_log/sqlite/writer.rs | MOST_BYTES | 8 << 20 | 8 MiB
+appends, times that a call is decided anew because others wrote first | src/aggregates.rs | MAX_ROUNDS | 32 | 32
+uses of clients that wait to be written | src/application/usage.rs | MOST_WAITING | 131_072 | 131,072
+uses of clients that are known to be written today | src/application/usage.rs | MOST_WRITTEN | 131_072 | 131,072
+builds of a read model | src/read_models.rs | ORDERS | 16 | 16
+dormant registrations that are written at a time | src/application/dormancy.rs | AT_ONCE | 16 | 16
+import, length of a line | src/application/register/import_formats/lines.rs | LONGEST | 64 * 1024 | 64 KiB
+import, name of a Keycloak realm | src/application/register/import_formats/keycloak.rs | LONGEST_REALM | 255 | 255
 import, clients that are entered at a time | src/cli/import.rs | AT_ONCE | 32 | 32";
 
 /// What is named like a bound and is none on a caller: file | constant | what it is.
@@ -139,25 +139,25 @@ events/src/projection.rs | MAX_LENGTH | names of read models, which are ours
 projections/src/read_model/reader.rs | MOST_IDLE | connections to a file that are kept open; reads are bounded
 src/cli/doctor/log.rs | MOST | how much the command names
 src/cli/doctor/models.rs | MOST | how much the command names
-src/command.rs | MAX_RETRIES | how often an append is sent again whose answer was lost; nothing that a caller says changes it
+src/aggregates.rs | MAX_RETRIES | how often an append is sent again whose answer was lost; nothing that a caller says changes it
 src/config.rs | LONGEST_STALENESS | what an operator may set
 src/config/server.rs | LONGEST | what an operator may set
-src/http/allowance.rs | LIMIT | the name of a header
-src/import.rs | LONGEST | how much of a file's text the command shows
-src/keys.rs | LONGEST_FILE | the operator's own key files
-src/log/sqlite/mirror.rs | MOST_TRIES | entries of the operator's own server that are no events
-src/log/sqlite/mirror/file.rs | MOST_ASIDE | broken files that are put aside
-src/log/sqlite/mirror/load.rs | MOST_TRIES | appends of the operator's own server that were not confirmed
-src/log/sqlite/row.rs | MOST | names of events in a file that was tampered with
-src/log/watched.rs | MOST_DAMAGED | how much of a damaged log is named
-src/manifest.rs | MOST_FLIGHTS | when fetches that are over are forgotten; those under way are bounded
-src/manifest/restraint.rs | MOST_IDLE | when those without a fetch under way are forgotten
-src/nats.rs | LONGEST_PAUSE | the pause between attempts to connect to the operator's own servers
-src/nats/servers.rs | LONGEST_GREETING | what one of the operator's own servers says
-src/reads.rs | MOST_IDLE | when those without a read under way are forgotten
-src/ui/show.rs | LONGEST_HOST | how much of a host a page shows
-src/usage/watch.rs | LONGEST | no policy looks further back, by MOST_IDLE_DAYS
-src/webhooks/outbox/marks.rs | MOST_MARKS | positions that the service remembers for itself";
+src/http/rate_limit_headers.rs | LIMIT | the name of a header
+src/application/register/import_formats.rs | LONGEST | how much of a file's text the command shows
+src/credentials/key_files.rs | LONGEST_FILE | the operator's own key files
+src/event_log/sqlite/mirror.rs | MOST_TRIES | entries of the operator's own server that are no events
+src/event_log/sqlite/mirror/file.rs | MOST_ASIDE | broken files that are put aside
+src/event_log/sqlite/mirror/load.rs | MOST_TRIES | appends of the operator's own server that were not confirmed
+src/event_log/sqlite/row.rs | MOST | names of events in a file that was tampered with
+src/event_log/watched.rs | MOST_DAMAGED | how much of a damaged log is named
+src/outbound.rs | MOST_FLIGHTS | when fetches that are over are forgotten; those under way are bounded
+src/outbound/limits.rs | MOST_IDLE | when those without a fetch under way are forgotten
+src/cluster/nats.rs | LONGEST_PAUSE | the pause between attempts to connect to the operator's own servers
+src/cluster/nats/servers.rs | LONGEST_GREETING | what one of the operator's own servers says
+src/application/reads.rs | MOST_IDLE | when those without a read under way are forgotten
+src/ui/parts/format.rs | LONGEST_HOST | how much of a host a page shows
+src/application/usage/watch.rs | LONGEST | no policy looks further back, by MOST_IDLE_DAYS
+src/delivery/webhooks/outbox/marks.rs | MOST_MARKS | positions that the service remembers for itself";
 
 /// A constant whose name has one of these words bounds something.
 const WORDS: [&str; 6] = ["MAX", "MOST", "LONGEST", "LIMIT", "LARGEST", "AT_ONCE"];

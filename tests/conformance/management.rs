@@ -3,9 +3,10 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::CALLBACK;
 use crate::answer::Answer;
+use crate::asking;
 use crate::house::{Caller, DEFAULT, House, PUBLIC, client};
-use crate::{CALLBACK, asking};
 
 const OTHER: &str = "https://app.example/other";
 

@@ -5,9 +5,10 @@ use std::net::TcpListener;
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::CALLBACK;
 use crate::answer::Answer;
+use crate::asking;
 use crate::house::{House, PUBLIC};
-use crate::{CALLBACK, asking};
 
 const PLACE: &str = "/oauth/register";
 

@@ -4,8 +4,9 @@
 use std::path::Path;
 use std::process::Command;
 
+use crate::file;
 use crate::instance::{Caller, Instance, claude, said};
-use crate::{file, nats};
+use crate::nats;
 
 /// Makes the root in a mount namespace of its own, which goes with its last process, and becomes the binary in it.
 const SEAL: &str = r#"

@@ -2,9 +2,18 @@
 
 use serde_json::{Value, json};
 
+use crate::HERE;
+use crate::THERE;
+use crate::admin;
+use crate::ask;
 use crate::author::Author;
 use crate::house::DEFAULT;
-use crate::{HERE, THERE, admin, ask, open, refresh, rules, shown, story, with_a_client};
+use crate::open;
+use crate::refresh;
+use crate::rules;
+use crate::shown;
+use crate::story;
+use crate::with_a_client;
 
 fn clients(path: &str) -> String {
     format!("/authsec/resource-servers/{DEFAULT}/clients/{path}")

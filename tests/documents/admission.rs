@@ -1,7 +1,7 @@
 //! No way gets what another is refused: random rules, and every way in. Beside it, which ways need a token.
 
-use gatebook::command::admission::{Guarantor, Rules};
-use gatebook::command::register::DrawnHashes;
+use gatebook::application::register::DrawnHashes;
+use gatebook::application::register::rules::{Guarantor, Rules};
 use gatebook_events::client::Client;
 use gatebook_events::identity::{ClientId, ResourceServerId, Stream};
 use gatebook_events::metadata::{ClientMetadata, Parsed};
@@ -13,9 +13,12 @@ use proptest::test_runner::TestCaseResult;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
+use crate::HERE;
+use crate::ask;
 use crate::author::Author;
 use crate::house::{DEFAULT, House, clients};
-use crate::{HERE, ask, open, rules};
+use crate::open;
+use crate::rules;
 
 #[tokio::test]
 async fn r2_a_document_comes_without_a_token_unless_the_policy_wants_one_of_documents_too() {
@@ -211,7 +214,7 @@ impl Try<'_> {
                 let commands = self.house.app.commands();
                 let Ok(mut import) = commands.begin_import(self.id(), None).await else { return None };
                 let name = format!("imported-{}", self.server);
-                let newcomer = gatebook::command::import::Newcomer {
+                let newcomer = gatebook::application::register::import::Newcomer {
                     client_id: ClientId::parse(&name).unwrap(),
                     from: gatebook_events::client::ImportedFrom {
                         format: gatebook_events::client::ImportFormat::Rfc7591,

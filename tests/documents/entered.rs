@@ -2,9 +2,16 @@
 
 use serde_json::{Value, json};
 
+use crate::HERE;
+use crate::THERE;
+use crate::admin;
+use crate::ask;
 use crate::author::Author;
 use crate::house::DEFAULT;
-use crate::{HERE, THERE, admin, ask, open, refresh, rules, shown};
+use crate::open;
+use crate::refresh;
+use crate::rules;
+use crate::shown;
 
 fn path(what: &str) -> String {
     format!("/authsec/resource-servers/{DEFAULT}/clients/{what}")

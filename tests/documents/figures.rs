@@ -8,9 +8,14 @@ use gatebook::http;
 use serde_json::json;
 use tokio::net::TcpListener;
 
+use crate::HERE;
+use crate::admin;
+use crate::ask;
 use crate::author::Author;
 use crate::house::House;
-use crate::{HERE, admin, ask, refresh, until, with_a_client};
+use crate::refresh;
+use crate::until;
+use crate::with_a_client;
 
 /// The samples of a page by name and labels, as they are written.
 async fn scraped(house: &House) -> BTreeMap<String, f64> {

@@ -2,9 +2,16 @@
 
 use serde_json::{Value, json};
 
+use crate::HERE;
+use crate::THERE;
+use crate::admin;
+use crate::ask;
 use crate::author::Author;
 use crate::house::DEFAULT;
-use crate::{HERE, THERE, admin, ask, open, rules, shown, story};
+use crate::open;
+use crate::rules;
+use crate::shown;
+use crate::story;
 
 #[tokio::test]
 async fn a_client_that_a_door_asks_about_is_read_registered_and_let_in() {

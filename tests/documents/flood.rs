@@ -2,9 +2,12 @@
 
 use serde_json::{Value, json};
 
+use crate::HERE;
+use crate::admin;
+use crate::ask;
 use crate::author::Author;
 use crate::house::{DEFAULT, House};
-use crate::{HERE, admin, ask, refresh};
+use crate::refresh;
 
 fn path(what: &str) -> String {
     format!("/authsec/resource-servers/{DEFAULT}/clients/{what}")

@@ -2,9 +2,18 @@
 
 use serde_json::json;
 
+use crate::HERE;
+use crate::THERE;
+use crate::admin;
+use crate::ask;
 use crate::author::Author;
 use crate::house::DEFAULT;
-use crate::{HERE, THERE, admin, ask, open, refresh, rules, serves, shown, with_a_client};
+use crate::open;
+use crate::refresh;
+use crate::rules;
+use crate::serves;
+use crate::shown;
+use crate::with_a_client;
 
 #[tokio::test]
 async fn w4_a_logo_that_cannot_be_used_shuts_nobody_out_and_is_named() {

@@ -3,7 +3,17 @@
 use chrono::TimeDelta;
 use serde_json::json;
 
-use crate::{HERE, THERE, admin, ask, refresh, rules, serves, shown, story, until, with_a_client};
+use crate::HERE;
+use crate::THERE;
+use crate::admin;
+use crate::ask;
+use crate::refresh;
+use crate::rules;
+use crate::serves;
+use crate::shown;
+use crate::story;
+use crate::until;
+use crate::with_a_client;
 
 #[tokio::test]
 async fn staged_a_widening_waits_while_the_old_set_serves_and_a_narrowing_serves_at_once() {

@@ -2,9 +2,14 @@
 
 use serde_json::{Value, json};
 
+use crate::admin;
+use crate::ask;
 use crate::author::Author;
 use crate::house::{DEFAULT, House};
-use crate::{admin, ask, open, refresh, rules, shown};
+use crate::open;
+use crate::refresh;
+use crate::rules;
+use crate::shown;
 
 /// On the author's own host, so that nothing but the name is odd.
 const OWN: &str = "http://127.0.0.1/cb";

@@ -7,13 +7,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta};
 use futures_util::stream::BoxStream;
-use gatebook::clock::Clock;
-use gatebook::command::admission::Guarantor;
-use gatebook::command::{CommandError, Commands};
-use gatebook::documents::{Documents, Rhythm, Schedule, cause};
-use gatebook::log::memory::MemoryLog;
-use gatebook::log::{Append, AppendError, Appended, Closed, EventLog, Followed, LogError, StreamEvents};
-use gatebook::manifest::{ManifestSettings, Manifests};
+use gatebook::aggregates::{CommandError, Commands};
+use gatebook::application::manifests::{Documents, Rhythm, Schedule, cause};
+use gatebook::application::register::rules::Guarantor;
+use gatebook::event_log::memory::MemoryLog;
+use gatebook::event_log::{Append, AppendError, Appended, Closed, EventLog, Followed, LogError, StreamEvents};
+use gatebook::outbound::{ManifestSettings, Manifests};
+use gatebook::platform::clock::Clock;
 use gatebook_events::client::Client;
 use gatebook_events::envelope::{Position, StreamName};
 use gatebook_events::identity::{ClientId, ResourceServerId, Stream, TenantId};
@@ -23,9 +23,13 @@ use gatebook_events::resource_server::{Policy, RegistrationType, ResourceServerC
 use tokio::net::TcpListener;
 use uuid::Uuid;
 
+use crate::HERE;
+use crate::ask;
 use crate::author::Author;
+use crate::open;
 use crate::turns::{client_id, document};
-use crate::{HERE, ask, open, until, with_a_client};
+use crate::until;
+use crate::with_a_client;
 
 #[tokio::test]
 async fn a_host_that_stalls_keeps_no_other_waiting() {
@@ -95,7 +99,7 @@ impl EventLog for Torn {
     }
 
     async fn append(&self, append: Append) -> Result<Appended, AppendError> {
-        if append.stream == self.stream && !matches!(append.expected, gatebook::log::Expected::Empty) {
+        if append.stream == self.stream && !matches!(append.expected, gatebook::event_log::Expected::Empty) {
             return Err(AppendError::Unavailable(Box::new(Closed)));
         }
         self.log.append(append).await

@@ -3,8 +3,18 @@
 use chrono::TimeDelta;
 use serde_json::json;
 
+use crate::HERE;
+use crate::THERE;
+use crate::admin;
+use crate::ask;
 use crate::house::House;
-use crate::{HERE, THERE, admin, ask, refresh, rules, serves, shown, story, until, with_a_client};
+use crate::refresh;
+use crate::rules;
+use crate::serves;
+use crate::shown;
+use crate::story;
+use crate::until;
+use crate::with_a_client;
 
 #[tokio::test]
 async fn while_the_host_is_out_of_reach_the_last_good_document_serves_and_that_is_told_once() {

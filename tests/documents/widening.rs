@@ -5,7 +5,13 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use serde_json::json;
 
-use crate::{HERE, THERE, admin, refresh, serves, shown, with_a_client};
+use crate::HERE;
+use crate::THERE;
+use crate::admin;
+use crate::refresh;
+use crate::serves;
+use crate::shown;
+use crate::with_a_client;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn no_door_ever_lets_a_hostile_widening_through_and_none_closes_to_what_served() {

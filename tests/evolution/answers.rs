@@ -13,8 +13,9 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
+use crate::copy;
+use crate::events;
 use crate::house::{Caller, House, client, clients};
-use crate::{copy, events};
 
 /// Keeps what this build answers as what every later one has to.
 pub async fn write(fixture: &Path) {

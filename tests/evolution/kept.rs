@@ -5,8 +5,12 @@ use std::collections::BTreeSet;
 use gatebook_events::codec;
 use serde_json::{Value, json};
 
+use crate::answers;
+use crate::copy;
+use crate::events;
+use crate::fixtures;
 use crate::house::{DEFAULT, client};
-use crate::{answers, copy, events, fixtures, verified};
+use crate::verified;
 
 #[tokio::test]
 async fn every_kept_log_holds_its_chain_and_is_read_to_its_last_event() {

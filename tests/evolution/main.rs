@@ -23,8 +23,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use futures_util::StreamExt;
-use gatebook::log::sqlite::SqliteLog;
-use gatebook::log::{EventLog, Followed};
+use gatebook::event_log::sqlite::SqliteLog;
+use gatebook::event_log::{EventLog, Followed};
 use gatebook_events::client::ClientEvent;
 use gatebook_events::codec::Stored;
 use gatebook_events::envelope::{Envelope, Position};

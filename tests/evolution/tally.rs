@@ -6,8 +6,13 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
+use crate::answers;
+use crate::copy;
+use crate::events;
+use crate::fixtures;
+use crate::fixtures_folder;
 use crate::house::DEFAULT;
-use crate::{answers, copy, events, fixtures, fixtures_folder, projection};
+use crate::projection;
 
 #[tokio::test]
 async fn the_example_counts_the_registrations_of_a_kept_log_per_day_and_host() {

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use chrono::{DateTime, TimeDelta, Utc};
-use gatebook::command::Cause;
-use gatebook::command::import::Newcomer;
-use gatebook::command::register::DrawnHashes;
+use gatebook::aggregates::Cause;
+use gatebook::application::register::DrawnHashes;
+use gatebook::application::register::import::Newcomer;
 use gatebook_events::client::{ClientCommand, ImportFormat, ImportedFrom, Party};
 use gatebook_events::envelope::{Actor, ActorKind, EventId};
 use gatebook_events::identity::{ClientId, ResourceServerId, TenantId};
@@ -25,9 +25,12 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::answer::Answer;
+use crate::answers;
 use crate::author::Author;
+use crate::events;
+use crate::fixtures_folder;
 use crate::house::{DEFAULT, House, client, clients};
-use crate::{answers, events, fixtures_folder, shapes};
+use crate::shapes;
 
 #[tokio::test]
 async fn a_log_with_every_shape_and_every_member_can_be_written() {

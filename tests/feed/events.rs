@@ -2,8 +2,15 @@
 
 use serde_json::{Value, json};
 
+use crate::caught_up;
 use crate::house::{DEFAULT, House, PUBLIC, client};
-use crate::{caught_up, ids, jetstream, log, messages, servers, stream, to};
+use crate::ids;
+use crate::jetstream;
+use crate::log;
+use crate::messages;
+use crate::servers;
+use crate::stream;
+use crate::to;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_event_of_every_tenant_is_a_cloud_event_on_a_subject_of_its_own() {
@@ -40,7 +47,7 @@ async fn every_event_of_every_tenant_is_a_cloud_event_on_a_subject_of_its_own() 
         assert!(subjects.contains(&expected), "{expected} is not in {subjects:#?}");
     }
     assert!(subjects.iter().any(|subject| subject.starts_with("gatebook.events.acme%2Eexample.")), "{subjects:#?}");
-    let metrics = gatebook::metrics::scrape(&house.app).await;
+    let metrics = gatebook::application::metrics::scrape(&house.app).await;
     assert!(metrics.contains(&format!("gatebook_feed_events_total {}", messages.len())), "{metrics}");
 }
 
@@ -107,7 +114,7 @@ async fn two_nodes_of_one_log_tell_each_event_once() {
     // The one that published ends, and the other takes over.
     let published = |house: &House| {
         let app = house.app.clone();
-        async move { gatebook::metrics::scrape(&app).await.contains("gatebook_feed_events_total 0") }
+        async move { gatebook::application::metrics::scrape(&app).await.contains("gatebook_feed_events_total 0") }
     };
     let (first, second) = if published(&other).await { (one, other) } else { (other, one) };
     first.end().await;

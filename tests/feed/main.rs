@@ -107,7 +107,7 @@ pub async fn trouble(house: &House) -> String {
 /// The ids of the log's events in order.
 pub async fn log(house: &House) -> Vec<String> {
     use futures_util::StreamExt;
-    use gatebook::log::Followed;
+    use gatebook::event_log::Followed;
     use gatebook_events::envelope::Position;
     let mut following = house.app.log().follow(Position::START);
     let mut ids = Vec::new();

@@ -2,8 +2,15 @@
 
 use async_nats::jetstream::stream::Config;
 
+use crate::caught_up;
 use crate::house::House;
-use crate::{caught_up, ids, jetstream, log, servers, stream, to, trouble};
+use crate::ids;
+use crate::jetstream;
+use crate::log;
+use crate::servers;
+use crate::stream;
+use crate::to;
+use crate::trouble;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_happens_while_the_servers_are_down_is_told_once_they_are_back() {

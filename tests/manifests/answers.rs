@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gatebook::manifest::{Fetched, Urgency, Validators};
+use gatebook::outbound::{Fetched, Urgency, Validators};
 use gatebook_events::manifest::{Trouble, TroubleKind};
 
 use crate::host::{Deed, answer, json};

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use gatebook::manifest::Resolve;
+use gatebook::outbound::Resolve;
 
 /// A resolver that answers from a script and counts.
 #[derive(Default)]

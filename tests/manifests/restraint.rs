@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use gatebook::manifest::{Limits, Urgency};
+use gatebook::outbound::{Limits, Urgency};
 use gatebook_events::manifest::{Trouble, TroubleKind};
 use tokio::sync::Semaphore;
 

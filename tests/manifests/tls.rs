@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::process::Command;
 use std::sync::Arc;
 
-use gatebook::manifest::{ManifestSettings, Manifests, SetUpError, Urgency};
+use gatebook::outbound::{ManifestSettings, Manifests, SetUpError, Urgency};
 use gatebook_events::manifest::Trouble;
 
 use crate::host::{Asked, Authority, Deed, Host, Speech, json};

@@ -26,8 +26,8 @@ use std::sync::Arc;
 
 use chrono::DateTime;
 use futures_util::{StreamExt, stream};
-use gatebook::log::sqlite::SqliteLog;
-use gatebook::log::{Append, EventLog, Expected};
+use gatebook::event_log::sqlite::SqliteLog;
+use gatebook::event_log::{Append, EventLog, Expected};
 use gatebook_events::envelope::{CommitId, EventId, Revision, StoredEvent, StreamName};
 use tempfile::TempDir;
 use uuid::Uuid;

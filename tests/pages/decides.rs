@@ -1,6 +1,6 @@
 //! The pages decide about what they showed: one client, and many.
 
-use gatebook::admin::Role;
+use gatebook::credentials::admin::Role;
 use serde_json::json;
 
 use crate::guest::Guest;

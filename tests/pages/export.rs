@@ -1,6 +1,6 @@
 //! The history to take along.
 
-use gatebook::admin::Role;
+use gatebook::credentials::admin::Role;
 use serde_json::{Value, json};
 
 use crate::guest::Guest;

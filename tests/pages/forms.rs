@@ -1,6 +1,6 @@
 //! Forms that are ours, and forms that are not.
 
-use gatebook::admin::Role;
+use gatebook::credentials::admin::Role;
 use reqwest::Method;
 
 use crate::guest::Guest;

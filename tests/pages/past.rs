@@ -1,7 +1,7 @@
 //! The clients as they were: asked for with a field, said at the top, and only looked at.
 
 use chrono::TimeDelta;
-use gatebook::admin::Role;
+use gatebook::credentials::admin::Role;
 use serde_json::json;
 
 use crate::guest::Guest;

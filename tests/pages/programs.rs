@@ -1,6 +1,6 @@
 //! What the pages say of programs as a whole, of documents whose hosts are silent, and of whom rules narrow.
 
-use gatebook::admin::Role;
+use gatebook::credentials::admin::Role;
 use serde_json::json;
 
 use crate::guest::Guest;

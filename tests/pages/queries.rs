@@ -1,6 +1,6 @@
 //! What a page is asked for and does not know is named, as the API names it.
 
-use gatebook::admin::Role;
+use gatebook::credentials::admin::Role;
 
 use crate::guest::Guest;
 use crate::house::House;

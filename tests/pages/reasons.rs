@@ -1,6 +1,6 @@
 //! A reason has one bound at the pages too.
 
-use gatebook::admin::Role;
+use gatebook::credentials::admin::Role;
 
 use crate::guest::Guest;
 use crate::house::House;

@@ -1,7 +1,7 @@
 //! Who is signed in, until when, and what a cookie is good for.
 
 use chrono::TimeDelta;
-use gatebook::admin::Role;
+use gatebook::credentials::admin::Role;
 use reqwest::Method;
 use serde_json::json;
 

@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use gatebook::clock::Clock;
-use gatebook::command::{Cause, Commands};
-use gatebook::log::memory::MemoryLog;
-use gatebook::log::{Append, EventLog, Expected};
-use gatebook::projector::build::{self, Begin};
-use gatebook::projector::{Follower, OtherVersions, Projector};
+use gatebook::aggregates::{Cause, Commands};
+use gatebook::event_log::memory::MemoryLog;
+use gatebook::event_log::{Append, EventLog, Expected};
+use gatebook::platform::clock::Clock;
+use gatebook::read_models::build::{self, Begin};
+use gatebook::read_models::{Follower, OtherVersions, Projector};
 use gatebook_events::envelope::{Actor, ActorKind, CommitId, Envelope, EventId, Position, StoredEvent, StreamName};
 use gatebook_events::projection::{EventSkipped, ProjectionName, SkipTakenBack};
 use gatebook_projections::{ApplyError, Projection, ReadModel};
@@ -82,8 +82,8 @@ fn scratch<P: Projection>(events: &[Envelope]) -> Vec<String> {
 async fn everything(log: &MemoryLog) -> Vec<Envelope> {
     use futures_util::StreamExt;
     match log.follow(Position::START).next().await.unwrap().unwrap() {
-        gatebook::log::Followed::Events(events) => events,
-        gatebook::log::Followed::CaughtUp(_) => Vec::new(),
+        gatebook::event_log::Followed::Events(events) => events,
+        gatebook::event_log::Followed::CaughtUp(_) => Vec::new(),
     }
 }
 

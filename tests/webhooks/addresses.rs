@@ -2,9 +2,11 @@
 
 use serde_json::json;
 
+use crate::hook;
 use crate::house::House;
+use crate::open;
 use crate::receiver::Receiver;
-use crate::{hook, open, until};
+use crate::until;
 
 #[tokio::test]
 async fn w11_an_address_that_is_never_dialled_is_refused_when_it_is_set_and_one_from_before_is_not_dialled() {

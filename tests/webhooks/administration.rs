@@ -2,8 +2,10 @@
 
 use serde_json::json;
 
+use crate::HOOKS;
+use crate::hook;
+use crate::open;
 use crate::receiver::Receiver;
-use crate::{HOOKS, hook, open};
 
 #[tokio::test]
 async fn what_is_no_webhook_is_refused_and_leaves_nothing_behind() {

@@ -3,10 +3,15 @@
 use chrono::TimeDelta;
 use serde_json::json;
 
+use crate::HOOKS;
 use crate::answer::Answer;
+use crate::failed_now;
+use crate::hook;
 use crate::house::{DEFAULT, House, client};
+use crate::open;
 use crate::receiver::{Receiver, taken};
-use crate::{HOOKS, failed_now, hook, open, trail, until};
+use crate::trail;
+use crate::until;
 
 /// A house with a webhook that does not take two events: each of a client that is suspended. Behind one of them another waits.
 async fn with_dead_letters() -> (House, Receiver, Answer) {

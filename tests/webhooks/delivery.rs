@@ -5,9 +5,14 @@ use std::collections::HashMap;
 use chrono::TimeDelta;
 use serde_json::json;
 
+use crate::HOOKS;
+use crate::hook;
 use crate::house::{DEFAULT, House, client};
+use crate::open;
 use crate::receiver::{Authority, Receiver};
-use crate::{HOOKS, hook, open, shown, trail, until};
+use crate::shown;
+use crate::trail;
+use crate::until;
 
 #[tokio::test]
 async fn a_webhook_is_told_of_every_event_of_its_tenant_from_the_first_one_on() {

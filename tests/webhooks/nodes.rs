@@ -7,17 +7,21 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
-use gatebook::kurrent::{Kurrent, KurrentSettings};
-use gatebook::nats::{Nats, NatsSettings};
-use gatebook::notes::{JetStreamNotes, KurrentDbNotes, Notes};
+use gatebook::cluster::kurrentdb::{Kurrent, KurrentSettings};
+use gatebook::cluster::nats::{Nats, NatsSettings};
+use gatebook::cluster::shared_kv::{JetStreamNotes, KurrentDbNotes, Notes};
 use serde_json::{Value, json};
 
+use crate::HOOKS;
 use crate::answer::Answer;
+use crate::failed_now;
+use crate::hook;
 use crate::house::{DEFAULT, House, client};
 use crate::kurrentdb::fake::Fake;
 use crate::nats;
 use crate::receiver::Receiver;
-use crate::{HOOKS, failed_now, hook, shown, until};
+use crate::shown;
+use crate::until;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn on_jetstream_dead_letters_are_everybodys() {

@@ -6,9 +6,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use chrono::TimeDelta;
 use serde_json::json;
 
+use crate::HOOKS;
+use crate::failed_now;
+use crate::hook;
 use crate::house::{DEFAULT, House, client};
+use crate::open;
 use crate::receiver::{Receiver, taken};
-use crate::{HOOKS, failed_now, hook, open, trail, until};
+use crate::trail;
+use crate::until;
 
 #[tokio::test]
 async fn what_was_not_taken_is_sent_again_with_the_same_id_while_other_streams_go_on() {

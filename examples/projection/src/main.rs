@@ -10,8 +10,8 @@ use std::io::Write;
 use std::path::Path;
 
 use futures_util::StreamExt;
-use gatebook::log::sqlite::SqliteLog;
-use gatebook::log::{EventLog, Followed};
+use gatebook::event_log::sqlite::SqliteLog;
+use gatebook::event_log::{EventLog, Followed};
 use gatebook_events::client::ClientEvent;
 use gatebook_events::codec::{self, AnyEvent};
 use gatebook_events::envelope::Envelope;

@@ -10,16 +10,16 @@ use gatebook_projections::history::History;
 use gatebook_projections::read_model::Projection;
 
 use super::Report;
-use crate::app::{LOG_FORMAT, log_in_use, places};
+use crate::application::authorization_server::{AuthorizationServer, NoMetadata};
+use crate::bootstrap::{LOG_FORMAT, log_in_use, places};
 use crate::cli::backup::{self, KeyFile};
 use crate::cli::chain;
-use crate::clock::Clock;
 use crate::config::Config;
-use crate::draft;
-use crate::keys::{self, KeyError};
-use crate::room;
-use crate::side_table;
-use crate::upstream::{AuthorizationServer, NoMetadata};
+use crate::credentials::key_files::{self, KeyError};
+use crate::platform::atomic_file;
+use crate::platform::clock::Clock;
+use crate::platform::disk_space;
+use crate::platform::side_db;
 
 /// Nobody's clock is exact.
 const SLACK: TimeDelta = TimeDelta::seconds(5);
@@ -54,7 +54,7 @@ pub(super) fn permissions(config: &Config, report: &mut Report) {
 }
 
 fn exposed(path: &Path, metadata: &Metadata, wanted: &str, report: &mut Report) {
-    let mode = keys::permission_bits(metadata);
+    let mode = key_files::permission_bits(metadata);
     if mode & 0o077 != 0 {
         let what = format!("{} is open to others than its owner (mode {mode:04o})", path.display());
         report.finding("permissions", what, format!("`chmod {wanted} {}`", path.display()));
@@ -85,7 +85,8 @@ fn owner(_: &Metadata) -> u32 {
 pub(super) fn keys(config: &Config, report: &mut Report) {
     for KeyFile { name, always, plain } in backup::key_files(config) {
         let file = config.data.join(name);
-        let found = if plain { keys::read(&file).map(|key| key.is_some()) } else { keys::read_private(&file).map(|keys| keys.is_some()) };
+        let found =
+            if plain { key_files::read(&file).map(|key| key.is_some()) } else { key_files::read_private(&file).map(|keys| keys.is_some()) };
         match found {
             Ok(true) => report.fine("keys", format!("{name} is there")),
             Ok(false) if !always => report.fine("keys", format!("{name} is made when it is needed")),
@@ -103,8 +104,8 @@ pub(super) fn keys(config: &Config, report: &mut Report) {
 /// A rebuild writes beside what serves.
 pub(super) fn disk(config: &Config, report: &mut Report) {
     let of_models = files(config).into_iter().filter(|(path, _)| path.starts_with(places::read_models(config)));
-    let needed = of_models.map(|(_, file)| file.len()).sum::<u64>().max(room::LEAST);
-    match room::free(&config.data) {
+    let needed = of_models.map(|(_, file)| file.len()).sum::<u64>().max(disk_space::LEAST);
+    match disk_space::free(&config.data) {
         Some(free) => room_for(needed, free, report),
         None => report.fine("disk", "how much room there is cannot be told here"),
     }
@@ -160,7 +161,7 @@ pub(super) fn leftovers(config: &Config, report: &mut Report) {
             .collect();
     for (path, _) in files(config) {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let draft = name.ends_with(draft::ENDING) || (name.starts_with('.') && name.ends_with(keys::DRAFT_ENDING));
+        let draft = name.ends_with(atomic_file::ENDING) || (name.starts_with('.') && name.ends_with(key_files::DRAFT_ENDING));
         let building = name.contains('@') && name.ends_with(".building.db") && !current.iter().any(|current| current == name);
         if draft && !log_in_use(config) {
             report.finding("leftovers", format!("{} was never finished", path.display()), format!("`rm {}`", path.display()));
@@ -178,7 +179,7 @@ pub(super) fn leftovers(config: &Config, report: &mut Report) {
         (places::usage(&config.data), "it is made anew, and nobody becomes dormant before it is old enough"),
     ];
     for (path, loss) in side_tables {
-        if let Some(damage) = side_table::damage(&path) {
+        if let Some(damage) = side_db::damage(&path) {
             let advice = format!("stop the service and remove {}: {loss}", path.display());
             report.finding("side tables", format!("{} is damaged: {damage}", path.display()), advice);
         }

@@ -8,10 +8,10 @@ use gatebook_events::envelope::{EventId, Position};
 
 use super::Report;
 use super::sample::Sample;
-use crate::app::open_log_read_only;
+use crate::bootstrap::open_log_read_only;
 use crate::cli::{chain, progress, rebuild};
 use crate::config::Config;
-use crate::log::{EventLog, LogError};
+use crate::event_log::{EventLog, LogError};
 
 /// How many events that cannot be read are named, and how many are remembered at all.
 const MOST: usize = 8;

@@ -13,11 +13,11 @@ use gatebook_projections::read_model::{Checked, Compare, Difference, OpenError, 
 
 use super::Report;
 use super::log::{Examined, head};
-use crate::app::{log_in_use, open_log_read_only, places};
+use crate::bootstrap::{log_in_use, open_log_read_only, places};
 use crate::cli::chain;
 use crate::config::Config;
-use crate::log::EventLog;
-use crate::projector::build;
+use crate::event_log::EventLog;
+use crate::read_models::build;
 
 /// How many rows that differ are named.
 const MOST: usize = 8;

@@ -7,8 +7,8 @@ use gatebook_events::resource_server::Admission;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Map, Value, json};
 
-use crate::command::import::Verdict;
-use crate::import::shown;
+use crate::application::register::import::Verdict;
+use crate::application::register::import_formats::shown;
 
 /// What there is to say of one client.
 pub(super) struct Told {

@@ -9,12 +9,12 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{page_limit, parameter};
-use crate::app::App;
+use crate::application::look_alikes::{Doubts, Shown};
+use crate::bootstrap::App;
 use crate::http::caller::{Administrator, Query};
+use crate::http::consistency::{self, Fresh};
 use crate::http::error::Problem;
-use crate::http::fresh::{self, Fresh};
-use crate::http::wire;
-use crate::look_alikes::{Doubts, Shown};
+use crate::http::response;
 
 /// Which page.
 #[derive(Deserialize)]
@@ -35,11 +35,11 @@ pub async fn list(
     let cursor = parameter(&caller, "cursor", page.cursor.as_deref())?;
     let limit = page_limit(page.limit);
     let wanted = tenant.clone();
-    let waiting = fresh::read(&app, app.approvals(), &headers, move |approvals| approvals.waiting(&wanted, cursor.as_ref(), limit))
+    let waiting = consistency::read(&app, app.approvals(), &headers, move |approvals| approvals.waiting(&wanted, cursor.as_ref(), limit))
         .await
         .map_err(|failure| caller.problem(failure))?;
     let rows = waiting.body.rows.clone();
-    let doubts = fresh::read(&app, app.directory(), &headers, move |directory| {
+    let doubts = consistency::read(&app, app.directory(), &headers, move |directory| {
         rows.iter().map(|row| shown(row, &row.as_approved()).doubts(directory, &tenant)).collect::<Result<Vec<_>, _>>()
     })
     .await
@@ -49,7 +49,7 @@ pub async fn list(
         let mut body = Map::new();
         body.insert("approvals".to_owned(), page.rows.iter().zip(&doubts).map(|(row, doubts)| render(row, doubts)).collect());
         body.insert("count".to_owned(), page.total.into());
-        wire::put(&mut body, "next_cursor", page.next_cursor.map(|cursor| cursor.to_string()));
+        response::put(&mut body, "next_cursor", page.next_cursor.map(|cursor| cursor.to_string()));
         Json(Value::Object(body))
     }))
 }
@@ -72,22 +72,22 @@ fn render(row: &WaitingRow, doubts: &Doubts) -> Value {
     body.insert("resource_server_name".to_owned(), row.resource_server_name.clone().into());
     body.insert("client_id".to_owned(), row.client_id.to_string().into());
     body.insert("registration_type".to_owned(), row.registration_type.as_str().into());
-    wire::put(&mut body, "client_name", row.client_name.clone());
-    body.insert("since".to_owned(), wire::time(row.since).into());
+    response::put(&mut body, "client_name", row.client_name.clone());
+    body.insert("since".to_owned(), response::time(row.since).into());
     body.insert("redirect_uris".to_owned(), json!(row.redirect_uris));
-    wire::put(&mut body, "origin", row.origin.clone());
-    wire::put(&mut body, "metadata", row.metadata.as_ref().map(|metadata| Value::Object(metadata.members())));
+    response::put(&mut body, "origin", row.origin.clone());
+    response::put(&mut body, "metadata", row.metadata.as_ref().map(|metadata| Value::Object(metadata.members())));
     body.insert("registration_version".to_owned(), row.version.to_string().into());
     if let Wish::Redirects { change_id, added, removed, result, metadata, manifest, serves_at } = &row.wish {
-        let changes = row.metadata.as_ref().zip(metadata.as_ref()).map(|(now, then)| wire::member_changes(now, then));
-        wire::put(&mut body, "changes", changes);
-        wire::put(&mut body, "pending_redirect_uris", (!result.is_empty()).then(|| json!(result)));
-        wire::put(&mut body, "manifest", manifest.as_ref().map(|manifest| json!(manifest)));
-        wire::put(&mut body, "serves_at", serves_at.map(wire::time));
+        let changes = row.metadata.as_ref().zip(metadata.as_ref()).map(|(now, then)| response::member_changes(now, then));
+        response::put(&mut body, "changes", changes);
+        response::put(&mut body, "pending_redirect_uris", (!result.is_empty()).then(|| json!(result)));
+        response::put(&mut body, "manifest", manifest.as_ref().map(|manifest| json!(manifest)));
+        response::put(&mut body, "serves_at", serves_at.map(response::time));
         body.insert("change_id".to_owned(), change_id.to_string().into());
         body.insert("added".to_owned(), json!(added));
         body.insert("removed".to_owned(), json!(removed));
     }
-    wire::doubts(&mut body, doubts);
+    response::doubts(&mut body, doubts);
     Value::Object(body)
 }

@@ -10,13 +10,13 @@ use gatebook_projections::directory::Directory;
 use gatebook_projections::read_model::{QueryError, Reader};
 use serde_json::{Map, Value, json};
 
-use crate::app::App;
+use crate::application::audit::as_of::{AsOf, Moment};
+use crate::bootstrap::App;
 use crate::http::caller::Administrator;
+use crate::http::consistency::{self, Fresh};
 use crate::http::error::Failure;
-use crate::http::fresh::{self, Fresh};
-use crate::http::wire;
-use crate::past::{AsOf, Moment};
-use crate::spans::on_behalf;
+use crate::http::response;
+use crate::platform::spans::on_behalf;
 
 /// A moment that somebody asked for.
 #[derive(Clone)]
@@ -44,7 +44,7 @@ impl Then {
         }
         // Nobody has the log read for what is not theirs, or was not there yet.
         let tenant = caller.tenant().clone();
-        let server = fresh::read(app, app.directory(), headers, move |directory| directory.resource_server(&tenant, id)).await?;
+        let server = consistency::read(app, app.directory(), headers, move |directory| directory.resource_server(&tenant, id)).await?;
         // Where it is known that it was there, it is no matter that the tables that serve are behind.
         let server = if server.body.is_some() { server.body } else { server.unless_stale()? };
         let was_there = server.is_some_and(|server| match asked {
@@ -72,7 +72,7 @@ impl Then {
 
     /// Says in an answer what it is an answer about.
     pub fn put(&self, body: &mut Map<String, Value>) {
-        body.insert("as_of".to_owned(), json!({ "position": self.position().to_string(), "time": wire::time(self.time()) }));
+        body.insert("as_of".to_owned(), json!({ "position": self.position().to_string(), "time": response::time(self.time()) }));
     }
 }
 
@@ -92,7 +92,7 @@ pub async fn read<T: Send + 'static>(
     then: Option<&Then>,
     query: impl FnOnce(&Reader<Directory>) -> Result<T, QueryError> + Send + 'static,
 ) -> Result<Fresh<T>, Failure> {
-    let Some(then) = then else { return fresh::read(app, app.directory(), headers, query).await };
+    let Some(then) = then else { return consistency::read(app, app.directory(), headers, query).await };
     let moment = then.moment.clone();
     let asked = tokio::task::spawn_blocking(on_behalf(move || query(moment.reader())));
     let body = asked.await.map_err(|_| Failure::Internal("a query's thread ended early"))??;

@@ -11,12 +11,12 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::{page_limit, parameter};
-use crate::app::App;
+use crate::bootstrap::App;
 use crate::http::caller::{Administrator, Path, Query};
+use crate::http::consistency::{self, Fresh};
 use crate::http::error::{Failure, Problem};
-use crate::http::fresh::{self, Fresh};
 use crate::http::parameters;
-use crate::http::wire;
+use crate::http::response;
 
 pub mod export;
 
@@ -63,13 +63,13 @@ pub async fn list(
 ) -> Result<Fresh<Json<Value>>, Problem> {
     caller.must_audit()?;
     let query = filters.query(&caller)?;
-    let page = fresh::read(&app, app.history(), &headers, move |history| history.events(&query))
+    let page = consistency::read(&app, app.history(), &headers, move |history| history.events(&query))
         .await
         .map_err(|failure| caller.problem(failure))?;
     Ok(page.map(|page| {
         let mut body = Map::new();
         body.insert("events".to_owned(), page.rows.iter().map(render).collect());
-        wire::put(&mut body, "next_cursor", page.next_cursor.map(|cursor| cursor.to_string()));
+        response::put(&mut body, "next_cursor", page.next_cursor.map(|cursor| cursor.to_string()));
         Json(Value::Object(body))
     }))
 }
@@ -85,7 +85,7 @@ pub async fn read(
     let missing = || caller.problem(Failure::not_found("event"));
     let id = EventId(Uuid::try_parse(&id).map_err(|_| missing())?);
     let tenant = caller.tenant().clone();
-    let row = fresh::read(&app, app.history(), &headers, move |history| history.event(&tenant, id))
+    let row = consistency::read(&app, app.history(), &headers, move |history| history.event(&tenant, id))
         .await
         .map_err(|failure| caller.problem(failure))?;
     let body = row.body.as_ref().map(render).ok_or_else(missing)?;
@@ -96,20 +96,20 @@ pub async fn read(
 pub fn render(row: &HistoryRow) -> Value {
     let mut actor = Map::new();
     actor.insert("kind".to_owned(), row.actor_kind.as_str().into());
-    wire::put(&mut actor, "id", row.actor_id.clone());
-    wire::put(&mut actor, "via", row.actor_via.clone());
+    response::put(&mut actor, "id", row.actor_id.clone());
+    response::put(&mut actor, "via", row.actor_via.clone());
     let mut body = Map::new();
     body.insert("event_id".to_owned(), row.id.0.to_string().into());
     body.insert("position".to_owned(), row.position.to_string().into());
     body.insert("type".to_owned(), row.name.clone().into());
     body.insert("version".to_owned(), row.version.into());
-    body.insert("recorded_at".to_owned(), wire::time(row.recorded_at).into());
-    wire::put(&mut body, "resource_server_id", row.resource_server.map(|id| id.to_string()));
-    wire::put(&mut body, "client_id", row.client_id.as_ref().map(ToString::to_string));
+    body.insert("recorded_at".to_owned(), response::time(row.recorded_at).into());
+    response::put(&mut body, "resource_server_id", row.resource_server.map(|id| id.to_string()));
+    response::put(&mut body, "client_id", row.client_id.as_ref().map(ToString::to_string));
     body.insert("actor".to_owned(), actor.into());
-    wire::put(&mut body, "request_id", row.request_id.clone());
-    wire::put(&mut body, "causation_id", row.causation_id.map(|id| id.0.to_string()));
-    wire::put(&mut body, "origin", row.origin.clone());
+    response::put(&mut body, "request_id", row.request_id.clone());
+    response::put(&mut body, "causation_id", row.causation_id.map(|id| id.0.to_string()));
+    response::put(&mut body, "origin", row.origin.clone());
     body.insert("data".to_owned(), serde_json::from_str(&row.data).unwrap_or_default());
     Value::Object(body)
 }

@@ -12,13 +12,13 @@ use serde_json::{Map, Value, json};
 
 use super::as_of::{self, Then};
 use super::{audit, client_key, page_limit, parameter, server_id};
-use crate::app::App;
+use crate::application::look_alikes::Shown;
+use crate::bootstrap::App;
 use crate::http::caller::{Administrator, Path, Query};
+use crate::http::consistency::{self, Fresh};
 use crate::http::error::{Failure, Problem};
-use crate::http::fresh::{self, Fresh};
 use crate::http::parameters;
-use crate::http::wire;
-use crate::look_alikes::Shown;
+use crate::http::response;
 
 /// How many of a client's latest events are shown with it.
 const HISTORY_HEAD: usize = 20;
@@ -90,16 +90,20 @@ pub async fn list(
         let mut body = Map::new();
         if let Some(page) = page {
             let render = |row: &RegistrationRow| {
-                let mut client = wire::registration(row);
-                wire::uses(&mut client, uses.get(&(id, row.client_key)));
+                let mut client = response::registration(row);
+                response::uses(&mut client, uses.get(&(id, row.client_key)));
                 Value::Object(client)
             };
             body.insert("clients".to_owned(), page.rows.iter().map(render).collect());
-            wire::put(&mut body, "next_cursor", page.next_cursor.map(|cursor| cursor.to_string()));
+            response::put(&mut body, "next_cursor", page.next_cursor.map(|cursor| cursor.to_string()));
             if let Some(then) = &then {
                 then.put(&mut body);
             }
-            wire::put(&mut body, "counts", page.counts.map(|counts| json!({ "by_type": counts.by_type, "by_status": counts.by_status })));
+            response::put(
+                &mut body,
+                "counts",
+                page.counts.map(|counts| json!({ "by_type": counts.by_type, "by_status": counts.by_status })),
+            );
         }
         Json(Value::Object(body))
     }))
@@ -160,18 +164,18 @@ async fn show_then(
     .await
     .map_err(|failure| caller.problem(failure))?;
     let (doubts, client) = row.body.as_ref().ok_or_else(|| caller.problem(Failure::not_found("client")))?;
-    let mut body = wire::registration(client);
+    let mut body = response::registration(client);
     if let Some(then) = then {
         then.put(&mut body);
     } else {
         let which = (id, client.client_key);
-        wire::uses(&mut body, app.usage().of(vec![which]).await.get(&which));
+        response::uses(&mut body, app.usage().of(vec![which]).await.get(&which));
     }
-    wire::doubts(&mut body, doubts);
+    response::doubts(&mut body, doubts);
     if caller.must_audit().is_ok() {
         let all = HistoryQuery::all(caller.tenant().clone(), HISTORY_HEAD);
         let query = HistoryQuery { client_id: Some(client_id), up_to: then.map(Then::position), ..all };
-        let page = fresh::read(app, app.history(), headers, move |history| history.events(&query))
+        let page = consistency::read(app, app.history(), headers, move |history| history.events(&query))
             .await
             .map_err(|failure| caller.problem(failure))?;
         body.insert("history".to_owned(), page.body.rows.iter().map(audit::render).collect());

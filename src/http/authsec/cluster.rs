@@ -4,8 +4,8 @@ use axum::Json;
 use axum::extract::State;
 use serde_json::{Map, Value, json};
 
-use crate::app::App;
-use crate::cluster::{Announcement, Heard, State as NodeState};
+use crate::bootstrap::App;
+use crate::cluster::announcements::{Announcement, Heard, State as NodeState};
 use crate::http::caller::Administrator;
 use crate::http::error::Problem;
 

@@ -13,13 +13,13 @@ use uuid::Uuid;
 
 use super::webhooks::{Reason, change, the_tenants, webhook_id};
 use super::{page_limit, parameter};
-use crate::app::App;
+use crate::bootstrap::App;
+use crate::delivery::webhooks::{Change, Letter};
 use crate::http::caller::{Administrator, Path, Query};
+use crate::http::consistency::Written;
 use crate::http::error::{Failure, Problem};
-use crate::http::fresh::Written;
 use crate::http::json::members;
-use crate::http::wire;
-use crate::webhooks::{Change, Letter};
+use crate::http::response;
 
 /// Which page.
 #[derive(Deserialize)]
@@ -53,7 +53,7 @@ pub async fn list(
     };
     let mut body = Map::new();
     body.insert("dead_letters".to_owned(), json!(letters.iter().map(shown).collect::<Vec<_>>()));
-    wire::put(&mut body, "next_cursor", next);
+    response::put(&mut body, "next_cursor", next);
     Ok(Json(Value::Object(body)))
 }
 
@@ -126,8 +126,8 @@ fn render(letter: &Letter) -> Map<String, Value> {
     body.insert("position".to_owned(), letter.position.to_string().into());
     body.insert("subject".to_owned(), letter.stream.clone().into());
     body.insert("attempts".to_owned(), letter.attempts.into());
-    wire::put(&mut body, "tried_at", letter.tried_at.map(wire::time));
-    wire::put(&mut body, "dead_since", letter.dead_at.map(wire::time));
-    wire::put(&mut body, "trouble", letter.trouble.clone());
+    response::put(&mut body, "tried_at", letter.tried_at.map(response::time));
+    response::put(&mut body, "dead_since", letter.dead_at.map(response::time));
+    response::put(&mut body, "trouble", letter.trouble.clone());
     body
 }

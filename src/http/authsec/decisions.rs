@@ -13,10 +13,10 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{client_key, clients, server_id};
-use crate::app::App;
+use crate::bootstrap::App;
 use crate::http::caller::{Administrator, Path};
+use crate::http::consistency::Fresh;
 use crate::http::error::{Failure, Problem};
-use crate::http::fresh::Fresh;
 use crate::http::json::members;
 
 /// The members that a decision may have.

@@ -15,17 +15,17 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{client_key, clients, server_id};
-use crate::admission::{self, Newcomer};
-use crate::app::App;
-use crate::command::CommandError;
-use crate::command::admission::{Guarantor, Rules};
+use crate::aggregates::CommandError;
+use crate::application::look_alikes::Shown;
+use crate::application::register::admission::{self, Newcomer};
+use crate::application::register::rules::{Guarantor, Rules};
+use crate::bootstrap::App;
 use crate::http::caller::{Administrator, Path};
+use crate::http::consistency::{self, Fresh};
 use crate::http::error::{Failure, Problem};
-use crate::http::fresh::{self, Fresh};
 use crate::http::json::members;
-use crate::http::wire;
-use crate::look_alikes::Shown;
-use crate::manifest::Urgency;
+use crate::http::response;
+use crate::outbound::Urgency;
 
 /// Which document.
 #[derive(Deserialize)]
@@ -101,28 +101,28 @@ pub async fn preview(
 
     let mut answer = Map::new();
     answer.insert("client_id".to_owned(), url.as_str().into());
-    wire::put(&mut answer, "entered", entered.then_some(true));
+    response::put(&mut answer, "entered", entered.then_some(true));
     answer.insert("content_hash".to_owned(), read.document.content_hash.as_str().into());
     answer.insert("warnings".to_owned(), json!(read.document.warnings));
-    wire::put(&mut answer, "left_out", (!read.document.left_out.is_empty()).then(|| json!(read.document.left_out)));
+    response::put(&mut answer, "left_out", (!read.document.left_out.is_empty()).then(|| json!(read.document.left_out)));
     answer.insert("ignored".to_owned(), json!(read.document.ignored));
     // What is known of it by others is not for this tenant to hear.
     let registered = app.registered_with(caller.tenant(), url.client_id().key()).await.map_err(|failure| caller.problem(failure))?;
     if let Some(profile) = known.registered().filter(|_| registered) {
         let current = profile.manifest.as_ref().and_then(|manifest| manifest.current());
-        wire::put(&mut answer, "known_version", current.map(|current| current.number));
+        response::put(&mut answer, "known_version", current.map(|current| current.number));
         let same = current.is_some_and(|current| current.content_hash == read.document.content_hash);
         let differences = if same { [].into() } else { differences(&profile.metadata, &read.document.metadata) };
         answer.insert("differences".to_owned(), json!(differences));
     }
     let (tenant, client_id, metadata) = (caller.tenant().clone(), url.client_id(), read.document.metadata.clone());
-    let doubts = fresh::read(&app, app.directory(), &headers, move |directory| {
+    let doubts = consistency::read(&app, app.directory(), &headers, move |directory| {
         let (name, kind) = (metadata.client_name.as_deref(), RegistrationType::Cimd);
         let shown = Shown { name, client_id: &client_id, registration_type: kind, redirect_uris: &metadata.redirect_uris };
         shown.doubts(directory, &tenant)
     })
     .await;
-    wire::doubts(&mut answer, &doubts.map_err(|failure| caller.problem(failure))?.body);
+    response::doubts(&mut answer, &doubts.map_err(|failure| caller.problem(failure))?.body);
     match rules.server.judge(VOUCHED, read.document.metadata.clone()) {
         Ok(Judgement { metadata, admission }) => {
             answer.insert("metadata".to_owned(), Value::Object(metadata.members()));
@@ -159,10 +159,10 @@ pub async fn refresh(
     Ok(shown.map(|mut body| {
         let mut refresh = Map::new();
         refresh.insert("changed".to_owned(), polled.changed.into());
-        wire::put(&mut refresh, "trouble", polled.trouble.map(Trouble::as_str));
+        response::put(&mut refresh, "trouble", polled.trouble.map(Trouble::as_str));
         // Its host was not asked, and may be after so many seconds.
-        wire::put(&mut refresh, "tried", polled.retry_after.map(|_| false));
-        wire::put(&mut refresh, "retry_after", polled.retry_after);
+        response::put(&mut refresh, "tried", polled.retry_after.map(|_| false));
+        response::put(&mut refresh, "retry_after", polled.retry_after);
         body.insert("refresh".to_owned(), refresh.into());
         Json(Value::Object(body))
     }))
@@ -173,7 +173,7 @@ pub async fn refresh(
 pub async fn poll(State(app): State<App>, caller: Administrator, headers: HeaderMap) -> Result<(StatusCode, Json<Value>), Problem> {
     caller.must_change()?;
     let tenant = caller.tenant().clone();
-    let documents = fresh::read(&app, app.directory(), &headers, move |directory| directory.documents_of(&tenant)).await;
+    let documents = consistency::read(&app, app.directory(), &headers, move |directory| directory.documents_of(&tenant)).await;
     let documents = documents.map_err(|failure| caller.problem(failure))?.body;
     let due = documents.len();
     app.documents().hasten(documents).await;
@@ -206,12 +206,12 @@ pub async fn versions(
     clients::show(&app, &caller, &headers, &id, &client_id).await?;
     let key = client_key(&caller, &client_id)?.1;
     let versions = app.commands().document_versions(key).await.map_err(|error| caller.problem(error))?;
-    let render = |known: &crate::command::manifests::KnownVersion| {
+    let render = |known: &crate::application::manifests::versions::KnownVersion| {
         let versioned = &known.versioned;
         let mut version = json!({
             "version": versioned.number,
             "content_hash": versioned.content_hash,
-            "recorded_at": wire::time(known.recorded_at),
+            "recorded_at": response::time(known.recorded_at),
             "differences": versioned.differences,
             "warnings": versioned.warnings,
             "ignored": versioned.ignored,
@@ -219,8 +219,8 @@ pub async fn versions(
             "document": versioned.document,
         });
         if let Value::Object(version) = &mut version {
-            wire::put(version, "left_out", (!versioned.left_out.is_empty()).then(|| json!(versioned.left_out)));
-            wire::put(version, "entered", versioned.entered_for.is_some().then_some(true));
+            response::put(version, "left_out", (!versioned.left_out.is_empty()).then(|| json!(versioned.left_out)));
+            response::put(version, "entered", versioned.entered_for.is_some().then_some(true));
         }
         version
     };

@@ -13,17 +13,18 @@ use gatebook_events::resource_server::RegistrationType;
 use serde_json::{Map, Value};
 
 use super::{repeat, server_id};
-use crate::admission::{self, Newcomer};
-use crate::app::App;
-use crate::command::admission::Guarantor;
-use crate::command::register::{DrawnHashes, Entered, preregistration_defaults};
-use crate::command::{CommandError, Commands};
+use crate::aggregates::{CommandError, Commands};
+use crate::application::register::admission::{self, Newcomer};
+use crate::application::register::rules::Guarantor;
+use crate::application::register::{DrawnHashes, Entered, preregistration_defaults};
+use crate::bootstrap::App;
+use crate::credentials::secrets::ClientSecret;
 use crate::http::caller::{Administrator, Path};
+use crate::http::consistency::Written;
 use crate::http::error::{Failure, Problem};
-use crate::http::fresh::Written;
+use crate::http::json;
 use crate::http::oauth::register::hash_drawn;
-use crate::http::{json, wire};
-use crate::secrets::ClientSecret;
+use crate::http::response;
 
 /// Enters the client. With an `Idempotency-Key`, key and secret are derived from it and the instance's own key, so that a
 /// repeated request gets the same answer although the secret was never stored.
@@ -54,7 +55,7 @@ pub async fn preregister(
         Err(failure) => return Err(caller.problem(failure)),
     };
     let reason = app.standing(id, Life::Registered, &registration).await.map_err(|failure| caller.problem(failure))?;
-    let mut body = wire::client(&profile, None);
+    let mut body = response::client(&profile, None);
     if profile.secret.is_some() {
         body.insert("client_secret".to_owned(), secret.expose().into());
         body.insert("client_secret_expires_at".to_owned(), 0.into());

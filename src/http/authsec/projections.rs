@@ -14,13 +14,13 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use crate::app::App;
+use crate::bootstrap::App;
 use crate::http::caller::{Administrator, Path};
+use crate::http::consistency::Written;
 use crate::http::error::{Failure, Problem};
-use crate::http::fresh::Written;
 use crate::http::json::members;
-use crate::http::wire;
-use crate::projector::{Follower, Trouble};
+use crate::http::response;
+use crate::read_models::{Follower, Trouble};
 
 /// Which event, and why it may be missing.
 #[derive(Deserialize)]
@@ -144,25 +144,25 @@ fn show(follower: &dyn Follower, head: Position, now: DateTime<Utc>) -> Value {
     let mut body = Map::new();
     body.insert("name".to_owned(), name.into());
     body.insert("version".to_owned(), version.into());
-    wire::put(&mut body, "serving_version", Some(progress.version).filter(|serving| *serving != version));
+    response::put(&mut body, "serving_version", Some(progress.version).filter(|serving| *serving != version));
     body.insert("state".to_owned(), progress.state(head).into());
     body.insert("position".to_owned(), progress.position.to_string().into());
     body.insert("head".to_owned(), head.to_string().into());
     body.insert("lag_events".to_owned(), progress.lag_events(head).into());
     body.insert("lag_seconds".to_owned(), rounded(progress.lag_seconds(head, now)));
     body.insert("events_per_second".to_owned(), rounded(progress.pace.events_per_second()));
-    wire::put(&mut body, "stopped", progress.stopped.as_deref().map(trouble).map(Value::Object));
-    wire::put(&mut body, "retrying", progress.retrying.as_deref().map(trouble).map(Value::Object));
+    response::put(&mut body, "stopped", progress.stopped.as_deref().map(trouble).map(Value::Object));
+    response::put(&mut body, "retrying", progress.retrying.as_deref().map(trouble).map(Value::Object));
     let build = progress.building.map(|building| {
         let mut build = Map::new();
         build.insert("position".to_owned(), building.position.to_string().into());
         build.insert("percent".to_owned(), building.percent(head).into());
         build.insert("events_per_second".to_owned(), rounded(building.events_per_second()));
-        wire::put(&mut build, "seconds_left", building.seconds_left(head));
+        response::put(&mut build, "seconds_left", building.seconds_left(head));
         Value::Object(build)
     });
-    wire::put(&mut body, "build", build);
-    wire::put(&mut body, "build_failed", progress.build_failed.as_deref().map(trouble).map(Value::Object));
+    response::put(&mut body, "build", build);
+    response::put(&mut body, "build_failed", progress.build_failed.as_deref().map(trouble).map(Value::Object));
     Value::Object(body)
 }
 
@@ -181,7 +181,7 @@ pub fn trouble(trouble: &Trouble) -> Map<String, Value> {
         body.insert("event_id".to_owned(), poison.event_id.0.to_string().into());
         body.insert("event".to_owned(), (*poison.event_name).into());
         body.insert("position".to_owned(), poison.position.to_string().into());
-        wire::put(&mut body, "needs_version", poison.needs_version);
+        response::put(&mut body, "needs_version", poison.needs_version);
     }
     body
 }

@@ -21,13 +21,13 @@ use uuid::Uuid;
 use super::repeat::{self, RepeatKey};
 use super::resource_servers::{checked_name, invalid};
 use super::{page_limit, parameter, server_id};
-use crate::app::App;
+use crate::bootstrap::App;
+use crate::credentials::secrets::InitialAccessToken;
 use crate::http::caller::{Administrator, Path, Query};
+use crate::http::consistency::{self, Fresh};
 use crate::http::error::{Failure, Problem};
-use crate::http::fresh::{self, Fresh};
 use crate::http::json::members;
-use crate::http::wire;
-use crate::secrets::InitialAccessToken;
+use crate::http::response;
 
 /// How many of the clients that came by a token last are named in the list; the token's own page has all of them.
 const LATEST: usize = 20;
@@ -119,7 +119,7 @@ pub async fn list(
     let server = server_id(&caller, &id)?;
     let cursor = parameter(&caller, "cursor", page.cursor.as_deref())?;
     let (tenant, limit, now) = (caller.tenant().clone(), page_limit(page.limit), app.commands().clock().now());
-    let page = fresh::read(&app, app.directory(), &headers, move |directory| {
+    let page = consistency::read(&app, app.directory(), &headers, move |directory| {
         if directory.resource_server(&tenant, server)?.is_none() {
             return Ok(None);
         }
@@ -134,12 +134,12 @@ pub async fn list(
         let mut body = Map::new();
         if let Some(page) = page {
             let rows = page.rows.iter().map(|(row, latest)| {
-                let mut body = wire::initial_access_token(row, now);
+                let mut body = response::initial_access_token(row, now);
                 body.insert("latest_client_ids".to_owned(), latest.iter().map(|row| row.client_id.as_str()).collect());
                 body
             });
             body.insert("registration_tokens".to_owned(), rows.collect());
-            wire::put(&mut body, "next_cursor", page.next_cursor.map(|cursor| cursor.to_string()));
+            response::put(&mut body, "next_cursor", page.next_cursor.map(|cursor| cursor.to_string()));
         }
         Json(Value::Object(body))
     }))
@@ -182,15 +182,15 @@ async fn show(
 ) -> Result<Fresh<Map<String, Value>>, Problem> {
     let cursor = parameter(caller, "cursor", page.cursor.as_deref())?;
     let (tenant, limit, now) = (caller.tenant().clone(), page_limit(page.limit), app.commands().clock().now());
-    let found = fresh::read(app, app.directory(), headers, move |directory| {
+    let found = consistency::read(app, app.directory(), headers, move |directory| {
         directory.initial_access_token(&tenant, target, cursor.as_ref(), limit)
     })
     .await
     .map_err(|failure| caller.problem(failure))?;
     let body = found.body.as_ref().map(|found| {
-        let mut body = wire::initial_access_token(&found.token, now);
+        let mut body = response::initial_access_token(&found.token, now);
         body.insert("clients".to_owned(), found.rows.iter().map(client).collect());
-        wire::put(&mut body, "next_cursor", found.next_cursor.as_ref().map(ToString::to_string));
+        response::put(&mut body, "next_cursor", found.next_cursor.as_ref().map(ToString::to_string));
         body
     });
     let body = body.ok_or_else(|| caller.problem(missing()))?;
@@ -201,7 +201,7 @@ fn client(row: &UseRow) -> Value {
     let mut body = Map::new();
     body.insert("client_id".to_owned(), row.client_id.as_str().into());
     body.insert("number".to_owned(), row.number.into());
-    body.insert("used_at".to_owned(), wire::time(row.used_at).into());
+    body.insert("used_at".to_owned(), response::time(row.used_at).into());
     body.into()
 }
 

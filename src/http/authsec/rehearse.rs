@@ -17,12 +17,12 @@ use serde_json::{Map, Value, json};
 
 use super::resource_servers::{fetched, merged};
 use super::server_id;
-use crate::app::App;
+use crate::bootstrap::App;
 use crate::http::caller::{Administrator, Path};
+use crate::http::consistency::{self, Fresh};
 use crate::http::error::{Failure, Problem};
-use crate::http::fresh::{self, Fresh};
 use crate::http::json::members;
-use crate::http::wire;
+use crate::http::response;
 
 /// How many registrations are read at once, and the most that are named in an answer.
 const PAGE: usize = 500;
@@ -52,7 +52,7 @@ pub async fn rehearse(
     fetched(&app, &server.policy, &policy).map_err(|failure| caller.problem(failure))?;
     let ways = ways(&server.modes, &policy);
     let list = ListClients::all(caller.tenant().clone(), id, PAGE);
-    let outcome = fresh::read(&app, app.directory(), &headers, move |directory| {
+    let outcome = consistency::read(&app, app.directory(), &headers, move |directory| {
         let mut outcome = Outcome::default();
         let mut list = list;
         loop {
@@ -119,7 +119,7 @@ impl Outcome {
         if self.named.len() < PAGE {
             let mut named = Map::new();
             named.insert("client_id".to_owned(), row.client_id.as_str().into());
-            wire::put(&mut named, "client_name", row.metadata.client_name.as_deref());
+            response::put(&mut named, "client_name", row.metadata.client_name.as_deref());
             named.insert("registration_type".to_owned(), row.registration_type.as_str().into());
             named.insert("status".to_owned(), row.reason.status().into());
             named.insert("outcome".to_owned(), outcome.into());

@@ -9,12 +9,12 @@ use gatebook_events::identity::Stream;
 use gatebook_events::{Aggregate, Rejection};
 use uuid::Uuid;
 
-use crate::app::App;
-use crate::command::repeats::Rotated;
-use crate::command::{CommandError, Done};
+use crate::aggregates::{CommandError, Done};
+use crate::application::idempotency::Rotated;
+use crate::bootstrap::App;
+use crate::credentials::secrets::{ClientSecret, InstanceKey};
 use crate::http::caller::Administrator;
 use crate::http::error::Failure;
-use crate::secrets::{ClientSecret, InstanceKey};
 
 /// How long a repeated request is answered as the first one was.
 const REPEATABLE: TimeDelta = TimeDelta::hours(24);

@@ -14,12 +14,12 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::server_id;
-use crate::app::App;
+use crate::bootstrap::App;
 use crate::http::caller::{Administrator, Path};
+use crate::http::consistency::{self, Fresh};
 use crate::http::error::{Failure, Problem};
-use crate::http::fresh::{self, Fresh};
 use crate::http::json::{self as body_json, members};
-use crate::http::wire;
+use crate::http::response;
 
 /// What is said of a new resource server.
 #[derive(Deserialize)]
@@ -79,10 +79,10 @@ pub async fn create(
 /// `GET /authsec/resource-servers`
 pub async fn list(State(app): State<App>, caller: Administrator, headers: HeaderMap) -> Result<Fresh<Json<Value>>, Problem> {
     let tenant = caller.tenant().clone();
-    let rows = fresh::read(&app, app.directory(), &headers, move |directory| directory.resource_servers(&tenant))
+    let rows = consistency::read(&app, app.directory(), &headers, move |directory| directory.resource_servers(&tenant))
         .await
         .map_err(|failure| caller.problem(failure))?;
-    Ok(rows.map(|rows| Json(json!({ "resource_servers": rows.iter().map(wire::resource_server).collect::<Vec<_>>() }))))
+    Ok(rows.map(|rows| Json(json!({ "resource_servers": rows.iter().map(response::resource_server).collect::<Vec<_>>() }))))
 }
 
 /// `GET /authsec/resource-servers/{id}`
@@ -143,10 +143,10 @@ pub async fn retire(
 
 async fn show(app: &App, caller: &Administrator, headers: &HeaderMap, id: ResourceServerId) -> Result<Fresh<Value>, Problem> {
     let tenant = caller.tenant().clone();
-    let row = fresh::read(app, app.directory(), headers, move |directory| directory.resource_server(&tenant, id))
+    let row = consistency::read(app, app.directory(), headers, move |directory| directory.resource_server(&tenant, id))
         .await
         .map_err(|failure| caller.problem(failure))?;
-    let body = row.body.as_ref().map(wire::resource_server).ok_or_else(|| caller.problem(Failure::not_found("resource server")))?;
+    let body = row.body.as_ref().map(response::resource_server).ok_or_else(|| caller.problem(Failure::not_found("resource server")))?;
     Ok(row.map(|_| body))
 }
 

@@ -14,14 +14,14 @@ use serde_json::{Map, Value};
 
 use super::repeat::{self, RepeatKey};
 use super::{client_key, server_id};
-use crate::app::App;
+use crate::bootstrap::App;
+use crate::credentials::secrets::ClientSecret;
 use crate::http::caller::{Administrator, Path};
+use crate::http::consistency::Written;
 use crate::http::error::{Failure, Problem};
-use crate::http::fresh::Written;
 use crate::http::json::members;
 use crate::http::oauth::register::hash_drawn;
-use crate::http::wire;
-use crate::secrets::ClientSecret;
+use crate::http::response;
 
 /// The longest time that two secrets may work side by side, in seconds: 90 days.
 const MAX_OVERLAP: u32 = 90 * 24 * 3600;
@@ -56,7 +56,7 @@ pub async fn rotate(
     body.insert("client_id".to_owned(), client_id.into());
     body.insert("client_secret".to_owned(), rotated.secret.expose().into());
     body.insert("client_secret_expires_at".to_owned(), 0.into());
-    wire::put(&mut body, "old_secret_valid_until", rotated.old_valid_until.map(wire::time));
+    response::put(&mut body, "old_secret_valid_until", rotated.old_valid_until.map(response::time));
     Ok(Written(Json(body), rotated.position))
 }
 

@@ -18,13 +18,13 @@ use uuid::Uuid;
 use super::repeat::{self, RepeatKey};
 use super::resource_servers::{checked_name, invalid};
 use super::{page_limit, parameter};
-use crate::app::App;
+use crate::bootstrap::App;
+use crate::credentials::secrets::ServiceToken;
 use crate::http::caller::{Administrator, Path, Query};
+use crate::http::consistency::{self, Fresh};
 use crate::http::error::{Failure, Problem};
-use crate::http::fresh::{self, Fresh};
 use crate::http::json::members;
-use crate::http::wire;
-use crate::secrets::ServiceToken;
+use crate::http::response;
 
 /// The most resource servers that one token is bound to.
 const MOST_SERVERS: usize = 100;
@@ -104,11 +104,12 @@ pub async fn list(
 ) -> Result<Fresh<Json<Value>>, Problem> {
     let cursor = parameter(&caller, "cursor", page.cursor.as_deref())?;
     let (tenant, limit, now) = (caller.tenant().clone(), page_limit(page.limit), app.commands().clock().now());
-    let query = fresh::read(&app, app.directory(), &headers, move |directory| directory.service_tokens(&tenant, cursor.as_ref(), limit));
+    let query =
+        consistency::read(&app, app.directory(), &headers, move |directory| directory.service_tokens(&tenant, cursor.as_ref(), limit));
     Ok(query.await.map_err(|failure| caller.problem(failure))?.map(|page| {
         let mut body = Map::new();
         body.insert("service_tokens".to_owned(), page.rows.iter().map(|row| token(row, now)).collect());
-        wire::put(&mut body, "next_cursor", page.next_cursor.map(|cursor| cursor.to_string()));
+        response::put(&mut body, "next_cursor", page.next_cursor.map(|cursor| cursor.to_string()));
         Json(Value::Object(body))
     }))
 }
@@ -142,7 +143,7 @@ pub async fn revoke(
 
 async fn show(app: &App, caller: &Administrator, headers: &HeaderMap, id: ServiceTokenId) -> Result<Fresh<Map<String, Value>>, Problem> {
     let (tenant, now) = (caller.tenant().clone(), app.commands().clock().now());
-    let found = fresh::read(app, app.directory(), headers, move |directory| directory.service_token(&tenant, id));
+    let found = consistency::read(app, app.directory(), headers, move |directory| directory.service_token(&tenant, id));
     let found = found.await.map_err(|failure| caller.problem(failure))?;
     let body = found.body.as_ref().map(|row| token(row, now)).ok_or_else(|| caller.problem(missing()))?;
     Ok(found.map(|_| body))
@@ -157,10 +158,10 @@ fn token(row: &ServiceTokenRow, now: DateTime<Utc>) -> Map<String, Value> {
     if !row.token.resource_servers.is_empty() {
         body.insert("resource_servers".to_owned(), json!(row.token.resource_servers));
     }
-    body.insert("created_at".to_owned(), wire::time(row.created_at).into());
-    wire::put(&mut body, "expires_at", row.token.expires_at.map(wire::time));
-    wire::put(&mut body, "revoked_at", row.revoked_at.map(wire::time));
-    wire::put(&mut body, "revoked_because", row.revoked_because.clone());
+    body.insert("created_at".to_owned(), response::time(row.created_at).into());
+    response::put(&mut body, "expires_at", row.token.expires_at.map(response::time));
+    response::put(&mut body, "revoked_at", row.revoked_at.map(response::time));
+    response::put(&mut body, "revoked_because", row.revoked_because.clone());
     body
 }
 

@@ -8,11 +8,11 @@ use axum::http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::app::App;
+use crate::bootstrap::App;
 use crate::http::caller::{Administrator, Path};
 use crate::http::error::{Failure, Problem};
 use crate::http::json::members;
-use crate::http::wire;
+use crate::http::response;
 
 /// How soon another key takes over.
 #[derive(Deserialize)]
@@ -57,14 +57,14 @@ pub async fn withdraw(State(app): State<App>, caller: Administrator, Path(key_id
 async fn shown(app: &App, caller: &Administrator) -> Result<Json<Value>, Problem> {
     let now = app.commands().clock().now();
     let keys = app.access_tokens().ring().list(now).await.map_err(|error| caller.problem(error))?;
-    let show = |key: &crate::access_tokens::PublishedKey| {
+    let show = |key: &crate::application::access_tokens::PublishedKey| {
         let mut body = Map::new();
         body.insert("kid".to_owned(), key.id.as_str().into());
         body.insert("alg".to_owned(), key.algorithm.as_str().into());
         body.insert("signs".to_owned(), key.signs.into());
-        wire::put(&mut body, "created_at", key.created_at.map(wire::time));
-        wire::put(&mut body, "signs_from", key.signs_from.map(wire::time));
-        wire::put(&mut body, "published_until", key.published_until.map(wire::time));
+        response::put(&mut body, "created_at", key.created_at.map(response::time));
+        response::put(&mut body, "signs_from", key.signs_from.map(response::time));
+        response::put(&mut body, "published_until", key.published_until.map(response::time));
         Value::Object(body)
     };
     Ok(Json(json!({ "signing_keys": keys.iter().map(show).collect::<Vec<_>>() })))

@@ -13,12 +13,12 @@ use serde::Deserialize;
 use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::time::Instant;
 
-use crate::admin::{Admin, AdminRefusal};
-use crate::app::App;
+use crate::application::audit::streams::{Batch, Place};
+use crate::bootstrap::App;
+use crate::credentials::admin::{Admin, AdminRefusal};
 use crate::http::caller::{Administrator, Query, bearer};
 use crate::http::error::{Failure, Problem};
-use crate::projector::Follower;
-use crate::streams::{Batch, Place};
+use crate::read_models::Follower;
 
 /// A stream on which nothing happens says so, so that nobody takes it for dead.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);

@@ -13,12 +13,12 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{audit, client_key, page_limit, parameter};
-use crate::app::App;
+use crate::bootstrap::App;
 use crate::http::caller::{Administrator, Path, Query};
+use crate::http::consistency::{self, Fresh};
 use crate::http::error::{Failure, Problem};
-use crate::http::fresh::{self, Fresh};
 use crate::http::json::members;
-use crate::http::wire;
+use crate::http::response;
 
 /// How many of a client's latest events are shown with it.
 const HISTORY_HEAD: usize = 20;
@@ -58,12 +58,12 @@ pub async fn list(
     must_see(&caller)?;
     let cursor = parameter(&caller, "cursor", page.cursor.as_deref())?;
     let limit = page_limit(page.limit);
-    let query = fresh::read(&app, app.directory(), &headers, move |directory| directory.unbound(cursor.as_ref(), limit));
+    let query = consistency::read(&app, app.directory(), &headers, move |directory| directory.unbound(cursor.as_ref(), limit));
     Ok(query.await.map_err(|failure| caller.problem(failure))?.map(|page| {
         let mut body = Map::new();
         body.insert("clients".to_owned(), page.rows.iter().map(render).collect());
         body.insert("total".to_owned(), page.total.into());
-        wire::put(&mut body, "next_cursor", page.next_cursor.map(|cursor| cursor.to_string()));
+        response::put(&mut body, "next_cursor", page.next_cursor.map(|cursor| cursor.to_string()));
         Json(Value::Object(body))
     }))
 }
@@ -78,12 +78,12 @@ pub async fn read(
     must_see(&caller)?;
     let (client_id, _) = client_key(&caller, &client_id)?;
     let wanted = client_id.clone();
-    let found = fresh::read(&app, app.directory(), &headers, move |directory| directory.unbound_client(&wanted));
+    let found = consistency::read(&app, app.directory(), &headers, move |directory| directory.unbound_client(&wanted));
     let found = found.await.map_err(|failure| caller.problem(failure))?;
     let Some(Value::Object(mut body)) = found.body.as_ref().map(render) else { return Err(caller.problem(Failure::not_found("client"))) };
     if caller.must_audit().is_ok() {
         let query = HistoryQuery { client_id: Some(client_id), ..HistoryQuery::all(caller.tenant().clone(), HISTORY_HEAD) };
-        let page = fresh::read(&app, app.history(), &headers, move |history| history.events(&query)).await;
+        let page = consistency::read(&app, app.history(), &headers, move |history| history.events(&query)).await;
         let page = page.map_err(|failure| caller.problem(failure))?;
         body.insert("history".to_owned(), page.body.rows.iter().map(audit::render).collect());
     }
@@ -101,7 +101,7 @@ pub async fn delete(
     caller.must_operate()?;
     let asked: Members = members(&headers, body).await.map_err(|failure| caller.problem(failure))?;
     let (client_id, key) = client_key(&caller, &client_id)?;
-    let found = fresh::read(&app, app.directory(), &headers, move |directory| directory.unbound_client(&client_id));
+    let found = consistency::read(&app, app.directory(), &headers, move |directory| directory.unbound_client(&client_id));
     let found = found.await.map_err(|failure| caller.problem(failure))?;
     if found.body.is_none() {
         return Err(caller.problem(Failure::not_found("client")));
@@ -114,8 +114,8 @@ fn render(row: &UnboundRow) -> Value {
     let mut body = row.metadata.members();
     body.insert("client_id".to_owned(), row.client_id.as_str().into());
     body.insert("registration_type".to_owned(), "dcr".into());
-    body.insert("registered_at".to_owned(), wire::time(row.registered_at).into());
-    body.insert("updated_at".to_owned(), wire::time(row.updated_at).into());
+    body.insert("registered_at".to_owned(), response::time(row.registered_at).into());
+    body.insert("updated_at".to_owned(), response::time(row.updated_at).into());
     body.insert("has_secret".to_owned(), row.has_secret.into());
     Value::Object(body)
 }

@@ -17,16 +17,16 @@ use uuid::Uuid;
 
 use super::repeat::{self, RepeatKey};
 use super::resource_servers::{checked_name, invalid};
-use crate::app::App;
-use crate::command::Done;
-use crate::command::webhooks::KnownWebhook;
+use crate::aggregates::Done;
+use crate::bootstrap::App;
+use crate::delivery::webhooks::commands::KnownWebhook;
+use crate::delivery::webhooks::{Change, Standing};
 use crate::http::caller::{Administrator, Path};
+use crate::http::consistency::Written;
 use crate::http::error::{Failure, Problem};
-use crate::http::fresh::Written;
 use crate::http::json::{members, patch};
 use crate::http::parameters;
-use crate::http::wire;
-use crate::webhooks::{Change, Standing};
+use crate::http::response;
 
 /// The longest time that two secrets may work side by side, in seconds: 90 days.
 const MAX_OVERLAP: u32 = 90 * 24 * 3600;
@@ -205,7 +205,7 @@ pub async fn rotate_secret(
     let mut body = Map::new();
     body.insert("id".to_owned(), about.into());
     body.insert("signing_secret".to_owned(), app.webhooks().secret(id, generation).expose().into());
-    wire::put(&mut body, "old_secret_valid_until", old_valid_until.map(wire::time));
+    response::put(&mut body, "old_secret_valid_until", old_valid_until.map(response::time));
     Ok(Written(Json(Value::Object(body)), position))
 }
 
@@ -291,21 +291,21 @@ fn render(known: &KnownWebhook, standing: &Standing) -> Map<String, Value> {
     body.insert("state".to_owned(), known.webhook.life.as_str().into());
     if let Some(disabled) = &known.webhook.disabled {
         body.insert("disabled_because".to_owned(), disabled.because.as_str().into());
-        wire::put(&mut body, "disabled_reason", disabled.reason.clone());
+        response::put(&mut body, "disabled_reason", disabled.reason.clone());
     }
-    body.insert("created_at".to_owned(), wire::time(known.created_at).into());
-    wire::put(&mut body, "old_secret_valid_until", known.webhook.old_valid_until.map(wire::time));
-    wire::put(&mut body, "position", standing.position.map(|position| position.to_string()));
+    body.insert("created_at".to_owned(), response::time(known.created_at).into());
+    response::put(&mut body, "old_secret_valid_until", known.webhook.old_valid_until.map(response::time));
+    response::put(&mut body, "position", standing.position.map(|position| position.to_string()));
     body.insert("waiting".to_owned(), standing.waiting.into());
     body.insert("dead_letters".to_owned(), standing.dead.into());
     body.insert("held_behind_dead_letters".to_owned(), standing.held.into());
-    wire::put(&mut body, "last_taken_at", standing.taken_at.map(wire::time));
-    wire::put(&mut body, "last_failed_at", standing.failed_at.map(wire::time));
-    wire::put(&mut body, "failing_since", standing.failing_since.map(wire::time));
-    wire::put(&mut body, "trouble", standing.trouble.clone());
+    response::put(&mut body, "last_taken_at", standing.taken_at.map(response::time));
+    response::put(&mut body, "last_failed_at", standing.failed_at.map(response::time));
+    response::put(&mut body, "failing_since", standing.failing_since.map(response::time));
+    response::put(&mut body, "trouble", standing.trouble.clone());
     let back =
-        standing.went_back.map(|back| json!({ "at": wire::time(back.at), "from": back.from.to_string(), "to": back.to.to_string() }));
-    wire::put(&mut body, "went_back", back);
+        standing.went_back.map(|back| json!({ "at": response::time(back.at), "from": back.from.to_string(), "to": back.to.to_string() }));
+    response::put(&mut body, "went_back", back);
     body
 }
 

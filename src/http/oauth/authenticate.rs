@@ -14,14 +14,15 @@ use serde_json::{Map, Value, json};
 
 use super::credentials::JWT_BEARER;
 use super::decisions::{invalid, members, target};
-use crate::app::App;
-use crate::authentication::Credential;
-use crate::doors::{self, Answer, Presented};
+use crate::application::authentication::Credential;
+use crate::application::decisions::{self, Answer, Presented};
+use crate::bootstrap::App;
+use crate::credentials::secrets::ClientSecret;
 use crate::http::caller::{Anyone, Authenticator};
+use crate::http::consistency::Written;
 use crate::http::error::OauthError;
-use crate::http::fresh::Written;
-use crate::http::{json as body_json, wire};
-use crate::secrets::ClientSecret;
+use crate::http::json as body_json;
+use crate::http::response;
 
 /// What a client showed, as its authorization server passes it on.
 #[derive(Deserialize)]
@@ -58,7 +59,7 @@ pub async fn authenticate(
     let server = target(&app, &caller, shown.resource.as_deref()).await?;
     let source = shown.source.unwrap_or(from.address);
     let presented = Presented { client_id, or_else: None, credential, source };
-    let (answer, refusal) = doors::prove(&app, server, &presented).await?;
+    let (answer, refusal) = decisions::prove(&app, server, &presented).await?;
     Ok(Written(Json(render(&presented.client_id, &answer, refusal)), answer.position))
 }
 
@@ -71,11 +72,11 @@ fn render(client_id: &ClientId, answer: &Answer, refusal: Option<Refusal>) -> Ma
     if let Some(client) = authenticated {
         body.insert("client".to_owned(), members(client).into());
         body.insert("warnings".to_owned(), json!(answer.warnings));
-        wire::put(&mut body, "registration_version", answer.version.map(|version| version.to_string()));
+        response::put(&mut body, "registration_version", answer.version.map(|version| version.to_string()));
     }
     body.insert("authenticated".to_owned(), authenticated.is_some().into());
     body.insert("reason".to_owned(), refusal.map_or(standing.as_str(), Refusal::as_str).into());
-    wire::put(&mut body, "cure", standing.cure());
-    wire::put(&mut body, "retry_after", answer.retry_after);
+    response::put(&mut body, "cure", standing.cure());
+    response::put(&mut body, "retry_after", answer.retry_after);
     body
 }

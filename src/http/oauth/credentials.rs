@@ -9,11 +9,11 @@ use gatebook_events::identity::ClientId;
 use reqwest::Url;
 use serde_json::{Map, Value};
 
-use crate::authentication::Credential;
-use crate::doors::Presented;
+use crate::application::authentication::Credential;
+use crate::application::decisions::Presented;
+use crate::credentials::secrets::ClientSecret;
 use crate::http::error::Failure;
 use crate::http::json::Form;
-use crate::secrets::ClientSecret;
 
 /// RFC 7523 §2.2
 pub(super) const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";

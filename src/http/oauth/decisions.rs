@@ -16,13 +16,14 @@ use gatebook_events::standing::Decision;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::app::App;
-use crate::doors::{self, Answer, Effective, Subject};
+use crate::application::decisions::{self, Answer, Effective, Subject};
+use crate::bootstrap::App;
 use crate::http::caller::{Decider, Parameters, Path};
+use crate::http::consistency::Written;
 use crate::http::error::{Failure, OauthError};
-use crate::http::fresh::Written;
-use crate::http::held;
-use crate::http::{json as body_json, wire};
+use crate::http::etag;
+use crate::http::json as body_json;
+use crate::http::response;
 
 /// The most questions of one call.
 const MOST_QUESTIONS: usize = 100;
@@ -120,12 +121,12 @@ pub async fn client(
     standing.insert("status".to_owned(), client.registration.status.as_str().into());
     standing.insert("registration_type".to_owned(), client.profile.registration_type.as_str().into());
     standing.insert("warnings".to_owned(), json!(answer.warnings));
-    wire::put(&mut standing, "resembles", answer.resembles.as_ref().map(wire::resembles));
-    wire::put(&mut standing, "registration_version", answer.version.map(|version| version.to_string()));
-    wire::put(&mut standing, "claimed", claimed(client));
+    response::put(&mut standing, "resembles", answer.resembles.as_ref().map(response::resembles));
+    response::put(&mut standing, "registration_version", answer.version.map(|version| version.to_string()));
+    response::put(&mut standing, "claimed", claimed(client));
     let mut body = members(client);
     body.insert("gatebook".to_owned(), standing.into());
-    Ok(Written(held::answer(&headers, &body), answer.position).into_response())
+    Ok(Written(etag::answer(&headers, &body), answer.position).into_response())
 }
 
 async fn ask(
@@ -136,7 +137,7 @@ async fn ask(
     question: &Question<'_>,
 ) -> Result<Answer, OauthError> {
     let server = target(app, caller, resource).await?;
-    let answer = doors::ask(app, server, subject, question).await;
+    let answer = decisions::ask(app, server, subject, question).await;
     app.metrics().decided(answer.as_ref().map_or("failed", |answer| answer.verdict.reason.decision().as_str()));
     Ok(answer?)
 }
@@ -148,7 +149,7 @@ pub(super) async fn target(app: &App, caller: &Decider, resource: Option<&str>) 
     let only = caller.only().filter(|_| resource.is_none());
     let named = match only {
         Some(server) => Some(server),
-        None => doors::resource_server(app, &caller.tenant, resource).await?,
+        None => decisions::resource_server(app, &caller.tenant, resource).await?,
     };
     Ok(named.filter(|server| caller.sees(*server)).ok_or_else(unknown)?)
 }
@@ -161,24 +162,24 @@ fn render(answer: &Answer) -> Map<String, Value> {
     let mut body = Map::new();
     body.insert("decision".to_owned(), json!(answer.verdict.reason.decision()));
     body.insert("reason".to_owned(), answer.verdict.reason.as_str().into());
-    wire::put(&mut body, "cure", answer.verdict.reason.cure());
-    wire::put(&mut body, "retry_after", answer.retry_after);
-    wire::put(&mut body, "redirect_uri", answer.verdict.redirect_uri.clone());
+    response::put(&mut body, "cure", answer.verdict.reason.cure());
+    response::put(&mut body, "retry_after", answer.retry_after);
+    response::put(&mut body, "redirect_uri", answer.verdict.redirect_uri.clone());
     let host = answer.verdict.redirect_uri.as_deref().and_then(|uri| RedirectUri::parse(uri).ok().map(|uri| uri.host().to_owned()));
-    wire::put(&mut body, "redirect_host", host);
+    response::put(&mut body, "redirect_host", host);
     body.insert("warnings".to_owned(), json!(answer.warnings));
-    wire::put(&mut body, "resembles", answer.resembles.as_ref().map(wire::resembles));
-    wire::put(&mut body, "registration_version", answer.version.map(|version| version.to_string()));
-    wire::put(&mut body, "client", answer.client.as_ref().map(members));
-    wire::put(&mut body, "claimed", answer.client.as_ref().and_then(claimed));
+    response::put(&mut body, "resembles", answer.resembles.as_ref().map(response::resembles));
+    response::put(&mut body, "registration_version", answer.version.map(|version| version.to_string()));
+    response::put(&mut body, "client", answer.client.as_ref().map(members));
+    response::put(&mut body, "claimed", answer.client.as_ref().and_then(claimed));
     body
 }
 
 /// What the client claims that does not serve, member by member.
 fn claimed(client: &Effective) -> Option<Value> {
     let (serving, said) = (&client.registration.redirect_uris, &client.profile.metadata);
-    let mut members = wire::differing(&client.metadata, said).unwrap_or_default();
-    wire::put(&mut members, "redirect_uris", (!said.redirect_uris.same_set(serving)).then(|| json!(said.redirect_uris)));
+    let mut members = response::differing(&client.metadata, said).unwrap_or_default();
+    response::put(&mut members, "redirect_uris", (!said.redirect_uris.same_set(serving)).then(|| json!(said.redirect_uris)));
     Some(Value::Object(members)).filter(|members| *members != json!({}))
 }
 

@@ -7,9 +7,9 @@ use axum::http::HeaderMap;
 use serde_json::{Map, Value, json};
 
 use super::decisions::invalid;
-use crate::access_tokens::Grant;
-use crate::app::App;
-use crate::doors;
+use crate::application::access_tokens::Grant;
+use crate::application::decisions;
+use crate::bootstrap::App;
 use crate::http::caller::Decider;
 use crate::http::error::{Failure, OauthError};
 use crate::http::json as body_json;
@@ -43,5 +43,5 @@ pub async fn introspect(
 async fn stands(app: &App, caller: &Decider, grant: &Grant) -> Result<bool, Failure> {
     let server = app.commands().resource_server(grant.resource_server).await?;
     let theirs = server.tenant.as_ref() == Some(&caller.tenant) && caller.sees(grant.resource_server);
-    Ok(theirs && doors::still_granted(app, grant).await?)
+    Ok(theirs && decisions::still_granted(app, grant).await?)
 }

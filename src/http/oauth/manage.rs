@@ -13,14 +13,16 @@ use gatebook_events::secret::{KeptSecret, TokenHash};
 use serde_json::{Map, Value};
 
 use super::register::{draw_secret, vouched};
-use crate::app::App;
-use crate::ceiling::Allowance;
-use crate::command::Cause;
+use crate::aggregates::Cause;
+use crate::application::rate_limits::Allowance;
+use crate::bootstrap::App;
+use crate::credentials::secrets::{ClientSecret, RegistrationToken};
 use crate::http::caller::{Anyone, Path, bearer};
+use crate::http::consistency::Written;
 use crate::http::error::{Failure, OauthError};
-use crate::http::fresh::Written;
-use crate::http::{allowance, json, wire};
-use crate::secrets::{ClientSecret, RegistrationToken};
+use crate::http::json;
+use crate::http::rate_limit_headers;
+use crate::http::response;
 
 /// Members that only the server may say (RFC 7592 §2.2).
 const SERVERS_OWN: [&str; 4] = ["registration_access_token", "registration_client_uri", "client_secret_expires_at", "client_id_issued_at"];
@@ -39,7 +41,7 @@ pub async fn read(
     let holder = Holder::of(&app, &client_id, &headers).await?;
     let registrations = holder.registrations(&app).await?;
     let body = holder.render(&app, &holder.profile, &registrations).await?;
-    Ok((allowance::headers(of_source.as_slice()), body))
+    Ok((rate_limit_headers::headers(of_source.as_slice()), body))
 }
 
 /// RFC 7592 §2.2: everything is replaced, and the answer says what serves.
@@ -77,7 +79,7 @@ pub async fn replace(
         body.insert("client_secret".to_owned(), secret.expose().into());
         body.insert("client_secret_expires_at".to_owned(), 0.into());
     }
-    Ok(Written((allowance::headers(&allowances), Json(body)), updated.position))
+    Ok(Written((rate_limit_headers::headers(&allowances), Json(body)), updated.position))
 }
 
 /// RFC 7592 §2.3
@@ -90,7 +92,7 @@ pub async fn delete(
     let of_source = app.changes().admit(caller.address).map_err(Failure::TooMany)?;
     let holder = Holder::of(&app, &client_id, &headers).await?;
     let done = app.commands().delete_self(&holder.cause(&caller), holder.key).await?;
-    Ok(Written((StatusCode::NO_CONTENT, allowance::headers(of_source.as_slice())), done.position))
+    Ok(Written((StatusCode::NO_CONTENT, rate_limit_headers::headers(of_source.as_slice())), done.position))
 }
 
 /// Whoever presents a client's registration access token.
@@ -175,7 +177,7 @@ impl Holder {
             }
             None => None,
         };
-        let mut body = wire::client(profile, bound);
+        let mut body = response::client(profile, bound);
         body.insert("registration_access_token".to_owned(), self.token.expose().into());
         body.insert("registration_client_uri".to_owned(), app.registration_client_uri(&profile.client_id).into());
         Ok(Json(body))

@@ -15,18 +15,20 @@ use gatebook_events::secret::{SecretHash, TokenHash};
 use gatebook_events::standing::Reason;
 use serde_json::{Map, Value};
 
-use super::by_document;
-use crate::admission::{self, Newcomer};
-use crate::app::App;
-use crate::ceiling::Allowance;
-use crate::command::admission::Guarantor;
-use crate::command::register::{DrawnHashes, Entered};
-use crate::command::{CommandError, Commands};
+use crate::aggregates::{CommandError, Commands};
+use crate::application::rate_limits::Allowance;
+use crate::application::register::admission::{self, Newcomer};
+use crate::application::register::rules::Guarantor;
+use crate::application::register::{DrawnHashes, Entered};
+use crate::bootstrap::App;
+use crate::credentials::secrets::{ClientSecret, Cost, InitialAccessToken, RegistrationToken, hash_secret};
 use crate::http::caller::{Anyone, Path, bearer};
+use crate::http::consistency::Written;
 use crate::http::error::{Failure, OauthError};
-use crate::http::fresh::Written;
-use crate::http::{allowance, json, wire};
-use crate::secrets::{ClientSecret, Cost, InitialAccessToken, RegistrationToken, hash_secret};
+use crate::http::json;
+use crate::http::oauth::cimd;
+use crate::http::rate_limit_headers;
+use crate::http::response;
 
 /// 201 with what was registered (RFC 7591 §3.2.1).
 type Answer = Written<(StatusCode, HeaderMap, Json<Map<String, Value>>)>;
@@ -94,7 +96,7 @@ async fn answer(
         None => None,
     };
     // The server picks the identifier (RFC 7591 §3.2.1); one that is sent means nothing here, unless it is all that is sent.
-    let document = by_document::named(app, &request);
+    let document = cimd::named(app, &request);
     *kind = if document.is_some() { RegistrationType::Cimd } else { RegistrationType::Dcr };
     let server = app.bind(resource.as_deref(), in_path.or(presented.as_ref().map(|token| token.server))).await?;
     let guarantor = Commands::guarantor(server, presented)?;
@@ -111,9 +113,9 @@ async fn answer(
     // Nothing is read or fetched for one that may not come.
     rules.server.receives(guarantor.coming(*kind)).map_err(CommandError::from)?;
     if let Some(url) = document {
-        let (body, allowance, position) = by_document::register(app, caller, &rules, guarantor, &url).await?;
+        let (body, allowance, position) = cimd::register(app, caller, &rules, guarantor, &url).await?;
         let allowances: Vec<Allowance> = of_source.into_iter().chain(allowance).collect();
-        return Ok(Written((StatusCode::CREATED, allowance::headers(&allowances), Json(body)), position));
+        return Ok(Written((StatusCode::CREATED, rate_limit_headers::headers(&allowances), Json(body)), position));
     }
     let vouched = vouched(app, &rules.server.policy, &mut request).await?;
     let parsed = metadata::parse(request)?.vouched(vouched);
@@ -179,7 +181,7 @@ fn told(
 ) -> Answer {
     let Credentials { token, secret, .. } = credentials;
     let bound = standing.zip(entered.registration.as_ref()).map(|((id, reason), registration)| (id, registration, reason));
-    let mut body = wire::client(&entered.profile, bound);
+    let mut body = response::client(&entered.profile, bound);
     if let Some(secret) = secret {
         body.insert("client_secret".to_owned(), secret.expose().into());
         body.insert("client_secret_expires_at".to_owned(), 0.into());
@@ -189,7 +191,7 @@ fn told(
         body.insert("registration_access_token".to_owned(), token.expose().into());
         body.insert("registration_client_uri".to_owned(), app.registration_client_uri(&entered.profile.client_id).into());
     }
-    Written((StatusCode::CREATED, allowance::headers(allowances), Json(body)), entered.position)
+    Written((StatusCode::CREATED, rate_limit_headers::headers(allowances), Json(body)), entered.position)
 }
 
 /// The software statement of a request, if the rules that it is judged by read any (RFC 7591 §2.3). Its claims are then in the

@@ -11,12 +11,12 @@ use gatebook_events::standing::Decision;
 use serde_json::{Map, Value};
 
 use super::credentials;
-use crate::app::App;
-use crate::doors;
+use crate::application::decisions;
+use crate::bootstrap::App;
 use crate::http::caller::Anyone;
 use crate::http::error::{Failure, OauthError};
 use crate::http::json as body_json;
-use crate::http::wire;
+use crate::http::response;
 
 /// What a client gets is for the doors to say.
 pub async fn token(State(app): State<App>, from: Anyone, headers: HeaderMap, body: Body) -> Result<Json<Map<String, Value>>, OauthError> {
@@ -30,7 +30,7 @@ pub async fn token(State(app): State<App>, from: Anyone, headers: HeaderMap, bod
     let scope = scope.map_err(|_| refuse("invalid_scope", "scope has a character that is not allowed"))?.flatten();
     let resources: Vec<&str> = form.all("resource").collect();
     // A request that is refused before need not carry all that a check of credentials takes.
-    let granted = Box::pin(doors::grant(&app, &presented, &resources, scope.as_ref())).await?;
+    let granted = Box::pin(decisions::grant(&app, &presented, &resources, scope.as_ref())).await?;
     app.metrics().decided(granted.as_ref().map_or_else(|reason| reason.decision(), |_| Decision::Allow).as_str());
     let grant = granted.map_err(no)?;
     let server = app.commands().resource_server(grant.resource_server).await?;
@@ -40,7 +40,7 @@ pub async fn token(State(app): State<App>, from: Anyone, headers: HeaderMap, bod
     body.insert("access_token".to_owned(), issued.token.into());
     body.insert("token_type".to_owned(), "Bearer".into());
     body.insert("expires_in".to_owned(), issued.expires_in.into());
-    wire::put(&mut body, "scope", grant.scope.map(|scope| scope.as_str().to_owned()));
+    response::put(&mut body, "scope", grant.scope.map(|scope| scope.as_str().to_owned()));
     Ok(Json(body))
 }
 

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use gatebook::log::sqlite::{OpenError, SqliteLog};
-use gatebook::log::{BrokenChain, EventLog, LogError, Wrong};
+use gatebook::event_log::sqlite::{OpenError, SqliteLog};
+use gatebook::event_log::{BrokenChain, EventLog, LogError, Wrong};
 use gatebook_events::envelope::Position;
 
 use super::{tamper, written};

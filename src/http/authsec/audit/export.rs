@@ -16,13 +16,13 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{Filters, render};
-use crate::app::App;
+use crate::bootstrap::App;
 use crate::http::authsec::parameter;
 use crate::http::caller::{Administrator, Query};
+use crate::http::consistency::{self, Fresh};
 use crate::http::error::{Failure, Problem};
-use crate::http::fresh::{self, Fresh};
-use crate::http::wire;
-use crate::spans::on_behalf;
+use crate::http::response;
+use crate::platform::spans::on_behalf;
 
 /// Events that are read at once.
 const BATCH: usize = 500;
@@ -102,7 +102,7 @@ impl Format {
 /// Answers with all that a query shows, whatever its limit, up to where the history is now.
 pub async fn begin(app: &App, headers: &HeaderMap, query: HistoryQuery, format: Format) -> Result<Fresh<Response>, Failure> {
     // The first page waits for what was written before; the rest are read where it is.
-    let begun = fresh::read(app, app.history(), headers, |_| Ok(())).await?;
+    let begun = consistency::read(app, app.history(), headers, |_| Ok(())).await?;
     let up_to = begun.shown();
     let written = Written { app: app.clone(), format, up_to, events: 0, call: tracing::Span::current() };
     let all = HistoryQuery { up_to: Some(up_to), limit: BATCH, ..query };
@@ -185,7 +185,7 @@ fn line(text: &mut String, value: &serde_json::Value) {
 fn row_of_table(text: &mut String, row: &HistoryRow) {
     let cells = [
         row.position.to_string(),
-        wire::time(row.recorded_at),
+        response::time(row.recorded_at),
         row.name.clone(),
         row.resource_server.map(|id| id.to_string()).unwrap_or_default(),
         row.client_id.as_ref().map(ToString::to_string).unwrap_or_default(),

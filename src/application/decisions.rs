@@ -1,0 +1,327 @@
+//! What an authorization server or a gateway asks before it lets a client in: one answer, from the log as it is now.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use gatebook_events::Rejection;
+use gatebook_events::client::{Client, Life, Profile};
+use gatebook_events::decision::{self, AnswerVersion, Question, Reason, Side, Surroundings, Verdict, Warning};
+use gatebook_events::envelope::{Actor, ActorKind, Position};
+use gatebook_events::identity::{ClientId, ResourceServerId, Stream, TenantId};
+use gatebook_events::look_alike::document_host;
+use gatebook_events::manifest::Trouble;
+use gatebook_events::metadata::ClientMetadata;
+use gatebook_events::registration::{Registration, Status};
+use gatebook_events::resource_server::{Coming, RegistrationType, ResourceServer};
+use gatebook_events::standing::Decision;
+use gatebook_projections::directory::LookAlike;
+
+use crate::aggregates::{Cause, CommandError, Done, History};
+use crate::application::look_alikes::Shown;
+use crate::application::manifests::DocumentError;
+use crate::application::register::admission::{self, Newcomer};
+use crate::application::register::rules::{Guarantor, Rules};
+use crate::bootstrap::App;
+use crate::http::error::Failure;
+use crate::outbound::{Asker, Urgency};
+
+pub(crate) mod grant;
+
+pub use crate::application::decisions::grant::{Presented, grant, prove, still_granted};
+
+/// The answer at a door.
+#[derive(Debug)]
+pub struct Answer {
+    /// Allow, deny or pending, and why.
+    pub verdict: Verdict,
+    /// What whoever asks the user for consent should know.
+    pub warnings: Vec<Warning>,
+    /// The approved client from elsewhere that it looks like.
+    pub resembles: Option<LookAlike>,
+    /// The client as it is effective there; none where there is none to speak of.
+    pub client: Option<Effective>,
+    /// From which state of the client that was answered.
+    pub version: Option<AnswerVersion>,
+    /// Where the last event stands that the question itself caused; a client that is met for the first time causes some.
+    pub position: Option<Position>,
+    /// After how many seconds another question may find out more, where that is known.
+    pub retry_after: Option<u64>,
+}
+
+/// A client as it is effective at one resource server.
+#[derive(Debug)]
+pub struct Effective {
+    /// Who it is.
+    pub profile: Profile,
+    /// What the resource server's rules leave of what was admitted of what it says; its redirect URIs are those that serve.
+    pub metadata: ClientMetadata,
+    /// How it stands there.
+    pub registration: Registration,
+}
+
+impl Effective {
+    /// The client as it proves itself there: by the method and keys that were admitted, whatever it claims meanwhile.
+    pub fn acting(&self) -> Profile {
+        Profile { metadata: self.metadata.clone(), ..self.profile.clone() }
+    }
+}
+
+/// What a caller refers to: the client, and the answer that the question goes on from.
+pub struct Subject<'a> {
+    /// Who.
+    pub client_id: &'a ClientId,
+    /// What an earlier answer said it was given from.
+    pub since: Option<AnswerVersion>,
+    /// Where the user came from, if that is told: what is fetched is counted for it.
+    pub source: Option<IpAddr>,
+}
+
+/// Answers a question about a client at a resource server, and takes note that it was asked.
+pub async fn ask(app: &App, server_id: ResourceServerId, subject: &Subject<'_>, question: &Question<'_>) -> Result<Answer, Failure> {
+    let answer = look(app, server_id, subject, question).await?;
+    take_note(app, server_id, subject, question, answer).await
+}
+
+/// Takes note of an answer that a client goes on from: that it is used, if it may act. One that is dormant is revived first, or
+/// waits for an administrator from now on, as the resource server's rules have it; the answer is then how it stands after that.
+async fn take_note(
+    app: &App,
+    server_id: ResourceServerId,
+    subject: &Subject<'_>,
+    question: &Question<'_>,
+    mut answer: Answer,
+) -> Result<Answer, Failure> {
+    let key = subject.client_id.key();
+    let dormant = answer.client.as_ref().map(|client| client.registration.status).filter(|status| status.is_dormant());
+    if let Some(status) = dormant.filter(|_| answer.verdict.reason.decision() != Decision::Deny) {
+        let used = app.commands().use_dormant(server_id, key).await?;
+        if used.position.is_some() {
+            app.metrics().dormancy(if used.state.status == Status::Approved { "revived" } else { "queued" });
+        }
+        if used.state.status != status {
+            let position = answer.position.max(used.position);
+            answer = look(app, server_id, subject, question).await?;
+            answer.position = answer.position.max(position);
+        }
+    }
+    if answer.verdict.reason.decision() == Decision::Allow {
+        app.usage().seen(server_id, key, app.commands().clock().now());
+    }
+    Ok(answer)
+}
+
+/// Answers a question without taking note of it; what a dormant client is allowed is what it will be once it is used. A client
+/// that is met for the first time by the URL of its document is read, entered and registered by the resource server's rules
+/// first; another look never changes anything.
+pub async fn look(app: &App, server_id: ResourceServerId, subject: &Subject<'_>, question: &Question<'_>) -> Result<Answer, Failure> {
+    let commands = app.commands();
+    let rules = commands.rules(server_id).await?;
+    let server = &rules.server;
+    let client_id = subject.client_id;
+    let key = client_id.key();
+    let mut clients: Arc<History<Client>> = commands.history(Stream::Client(key)).await?;
+    if clients.now().profile.as_ref().is_some_and(|profile| profile.client_id != *client_id) {
+        return nowhere(app, server_id).await;
+    }
+    let mut registrations: Arc<History<Registration>> = commands.history(Stream::Registration(server_id, key)).await?;
+    let mut position = None;
+    if registrations.now().status == Status::None && server.is_active() {
+        match first_sight(app, &rules, subject, clients.now()).await {
+            Ok(None) => {}
+            Ok(Some(met)) => {
+                clients = commands.history(Stream::Client(key)).await?;
+                registrations = commands.history(Stream::Registration(server_id, key)).await?;
+                position = met.0;
+            }
+            Err(FirstSight::No(reason)) => return Ok(nobody(reason)),
+            Err(FirstSight::NotTried(reason, seconds)) => return Ok(Answer { retry_after: Some(seconds), ..nobody(reason) }),
+            Err(FirstSight::Failed(failure)) => return Err(failure),
+        }
+    }
+    let (client, registration) = (clients.now(), registrations.now());
+    if registration.status == Status::None {
+        return nowhere(app, server_id).await;
+    }
+    let standing = app.standing(server_id, client.life, registration).await?.once_used(server.policy.revive);
+    let Some(profile) = client.registered().cloned() else { return Ok(nobody(Reason::Standing(standing))) };
+    let metadata = effective(server, &profile, registration);
+    let now = Side { registration, metadata: &metadata };
+    let (verdict, changed) = match subject.since {
+        None => (decision::answer(standing, registration, &metadata, question), false),
+        Some(version) => {
+            let then = commands.as_of(Stream::Client(key), &clients, version.client).await?;
+            let then = then.zip(commands.as_of(Stream::Registration(server_id, key), &registrations, version.registration).await?);
+            let then = then.and_then(|(client, registration)| {
+                let profile = client.registered()?;
+                Some((effective(server, profile, &registration), registration))
+            });
+            let then = then.as_ref().map(|(metadata, registration)| Side { registration, metadata });
+            (decision::answer_since(standing, now, then, question), !then.is_some_and(|then| then.same(now)))
+        }
+    };
+    let shown = Shown {
+        name: metadata.client_name.as_deref(),
+        client_id,
+        registration_type: profile.registration_type,
+        redirect_uris: &metadata.redirect_uris,
+    };
+    let resembles = app.look_alike(&rules.tenant, &shown).await;
+    let document_host = document_host(client_id, profile.registration_type);
+    let came = registrations.first();
+    let known = Surroundings {
+        document_host: document_host.as_deref(),
+        document_entered: profile.manifest.as_ref().is_some_and(|manifest| manifest.entered_for.is_some()),
+        unreachable_since: profile.manifest.as_ref().and_then(|manifest| manifest.unreachable_since),
+        likeness: resembles.as_ref().map(|other| other.likeness),
+        came_with: came.map(|came| &came.redirect_uris),
+    };
+    let mut warnings = decision::warnings(registration, question.redirect_uri, known);
+    warnings.extend(changed.then_some(Warning::RegistrationChanged));
+    let moved = server.policy.has_moved(profile.registration_type, &profile.metadata, registration);
+    warnings.extend(moved.then_some(Warning::MetadataChanged));
+    let document = client.document_version();
+    let version = AnswerVersion { client: clients.len(), registration: registrations.len(), document };
+    let client = Some(Effective { profile, metadata, registration: registration.clone() });
+    Ok(Answer { verdict, warnings, resembles, client, version: Some(version), position, retry_after: None })
+}
+
+/// What the resource server's rules leave of what was admitted there of what a client says, with the redirect URIs that serve.
+fn effective(server: &ResourceServer, profile: &Profile, registration: &Registration) -> ClientMetadata {
+    // What the rules no longer leave anything of was registered under others: it keeps what it had.
+    let admitted = registration.admitted(&profile.metadata);
+    let mut metadata = server.policy.constrain(profile.registration_type, admitted.clone()).unwrap_or(admitted);
+    metadata.redirect_uris = registration.redirect_uris.clone();
+    metadata
+}
+
+/// Of a client that is not registered there nothing is said but that, whether it exists elsewhere or nowhere.
+async fn nowhere(app: &App, server: ResourceServerId) -> Result<Answer, Failure> {
+    Ok(nobody(Reason::Standing(app.standing(server, Life::Unregistered, &Registration::default()).await?)))
+}
+
+fn nobody(reason: Reason) -> Answer {
+    Answer {
+        verdict: Verdict { reason, redirect_uri: None },
+        warnings: Vec::new(),
+        resembles: None,
+        client: None,
+        version: None,
+        position: None,
+        retry_after: None,
+    }
+}
+
+/// A client was registered just now; where that stands, unless somebody else was faster.
+struct Met(Option<Position>);
+
+enum FirstSight {
+    No(Reason),
+    /// The host of its document was not asked; after so many seconds it may be.
+    NotTried(Reason, u64),
+    Failed(Failure),
+}
+
+impl FirstSight {
+    /// What it means that a document could not be read or taken note of.
+    fn unread(error: DocumentError) -> Self {
+        if let DocumentError::Fetch(failure) = &error
+            && let Some(seconds) = failure.not_tried_for()
+        {
+            // Left alone because the last attempt failed is another matter than a budget that is spent.
+            let failed = failure.trouble == Trouble::BackingOff;
+            return Self::NotTried(if failed { Reason::DocumentNotReached } else { Reason::DocumentNotTried }, seconds);
+        }
+        Self::of(error.into(), RegistrationType::Cimd)
+    }
+
+    /// What a refusal means for a client that comes this way.
+    fn of(failure: Failure, by: RegistrationType) -> Self {
+        let Failure::Command(CommandError::Rejected(rejection)) = &failure else {
+            return match failure {
+                Failure::TooMany(_) => Self::No(Reason::TooManyRegistrations),
+                Failure::Document { trouble, .. } if !trouble.is_about_the_document() => Self::No(Reason::DocumentNotReached),
+                Failure::Document { .. } => Self::No(Reason::DocumentUnusable),
+                failure => Self::Failed(failure),
+            };
+        };
+        Self::No(match (rejection, by) {
+            (Rejection::ModeNotAdmitted(_), _) => Reason::ModeNotAdmitted,
+            (Rejection::Full(_), _) => Reason::RegisterFull,
+            (Rejection::InitialAccessTokenRequired, _) => Reason::TokenRequired,
+            // What the document says is not welcome here.
+            (_, RegistrationType::Cimd) => Reason::DocumentUnusable,
+            (_, RegistrationType::Dcr | RegistrationType::Prereg) => Reason::RulesNotMet,
+        })
+    }
+}
+
+/// A client that nobody registered here: one with a document is read and registered by the rules; one that registered itself where
+/// no resource server was meant is bound by the rules to the first that it asks for, in the tenant that sees it.
+async fn first_sight(
+    app: &App,
+    rules: &Rules,
+    &Subject { client_id, source, .. }: &Subject<'_>,
+    client: &Client,
+) -> Result<Option<Met>, FirstSight> {
+    let alone = |by| {
+        let received = rules.server.receives(Coming::alone(by));
+        received.map_err(|closed| FirstSight::of(CommandError::from(closed).into(), by))?;
+        has_room(app)
+    };
+    let by_document = client.profile.as_ref().is_none_or(|profile| profile.manifest.is_some());
+    let (client, seen_at) = match client.life {
+        Life::Registered if client.holds_for(Some(&rules.tenant)) => {
+            let Some(profile) = client.registered() else { return Ok(None) };
+            let by = profile.registration_type;
+            if profile.manifest.is_none() {
+                let sees_it = profile.came_to_none() && rules.tenant == TenantId::default_tenant();
+                let registered = app.registered_at(client_id.key());
+                if !sees_it || !registered.await.map_err(|failure| FirstSight::of(failure, by))?.is_empty() {
+                    return Ok(None);
+                }
+            }
+            alone(by)?;
+            (client.clone(), None)
+        }
+        // What another tenant's administrator entered says nothing here, and a document that was taken away may be back: the host is
+        // asked, as if nobody had known it.
+        Life::Unregistered | Life::Registered | Life::Withdrawn | Life::Deleted if by_document => {
+            let Ok(url) = app.documents().manifests().url(client_id.as_str()) else { return Ok(None) };
+            // Nothing is fetched for a client that may not come.
+            alone(RegistrationType::Cimd)?;
+            let failed = |failure| FirstSight::of(failure, RegistrationType::Cimd);
+            // Nobody who was never met is registered anywhere, and no list need be asked.
+            let unknown = client.life == Life::Unregistered;
+            let registered_at = if unknown { Vec::new() } else { app.registered_at(client_id.key()).await.map_err(failed)? };
+            let urgency = Urgency::By(Asker::new(source, Some(&rules.tenant)));
+            let seen = app.documents().meet(&url, &registered_at, urgency).await.map_err(FirstSight::unread)?;
+            (seen.client, seen.position)
+        }
+        Life::Unregistered | Life::Registered | Life::Withdrawn | Life::Deleted => return Ok(None),
+    };
+    let Some(profile) = client.registered() else { return Ok(None) };
+    let actor = Actor { kind: ActorKind::System, id: Some("first-sight".to_owned()), via: Some("decision".to_owned()) };
+    let cause = Cause { actor, tenant: Some(rules.tenant.clone()), request_id: None, origin: None };
+    let done = take_in(app, &cause, rules, &client, profile).await;
+    app.metrics().registered(profile.registration_type, done.as_ref().err());
+    let done = done.map_err(|failure| FirstSight::of(failure, profile.registration_type))?;
+    Ok(Some(Met(done.position.max(seen_at))))
+}
+
+/// Registers a client that nobody answers for, where the rules welcome it and there is room.
+async fn take_in(app: &App, cause: &Cause, rules: &Rules, client: &Client, profile: &Profile) -> Result<Done<Registration>, Failure> {
+    let admitted = admission::ask(app, rules, Newcomer::known(profile, Guarantor::Nobody)).await?;
+    let done = app.commands().bind(cause, &admitted.welcome, client, false).await?;
+    admitted.fill(app, done.position).await;
+    Ok(done)
+}
+
+/// Who comes in by a question is a stranger.
+fn has_room(app: &App) -> Result<(), FirstSight> {
+    if app.room().has_some_for_strangers() { Ok(()) } else { Err(FirstSight::Failed(Failure::NoRoom)) }
+}
+
+/// The resource server that a caller of this tenant means: the tenant's own with this identifier, else its only one.
+pub async fn resource_server(app: &App, tenant: &TenantId, resource: Option<&str>) -> Result<Option<ResourceServerId>, Failure> {
+    Ok(app.known_servers().await?.of_tenant(tenant, resource))
+}

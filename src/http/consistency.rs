@@ -1,0 +1,167 @@
+//! A read that follows a write sees it: reads wait, bounded, for the tables to reach the log's head as it was when the
+//! request arrived, and for the position that another node's answer named.
+
+use axum::Extension;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use gatebook_events::envelope::Position;
+use gatebook_projections::read_model::{Projection, QueryError, Reader};
+
+use super::error::{Failure, OauthError, Problem};
+use super::request_id::RequestId;
+use crate::bootstrap::App;
+use crate::platform::spans::on_behalf;
+use crate::read_models::{Follower, Progress, Projector};
+
+/// Names the last event that an answer knows of.
+pub const POSITION: HeaderName = HeaderName::from_static("gatebook-position");
+/// Present on answers from tables that could not catch up in time.
+const STALE: HeaderName = HeaderName::from_static("gatebook-stale");
+
+/// An answer with how fresh it is.
+pub struct Fresh<T> {
+    /// The answer.
+    pub body: T,
+    shown: Position,
+    stale: bool,
+}
+
+impl<T> Fresh<T> {
+    /// An answer about a moment, which no later event changes.
+    pub const fn then(body: T, shown: Position) -> Self {
+        Self { body, shown, stale: false }
+    }
+
+    /// The answer, where an old one would be a wrong one.
+    pub fn unless_stale(self) -> Result<T, Failure> {
+        if self.stale {
+            Err(Failure::request(StatusCode::SERVICE_UNAVAILABLE, "read-model-behind", "the lists have not caught up yet"))
+        } else {
+            Ok(self.body)
+        }
+    }
+
+    /// The last event that it knows of.
+    pub const fn shown(&self) -> Position {
+        self.shown
+    }
+
+    /// Whether it comes from tables that could not catch up in time.
+    pub const fn is_stale(&self) -> bool {
+        self.stale
+    }
+
+    /// The same freshness around something else.
+    pub fn map<U>(self, render: impl FnOnce(T) -> U) -> Fresh<U> {
+        Fresh { body: render(self.body), shown: self.shown, stale: self.stale }
+    }
+}
+
+impl<T: IntoResponse> IntoResponse for Fresh<T> {
+    fn into_response(self) -> Response {
+        let mut response = self.body.into_response();
+        response.headers_mut().insert(POSITION, HeaderValue::from(self.shown.to_backend()));
+        if self.stale {
+            response.headers_mut().insert(STALE, HeaderValue::from_static("true"));
+        }
+        response
+    }
+}
+
+/// The answer to a write, with where its last event stands; nothing where it already held.
+pub struct Written<T>(pub T, pub Option<Position>);
+
+impl<T: IntoResponse> IntoResponse for Written<T> {
+    fn into_response(self) -> Response {
+        let mut response = self.0.into_response();
+        if let Some(position) = self.1 {
+            response.headers_mut().insert(POSITION, HeaderValue::from(position.to_backend()));
+        }
+        response
+    }
+}
+
+/// The position that a caller names, if it names one.
+fn named(headers: &HeaderMap) -> Result<Option<Position>, Failure> {
+    let Some(value) = headers.get(&POSITION) else { return Ok(None) };
+    let named = value.to_str().ok().and_then(|text| text.parse::<Position>().ok());
+    named.map(Some).ok_or_else(|| Failure::request(StatusCode::BAD_REQUEST, "invalid-position", "Gatebook-Position is not a position"))
+}
+
+/// Waits for what a caller names. A position that no event has is refused where this node keeps the whole log. Where other nodes
+/// write too, only a caller that is known waits for what this node has not heard of: it could be told any number.
+async fn arrived(app: &App, headers: &HeaderMap) -> Result<(), Failure> {
+    let Some(named) = named(headers)? else { return Ok(()) };
+    let head = app.log().head().await?;
+    if named > head {
+        if !app.shares_its_log() {
+            return Err(beyond(head));
+        }
+        if !super::caller::is_known(app, headers).await {
+            return Err(Failure::Busy);
+        }
+    }
+    if app.reached(named).await? {
+        return Ok(());
+    }
+    Err(Failure::request(StatusCode::SERVICE_UNAVAILABLE, "read-model-behind", "this node has not reached that position yet"))
+}
+
+fn beyond(head: Position) -> Failure {
+    let detail = format!("Gatebook-Position is beyond the end of the log, which is {head}; it has to be one that an answer named");
+    Failure::request(StatusCode::BAD_REQUEST, "invalid-position", detail)
+}
+
+/// Lets a client's or an authorization server's call wait for what it names, whichever node wrote that.
+pub async fn after_named(State(app): State<App>, request: Request, next: Next) -> Response {
+    match arrived(&app, request.headers()).await {
+        Ok(()) => next.run(request).await,
+        Err(failure) => OauthError(failure).into_response(),
+    }
+}
+
+/// Lets an administrator's call wait for what it names.
+pub async fn after_named_by_admin(State(app): State<App>, Extension(id): Extension<RequestId>, request: Request, next: Next) -> Response {
+    match arrived(&app, request.headers()).await {
+        Ok(()) => next.run(request).await,
+        Err(failure) => Problem(failure, id).into_response(),
+    }
+}
+
+/// Asks a projection's tables once they are fresh enough.
+pub async fn read<P, T>(
+    app: &App,
+    projector: &Projector<P>,
+    headers: &HeaderMap,
+    query: impl FnOnce(&Reader<P>) -> Result<T, QueryError> + Send + 'static,
+) -> Result<Fresh<T>, Failure>
+where
+    P: Projection,
+    T: Send + 'static,
+{
+    let named = named(headers)?;
+    let wanted = app.log().head().await?.max(named.unwrap_or_default());
+    let arrived = projector.reached(wanted, app.config().read_wait).await;
+    let progress = projector.progress();
+    if !progress.serves {
+        return Err(building(projector.identity().0, &progress, wanted));
+    }
+    if !arrived && named.is_some_and(|named| progress.position < named) {
+        return Err(Failure::request(StatusCode::SERVICE_UNAVAILABLE, "read-model-behind", "the lists have not reached that position yet"));
+    }
+    let shown = progress.position;
+    let reader = projector.reader().clone();
+    let body = tokio::task::spawn_blocking(on_behalf(move || query(&reader)))
+        .await
+        .map_err(|_| Failure::Internal("a query's thread ended early"))??;
+    Ok(Fresh { body, shown, stale: !arrived })
+}
+
+/// The tables are built for the first time, or for the first time in this version: nothing can answer, and soon something will.
+fn building(projection: &'static str, progress: &Progress, head: Position) -> Failure {
+    const UNKNOWN: u64 = 30;
+    let (percent, left) = progress.building.map_or((0, None), |building| (building.percent(head), building.seconds_left(head)));
+    Failure::Building { projection, percent, retry_after: left.unwrap_or(UNKNOWN).clamp(1, 300) }
+}
