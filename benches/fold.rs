@@ -15,12 +15,14 @@ use futures_util::StreamExt;
 use gatebook::event_log::sqlite::SqliteLog;
 use gatebook::event_log::{EventLog, Followed};
 use gatebook_events::Aggregate;
+use gatebook_events::admission::RegistrationType;
 use gatebook_events::client::{Client, ClientCommand, Party};
 use gatebook_events::codec::{self, AnyEvent};
 use gatebook_events::envelope::{Envelope, Position};
-use gatebook_events::identity::{ClientKey, ResourceServerId, Stream, TenantId};
+use gatebook_events::identity::{ClientKey, ResourceServerId, TenantId};
 use gatebook_events::registration::{Registration, RegistrationCommand};
-use gatebook_events::resource_server::{EffectOnExisting, Policy, RegistrationType, ResourceServer, ResourceServerCommand};
+use gatebook_events::resource_server::{EffectOnExisting, Policy, ResourceServer, ResourceServerCommand};
+use gatebook_events::stream::Stream;
 use uuid::Uuid;
 
 use history::{another_name, cpu, cpu_since, generate, line, metadata, register, request};

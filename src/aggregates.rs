@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
-use gatebook_events::codec::{self, CodecError, Stored};
+use gatebook_events::codec;
+
 use gatebook_events::envelope::{Actor, ActorKind, CommitId, Envelope, EventId, Meta, Position, Revision, StoredEvent, StreamName};
-use gatebook_events::identity::{ClientKey, ResourceServerId, Stream, TenantId};
+use gatebook_events::identity::{ClientKey, ResourceServerId, TenantId};
 use gatebook_events::resource_server::{ResourceServer, normalized};
+use gatebook_events::stored::{CodecError, Stored};
+use gatebook_events::stream::Stream;
 use gatebook_events::{Aggregate, Rejection};
 use prometheus_client::metrics::counter::Counter;
 use uuid::Uuid;
@@ -16,6 +19,8 @@ use crate::platform::clock::Clock;
 use crate::aggregates::cache::Recent;
 pub(crate) mod cache;
 pub(crate) mod resource_servers;
+pub(crate) mod service_token_cache;
+pub(crate) mod tokens_in_use;
 
 pub use crate::aggregates::resource_servers::{Known, Roster, Snapshot};
 use crate::platform::detached::to_the_end;
@@ -153,12 +158,12 @@ pub struct Commands {
     /// One edit at a time on this node, so that what is remembered last is what was appended last.
     pub(crate) edits: Arc<tokio::sync::Mutex<()>>,
     /// The initial access tokens that are in use.
-    pub(crate) tokens: Arc<crate::application::initial_access_tokens::InUse>,
+    pub(crate) tokens: Arc<tokens_in_use::InUse>,
     appends: Counter,
     /// What the doors asked about last.
     recent: Arc<Recent>,
     /// The service tokens that were presented last.
-    pub(crate) service_tokens: Arc<crate::application::service_tokens::KnownTokens>,
+    pub(crate) service_tokens: Arc<service_token_cache::KnownTokens>,
 }
 
 impl Commands {
@@ -277,6 +282,16 @@ impl Commands {
         }
         self.roster.complete();
         Ok(())
+    }
+
+    /// The resource servers once all of them are known. They are read from the log, so that clients come in while a directory is built.
+    pub async fn known_servers(&self) -> Result<Arc<Snapshot>, CommandError> {
+        let known = self.roster.now();
+        if known.is_complete() {
+            return Ok(known);
+        }
+        self.complete_roster().await?;
+        Ok(self.roster.now())
     }
 
     pub(crate) async fn read_resource_server(&self, id: ResourceServerId) -> Result<Known, CommandError> {

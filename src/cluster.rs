@@ -3,4 +3,5 @@
 pub mod announcements;
 pub mod kurrentdb;
 pub mod nats;
+pub mod node;
 pub mod shared_kv;

@@ -6,7 +6,7 @@ use axum::middleware;
 use axum::routing::{delete, get, post, put};
 use tower_http::cors::CorsLayer;
 
-use crate::bootstrap::App;
+use crate::application::services::Services;
 
 pub(crate) mod consistency;
 pub(crate) mod etag;
@@ -23,12 +23,13 @@ pub(crate) mod json;
 mod metrics;
 pub(crate) mod oauth;
 pub(crate) mod parameters;
+mod pieces;
 pub(crate) mod request_id;
 pub(crate) mod timely;
 mod well_known;
 
-/// Every door of the service.
-pub fn router(app: App) -> Router {
+/// Every endpoint of the service, with the pages in the same middleware.
+pub fn router(services: Services, pages: Router<Services>) -> Router {
     let discovery = Router::new()
         .route(well_known::PLACE, get(well_known::instance))
         .route("/.well-known/oauth-authorization-server/{*path}", get(well_known::of_path))
@@ -42,7 +43,7 @@ pub fn router(app: App) -> Router {
             get(oauth::manage::read).put(oauth::manage::replace).delete(oauth::manage::delete).fallback(error::method_not_allowed_manage),
         )
         .route("/oauth/token", post(oauth::token::token).fallback(error::method_not_allowed_post))
-        .layer(middleware::from_fn_with_state(app.clone(), crate::http::consistency::after_named))
+        .layer(middleware::from_fn_with_state(services.clone(), crate::http::consistency::after_named))
         .layer(middleware::map_response(never_stored))
         .merge(discovery)
         .layer(open_to_browsers());
@@ -52,7 +53,7 @@ pub fn router(app: App) -> Router {
         .route("/oauth/clients/{client_id}", get(oauth::decisions::client))
         .route("/oauth/introspect", post(oauth::introspect::introspect).fallback(error::method_not_allowed_post))
         .route("/oauth/authenticate", post(oauth::authenticate::authenticate).fallback(error::method_not_allowed_post))
-        .layer(middleware::from_fn_with_state(app.clone(), crate::http::consistency::after_named))
+        .layer(middleware::from_fn_with_state(services.clone(), crate::http::consistency::after_named))
         .layer(middleware::map_response(never_stored));
 
     let clients_of_server = Router::new()
@@ -105,29 +106,27 @@ pub fn router(app: App) -> Router {
         .route("/projections/{name}/skip", post(authsec::projections::skip))
         .route("/projections/{name}/unskip", post(authsec::projections::unskip))
         .route("/cluster", get(authsec::cluster::show))
-        .layer(middleware::from_fn_with_state(app.clone(), bounded::of_administrator))
+        .layer(middleware::from_fn_with_state(services.clone(), bounded::of_administrator))
         .route("/audit/stream", get(authsec::stream::stream))
         .method_not_allowed_fallback(error::method_not_allowed_admin)
         .layer(middleware::from_fn(caller::only_known_parameters))
-        .layer(middleware::from_fn_with_state(app.clone(), crate::http::consistency::after_named_by_admin))
+        .layer(middleware::from_fn_with_state(services.clone(), crate::http::consistency::after_named_by_admin))
         .layer(middleware::map_response(never_stored));
 
     Router::new()
         .merge(clients)
         .merge(doors)
         .nest("/authsec", administrators)
-        .nest("/ui", crate::ui::router(&app))
-        .route("/", get(crate::ui::front_door))
-        .route("/ui/", get(crate::ui::front_door))
+        .merge(pages)
         .route("/health", get(health::health))
         .fallback(error::no_such_page)
-        .layer(middleware::from_fn_with_state(app.clone(), timely::bodies))
+        .layer(middleware::from_fn_with_state(services.clone(), timely::bodies))
         .layer(middleware::from_fn(host::must_be_one))
         .layer(middleware::from_fn(request_id::carry))
-        .with_state(app)
+        .with_state(services)
 }
 
-fn webhooks() -> Router<App> {
+fn webhooks() -> Router<Services> {
     Router::new()
         .route("/", get(authsec::webhooks::list).post(authsec::webhooks::create))
         .route("/{webhook_id}", get(authsec::webhooks::read).patch(authsec::webhooks::edit).delete(authsec::webhooks::delete))
@@ -141,8 +140,8 @@ fn webhooks() -> Router<App> {
 }
 
 /// What a monitoring system asks, on a listener of its own: it says how busy the service is, and asks for no token.
-pub fn metrics_router(app: App) -> Router {
-    Router::new().route("/metrics", get(metrics::metrics)).layer(middleware::from_fn(host::must_be_one)).with_state(app)
+pub fn metrics_router(services: Services) -> Router {
+    Router::new().route("/metrics", get(metrics::metrics)).layer(middleware::from_fn(host::must_be_one)).with_state(services)
 }
 
 /// Answers here carry credentials or depend on them (RFC 7591 §3.2.1). One that has a tag says itself how it may be held.

@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{IpAddr, SocketAddr};
-use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,14 +12,15 @@ use std::time::Duration;
 use futures_util::future::{BoxFuture, FutureExt, Shared, WeakShared};
 use gatebook_events::identity::{ClientKey, TenantId};
 use gatebook_events::json;
-use gatebook_events::manifest::{self, Manifest, ManifestUrl, ManifestUrlProblem, Profile, Trouble, TroubleKind};
+use gatebook_events::manifest::{self, Manifest, ManifestUrl, ManifestUrlProblem, Trouble, TroubleKind};
 use serde_json::{Map, Value};
 use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::{self, ClientConfig, RootCertStore};
 
-use crate::application::metrics::Counts;
+use crate::config::{Limits, ManifestSettings};
 use crate::outbound::limits::Restraint;
+use crate::platform::counters::Counts;
 use fetch::{Answer, Question};
 
 pub(crate) mod limits;
@@ -59,67 +59,6 @@ struct Parts {
 }
 
 type Flight = BoxFuture<'static, Result<Fetched, FetchFailure>>;
-
-/// What an operator decides about clients' documents.
-#[derive(Debug, Clone)]
-pub struct ManifestSettings {
-    /// How much, how long and how often.
-    pub limits: Limits,
-    /// What a document has to have.
-    pub profile: Profile,
-    /// Whether documents on this very host are fetched, over `http` too. For development.
-    pub allow_loopback: bool,
-    /// The URLs, to the letter, whose hosts may have addresses that are not public.
-    pub internal: Vec<ManifestUrl>,
-    /// Whether the metadata say that clients with documents are welcome, where a resource server has nothing against it.
-    pub announce: bool,
-}
-
-impl Default for ManifestSettings {
-    fn default() -> Self {
-        Self { limits: Limits::default(), profile: Profile::Mcp, allow_loopback: false, internal: Vec::new(), announce: true }
-    }
-}
-
-/// How much, how long and how often.
-#[derive(Debug, Clone)]
-pub struct Limits {
-    /// The longest document, in bytes (CIMD §6.6).
-    pub bytes: usize,
-    /// All of a fetch: look-up, connection, TLS, answer, down to the last byte.
-    pub time: Duration,
-    /// The most fetches under way.
-    pub at_once: usize,
-    /// The most of them at one host, of which people who are not known have three quarters.
-    pub at_once_per_host: usize,
-    /// The most fetches of one host in a minute, of which people who are not known have three quarters; none: no bound.
-    pub per_host_per_minute: Option<NonZeroU32>,
-    /// The most fetches of documents in a minute at the wish of people who are not known, at the resource servers of one tenant,
-    /// and as many of key sets; none: no bound.
-    pub anonymous_per_minute: Option<NonZeroU32>,
-    /// The most of each that one source may cause in a minute; none: no bound.
-    pub per_source_per_minute: Option<NonZeroU32>,
-    /// How long a URL that failed is left alone, the first time; then twice as long, and so on.
-    pub first_pause: Duration,
-    /// The longest such pause.
-    pub longest_pause: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            bytes: 5 * 1024,
-            time: Duration::from_secs(5),
-            at_once: 32,
-            at_once_per_host: 4,
-            per_host_per_minute: NonZeroU32::new(60),
-            anonymous_per_minute: NonZeroU32::new(600),
-            per_source_per_minute: NonZeroU32::new(60),
-            first_pause: Duration::from_secs(30),
-            longest_pause: Duration::from_secs(3600),
-        }
-    }
-}
 
 /// On whose behalf a document is fetched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -12,26 +12,18 @@ use tokio::task::AbortHandle;
 
 use crate::event_log::EventLog;
 
+pub mod consistency;
 pub(crate) mod follow;
 
 pub mod build;
 mod progress;
 
+pub use crate::config::OtherVersions;
 use crate::read_models::follow::Task;
 pub use progress::{Building, Pace, Poison, Progress, Trouble};
 
 /// How many orders may wait; whoever gives one waits for it to be taken anyway.
 const ORDERS: usize = 16;
-
-/// What becomes of the files of a projection's other versions once this one serves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum OtherVersions {
-    /// They are removed.
-    #[default]
-    Removed,
-    /// They stay, so that the build that made them starts at once.
-    Kept,
-}
 
 /// A projection that follows the log in the background.
 #[derive(Clone)]

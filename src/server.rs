@@ -7,14 +7,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::routing::get;
 use hyper_util::rt::TokioExecutor;
 use hyper_util::server::conn::auto;
 use ipnet::IpNet;
-use prometheus_client::metrics::counter::Counter;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 
+use crate::application::services::Services;
 use crate::config::ServerSettings;
+use crate::{http, ui};
 
 mod connection;
 mod connections;
@@ -23,8 +25,8 @@ mod timing;
 mod traffic;
 mod turned_away;
 
+use crate::platform::counters::ConnectionCounters;
 use connection::Connection;
-pub use connections::Figures;
 use connections::{Admission, Connections};
 pub use descriptors::{descriptors, raise_descriptors};
 use timing::Patience;
@@ -72,8 +74,14 @@ impl Rules {
     }
 }
 
+/// Every endpoint and every page.
+pub fn router(services: Services) -> Router {
+    let pages = Router::new().nest("/ui", ui::router(&services)).route("/", get(ui::front_door)).route("/ui/", get(ui::front_door));
+    http::router(services, pages)
+}
+
 /// Serves until `stop` resolves, and then until the calls that are under way have ended.
-pub async fn serve(listener: TcpListener, router: Router, rules: Rules, figures: Figures, stop: impl Future<Output = ()>) {
+pub async fn serve(listener: TcpListener, router: Router, rules: Rules, figures: ConnectionCounters, stop: impl Future<Output = ()>) {
     let connections = Connections::new(rules.settings.connections, rules.settings.connections_per_source, figures);
     let builder = Arc::new(builder(&rules.settings));
     let usual = Patience { head: rules.settings.head, idle: rules.settings.idle };
@@ -137,6 +145,3 @@ fn prepare(stream: &TcpStream) {
 fn is_of_the_connection(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset)
 }
-
-/// How many connections were turned away, by why.
-pub type TurnedAway = prometheus_client::metrics::family::Family<[(&'static str, &'static str); 1], Counter>;

@@ -7,17 +7,15 @@ use axum::middleware;
 use axum::response::{IntoResponse, Redirect};
 use axum::routing::{get, post};
 
-use crate::bootstrap::App;
+use crate::application::services::Services;
 
 pub mod pages;
 pub mod parts;
 
 mod assets;
 
-pub use crate::application::sessions::SignedOut;
-
 /// Every page, below `/ui`.
-pub fn router(app: &App) -> Router<App> {
+pub fn router(services: &Services) -> Router<Services> {
     Router::new()
         .route("/", get(crate::ui::pages::overview::page))
         .route("/sign-in", get(crate::ui::pages::sign_in::page).post(crate::ui::pages::sign_in::with_token))
@@ -49,7 +47,7 @@ pub fn router(app: &App) -> Router<App> {
         .route("/audit", get(crate::ui::pages::audit::page))
         .route("/audit/export", get(crate::ui::pages::audit::export))
         .route("/audit/walk", post(crate::ui::pages::audit::walk))
-        .layer(middleware::from_fn_with_state(app.clone(), crate::ui::parts::session::bounded))
+        .layer(middleware::from_fn_with_state(services.clone(), crate::ui::parts::session::bounded))
         .route("/live", get(crate::ui::pages::live::stream))
         .route("/assets/{name}", get(assets::asset))
         .fallback(crate::ui::parts::error_page::no_such_page)
@@ -58,8 +56,8 @@ pub fn router(app: &App) -> Router<App> {
 }
 
 /// Whoever types the bare address is a person.
-pub async fn front_door(State(app): State<App>) -> impl IntoResponse {
-    Redirect::to(&crate::ui::parts::links::Links::of(&app).overview())
+pub async fn front_door(State(services): State<Services>) -> impl IntoResponse {
+    Redirect::to(&crate::ui::parts::links::Links::of(&services).overview())
 }
 
 /// What every page tells the browser: nothing runs, loads or frames that is not this service's own, and nothing is kept.

@@ -2,10 +2,10 @@
 
 use chrono::{DateTime, Utc};
 
+use crate::admission::RegistrationType;
+use crate::clamps::Clamps;
 use crate::identity::{ClientId, InitialAccessTokenId, TenantId};
-use crate::initial_access_token::Clamps;
 use crate::metadata::ClientMetadata;
-use crate::resource_server::RegistrationType;
 use crate::secret::{KeptSecret, SecretHash, TokenHash};
 use crate::{Aggregate, Rejection};
 

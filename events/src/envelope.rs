@@ -119,7 +119,7 @@ pub struct EventId(pub Uuid);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CommitId(pub Uuid);
 
-/// The name of a stream. Opaque to the log; [`crate::identity::Stream`] gives it meaning.
+/// The name of a stream. Opaque to the log; [`crate::stream::Stream`] gives it meaning.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StreamName(pub Arc<str>);
 

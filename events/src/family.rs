@@ -5,13 +5,13 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::admission::RegistrationType;
 use crate::client::Profile;
 use crate::identity::ClientId;
 use crate::look_alike::{Folded, Origin};
 use crate::metadata::ClientMetadata;
 use crate::redirect::{RedirectUri, RedirectUris};
 use crate::registration::Registration;
-use crate::resource_server::RegistrationType;
 use crate::secret::to_hexadecimal;
 
 /// What clients of one program have in common, as a text: the host of their documents, their `software_id`, or else their name and

@@ -2,18 +2,17 @@
 //! with what at most. Its use is counted by its own events, so that the count is exact whoever uses it at the same time.
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
 
 use crate::identity::TenantId;
 use crate::secret::TokenHash;
 use crate::{Aggregate, Rejection};
 
-mod clamps;
 mod command;
 mod decide;
 mod event;
 
-pub use clamps::Clamps;
+use crate::admission::Usability;
+use crate::clamps::Clamps;
 pub use command::InitialAccessTokenCommand;
 pub use event::{InitialAccessTokenEvent, Issued, Revoked, Used};
 
@@ -48,32 +47,6 @@ pub enum Life {
     Issued,
     /// It was revoked; its history and the clients that came by it stay.
     Revoked,
-}
-
-/// Whether a client may register with it at some moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Usability {
-    /// It may.
-    Active,
-    /// Its time is over.
-    Expired,
-    /// As many came by it as may.
-    UsedUp,
-    /// An administrator revoked it.
-    Revoked,
-}
-
-impl Usability {
-    /// The name on the wire.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Active => "active",
-            Self::Expired => "expired",
-            Self::UsedUp => "used_up",
-            Self::Revoked => "revoked",
-        }
-    }
 }
 
 impl InitialAccessToken {

@@ -3,6 +3,9 @@
 //! Pure: no async, no IO, no clock, no randomness. Time, ids and hashes arrive inside the commands.
 //! Each aggregate has a state, commands, [`Aggregate::decide`] (may this happen?) and [`Aggregate::evolve`] (what it changes).
 
+pub mod admission;
+pub mod answer_version;
+pub mod clamps;
 pub mod client;
 pub mod codec;
 pub mod decision;
@@ -18,6 +21,7 @@ pub mod name;
 pub mod projection;
 pub mod reason;
 pub mod redirect;
+pub mod redirect_rule;
 pub mod registration;
 pub mod rejection;
 pub mod reservation;
@@ -27,6 +31,8 @@ pub mod scope;
 pub mod secret;
 pub mod service_token;
 pub mod standing;
+pub mod stored;
+pub mod stream;
 mod upcast;
 pub mod webhook;
 
@@ -37,7 +43,7 @@ pub trait Aggregate: Default + Clone + Send + Sync + 'static {
     /// What can be asked of it. Time, ids and hashes are inside, already drawn.
     type Command: Send + Sync;
     /// What can have happened to it.
-    type Event: codec::Stored + Clone + std::fmt::Debug + PartialEq + Send + Sync + 'static;
+    type Event: stored::Stored + Clone + std::fmt::Debug + PartialEq + Send + Sync + 'static;
 
     /// May this happen? No events means that it already holds.
     fn decide(&self, command: &Self::Command) -> Result<Vec<Self::Event>, Rejection>;

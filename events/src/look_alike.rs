@@ -7,10 +7,10 @@ use std::sync::LazyLock;
 use unicode_normalization::UnicodeNormalization;
 use unicode_security::skeleton;
 
+use crate::admission::RegistrationType;
 use crate::identity::ClientId;
 use crate::name;
 use crate::redirect::{RedirectUri, RedirectUris, WebUri};
-use crate::resource_server::RegistrationType;
 
 mod patterns;
 

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::admission::{RegistrationType, Status};
 use crate::client::ContentHash;
 use crate::identity::{ChangeId, ClientId, TenantId};
 use crate::metadata::ClientMetadata;
 use crate::redirect::RedirectUris;
-use crate::resource_server::RegistrationType;
 use crate::{Aggregate, Rejection};
 
 mod admitted;
@@ -55,50 +55,6 @@ pub struct Registration {
     pub rejected: RejectedChange,
     /// The wish that a roll-back overrode; it is not heard again until another one was.
     pub overridden: Option<Overridden>,
-}
-
-/// Where a registration stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Status {
-    /// Nobody asked for it.
-    #[default]
-    None,
-    /// It waits for an administrator.
-    Pending,
-    /// The client may act.
-    Approved,
-    /// An administrator said no.
-    Denied,
-    /// Nobody used it for a long time.
-    Dormant,
-    /// It was dormant, was asked about again, and waits for an administrator.
-    Returning,
-    /// The client may not act until an administrator reinstates it.
-    Suspended,
-    /// The client may not act any more.
-    Revoked,
-}
-
-impl Status {
-    /// Whether it was approved and is dormant now, asked about again or not.
-    pub const fn is_dormant(self) -> bool {
-        matches!(self, Self::Dormant | Self::Returning)
-    }
-
-    /// The name on the wire and in storage.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Pending => "pending",
-            Self::Approved => "approved",
-            Self::Denied => "denied",
-            Self::Dormant => "dormant",
-            Self::Returning => "returning",
-            Self::Suspended => "suspended",
-            Self::Revoked => "revoked",
-        }
-    }
 }
 
 /// A change of redirect URIs, of other metadata or of both that waits for an administrator while what was approved serves. As it

@@ -2,12 +2,12 @@
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
-use crate::decision::AnswerVersion;
+use crate::admission::Status;
+use crate::admission::Usability;
+use crate::admission::{CapOf, RegistrationType};
+use crate::answer_version::AnswerVersion;
 use crate::identity::{ChangeId, ResourceServerId};
-use crate::initial_access_token::Usability;
 use crate::redirect::WebUri;
-use crate::registration::Status;
-use crate::resource_server::{CapOf, RegistrationType};
 
 /// Why a command is refused. Nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -1,10 +1,9 @@
 //! The resource server: which ways of registering it admits, and by what rules.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
-use serde::{Deserialize, Serialize};
-
+use crate::admission::{CapOf, Modes, RegistrationType};
 use crate::family::FamilyName;
 use crate::identity::{ClientId, TenantId};
 use crate::metadata::ClientMetadata;
@@ -21,10 +20,10 @@ mod hearing;
 mod identifier;
 mod judge;
 mod policy;
-mod presets;
 mod statements;
 
-pub use cap::{CapOf, Fill, takes_room};
+pub use crate::redirect_rule::{Preset, presets};
+pub use cap::{Fill, takes_room};
 pub use command::ResourceServerCommand;
 pub use event::{
     CapEased, CapNeared, Created, EffectOnExisting, FamilyReinstated, FamilySuspended, ModesChanged, PolicyChanged, Renamed,
@@ -32,48 +31,8 @@ pub use event::{
 };
 pub use identifier::normalized;
 pub use judge::{Coming, Judgement, Warrant};
-pub use policy::{
-    Admission, Admissions, Heard, Instances, Lane, ManifestRules, OutsideRules, Policy, RedirectRule, Revival, WithdrawalRule,
-};
-pub use presets::{Preset, presets};
+pub use policy::{Admissions, Instances, ManifestRules, OutsideRules, Policy, WithdrawalRule};
 pub use statements::StatementIssuer;
-
-/// How a client came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
-pub enum RegistrationType {
-    /// It registered itself (RFC 7591).
-    #[serde(rename = "dcr")]
-    Dcr,
-    /// It is described by a document that it hosts (Client ID Metadata Document).
-    #[serde(rename = "cimd")]
-    Cimd,
-    /// An administrator entered it.
-    #[serde(rename = "prereg")]
-    Prereg,
-}
-
-impl RegistrationType {
-    /// Every type, in the order in which they are listed.
-    pub const ALL: [Self; 3] = [Self::Dcr, Self::Cimd, Self::Prereg];
-
-    /// The name on the wire and in storage.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Dcr => "dcr",
-            Self::Cimd => "cimd",
-            Self::Prereg => "prereg",
-        }
-    }
-
-    /// The type with this name.
-    pub fn known(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
-    }
-}
-
-/// Which registration types a resource server admits.
-pub type Modes = BTreeSet<RegistrationType>;
 
 /// The state of a resource server.
 #[derive(Debug, Clone, PartialEq, Default)]

@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::admission::Revival;
+use crate::admission::Status;
 use crate::client;
-use crate::registration::Status;
-use crate::resource_server::{self, Revival, WithdrawalRule};
+use crate::resource_server::{self, WithdrawalRule};
 
 /// What the answer depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -119,11 +119,6 @@ impl TypePrefix {
     pub fn as_str(&self) -> &str {
         &self.0
     }
-
-    /// Whether some event that this build knows has a name that begins so.
-    pub fn begins_a_name(&self) -> bool {
-        crate::codec::names().any(|name| name.starts_with(self.as_str()))
-    }
 }
 
 impl TryFrom<String> for TypePrefix {

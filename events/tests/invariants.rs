@@ -8,22 +8,27 @@ use std::num::{NonZeroU16, NonZeroU32};
 
 use chrono::{DateTime, TimeDelta, TimeZone, Utc};
 use gatebook_events::Aggregate;
+use gatebook_events::admission::Status;
+use gatebook_events::admission::Usability;
+use gatebook_events::admission::{Admission, CapOf, Heard, Modes, RegistrationType, Revival};
+use gatebook_events::clamps::Clamps;
 use gatebook_events::client::{Client, ClientCommand, ClientEvent, ContentHash, Life, Party};
-use gatebook_events::codec::Stored;
 use gatebook_events::identity::{ChangeId, ClientId, TenantId};
-use gatebook_events::initial_access_token::{Clamps, InitialAccessToken, InitialAccessTokenCommand, InitialAccessTokenEvent, Usability};
+use gatebook_events::initial_access_token::{InitialAccessToken, InitialAccessTokenCommand, InitialAccessTokenEvent};
 use gatebook_events::metadata::{ClientMetadata, GrantType, ResponseType};
 use gatebook_events::redirect::RedirectUris;
+use gatebook_events::redirect_rule::RedirectRule;
 use gatebook_events::registration::{
     Approved, Denied, Dormant, ManifestRef, RedirectsApproved, RedirectsNarrowed, RedirectsRejected, RedirectsSuperseded, Registration,
     RegistrationCommand, RegistrationEvent, Reinstated, Requested, Restored, RevivalAsked, Revived, Revoked, RolledBack, StagedChange,
-    Status, Suspended,
+    Suspended,
 };
 use gatebook_events::resource_server::{
-    self, Admission, Admissions, CapOf, Coming, EffectOnExisting, Fill, Heard, Judgement, Modes, OutsideRules, Policy, RedirectRule,
-    RegistrationType, ResourceServer, ResourceServerCommand, ResourceServerEvent, Revival,
+    self, Admissions, Coming, EffectOnExisting, Fill, Judgement, OutsideRules, Policy, ResourceServer, ResourceServerCommand,
+    ResourceServerEvent,
 };
 use gatebook_events::secret::{KeptSecret, Rotation, SecretHash, TokenHash};
+use gatebook_events::stored::Stored;
 use gatebook_events::{Rejection, metadata};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};

@@ -11,7 +11,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use gatebook_events::client::ClientEvent;
-use gatebook_events::codec::Stored;
 use gatebook_events::envelope::Meta;
 use gatebook_events::initial_access_token::InitialAccessTokenEvent;
 use gatebook_events::projection::ProjectionEvent;
@@ -19,6 +18,7 @@ use gatebook_events::registration::RegistrationEvent;
 use gatebook_events::reservation::ReservationEvent;
 use gatebook_events::resource_server::ResourceServerEvent;
 use gatebook_events::service_token::ServiceTokenEvent;
+use gatebook_events::stored::Stored;
 use gatebook_events::webhook::WebhookEvent;
 use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;

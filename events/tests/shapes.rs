@@ -16,18 +16,20 @@ use std::num::{NonZeroU16, NonZeroU32};
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
+use gatebook_events::admission::{Admission, CapOf, Lane, Modes, RegistrationType, Revival};
+use gatebook_events::clamps::Clamps;
 use gatebook_events::client::{
     ClientEvent, ContentHash, Deleted, Difference, ImportFormat, ImportedFrom, ManifestRecovered, ManifestUnreachable, ManifestVersioned,
     ManifestWithdrawn, MetadataUpdated, Registered, RegistrationTokenRotated, SecretRevoked, SecretRotated, Withdrawal,
 };
-use gatebook_events::codec::{CodecError, Stored};
 use gatebook_events::envelope::{Actor, ActorKind, EventId, Meta};
 use gatebook_events::family::FamilyName;
 use gatebook_events::identity::{ChangeId, ClientId, ClientKey, InitialAccessTokenId, ResourceServerId, TenantId};
-use gatebook_events::initial_access_token::{self, Clamps, InitialAccessTokenEvent, Issued, Used};
+use gatebook_events::initial_access_token::{self, InitialAccessTokenEvent, Issued, Used};
 use gatebook_events::metadata::{self, ClientMetadata, GrantType, LeftOut, SoftwareStatement};
 use gatebook_events::projection::{EventSkipped, ProjectionEvent, SkipTakenBack};
 use gatebook_events::redirect::{RedirectUris, WebUri};
+use gatebook_events::redirect_rule::RedirectRule;
 use gatebook_events::registration::{
     AdmittedBecause, AdmittedMetadata, Approved, Denied, Dormant, ManifestRef, MetadataAdmitted, RedirectsApproved, RedirectsNarrowed,
     RedirectsRejected, RedirectsSuperseded, RegistrationEvent, Reinstated, Requested, Restored, RevivalAsked, Revived, Revoked, RolledBack,
@@ -35,13 +37,13 @@ use gatebook_events::registration::{
 };
 use gatebook_events::reservation::{ReservationEvent, Taken};
 use gatebook_events::resource_server::{
-    Admission, Admissions, CapEased, CapNeared, CapOf, Created, EffectOnExisting, FamilyReinstated, FamilySuspended, Instances, Lane,
-    ManifestRules, Modes, ModesChanged, OutsideRules, Policy, PolicyChanged, RedirectRule, RegistrationType, Renamed, ResourceServerEvent,
-    Retired, Revival, StatementIssuer, WithdrawalRule,
+    Admissions, CapEased, CapNeared, Created, EffectOnExisting, FamilyReinstated, FamilySuspended, Instances, ManifestRules, ModesChanged,
+    OutsideRules, Policy, PolicyChanged, Renamed, ResourceServerEvent, Retired, StatementIssuer, WithdrawalRule,
 };
 use gatebook_events::scope::Scope;
 use gatebook_events::secret::{KeptSecret, SecretHash, TokenHash};
 use gatebook_events::service_token::{self, ServiceScope, ServiceTokenEvent};
+use gatebook_events::stored::{CodecError, Stored};
 use gatebook_events::webhook::{self, DisabledBecause, Start, TypePrefix, WebhookEvent, WebhookUrl, Wish};
 use serde_json::{Value, json};
 use uuid::Uuid;

@@ -1,14 +1,15 @@
 //! A registration's body: read strictly, parsed, stored, answered, sent back, and admitted by the policy of a fresh instance.
 
 use chrono::DateTime;
+use gatebook_events::admission::{Admission, RegistrationType};
+use gatebook_events::clamps::Clamps;
 use gatebook_events::client::{ClientEvent, MetadataUpdated, Registered};
-use gatebook_events::codec::Stored;
 use gatebook_events::identity::{ClientId, ClientKey};
-use gatebook_events::initial_access_token::Clamps;
 use gatebook_events::json;
 use gatebook_events::metadata::{self, ClientMetadata, GrantType, Parsed, ResponseType};
 use gatebook_events::redirect::RedirectUri;
-use gatebook_events::resource_server::{Admission, Policy, RegistrationType};
+use gatebook_events::resource_server::Policy;
+use gatebook_events::stored::Stored;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 

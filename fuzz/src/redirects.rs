@@ -4,7 +4,8 @@
 use std::net::Ipv6Addr;
 
 use gatebook_events::redirect::{RedirectUri, WebUri};
-use gatebook_events::resource_server::{Policy, RedirectRule};
+use gatebook_events::redirect_rule::RedirectRule;
+use gatebook_events::resource_server::Policy;
 use url::{Host, Url};
 
 use super::is_a_sentence_for_anybody;

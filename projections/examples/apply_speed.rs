@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use gatebook_events::admission::RegistrationType;
 use gatebook_events::envelope::{Envelope, EventId, Position, Revision, StoredEvent};
-use gatebook_events::identity::{ClientId, ClientKey, ResourceServerId, Stream, TenantId};
+use gatebook_events::identity::{ClientId, ClientKey, ResourceServerId, TenantId};
 use gatebook_events::look_alike::Face;
 use gatebook_events::redirect::RedirectUris;
-use gatebook_events::resource_server::RegistrationType;
+use gatebook_events::stream::Stream;
 use gatebook_projections::directory::{ListClients, Sort};
 use gatebook_projections::history::HistoryQuery;
 use gatebook_projections::{Approvals, Directory, History, Projection, ReadModel};

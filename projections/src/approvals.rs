@@ -3,14 +3,17 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use gatebook_events::admission::RegistrationType;
+use gatebook_events::admission::Status;
+use gatebook_events::answer_version::AnswerVersion;
 use gatebook_events::client::ClientEvent;
 use gatebook_events::codec::{self, AnyEvent};
-use gatebook_events::decision::AnswerVersion;
 use gatebook_events::envelope::{Envelope, Meta};
-use gatebook_events::identity::{ChangeId, ClientId, ClientKey, ResourceServerId, Stream, TenantId};
+use gatebook_events::identity::{ChangeId, ClientId, ClientKey, ResourceServerId, TenantId};
 use gatebook_events::redirect::RedirectUris;
-use gatebook_events::registration::{AdmittedMetadata, ManifestRef, RegistrationEvent, StagedChange, Status};
-use gatebook_events::resource_server::{RegistrationType, ResourceServerEvent};
+use gatebook_events::registration::{AdmittedMetadata, ManifestRef, RegistrationEvent, StagedChange};
+use gatebook_events::resource_server::ResourceServerEvent;
+use gatebook_events::stream::Stream;
 use rusqlite::{Connection, Row, Transaction, named_params};
 use uuid::Uuid;
 

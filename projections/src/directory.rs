@@ -4,15 +4,17 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
+use gatebook_events::admission::Status;
+use gatebook_events::admission::{Modes, RegistrationType};
+use gatebook_events::answer_version::AnswerVersion;
 use gatebook_events::client;
 use gatebook_events::codec;
-use gatebook_events::decision::AnswerVersion;
 use gatebook_events::envelope::{Envelope, Position};
 use gatebook_events::identity::{ClientId, ClientKey, InitialAccessTokenId, ResourceServerId, TenantId};
 use gatebook_events::metadata::ClientMetadata;
 use gatebook_events::redirect::{RedirectUris, WebUri};
-use gatebook_events::registration::{RegistrationEvent, StagedChange, Status};
-use gatebook_events::resource_server::{self, Modes, Policy, RegistrationType};
+use gatebook_events::registration::{RegistrationEvent, StagedChange};
+use gatebook_events::resource_server::{self, Policy};
 use gatebook_events::standing::Reason;
 use rusqlite::Transaction;
 

@@ -1,15 +1,17 @@
 //! Scenes about clients that host their own document: what each read model makes of it.
 
+use gatebook_events::admission::RegistrationType;
+use gatebook_events::clamps::Clamps;
 use gatebook_events::client::{
     self, ClientEvent, ContentHash, ManifestRecovered, ManifestUnreachable, ManifestVersioned, ManifestWithdrawn,
 };
 use gatebook_events::client::{Registered, Withdrawal};
 use gatebook_events::envelope::{Envelope, Position};
-use gatebook_events::identity::{ClientId, Stream};
-use gatebook_events::initial_access_token::Clamps;
+use gatebook_events::identity::ClientId;
 use gatebook_events::registration::{ManifestRef, RegistrationEvent, Requested, RolledBack, StagedChange};
-use gatebook_events::resource_server::{ManifestRules, Policy, PolicyChanged, RegistrationType, ResourceServerEvent, WithdrawalRule};
+use gatebook_events::resource_server::{ManifestRules, Policy, PolicyChanged, ResourceServerEvent, WithdrawalRule};
 use gatebook_events::standing::Reason;
+use gatebook_events::stream::Stream;
 
 use crate::approvals::{Approvals, Wish};
 use crate::directory::{Directory, ManifestRow};

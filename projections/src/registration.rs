@@ -6,10 +6,11 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use gatebook_events::admission::RegistrationType;
+use gatebook_events::admission::Status;
 use gatebook_events::identity::{ClientKey, ResourceServerId, TenantId};
 use gatebook_events::redirect::RedirectUris;
-use gatebook_events::registration::{AdmittedMetadata, Registration, RegistrationEvent, StagedChange, Status};
-use gatebook_events::resource_server::RegistrationType;
+use gatebook_events::registration::{AdmittedMetadata, Registration, RegistrationEvent, StagedChange};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::column::{At, Id, Json, Word};

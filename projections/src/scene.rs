@@ -5,16 +5,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use gatebook_events::admission::RegistrationType;
+use gatebook_events::clamps::Clamps;
 use gatebook_events::client::{ClientEvent, Registered};
-use gatebook_events::codec::Stored;
 use gatebook_events::envelope::{Envelope, EventId, Position, Revision, StoredEvent};
-use gatebook_events::identity::{ChangeId, ClientId, ClientKey, InitialAccessTokenId, ResourceServerId, Stream, TenantId};
-use gatebook_events::initial_access_token::{Clamps, InitialAccessTokenEvent, Issued, Used};
+use gatebook_events::identity::{ChangeId, ClientId, ClientKey, InitialAccessTokenId, ResourceServerId, TenantId};
+use gatebook_events::initial_access_token::{InitialAccessTokenEvent, Issued, Used};
 use gatebook_events::metadata::{ApplicationType, AuthMethod, ClientMetadata, GrantType, ResponseType};
 use gatebook_events::redirect::{RedirectUris, WebUri};
 use gatebook_events::registration::{Approved, RegistrationEvent, Requested, StagedChange};
-use gatebook_events::resource_server::{Created, Policy, RegistrationType, ResourceServerEvent};
+use gatebook_events::resource_server::{Created, Policy, ResourceServerEvent};
 use gatebook_events::secret::TokenHash;
+use gatebook_events::stored::Stored;
+use gatebook_events::stream::Stream;
 use uuid::Uuid;
 
 use crate::{Projection, ReadModel};

@@ -95,9 +95,11 @@ mod tests {
     use chrono::{DateTime, Utc};
     use futures_util::FutureExt;
     use futures_util::stream::BoxStream;
+    use gatebook_events::admission::RegistrationType;
     use gatebook_events::envelope::{Actor, ActorKind, Position, Revision};
-    use gatebook_events::identity::{ResourceServerId, Stream, TenantId};
-    use gatebook_events::resource_server::{EffectOnExisting, Life, Policy, RegistrationType, ResourceServer, ResourceServerCommand};
+    use gatebook_events::identity::{ResourceServerId, TenantId};
+    use gatebook_events::resource_server::{EffectOnExisting, Life, Policy, ResourceServer, ResourceServerCommand};
+    use gatebook_events::stream::Stream;
 
     use super::*;
     use crate::aggregates::{Cause, Commands};

@@ -6,9 +6,8 @@ use gatebook_events::identity::ResourceServerId;
 use gatebook_events::resource_server::normalized;
 use serde_json::{Map, Value};
 
-use crate::aggregates::Snapshot;
-use crate::bootstrap::App;
-use crate::http::error::Failure;
+use crate::aggregates::{CommandError, Snapshot};
+use crate::application::services::Services;
 
 /// The names of this service for one purpose.
 pub struct Audiences {
@@ -19,30 +18,30 @@ pub struct Audiences {
     servers: Arc<Snapshot>,
 }
 
-impl App {
+impl Audiences {
     /// Of whoever checks an assertion (RFC 7523 §3): the issuers that are published here, each resource server's too, and the token
     /// endpoints that go with them. While the authorization server cannot be reached its names are not known, and do not pass.
-    pub async fn audiences_of_assertions(&self) -> Result<Audiences, Failure> {
-        let public_url = self.public_url();
-        let mut names = vec![public_url.to_owned(), format!("{public_url}/oauth/token"), self.access_tokens().issuer().to_owned()];
-        if let Ok(upstream) = self.authorization_server().metadata().await {
+    pub async fn of_assertions(services: &Services) -> Result<Self, CommandError> {
+        let public_url = &services.public_url;
+        let mut names = vec![public_url.clone(), format!("{public_url}/oauth/token"), services.access_tokens.issuer().to_owned()];
+        if let Ok(upstream) = services.authorization_server.metadata().await {
             names.extend(["issuer", "token_endpoint"].into_iter().filter_map(|name| upstream.get(name)?.as_str()).map(str::to_owned));
         }
-        self.audiences(names, &[""]).await
+        Self::named(services, names, &[""]).await
     }
 
     /// Of whoever registers clients (RFC 7591 §2.3): the issuers that are published here, and the registration endpoints.
-    pub async fn audiences_of_statements(&self) -> Result<Audiences, Failure> {
-        let public_url = self.public_url();
-        let mut names = vec![public_url.to_owned(), format!("{public_url}/oauth/register")];
-        if let Ok(upstream) = self.authorization_server().metadata().await {
+    pub async fn of_statements(services: &Services) -> Result<Self, CommandError> {
+        let public_url = &services.public_url;
+        let mut names = vec![public_url.clone(), format!("{public_url}/oauth/register")];
+        if let Ok(upstream) = services.authorization_server.metadata().await {
             names.push(issuer(&upstream, public_url));
         }
-        self.audiences(names, &["", "/oauth/register"]).await
+        Self::named(services, names, &["", "/oauth/register"]).await
     }
 
-    async fn audiences(&self, names: Vec<String>, ends: &'static [&'static str]) -> Result<Audiences, Failure> {
-        Ok(Audiences { names, public_url: self.public_url().to_owned(), ends, servers: self.known_servers().await? })
+    async fn named(services: &Services, names: Vec<String>, ends: &'static [&'static str]) -> Result<Self, CommandError> {
+        Ok(Self { names, public_url: services.public_url.clone(), ends, servers: services.commands.known_servers().await? })
     }
 }
 

@@ -11,11 +11,12 @@ use gatebook_events::identity::{ClientKey, TenantId};
 use gatebook_events::metadata::AuthMethod;
 use gatebook_events::secret::SecretHash;
 
-use crate::bootstrap::App;
+use crate::application::audiences::Audiences;
+use crate::application::error::UseCaseError;
+use crate::application::services::Services;
 use crate::credentials::admin::NotTried;
 use crate::credentials::key_sets::KeySets;
 use crate::credentials::secrets::{ClientSecret, SecretError};
-use crate::http::error::Failure;
 
 mod assertion;
 mod guesses;
@@ -62,12 +63,12 @@ pub struct Proven {
 
 impl Proven {
     /// Takes note that it was shown, which has to be for the first time. A client that may not act has nothing remembered.
-    pub fn use_up(self, app: &App) -> Result<Result<(), Refusal>, Failure> {
+    pub fn use_up(self, services: &Services) -> Result<Result<(), Refusal>, UseCaseError> {
         let Some(used) = self.used else { return Ok(Ok(())) };
-        match app.authentication().replays.first(self.client, &used, app.commands().clock().now()) {
+        match services.authentication.replays.first(self.client, &used, services.commands.clock().now()) {
             Ok(()) => Ok(Ok(())),
             Err(Again::Replayed) => Ok(Err(Refusal::AssertionReplayed)),
-            Err(Again::Full(seconds)) => Err(Failure::TooManyAssertions(seconds)),
+            Err(Again::Full(seconds)) => Err(UseCaseError::TooManyAssertions(seconds)),
         }
     }
 }
@@ -85,11 +86,11 @@ pub struct Asking<'a> {
 
 /// Whether a client is who it says. The error is ours, or a source that guessed too often.
 pub async fn authenticate(
-    app: &App,
+    services: &Services,
     profile: &Profile,
     credential: &Credential,
     asking: &Asking<'_>,
-) -> Result<Result<Proven, Refusal>, Failure> {
+) -> Result<Result<Proven, Refusal>, UseCaseError> {
     let method = profile.metadata.token_endpoint_auth_method;
     let refusal = match (method, credential) {
         (AuthMethod::None, _) => Refusal::PublicClient,
@@ -98,20 +99,25 @@ pub async fn authenticate(
         (AuthMethod::ClientSecretBasic | AuthMethod::ClientSecretPost, Credential::Secret(secret, other)) => {
             let readings: Vec<&ClientSecret> = [secret].into_iter().chain(other).collect();
             let proven = Proven { client: profile.client_id.key(), used: None };
-            return Ok(by_secret(app, profile, &readings, asking.source).await?.map(|()| proven));
+            return Ok(by_secret(services, profile, &readings, asking.source).await?.map(|()| proven));
         }
-        (AuthMethod::PrivateKeyJwt, Credential::Assertion(assertion)) => return by_assertion(app, profile, assertion, asking).await,
+        (AuthMethod::PrivateKeyJwt, Credential::Assertion(assertion)) => return by_assertion(services, profile, assertion, asking).await,
         (_, Credential::Secret(..) | Credential::Assertion(_)) => Refusal::MethodNotRegistered,
     };
     Ok(Err(refusal))
 }
 
 /// Whether one of the readings of what was shown is the secret. They are one attempt, however many there are.
-async fn by_secret(app: &App, profile: &Profile, readings: &[&ClientSecret], source: IpAddr) -> Result<Result<(), Refusal>, Failure> {
-    let known = app.authentication();
-    let (now, key) = (app.commands().clock().now(), profile.client_id.key());
+async fn by_secret(
+    services: &Services,
+    profile: &Profile,
+    readings: &[&ClientSecret],
+    source: IpAddr,
+) -> Result<Result<(), Refusal>, UseCaseError> {
+    let known = &services.authentication;
+    let (now, key) = (services.commands.clock().now(), profile.client_id.key());
     // Looked at before anything else: who guesses too often learns nothing more, not even that a guess was right.
-    let pause = known.guesses.may_try(key, source, now).map_err(Failure::TooManyGuesses)?;
+    let pause = known.guesses.may_try(key, source, now).map_err(UseCaseError::TooManyGuesses)?;
     let mut pairs = Vec::new();
     for stored in usable(profile, now) {
         for secret in readings {
@@ -126,12 +132,12 @@ async fn by_secret(app: &App, profile: &Profile, readings: &[&ClientSecret], sou
     if pause > Duration::ZERO {
         tokio::time::sleep(pause).await;
         // Whoever sent many at once has had some of them answered meanwhile.
-        known.guesses.may_try(key, source, now).map_err(Failure::TooManyGuesses)?;
+        known.guesses.may_try(key, source, now).map_err(UseCaseError::TooManyGuesses)?;
     }
     for (stored, secret) in pairs {
-        let matches = app.secrets().verify(secret, stored.as_phc()).await.map_err(|error| match error {
-            SecretError::Busy => Failure::Busy,
-            _ => Failure::Internal("a secret cannot be checked"),
+        let matches = services.secrets.verify(secret, stored.as_phc()).await.map_err(|error| match error {
+            SecretError::Busy => UseCaseError::Busy,
+            _ => UseCaseError::Internal("a secret cannot be checked"),
         })?;
         if matches {
             known.remembered.remember(key, stored, secret, now);
@@ -149,11 +155,16 @@ fn usable(profile: &Profile, now: DateTime<Utc>) -> impl Iterator<Item = &Secret
     current.into_iter().chain(previous)
 }
 
-async fn by_assertion(app: &App, profile: &Profile, text: &str, asking: &Asking<'_>) -> Result<Result<Proven, Refusal>, Failure> {
-    let known = app.authentication();
-    let now = app.commands().clock().now();
-    let audiences = app.audiences_of_assertions().await?;
+async fn by_assertion(
+    services: &Services,
+    profile: &Profile,
+    text: &str,
+    asking: &Asking<'_>,
+) -> Result<Result<Proven, Refusal>, UseCaseError> {
+    let known = &services.authentication;
+    let now = services.commands.clock().now();
+    let audiences = Audiences::of_assertions(&services).await?;
     let used = assertion::check(&known.key_sets, profile, text, &audiences, (asking, now)).await;
-    let used = used.map_err(|NotTried(pause)| Failure::NotTried(pause.as_secs().max(1)))?;
+    let used = used.map_err(|NotTried(pause)| UseCaseError::NotTried(pause.as_secs().max(1)))?;
     Ok(used.map(|used| Proven { client: profile.client_id.key(), used: Some(used) }))
 }

@@ -4,25 +4,32 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use gatebook_events::Rejection;
+use gatebook_events::admission::RegistrationType;
+use gatebook_events::admission::Status;
+use gatebook_events::answer_version::AnswerVersion;
 use gatebook_events::client::{Client, Life, Profile};
-use gatebook_events::decision::{self, AnswerVersion, Question, Reason, Side, Surroundings, Verdict, Warning};
+use gatebook_events::decision::{self, Question, Reason, Side, Surroundings, Verdict, Warning};
 use gatebook_events::envelope::{Actor, ActorKind, Position};
-use gatebook_events::identity::{ClientId, ResourceServerId, Stream, TenantId};
+use gatebook_events::identity::{ClientId, ResourceServerId, TenantId};
 use gatebook_events::look_alike::document_host;
 use gatebook_events::manifest::Trouble;
 use gatebook_events::metadata::ClientMetadata;
-use gatebook_events::registration::{Registration, Status};
-use gatebook_events::resource_server::{Coming, RegistrationType, ResourceServer};
-use gatebook_events::standing::Decision;
+use gatebook_events::registration::Registration;
+use gatebook_events::resource_server::{Coming, ResourceServer};
+use gatebook_events::standing::{self, Decision, Facts};
+use gatebook_events::stream::Stream;
 use gatebook_projections::directory::LookAlike;
 
-use crate::aggregates::{Cause, CommandError, Done, History};
+use crate::aggregates::{Cause, CommandError, Commands, Done, History};
+use crate::application::error::UseCaseError;
 use crate::application::look_alikes::Shown;
+use crate::application::look_alikes::look_alike;
 use crate::application::manifests::DocumentError;
+use crate::application::metrics::Outcome;
 use crate::application::register::admission::{self, Newcomer};
 use crate::application::register::rules::{Guarantor, Rules};
-use crate::bootstrap::App;
-use crate::http::error::Failure;
+use crate::application::registrations::registered_at;
+use crate::application::services::Services;
 use crate::outbound::{Asker, Urgency};
 
 pub(crate) mod grant;
@@ -77,35 +84,40 @@ pub struct Subject<'a> {
 }
 
 /// Answers a question about a client at a resource server, and takes note that it was asked.
-pub async fn ask(app: &App, server_id: ResourceServerId, subject: &Subject<'_>, question: &Question<'_>) -> Result<Answer, Failure> {
-    let answer = look(app, server_id, subject, question).await?;
-    take_note(app, server_id, subject, question, answer).await
+pub async fn ask(
+    services: &Services,
+    server_id: ResourceServerId,
+    subject: &Subject<'_>,
+    question: &Question<'_>,
+) -> Result<Answer, UseCaseError> {
+    let answer = look(services, server_id, subject, question).await?;
+    take_note(services, server_id, subject, question, answer).await
 }
 
 /// Takes note of an answer that a client goes on from: that it is used, if it may act. One that is dormant is revived first, or
 /// waits for an administrator from now on, as the resource server's rules have it; the answer is then how it stands after that.
 async fn take_note(
-    app: &App,
+    services: &Services,
     server_id: ResourceServerId,
     subject: &Subject<'_>,
     question: &Question<'_>,
     mut answer: Answer,
-) -> Result<Answer, Failure> {
+) -> Result<Answer, UseCaseError> {
     let key = subject.client_id.key();
     let dormant = answer.client.as_ref().map(|client| client.registration.status).filter(|status| status.is_dormant());
     if let Some(status) = dormant.filter(|_| answer.verdict.reason.decision() != Decision::Deny) {
-        let used = app.commands().use_dormant(server_id, key).await?;
+        let used = services.commands.use_dormant(server_id, key).await?;
         if used.position.is_some() {
-            app.metrics().dormancy(if used.state.status == Status::Approved { "revived" } else { "queued" });
+            services.metrics.dormancy(if used.state.status == Status::Approved { "revived" } else { "queued" });
         }
         if used.state.status != status {
             let position = answer.position.max(used.position);
-            answer = look(app, server_id, subject, question).await?;
+            answer = look(services, server_id, subject, question).await?;
             answer.position = answer.position.max(position);
         }
     }
     if answer.verdict.reason.decision() == Decision::Allow {
-        app.usage().seen(server_id, key, app.commands().clock().now());
+        services.usage.seen(server_id, key, services.commands.clock().now());
     }
     Ok(answer)
 }
@@ -113,20 +125,25 @@ async fn take_note(
 /// Answers a question without taking note of it; what a dormant client is allowed is what it will be once it is used. A client
 /// that is met for the first time by the URL of its document is read, entered and registered by the resource server's rules
 /// first; another look never changes anything.
-pub async fn look(app: &App, server_id: ResourceServerId, subject: &Subject<'_>, question: &Question<'_>) -> Result<Answer, Failure> {
-    let commands = app.commands();
+pub async fn look(
+    services: &Services,
+    server_id: ResourceServerId,
+    subject: &Subject<'_>,
+    question: &Question<'_>,
+) -> Result<Answer, UseCaseError> {
+    let commands = &services.commands;
     let rules = commands.rules(server_id).await?;
     let server = &rules.server;
     let client_id = subject.client_id;
     let key = client_id.key();
     let mut clients: Arc<History<Client>> = commands.history(Stream::Client(key)).await?;
     if clients.now().profile.as_ref().is_some_and(|profile| profile.client_id != *client_id) {
-        return nowhere(app, server_id).await;
+        return nowhere(services, server_id).await;
     }
     let mut registrations: Arc<History<Registration>> = commands.history(Stream::Registration(server_id, key)).await?;
     let mut position = None;
     if registrations.now().status == Status::None && server.is_active() {
-        match first_sight(app, &rules, subject, clients.now()).await {
+        match first_sight(services, &rules, subject, clients.now()).await {
             Ok(None) => {}
             Ok(Some(met)) => {
                 clients = commands.history(Stream::Client(key)).await?;
@@ -140,9 +157,9 @@ pub async fn look(app: &App, server_id: ResourceServerId, subject: &Subject<'_>,
     }
     let (client, registration) = (clients.now(), registrations.now());
     if registration.status == Status::None {
-        return nowhere(app, server_id).await;
+        return nowhere(services, server_id).await;
     }
-    let standing = app.standing(server_id, client.life, registration).await?.once_used(server.policy.revive);
+    let standing = services.commands.standing(server_id, client.life, registration).await?.once_used(server.policy.revive);
     let Some(profile) = client.registered().cloned() else { return Ok(nobody(Reason::Standing(standing))) };
     let metadata = effective(server, &profile, registration);
     let now = Side { registration, metadata: &metadata };
@@ -165,7 +182,7 @@ pub async fn look(app: &App, server_id: ResourceServerId, subject: &Subject<'_>,
         registration_type: profile.registration_type,
         redirect_uris: &metadata.redirect_uris,
     };
-    let resembles = app.look_alike(&rules.tenant, &shown).await;
+    let resembles = look_alike(&services, &rules.tenant, &shown).await;
     let document_host = document_host(client_id, profile.registration_type);
     let came = registrations.first();
     let known = Surroundings {
@@ -195,8 +212,8 @@ fn effective(server: &ResourceServer, profile: &Profile, registration: &Registra
 }
 
 /// Of a client that is not registered there nothing is said but that, whether it exists elsewhere or nowhere.
-async fn nowhere(app: &App, server: ResourceServerId) -> Result<Answer, Failure> {
-    Ok(nobody(Reason::Standing(app.standing(server, Life::Unregistered, &Registration::default()).await?)))
+async fn nowhere(services: &Services, server: ResourceServerId) -> Result<Answer, UseCaseError> {
+    Ok(nobody(Reason::Standing(services.commands.standing(server, Life::Unregistered, &Registration::default()).await?)))
 }
 
 fn nobody(reason: Reason) -> Answer {
@@ -218,7 +235,7 @@ enum FirstSight {
     No(Reason),
     /// The host of its document was not asked; after so many seconds it may be.
     NotTried(Reason, u64),
-    Failed(Failure),
+    Failed(UseCaseError),
 }
 
 impl FirstSight {
@@ -235,12 +252,12 @@ impl FirstSight {
     }
 
     /// What a refusal means for a client that comes this way.
-    fn of(failure: Failure, by: RegistrationType) -> Self {
-        let Failure::Command(CommandError::Rejected(rejection)) = &failure else {
+    fn of(failure: UseCaseError, by: RegistrationType) -> Self {
+        let UseCaseError::Command(CommandError::Rejected(rejection)) = &failure else {
             return match failure {
-                Failure::TooMany(_) => Self::No(Reason::TooManyRegistrations),
-                Failure::Document { trouble, .. } if !trouble.is_about_the_document() => Self::No(Reason::DocumentNotReached),
-                Failure::Document { .. } => Self::No(Reason::DocumentUnusable),
+                UseCaseError::TooMany(_) => Self::No(Reason::TooManyRegistrations),
+                UseCaseError::Document { trouble, .. } if !trouble.is_about_the_document() => Self::No(Reason::DocumentNotReached),
+                UseCaseError::Document { .. } => Self::No(Reason::DocumentUnusable),
                 failure => Self::Failed(failure),
             };
         };
@@ -258,7 +275,7 @@ impl FirstSight {
 /// A client that nobody registered here: one with a document is read and registered by the rules; one that registered itself where
 /// no resource server was meant is bound by the rules to the first that it asks for, in the tenant that sees it.
 async fn first_sight(
-    app: &App,
+    services: &Services,
     rules: &Rules,
     &Subject { client_id, source, .. }: &Subject<'_>,
     client: &Client,
@@ -266,7 +283,7 @@ async fn first_sight(
     let alone = |by| {
         let received = rules.server.receives(Coming::alone(by));
         received.map_err(|closed| FirstSight::of(CommandError::from(closed).into(), by))?;
-        has_room(app)
+        has_room(services)
     };
     let by_document = client.profile.as_ref().is_none_or(|profile| profile.manifest.is_some());
     let (client, seen_at) = match client.life {
@@ -275,7 +292,7 @@ async fn first_sight(
             let by = profile.registration_type;
             if profile.manifest.is_none() {
                 let sees_it = profile.came_to_none() && rules.tenant == TenantId::default_tenant();
-                let registered = app.registered_at(client_id.key());
+                let registered = registered_at(&services, client_id.key());
                 if !sees_it || !registered.await.map_err(|failure| FirstSight::of(failure, by))?.is_empty() {
                     return Ok(None);
                 }
@@ -286,15 +303,15 @@ async fn first_sight(
         // What another tenant's administrator entered says nothing here, and a document that was taken away may be back: the host is
         // asked, as if nobody had known it.
         Life::Unregistered | Life::Registered | Life::Withdrawn | Life::Deleted if by_document => {
-            let Ok(url) = app.documents().manifests().url(client_id.as_str()) else { return Ok(None) };
+            let Ok(url) = services.manifests.manifests().url(client_id.as_str()) else { return Ok(None) };
             // Nothing is fetched for a client that may not come.
             alone(RegistrationType::Cimd)?;
             let failed = |failure| FirstSight::of(failure, RegistrationType::Cimd);
             // Nobody who was never met is registered anywhere, and no list need be asked.
             let unknown = client.life == Life::Unregistered;
-            let registered_at = if unknown { Vec::new() } else { app.registered_at(client_id.key()).await.map_err(failed)? };
+            let registered_at = if unknown { Vec::new() } else { registered_at(&services, client_id.key()).await.map_err(failed)? };
             let urgency = Urgency::By(Asker::new(source, Some(&rules.tenant)));
-            let seen = app.documents().meet(&url, &registered_at, urgency).await.map_err(FirstSight::unread)?;
+            let seen = services.manifests.meet(&url, &registered_at, urgency).await.map_err(FirstSight::unread)?;
             (seen.client, seen.position)
         }
         Life::Unregistered | Life::Registered | Life::Withdrawn | Life::Deleted => return Ok(None),
@@ -302,26 +319,55 @@ async fn first_sight(
     let Some(profile) = client.registered() else { return Ok(None) };
     let actor = Actor { kind: ActorKind::System, id: Some("first-sight".to_owned()), via: Some("decision".to_owned()) };
     let cause = Cause { actor, tenant: Some(rules.tenant.clone()), request_id: None, origin: None };
-    let done = take_in(app, &cause, rules, &client, profile).await;
-    app.metrics().registered(profile.registration_type, done.as_ref().err());
+    let done = take_in(services, &cause, rules, &client, profile).await;
+    services.metrics.registered(profile.registration_type, Outcome::of(&done));
     let done = done.map_err(|failure| FirstSight::of(failure, profile.registration_type))?;
     Ok(Some(Met(done.position.max(seen_at))))
 }
 
 /// Registers a client that nobody answers for, where the rules welcome it and there is room.
-async fn take_in(app: &App, cause: &Cause, rules: &Rules, client: &Client, profile: &Profile) -> Result<Done<Registration>, Failure> {
-    let admitted = admission::ask(app, rules, Newcomer::known(profile, Guarantor::Nobody)).await?;
-    let done = app.commands().bind(cause, &admitted.welcome, client, false).await?;
-    admitted.fill(app, done.position).await;
+async fn take_in(
+    services: &Services,
+    cause: &Cause,
+    rules: &Rules,
+    client: &Client,
+    profile: &Profile,
+) -> Result<Done<Registration>, UseCaseError> {
+    let admitted = admission::ask(services, rules, Newcomer::known(profile, Guarantor::Nobody)).await?;
+    let done = services.commands.bind(cause, &admitted.welcome, client, false).await?;
+    admitted.fill(services, done.position).await;
     Ok(done)
 }
 
 /// Who comes in by a question is a stranger.
-fn has_room(app: &App) -> Result<(), FirstSight> {
-    if app.room().has_some_for_strangers() { Ok(()) } else { Err(FirstSight::Failed(Failure::NoRoom)) }
+fn has_room(services: &Services) -> Result<(), FirstSight> {
+    if services.disk_space.has_some_for_strangers() { Ok(()) } else { Err(FirstSight::Failed(UseCaseError::NoRoom)) }
 }
 
 /// The resource server that a caller of this tenant means: the tenant's own with this identifier, else its only one.
-pub async fn resource_server(app: &App, tenant: &TenantId, resource: Option<&str>) -> Result<Option<ResourceServerId>, Failure> {
-    Ok(app.known_servers().await?.of_tenant(tenant, resource))
+pub async fn resource_server(
+    services: &Services,
+    tenant: &TenantId,
+    resource: Option<&str>,
+) -> Result<Option<ResourceServerId>, UseCaseError> {
+    Ok(services.commands.known_servers().await?.of_tenant(tenant, resource))
+}
+
+impl Commands {
+    /// How a client stands at a resource server.
+    pub async fn standing(
+        &self,
+        server: ResourceServerId,
+        client: Life,
+        registration: &Registration,
+    ) -> Result<standing::Reason, CommandError> {
+        let server = self.resource_server(server).await?;
+        Ok(standing::standing(Facts {
+            client,
+            registration: registration.status,
+            resource_server: server.life,
+            on_withdrawal: server.policy.manifests.on_withdrawal,
+            mode_suspended: registration.registration_type.is_some_and(|kind| server.suspended.contains(&kind)),
+        }))
+    }
 }

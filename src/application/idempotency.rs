@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, Utc};
 use gatebook_events::client::ClientEvent;
-use gatebook_events::codec::Stored;
-use gatebook_events::identity::Stream;
+use gatebook_events::stored::Stored;
+use gatebook_events::stream::Stream;
 use gatebook_events::webhook::WebhookEvent;
 
 use crate::aggregates::{CommandError, Commands};

@@ -3,21 +3,20 @@
 //! A use is set aside by an event at the stream's expected revision before the client is written. Whoever loses that race
 //! decides anew, so a token is never used once too often; a crash in between costs one use.
 
+use crate::aggregates::tokens_in_use::Held;
 use chrono::{DateTime, Utc};
 use gatebook_events::Rejection;
-use gatebook_events::envelope::Revision;
-use gatebook_events::identity::{ClientId, InitialAccessTokenId, ResourceServerId, Stream, TenantId};
-use gatebook_events::initial_access_token::{Clamps, InitialAccessToken, InitialAccessTokenCommand, Usability};
+use gatebook_events::admission::Usability;
+use gatebook_events::clamps::Clamps;
+use gatebook_events::identity::{ClientId, InitialAccessTokenId, ResourceServerId, TenantId};
+use gatebook_events::initial_access_token::{InitialAccessToken, InitialAccessTokenCommand};
 use gatebook_events::resource_server::Life;
 use gatebook_events::secret::TokenHash;
-use tokio::sync::{Mutex, MutexGuard};
+use gatebook_events::stream::Stream;
 
 use crate::aggregates::{Cause, CommandError, Commands, Done};
 use crate::application::register::rules::Guarantor;
 use crate::credentials::secrets;
-
-/// How many tokens can be in use at once without standing in each other's way.
-const SLOTS: usize = 64;
 
 /// A token that was presented and was good at that moment.
 #[derive(Debug, Clone)]
@@ -28,33 +27,6 @@ pub struct Presented {
     pub id: InitialAccessTokenId,
     /// What a client that registers with it may be at most.
     pub clamps: Clamps,
-}
-
-/// The tokens that were used last. Those of one slot are used one after the other on this node: callers wait here for
-/// each other rather than conflict in the log, and a token that is used often is not read from its first event each time.
-///
-/// What is held may be older than the log. No matter: a use is appended at the held revision, so an old one is a conflict, and a
-/// token that an old state refuses is refused by every later one.
-pub(crate) struct InUse([Mutex<Option<Held>>; SLOTS]);
-
-impl Default for InUse {
-    fn default() -> Self {
-        Self(std::array::from_fn(|_| Mutex::default()))
-    }
-}
-
-struct Held {
-    stream: Stream,
-    token: InitialAccessToken,
-    revision: Option<Revision>,
-}
-
-impl InUse {
-    async fn slot(&self, id: InitialAccessTokenId) -> Option<MutexGuard<'_, Option<Held>>> {
-        // The last byte of an id is random.
-        let [.., last] = *id.0.as_bytes();
-        Some(self.0.get(usize::from(last) % SLOTS)?.lock().await)
-    }
 }
 
 impl Commands {
@@ -154,9 +126,10 @@ impl Commands {
 mod tests {
     use std::sync::Arc;
 
+    use gatebook_events::admission::RegistrationType;
     use gatebook_events::envelope::{Actor, ActorKind};
     use gatebook_events::metadata;
-    use gatebook_events::resource_server::{Policy, RegistrationType, ResourceServerCommand};
+    use gatebook_events::resource_server::{Policy, ResourceServerCommand};
     use serde_json::{Value, json};
     use uuid::Uuid;
 

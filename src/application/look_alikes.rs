@@ -1,16 +1,16 @@
 //! Whom a client looks like, as the doors and the administrators' pages are told: one question to the directory.
 
+use gatebook_events::admission::RegistrationType;
 use gatebook_events::decision::{Surroundings, Warning, warnings_of_appearance};
 use gatebook_events::envelope::Position;
 use gatebook_events::identity::{ClientId, TenantId};
 use gatebook_events::look_alike::{Face, document_host};
 use gatebook_events::redirect::RedirectUris;
-use gatebook_events::resource_server::RegistrationType;
 use gatebook_projections::directory::{Directory, LookAlike, RegistrationRow, last_change};
 use gatebook_projections::read_model::{QueryError, Reader};
 use quick_cache::sync::Cache;
 
-use crate::bootstrap::App;
+use crate::application::services::Services;
 use crate::read_models::Follower;
 
 /// The most faces that are remembered.
@@ -66,35 +66,33 @@ impl<'a> Shown<'a> {
     }
 }
 
-impl App {
-    /// Whom a client looks like, by the directory as it is: a door does not wait for it to catch up, and a warning that cannot be
-    /// had is none.
-    pub async fn look_alike(&self, tenant: &TenantId, shown: &Shown<'_>) -> Option<LookAlike> {
-        // A client that has just moved looks like itself to a directory that does not know it yet.
-        self.look_alike_of(tenant, shown.face()).await.filter(|other| other.client_id != *shown.client_id)
-    }
+/// Whom a client looks like, by the directory as it is: a door does not wait for it to catch up, and a warning that cannot be
+/// had is none.
+pub async fn look_alike(services: &Services, tenant: &TenantId, shown: &Shown<'_>) -> Option<LookAlike> {
+    // A client that has just moved looks like itself to a directory that does not know it yet.
+    look_alike_of(services, tenant, shown.face()).await.filter(|other| other.client_id != *shown.client_id)
+}
 
-    async fn look_alike_of(&self, tenant: &TenantId, face: Face) -> Option<LookAlike> {
-        if face.name.is_empty() {
+async fn look_alike_of(services: &Services, tenant: &TenantId, face: Face) -> Option<LookAlike> {
+    if face.name.is_empty() {
+        return None;
+    }
+    let position = services.directory.progress().position;
+    let key = (tenant.clone(), face);
+    let told = services.look_alikes.0.get(&key).filter(|(at, _)| *at >= last_change(&key.0, &key.1.name));
+    if let Some((_, answer)) = told {
+        return answer;
+    }
+    let reader = services.directory.reader().clone();
+    let asked = tokio::task::spawn_blocking(move || (reader.look_alike(&key.0, &key.1, None), key)).await;
+    let (answer, key) = match asked {
+        Ok((Ok(answer), key)) => (answer, key),
+        Ok((Err(error), _)) => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "whom a client looks like could not be looked up");
             return None;
         }
-        let position = self.directory().progress().position;
-        let key = (tenant.clone(), face);
-        let told = self.look_alikes().0.get(&key).filter(|(at, _)| *at >= last_change(&key.0, &key.1.name));
-        if let Some((_, answer)) = told {
-            return answer;
-        }
-        let reader = self.directory().reader().clone();
-        let asked = tokio::task::spawn_blocking(move || (reader.look_alike(&key.0, &key.1, None), key)).await;
-        let (answer, key) = match asked {
-            Ok((Ok(answer), key)) => (answer, key),
-            Ok((Err(error), _)) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "whom a client looks like could not be looked up");
-                return None;
-            }
-            Err(_) => return None,
-        };
-        self.look_alikes().0.insert(key, (position, answer.clone()));
-        answer
-    }
+        Err(_) => return None,
+    };
+    services.look_alikes.0.insert(key, (position, answer.clone()));
+    answer
 }

@@ -1,12 +1,15 @@
 //! A client manages its own registration with its registration access token (RFC 7592).
 
+use gatebook_events::admission::Admission;
+use gatebook_events::admission::Status;
 use gatebook_events::client::{Client, ClientCommand, Party};
 use gatebook_events::envelope::Position;
-use gatebook_events::identity::{ChangeId, ClientKey, ResourceServerId, Stream};
+use gatebook_events::identity::{ChangeId, ClientKey, ResourceServerId};
 use gatebook_events::metadata::Parsed;
-use gatebook_events::registration::{Registration, RegistrationCommand, Status};
-use gatebook_events::resource_server::{Admission, Policy};
+use gatebook_events::registration::{Registration, RegistrationCommand};
+use gatebook_events::resource_server::Policy;
 use gatebook_events::secret::KeptSecret;
+use gatebook_events::stream::Stream;
 use gatebook_events::{Aggregate, Rejection};
 use uuid::Uuid;
 

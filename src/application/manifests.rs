@@ -9,13 +9,15 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::{StreamExt, stream};
 use gatebook_events::client::{Client, ContentHash, Document, Withdrawal};
 use gatebook_events::envelope::Position;
-use gatebook_events::identity::{ClientId, ClientKey, ResourceServerId, Stream, TenantId};
+use gatebook_events::identity::{ClientId, ClientKey, ResourceServerId, TenantId};
 use gatebook_events::manifest::{ManifestUrl, Trouble, TroubleKind};
+use gatebook_events::stream::Stream;
 use sha2::{Digest, Sha256};
 use tokio::sync::{Mutex as AsyncMutex, Notify, OwnedMutexGuard};
 
 use crate::aggregates::{Cause, CommandError, Commands};
 use crate::application::manifests::versions::reader_of_documents;
+use crate::config::Rhythm;
 use crate::event_log::LogError;
 use crate::outbound::{FetchFailure, Fetched, Manifests, Urgency, Validators};
 use crate::platform::side_db::SideTable;
@@ -36,33 +38,6 @@ const FOLLOWED_AT_ONCE: usize = 8;
 
 /// Between two looks whether another node has ended its turn.
 const ANOTHER_LOOK: Duration = Duration::from_millis(200);
-
-/// How often documents are read again, and for how long the last good one serves.
-#[derive(Debug, Clone)]
-pub struct Rhythm {
-    /// A document is not read again sooner, whatever its host says.
-    pub least: Duration,
-    /// Nor later.
-    pub most: Duration,
-    /// Where its host says nothing.
-    pub usual: Duration,
-    /// For how long the last good document serves while its host cannot be reached.
-    pub max_age: Duration,
-    /// The most documents that are read at a time.
-    pub at_once: usize,
-}
-
-impl Default for Rhythm {
-    fn default() -> Self {
-        Self {
-            least: Duration::from_secs(5 * 60),
-            most: Duration::from_secs(24 * 3600),
-            usual: Duration::from_secs(3600),
-            max_age: Duration::from_secs(7 * 24 * 3600),
-            at_once: 16,
-        }
-    }
-}
 
 /// Reads documents and carries what they say to the log. Cheap to clone.
 #[derive(Clone)]

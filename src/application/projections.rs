@@ -1,7 +1,7 @@
 //! What operators decide about projections.
 
-use gatebook_events::identity::Stream;
 use gatebook_events::projection::{EventSkipped, ProjectionName, SkipTakenBack, Upkeep, UpkeepCommand};
+use gatebook_events::stream::Stream;
 
 use crate::aggregates::{Cause, CommandError, Commands, Done};
 

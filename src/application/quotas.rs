@@ -9,17 +9,18 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use gatebook_events::Rejection;
+use gatebook_events::admission::CapOf;
 use gatebook_events::envelope::Position;
 use gatebook_events::identity::ResourceServerId;
-use gatebook_events::resource_server::{CapOf, Fill};
+use gatebook_events::resource_server::Fill;
 use gatebook_projections::directory::Scope;
 
 use crate::aggregates::CommandError;
+use crate::application::error::UseCaseError;
 use crate::application::register::rules::Rules;
-use crate::bootstrap::App;
-use crate::http::consistency;
-use crate::http::error::Failure;
+use crate::application::services::Services;
 use crate::read_models::Follower;
+use crate::read_models::consistency;
 
 pub(crate) mod warnings;
 
@@ -74,25 +75,25 @@ struct Held {
 
 impl Census {
     /// A place for one more client at a resource server, or the refusal of a register that is full.
-    pub async fn place(&self, app: &App, rules: &Rules) -> Result<Place, Failure> {
+    pub async fn place(&self, services: &Services, rules: &Rules) -> Result<Place, UseCaseError> {
         let mut place = Place { census: Self(self.0.clone()), server: Some(rules.id), held: Vec::new() };
         let id = rules.id;
         let of_server = rules.server.policy.max_clients.map(|cap| (Scope::Server(id), CapOf::ResourceServer, cap));
-        let of_tenant = app.config().max_clients_per_tenant.map(|cap| (Scope::Tenant(rules.tenant.clone()), CapOf::Tenant, cap));
+        let of_tenant = services.config.max_clients_per_tenant.map(|cap| (Scope::Tenant(rules.tenant.clone()), CapOf::Tenant, cap));
         for (scope, of, cap) in of_server.into_iter().chain(of_tenant) {
-            match self.refresh(app, &scope, app.directory().progress().position).await {
-                Err(Failure::Building { .. }) if self.is_within(&scope, u64::from(cap.get()) / BLIND_SHARE) => {}
+            match self.refresh(services, &scope, services.directory.progress().position).await {
+                Err(UseCaseError::Building { .. }) if self.is_within(&scope, u64::from(cap.get()) / BLIND_SHARE) => {}
                 refreshed => refreshed?,
             }
             let count = |number| Fill { of, cap, count: number };
             let mut taken = self.take(&scope, count);
             if taken.is_err() {
                 // Somebody may have left since the directory was asked.
-                self.refresh(app, &scope, app.log().head().await?).await?;
+                self.refresh(services, &scope, services.log.head().await?).await?;
                 taken = self.take(&scope, count);
             }
             if let Err(refusal) = taken {
-                app.commands().note_fill(id, || count(self.settled(&scope))).await;
+                services.commands.note_fill(id, || count(self.settled(&scope))).await;
                 return Err(CommandError::from(refusal).into());
             }
             place.held.push(Held { scope, warns: Some((of, cap)) });
@@ -101,13 +102,13 @@ impl Census {
     }
 
     /// A place for one more client that comes to no resource server, below this cap.
-    pub async fn place_of_unbound(&self, app: &App, cap: NonZeroU32) -> Result<Place, Failure> {
-        let full = |_| Failure::from(CommandError::from(Rejection::UnboundFull));
+    pub async fn place_of_unbound(&self, services: &Services, cap: NonZeroU32) -> Result<Place, UseCaseError> {
+        let full = |_| UseCaseError::from(CommandError::from(Rejection::UnboundFull));
         let count = |number| Fill { of: CapOf::Tenant, cap, count: number };
-        self.refresh(app, &Scope::Unbound, app.directory().progress().position).await?;
+        self.refresh(services, &Scope::Unbound, services.directory.progress().position).await?;
         if self.take(&Scope::Unbound, count).is_err() {
             // Some may have been taken or deleted since the directory was asked.
-            self.refresh(app, &Scope::Unbound, app.log().head().await?).await?;
+            self.refresh(services, &Scope::Unbound, services.log.head().await?).await?;
             self.take(&Scope::Unbound, count).map_err(full)?;
         }
         Ok(Place { census: Self(self.0.clone()), server: None, held: vec![Held { scope: Scope::Unbound, warns: None }] })
@@ -122,23 +123,23 @@ impl Census {
     }
 
     /// Has the directory count anew if it shows more than when it was last asked. The first time it has to show everything.
-    async fn refresh(&self, app: &App, scope: &Scope, shown: Position) -> Result<(), Failure> {
+    async fn refresh(&self, services: &Services, scope: &Scope, shown: Position) -> Result<(), UseCaseError> {
         let upto = self.lock().get(scope).and_then(|counted| counted.upto);
         if upto.is_some_and(|upto| upto >= shown) {
             return Ok(());
         }
-        if upto.is_some() && app.directory().progress().position < shown {
-            app.directory().reached(shown, app.config().read_wait).await;
+        if upto.is_some() && services.directory.progress().position < shown {
+            services.directory.reached(shown, services.config.read_wait).await;
         }
         let asked = scope.clone();
         let (upto, number) = if upto.is_none() {
-            let none = axum::http::HeaderMap::new();
-            consistency::read(app, app.directory(), &none, move |directory| directory.filled(&asked)).await?.unless_stale()?
+            let (log, wait) = (&*services.log, services.config.read_wait);
+            consistency::read(log, &services.directory, None, wait, move |directory| directory.filled(&asked)).await?.unless_stale()?
         } else {
-            let reader = app.directory().reader().clone();
+            let reader = services.directory.reader().clone();
             tokio::task::spawn_blocking(move || reader.filled(&asked))
                 .await
-                .map_err(|_| Failure::Internal("a query's thread ended early"))??
+                .map_err(|_| UseCaseError::Internal("a query's thread ended early"))??
         };
         self.lock().entry(scope.clone()).or_default().recount(upto, number);
         Ok(())
@@ -172,13 +173,13 @@ impl Census {
 impl Place {
     /// The client is in; its last event stands at this position, or nothing was appended because it was in already. Sees to
     /// the warning that is due when a register is nearly full.
-    pub async fn fill(mut self, app: &App, position: Option<Position>) {
+    pub async fn fill(mut self, services: &Services, position: Option<Position>) {
         let held = std::mem::take(&mut self.held);
         self.census.release(&held, position);
         if let Some(id) = self.server.filter(|_| position.is_some()) {
             for Held { scope, warns } in held {
                 let Some((of, cap)) = warns else { continue };
-                app.commands().note_fill(id, || Fill { of, cap, count: self.census.settled(&scope) }).await;
+                services.commands.note_fill(id, || Fill { of, cap, count: self.census.settled(&scope) }).await;
             }
         }
     }

@@ -1,7 +1,7 @@
 //! How many registrations one source may make and one resource server takes, so that an open door is not a flood gate.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -12,6 +12,8 @@ use governor::middleware::StateInformationMiddleware;
 use governor::state::keyed::DefaultKeyedStateStore;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{NotUntil, Quota, RateLimiter};
+
+use crate::platform::network::subscriber;
 
 /// After so many registrations sources that have been quiet are forgotten, so that memory stays bounded.
 const FORGET_EVERY: u32 = 4096;
@@ -133,17 +135,6 @@ fn spent(clock: &DefaultClock, ceiling: Ceiling, most: NonZeroU32, early: &NotUn
 fn left(ceiling: Ceiling, most: NonZeroU32, remaining: u32) -> Allowance {
     let missing = u64::from(most.get().saturating_sub(remaining));
     Allowance { ceiling, most, remaining, seconds: (ceiling.window() * missing).div_ceil(u64::from(most.get())) }
-}
-
-/// Whom an address belongs to: itself, or the /64 that one IPv6 subscriber has.
-pub fn subscriber(source: IpAddr) -> IpAddr {
-    match source {
-        IpAddr::V4(_) => source,
-        IpAddr::V6(v6) => {
-            let [a, b, c, d, ..] = v6.segments();
-            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
-        }
-    }
 }
 
 #[cfg(test)]

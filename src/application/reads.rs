@@ -2,17 +2,13 @@
 //! memory, and must not be multiplied by asking again.
 
 use std::collections::HashMap;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::body::{Body, Bytes, HttpBody};
 use gatebook_events::identity::TenantId;
-use hyper::body::{Frame, SizeHint};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::http::error::Failure;
+use crate::application::error::UseCaseError;
 
 /// How long a read waits for another one to end.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -22,8 +18,6 @@ const RETRY_AFTER: u64 = 5;
 const SHARE: usize = 4;
 /// From so many tenants and callers on, those that read nothing now are forgotten.
 const MOST_IDLE: usize = 1024;
-/// An answer is handed on in pieces of so many bytes, so that it is known how much of it was taken.
-const PIECE: usize = 16 * 1024;
 
 /// The places of a tenant, and of each of its callers.
 type Places = HashMap<(TenantId, Option<String>), Arc<Semaphore>>;
@@ -46,12 +40,12 @@ impl Reads {
     }
 
     /// Begins a read, once there is room.
-    pub async fn begin(&self, tenant: &TenantId, subject: &str) -> Result<Read, Failure> {
+    pub async fn begin(&self, tenant: &TenantId, subject: &str) -> Result<Read, UseCaseError> {
         let per_subject = self.per_tenant.div_ceil(SHARE);
         let of_subject = self.places((tenant.clone(), Some(subject.to_owned())), per_subject);
-        let of_subject = place(of_subject).await.ok_or(Failure::TooManyAtOnce("reads by this caller", RETRY_AFTER))?;
+        let of_subject = place(of_subject).await.ok_or(UseCaseError::TooManyAtOnce("reads by this caller", RETRY_AFTER))?;
         let of_tenant = self.places((tenant.clone(), None), self.per_tenant);
-        let of_tenant = place(of_tenant).await.ok_or(Failure::TooManyAtOnce("reads by this tenant", RETRY_AFTER))?;
+        let of_tenant = place(of_tenant).await.ok_or(UseCaseError::TooManyAtOnce("reads by this tenant", RETRY_AFTER))?;
         Ok(Read { _places: [of_subject, of_tenant] })
     }
 
@@ -69,70 +63,9 @@ async fn place(places: Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
     tokio::time::timeout(PATIENCE, places.acquire_owned()).await.ok()?.ok()
 }
 
-/// A body that is handed on piece by piece; what it holds ends with it.
-pub struct Pieces<T> {
-    body: Body,
-    rest: Bytes,
-    _held: T,
-}
-
-impl<T> Pieces<T> {
-    /// Holds `held` until the body was taken.
-    pub fn new(body: Body, held: T) -> Self {
-        Self { body, rest: Bytes::new(), _held: held }
-    }
-}
-
-impl<T: Unpin> HttpBody for Pieces<T> {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        if self.rest.is_empty() {
-            match Pin::new(&mut self.body).poll_frame(context) {
-                Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
-                    Ok(data) => self.rest = data,
-                    Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
-                },
-                other => return other,
-            }
-        }
-        let length = PIECE.min(self.rest.len());
-        let piece = self.rest.split_to(length);
-        Poll::Ready(Some(Ok(Frame::data(piece))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.rest.is_empty() && self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        let (hint, rest) = (self.body.size_hint(), self.rest.len() as u64);
-        let mut whole = SizeHint::new();
-        whole.set_lower(hint.lower().saturating_add(rest));
-        if let Some(upper) = hint.upper() {
-            whole.set_upper(upper.saturating_add(rest));
-        }
-        whole
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[tokio::test]
-    async fn b5_a_body_is_handed_on_in_pieces_and_whole() {
-        let text = "a".repeat(3 * PIECE + 1);
-        let mut pieces = Pieces::new(Body::from(text.clone()), ());
-        assert_eq!(pieces.size_hint().exact(), Some(text.len() as u64));
-        let mut lengths = Vec::new();
-        while let Some(frame) = std::future::poll_fn(|context| Pin::new(&mut pieces).poll_frame(context)).await {
-            lengths.push(frame.unwrap().into_data().unwrap().len());
-        }
-        assert_eq!(lengths, [PIECE, PIECE, PIECE, 1]);
-        assert!(pieces.is_end_stream());
-    }
 
     #[tokio::test]
     async fn b5_a_caller_has_a_share_of_its_tenants_reads_and_other_tenants_have_their_own() {

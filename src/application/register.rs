@@ -2,14 +2,16 @@
 
 use chrono::{DateTime, Utc};
 use gatebook_events::Rejection;
+use gatebook_events::admission::RegistrationType;
+use gatebook_events::clamps::Clamps;
 use gatebook_events::client::{Client, ClientCommand, ImportedFrom, Party, Profile};
 use gatebook_events::envelope::Position;
-use gatebook_events::identity::{ClientId, ClientKey, Stream, TenantId};
-use gatebook_events::initial_access_token::Clamps;
+use gatebook_events::identity::{ClientId, ClientKey, TenantId};
 use gatebook_events::metadata::{AuthMethod, GrantType, Parsed};
 use gatebook_events::registration::Registration;
-use gatebook_events::resource_server::{Policy, RegistrationType};
+use gatebook_events::resource_server::Policy;
 use gatebook_events::secret::{KeptSecret, SecretHash, TokenHash};
+use gatebook_events::stream::Stream;
 
 use crate::aggregates::{Cause, CommandError, Commands, Done};
 use crate::application::register::rules::{Guarantor, Rules, Welcome};
@@ -20,6 +22,7 @@ pub mod import;
 pub mod import_formats;
 pub mod rules;
 pub(crate) mod shared;
+pub mod target;
 
 /// Credentials that were drawn for a new client, hashed. The plaintext stays with whoever answers the caller.
 #[derive(Debug, Clone, Default)]

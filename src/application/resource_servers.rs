@@ -1,8 +1,9 @@
 //! A resource server is created, edited or retired.
 
 use gatebook_events::Rejection;
-use gatebook_events::identity::{ResourceServerId, Stream, TenantId};
+use gatebook_events::identity::{ResourceServerId, TenantId};
 use gatebook_events::resource_server::{ResourceServer, ResourceServerCommand};
+use gatebook_events::stream::Stream;
 
 use crate::aggregates::{Cause, CommandError, Commands};
 use crate::platform::detached::to_the_end;
@@ -79,9 +80,10 @@ mod tests {
     use std::sync::Arc;
 
     use chrono::DateTime;
+    use gatebook_events::admission::RegistrationType;
     use gatebook_events::envelope::{Actor, ActorKind};
     use gatebook_events::redirect::WebUri;
-    use gatebook_events::resource_server::{EffectOnExisting, Policy, RegistrationType};
+    use gatebook_events::resource_server::{EffectOnExisting, Policy};
     use uuid::Uuid;
 
     use super::*;

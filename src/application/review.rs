@@ -1,11 +1,13 @@
 //! What an administrator decides about a client's standing at one of their resource servers.
 
+use gatebook_events::admission::Status;
+use gatebook_events::answer_version::AnswerVersion;
 use gatebook_events::client::{Client, ClientCommand, Party};
-use gatebook_events::codec::Stored;
-use gatebook_events::decision::AnswerVersion;
 use gatebook_events::envelope::{Envelope, Revision};
-use gatebook_events::identity::{ClientKey, ResourceServerId, Stream, TenantId};
-use gatebook_events::registration::{Registration, RegistrationCommand, Status};
+use gatebook_events::identity::{ClientKey, ResourceServerId, TenantId};
+use gatebook_events::registration::{Registration, RegistrationCommand};
+use gatebook_events::stored::Stored;
+use gatebook_events::stream::Stream;
 use gatebook_events::{Aggregate, Rejection};
 
 use crate::aggregates::{Cause, CommandError, Commands, Done, MAX_ROUNDS};

@@ -1,13 +1,13 @@
 //! Service tokens are created, presented and revoked.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use gatebook_events::Rejection;
-use gatebook_events::identity::{ServiceTokenId, Stream, TenantId};
+use gatebook_events::identity::{ServiceTokenId, TenantId};
 use gatebook_events::secret::TokenHash;
 use gatebook_events::service_token::{Created, Life, ServiceToken, ServiceTokenCommand, Usability};
+use gatebook_events::stream::Stream;
 
 use crate::aggregates::{Cause, CommandError, Commands, Done};
 use crate::credentials::secrets;
@@ -16,30 +16,6 @@ use crate::credentials::secrets;
 const MOST: usize = 1024;
 /// For how long a token is held. Here a revocation counts at once; one by another node counts after this.
 const HELD: TimeDelta = TimeDelta::seconds(5);
-
-/// The tokens that were presented last, so that a decision need not read one from the log.
-#[derive(Default)]
-pub(crate) struct KnownTokens(Mutex<Known>);
-
-#[derive(Default)]
-struct Known {
-    held: HashMap<ServiceTokenId, (Arc<ServiceToken>, DateTime<Utc>)>,
-    /// How often a token was revoked here: what was read before a revocation is not held after it.
-    revocations: u64,
-}
-
-impl KnownTokens {
-    /// Somebody wrote to it, or may have.
-    pub fn forget(&self, id: ServiceTokenId) {
-        let mut known = self.known();
-        known.revocations += 1;
-        known.held.remove(&id);
-    }
-
-    fn known(&self) -> MutexGuard<'_, Known> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 impl Commands {
     /// Creates a token under an id that was just drawn. Each resource server that it is bound to has to be the tenant's.

@@ -13,8 +13,9 @@ use jsonwebtoken::Algorithm;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::bootstrap::Audiences;
-use crate::credentials::admin::{AdminRefusal, VerifyingKey, algorithm_named, in_time, open, read_header};
+use crate::application::audiences::Audiences;
+use crate::config::algorithm_named;
+use crate::credentials::admin::{AdminRefusal, VerifyingKey, in_time, open, read_header};
 use crate::credentials::key_sets::{self, KeySets};
 use crate::platform::clock::Clock;
 

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use gatebook_events::envelope::Position;
 
-use super::store::{connect_to, places};
+use super::store::connect_to;
 use super::{Keeper, StartError};
-use crate::config::{Config, LogBackend};
+use crate::config::{Config, LogBackend, data_dir};
 use crate::event_log::sqlite::mirror::Mirror;
 use crate::event_log::sqlite::{Appends, AppendsError, SqliteLog, Summary};
 use crate::event_log::{Append, AppendError, ChainHash, EventLog, LogError};
@@ -141,7 +141,7 @@ impl Open {
 /// Copies all events, and walks both ends to see that they hold the same. Both have to be left alone meanwhile: a file is locked, and
 /// of a shared log no node may be running.
 pub async fn migrate(config: &Config, from: &End, to: &End, progress: impl Fn(Position, Position)) -> Result<Migrated, MigrationError> {
-    let mirrors = places::migration(config);
+    let mirrors = data_dir::migration(config);
     let opened = |which: &'static str| move |source| MigrationError::Open { which, source };
     crate::credentials::key_files::create_data_folder(&mirrors)
         .map_err(|error| MigrationError::Open { which: "", source: error.into() })?;

@@ -6,14 +6,15 @@ use async_trait::async_trait;
 use futures_util::StreamExt;
 use gatebook_events::client::Client;
 use gatebook_events::envelope::{Envelope, Position};
-use gatebook_events::identity::Stream;
+use gatebook_events::stream::Stream;
 use uuid::Uuid;
 
-use super::{App, Keeper, StartError, Store};
+use super::{Keeper, StartError, Store};
 use crate::application::manifests::lease::{Alone, SharedTurns, Turns};
-use crate::cluster::announcements::{self, Announcement, Announcing, End, Heard, Own};
+use crate::application::services::{Services, followers};
+use crate::cluster::announcements::{self, Announcement, Announcing, End, Own};
 use crate::cluster::shared_kv::Notes;
-use crate::event_log::{EventLog, Followed, LogError};
+use crate::event_log::{EventLog, Followed};
 
 /// A client's document was read, here or elsewhere, and said something new.
 const DOCUMENT_READ: &str = "client.manifest_versioned";
@@ -72,103 +73,56 @@ impl Own for Me {
     }
 }
 
-impl App {
-    /// What this node says of itself.
-    pub async fn announcement(&self) -> Announcement {
-        self.0.me.announcement().await
-    }
-
-    /// The other nodes that it has heard of.
-    pub fn other_nodes(&self) -> Vec<Heard> {
-        self.0.announcing.as_ref().map(|announcing| announcing.others().all()).unwrap_or_default()
-    }
-
-    /// What kind of log it is.
-    pub fn log_kind(&self) -> &'static str {
-        match self.0.me.store {
-            Store::File(_) => "sqlite",
-            Store::Shared(_, ref keeper) => keeper.kind(),
-        }
-    }
-
-    /// Whether other nodes write to the same log.
-    pub fn shares_its_log(&self) -> bool {
-        self.0.me.store.is_shared()
-    }
-
-    /// Waits until what is asked of this node shows an event that stands at this position, whoever wrote it. False if that takes too
-    /// long.
-    pub async fn reached(&self, position: Position) -> Result<bool, LogError> {
-        let bound = self.config().read_wait;
-        if !self.log().reached(position, bound).await? {
-            return Ok(false);
-        }
-        if !self.0.me.store.is_shared() {
-            return Ok(true);
-        }
-        let mut heard = self.0.heard.subscribe();
-        Ok(tokio::time::timeout(bound, heard.wait_for(|heard| *heard >= position)).await.is_ok())
-    }
-
-    /// Hears in the background what other nodes write, where there are others.
-    pub(super) fn start_hearing(&self, log: Arc<dyn EventLog>, after: Position) {
-        if self.0.me.store.is_shared() {
-            let hearing = tokio::spawn(self.clone().hear_others(log, after)).abort_handle();
-            drop(self.0.hearing.set(hearing));
-        }
-    }
-
-    /// Does what has to be done here about what others write, until the log ends: resource servers are known as they are now, and a
-    /// projection goes on that stands before an event that somebody has decided to leave out.
-    async fn hear_others(self, log: Arc<dyn EventLog>, after: Position) {
-        let mut following = log.follow(after);
-        while let Some(followed) = following.next().await {
-            match followed {
-                Ok(Followed::Events(events)) => {
-                    self.hear(&events).await;
-                    self.0.heard.send_replace(events.last().map(|last| last.position).unwrap_or_default());
-                }
-                Ok(Followed::CaughtUp(_)) => {}
-                Err(error) => {
-                    tracing::debug!(%error, "what other nodes write is no longer followed");
-                    return;
-                }
+/// Does what has to be done here about what others write, until the log ends: resource servers are known as they are now, and a
+/// projection goes on that stands before an event that somebody has decided to leave out.
+pub async fn hear_others(services: Services, log: Arc<dyn EventLog>, after: Position) {
+    let mut following = log.follow(after);
+    while let Some(followed) = following.next().await {
+        match followed {
+            Ok(Followed::Events(events)) => {
+                observe(&services, &events).await;
+                services.node.heard.send_replace(events.last().map(|last| last.position).unwrap_or_default());
+            }
+            Ok(Followed::CaughtUp(_)) => {}
+            Err(error) => {
+                tracing::debug!(%error, "what other nodes write is no longer followed");
+                return;
             }
         }
     }
+}
 
-    async fn hear(&self, events: &[Envelope]) {
-        // First of all what was read and kept is forgotten, so that the doors see what stands now.
-        for one in events {
-            self.commands().heard_of(&one.stream);
-        }
-        let mut streams: Vec<_> = events.iter().filter_map(|one| Stream::parse(&one.stream).ok()).collect();
-        streams.dedup();
-        for stream in streams {
-            match stream {
-                Stream::ResourceServer(id) => {
-                    if let Err(error) = self.commands().refresh_resource_server(id).await {
-                        tracing::warn!(%id, %error, "what another node did to a resource server cannot be read now; whoever asks for it next tries again");
-                    }
+async fn observe(services: &Services, events: &[Envelope]) {
+    // First of all what was read and kept is forgotten, so that the doors see what stands now.
+    for one in events {
+        services.commands.heard_of(&one.stream);
+    }
+    let mut streams: Vec<_> = events.iter().filter_map(|one| Stream::parse(&one.stream).ok()).collect();
+    streams.dedup();
+    for stream in streams {
+        match stream {
+            Stream::ResourceServer(id) => {
+                if let Err(error) = services.commands.refresh_resource_server(id).await {
+                    tracing::warn!(%id, %error, "what another node did to a resource server cannot be read now; whoever asks for it next tries again");
                 }
-                // Created, edited or enabled elsewhere.
-                Stream::Webhook(id) => self.webhooks().changed(id),
-                Stream::Projection(name) => {
-                    for follower in self.followers().into_iter().filter(|follower| follower.identity().0 == name.to_string()) {
-                        follower.retry().await;
-                    }
+            }
+            // Created, edited or enabled elsewhere.
+            Stream::Webhook(id) => services.webhooks.changed(id),
+            Stream::Projection(name) => {
+                for follower in followers(services).into_iter().filter(|follower| follower.identity().0 == name.to_string()) {
+                    follower.retry().await;
                 }
-                _ => {}
             }
+            _ => {}
         }
-        for one in events.iter().filter(|one| &*one.event.name == DOCUMENT_READ) {
-            let Ok(Stream::Client(key)) = Stream::parse(&one.stream) else { continue };
-            // One that cannot be read now is found when the schedule is compared with the directory.
-            if let Ok(client) = self.commands().load::<Client>(Stream::Client(key)).await
-                && let Some(profile) = client.profile
-            {
-                self.documents().expect(profile.client_id).await;
-            }
+    }
+    for one in events.iter().filter(|one| &*one.event.name == DOCUMENT_READ) {
+        let Ok(Stream::Client(key)) = Stream::parse(&one.stream) else { continue };
+        // One that cannot be read now is found when the schedule is compared with the directory.
+        if let Ok(client) = services.commands.load::<Client>(Stream::Client(key)).await
+            && let Some(profile) = client.profile
+        {
+            services.manifests.expect(profile.client_id).await;
         }
     }
 }

@@ -10,7 +10,7 @@ use gatebook_events::envelope::Position;
 use crate::cluster::kurrentdb::Kurrent;
 use crate::cluster::nats::{self, Nats, NatsError, NatsSettings};
 use crate::cluster::shared_kv::{self, JetStreamNotes, KurrentDbNotes, Notes};
-use crate::config::{Config, LogBackend};
+use crate::config::{Config, LogBackend, data_dir};
 use crate::event_log::EventLog;
 use crate::event_log::jetstream::{self, JetStreamLog};
 use crate::event_log::kurrentdb::{self, KurrentDbLog};
@@ -60,90 +60,10 @@ impl Keeper {
     }
 }
 
-/// Where things lie in the data folder. What belongs to a shared log has a folder of its own: its positions are not those of the
-/// log that this node may have kept alone before.
-pub mod places {
-    use std::path::{Path, PathBuf};
-
-    use crate::config::{Config, LogBackend};
-
-    /// The event log, or this node's mirror of it.
-    pub fn log(config: &Config) -> PathBuf {
-        match &config.log {
-            LogBackend::Sqlite => config.data.join("log.db"),
-            LogBackend::JetStream(_) | LogBackend::KurrentDb(_) => shared(config).join("mirror.db"),
-        }
-    }
-
-    /// The read models.
-    pub fn read_models(config: &Config) -> PathBuf {
-        match &config.log {
-            LogBackend::Sqlite => config.data.join("read-models"),
-            LogBackend::JetStream(_) | LogBackend::KurrentDb(_) => shared(config).join("read-models"),
-        }
-    }
-
-    /// The client lists as they were, for as long as somebody looks at them.
-    pub fn past(config: &Config) -> PathBuf {
-        match &config.log {
-            LogBackend::Sqlite => config.data.join("past"),
-            LogBackend::JetStream(_) | LogBackend::KurrentDb(_) => shared(config).join("past"),
-        }
-    }
-
-    /// What webhooks were sent.
-    pub fn webhooks(config: &Config) -> PathBuf {
-        match &config.log {
-            LogBackend::Sqlite => config.data.join("webhooks.db"),
-            LogBackend::JetStream(_) | LogBackend::KurrentDb(_) => shared(config).join("webhooks.db"),
-        }
-    }
-
-    /// How far the feed is.
-    pub fn feed(config: &Config) -> PathBuf {
-        match &config.log {
-            LogBackend::Sqlite => config.data.join("feed.db"),
-            LogBackend::JetStream(_) | LogBackend::KurrentDb(_) => shared(config).join("feed.db"),
-        }
-    }
-
-    /// When clients' documents are read again.
-    pub fn schedule(data: &Path) -> PathBuf {
-        data.join("schedule.db")
-    }
-
-    /// What the file of the keys that access tokens are signed with is called.
-    pub const TOKEN_KEYS: &str = "token-keys.json";
-
-    /// The keys that access tokens are signed with, where no others are configured.
-    pub fn token_keys(data: &Path) -> PathBuf {
-        data.join(TOKEN_KEYS)
-    }
-
-    /// When registrations were used.
-    pub fn usage(data: &Path) -> PathBuf {
-        data.join("usage.db")
-    }
-
-    /// What a migration needs while it is under way.
-    pub fn migration(config: &Config) -> PathBuf {
-        config.data.join("migration")
-    }
-
-    /// Which node this is.
-    pub fn node(config: &Config) -> PathBuf {
-        config.data.join("node-id")
-    }
-
-    fn shared(config: &Config) -> PathBuf {
-        config.data.join("cluster")
-    }
-}
-
 impl Store {
     /// Opens the log that is configured. A shared one is waited for, and read to its head.
     pub async fn open(config: &Config) -> Result<Self, StartError> {
-        let path = places::log(config);
+        let path = data_dir::log(config);
         match &config.log {
             LogBackend::Sqlite => Ok(Self::File(Arc::new(SqliteLog::open(&path)?))),
             shared => {
@@ -151,6 +71,14 @@ impl Store {
                 let (log, keeper) = connect_to(shared).await?;
                 Ok(Self::Shared(Arc::new(Mirror::open(&path, log, config.max_staleness).await?), keeper))
             }
+        }
+    }
+
+    /// What kind of log it is.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::File(_) => "sqlite",
+            Self::Shared(_, keeper) => keeper.kind(),
         }
     }
 
@@ -235,7 +163,7 @@ async fn connect(settings: &NatsSettings) -> Result<(Nats, JetStreamLog), StartE
 
 /// Opens the event log, or this node's mirror of it, to read it as it is now; a service may be writing to it.
 pub fn open_log_read_only(config: &Config) -> Result<SqliteLog, StartError> {
-    Ok(SqliteLog::open_read_only(&places::log(config))?)
+    Ok(SqliteLog::open_read_only(&data_dir::log(config))?)
 }
 
 /// Copies the event log, or this node's mirror of it, as it stands now, into a new file, with some small files beside it.
@@ -245,7 +173,7 @@ pub fn back_up(
     with: (DateTime<Utc>, &[(String, String)]),
     progress: impl FnMut(Position, Position),
 ) -> Result<Copied, BackupError> {
-    SqliteLog::back_up(&places::log(config), to, with, progress)
+    SqliteLog::back_up(&data_dir::log(config), to, with, progress)
 }
 
 /// What is in a backup, once every event of it was verified.
@@ -255,17 +183,17 @@ pub fn inspect_backup(file: &Path, progress: impl FnMut(Position, Position)) -> 
 
 /// The place of the event log in a data folder that has none.
 pub fn vacant_log(config: &Config) -> Result<Vacant, BackupError> {
-    Vacant::take(&places::log(config))
+    Vacant::take(&data_dir::log(config))
 }
 
 /// Whether a service or a command writes to the event log in the data folder.
 pub fn log_in_use(config: &Config) -> bool {
-    SqliteLog::in_use(&places::log(config))
+    SqliteLog::in_use(&data_dir::log(config))
 }
 
 /// How the log is called where somebody looks for it.
 pub fn describe(config: &Config) -> String {
-    let path: PathBuf = places::log(config);
+    let path: PathBuf = data_dir::log(config);
     match &config.log {
         LogBackend::Sqlite => format!("{} (sqlite)", path.display()),
         LogBackend::JetStream(settings) => {

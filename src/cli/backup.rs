@@ -6,7 +6,8 @@ use clap::Args;
 
 use super::{Failed, checked, progress};
 use crate::application::access_tokens::KeySource;
-use crate::bootstrap::{back_up, places};
+use crate::bootstrap::back_up;
+use crate::config::data_dir;
 use crate::config::{AdminKeySource, AdminSettings, Config, Settings};
 use crate::credentials::key_files;
 use crate::credentials::secrets::InstanceKey;
@@ -31,7 +32,7 @@ pub struct BackupArgs {
 #[expect(clippy::print_stdout, reason = "this is a command for people")]
 pub fn run(args: BackupArgs) -> Result<(), Failed> {
     let config = checked(args.settings)?;
-    let path = places::log(&config);
+    let path = data_dir::log(&config);
     if !path.exists() {
         return Err(Failed::new(format!("there is no event log at {}", path.display())));
     }
@@ -72,7 +73,7 @@ pub(super) struct KeyFile {
 impl KeyFile {
     const INSTANCE: Self = Self { name: InstanceKey::FILE, always: true, plain: true };
     const ADMIN: Self = Self { name: AdminSettings::KEY_FILE, always: false, plain: true };
-    const TOKENS: Self = Self { name: places::TOKEN_KEYS, always: false, plain: false };
+    const TOKENS: Self = Self { name: data_dir::TOKEN_KEYS, always: false, plain: false };
 
     /// Every one that any settings lead to.
     pub const ALL: [Self; 3] = [Self::INSTANCE, Self::ADMIN, Self::TOKENS];

@@ -7,8 +7,9 @@ use gatebook_projections::history::History;
 use serde_json::{Value, json};
 
 use super::{Failed, checked};
-use crate::bootstrap::{log_in_use, places};
+use crate::bootstrap::log_in_use;
 use crate::config::Settings;
+use crate::config::data_dir;
 use crate::platform::clock::Clock;
 
 mod house;
@@ -77,7 +78,7 @@ impl Report {
 /// Succeeds if there is nothing to do.
 pub async fn run(args: DoctorArgs) -> Result<(), Failed> {
     let config = checked(args.settings)?;
-    let path = places::log(&config);
+    let path = data_dir::log(&config);
     if !path.exists() {
         return Err(Failed::new(format!("there is no event log at {}; `gatebook restore` makes one of a backup", path.display())));
     }

@@ -17,7 +17,8 @@ use crate::aggregates::{CommandError, Commands};
 use crate::application::register::DrawnHashes;
 use crate::application::register::import::{Entrance, Import, Verdict};
 use crate::application::register::import_formats::{self, Brought, Candidate, Entry, NotImported};
-use crate::bootstrap::{Store, open_log_read_only, places};
+use crate::bootstrap::{Store, open_log_read_only};
+use crate::config::data_dir;
 use crate::config::{Config, Settings};
 use crate::credentials::secrets::{Cost, SecretHasher};
 use crate::event_log::EventLog;
@@ -60,7 +61,7 @@ pub struct ImportArgs {
 /// Holds the log's lock, so that no service decides beside it; a dry run only reads.
 pub async fn run(args: ImportArgs) -> Result<(), Failed> {
     let config = checked(args.settings)?;
-    let path = places::log(&config);
+    let path = data_dir::log(&config);
     if !path.exists() {
         return Err(Failed::new(format!("there is no event log at {}; the first start of the service makes one", path.display())));
     }

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::{Failed, checked, progress, rebuild};
 use crate::bootstrap::migrate::{End, migrate};
-use crate::bootstrap::places;
+use crate::config::data_dir;
 use crate::config::{Config, LogBackend, Settings};
 
 /// Copy the event log from one backend to another, as --log names them
@@ -61,7 +61,7 @@ fn end(name: &'static str, text: &str, settings: &Settings) -> Result<Named, Fai
 
 fn placed(named: Named, config: &Config) -> End {
     match named {
-        Named::File(path) => End::File(path.unwrap_or_else(|| places::log(config))),
+        Named::File(path) => End::File(path.unwrap_or_else(|| data_dir::log(config))),
         Named::Shared(backend) => End::Shared(backend),
     }
 }

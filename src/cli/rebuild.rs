@@ -18,7 +18,8 @@ use serde_json::Value;
 
 use super::running::Running;
 use super::{Failed, checked};
-use crate::bootstrap::{Store, places};
+use crate::bootstrap::Store;
+use crate::config::data_dir;
 use crate::config::{Config, Settings};
 use crate::credentials::admin::{Admin, AdminMinter, Role};
 use crate::event_log::EventLog;
@@ -66,7 +67,7 @@ pub(super) async fn all(config: &Config) -> Result<(), Failed> {
 
 /// Holds the log's lock, so that no service serves from a file that is replaced under it.
 async fn in_place(config: &Config, wanted: &[&str]) -> Result<(), Failed> {
-    let path = places::log(config);
+    let path = data_dir::log(config);
     if !path.exists() {
         return Err(Failed::new(format!("there is no event log at {}", path.display())));
     }
@@ -74,7 +75,7 @@ async fn in_place(config: &Config, wanted: &[&str]) -> Result<(), Failed> {
         .await
         .map_err(|error| Failed::because("failed to open the event log; a service that runs rebuilds with --url", error))?;
     let log = store.log();
-    let folder = places::read_models(config);
+    let folder = data_dir::read_models(config);
     std::fs::create_dir_all(&folder).map_err(|error| Failed::because("failed to make the folder of the read models", error))?;
     for name in wanted {
         match *name {

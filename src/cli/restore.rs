@@ -8,7 +8,8 @@ use clap::Args;
 
 use super::backup::KeyFile;
 use super::{Failed, backup, checked, progress, rebuild};
-use crate::bootstrap::{inspect_backup, places, vacant_log};
+use crate::bootstrap::{inspect_backup, vacant_log};
+use crate::config::data_dir;
 use crate::config::{LogBackend, Settings};
 use crate::credentials::key_files;
 
@@ -37,7 +38,7 @@ pub async fn run(args: RestoreArgs) -> Result<(), Failed> {
         return Err(Failed::new(format!("there is no backup at {}", file.display())));
     }
     let failed = || format!("failed to restore {}", file.display());
-    if places::log(&config).exists() {
+    if data_dir::log(&config).exists() {
         // Said before, and not after, a long backup was verified.
         vacant_log(&config).map_err(|error| Failed::because(failed(), error))?;
     }
@@ -67,14 +68,14 @@ pub async fn run(args: RestoreArgs) -> Result<(), Failed> {
         println!("{name} is as it was");
     }
     // They show another log.
-    let read_models = places::read_models(&config);
+    let read_models = data_dir::read_models(&config);
     match fs::remove_dir_all(&read_models) {
         Ok(()) => println!("removed {}, which showed another log", read_models.display()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(Failed::because(format!("{}: failed to remove {}", failed(), read_models.display()), error)),
     }
     restored.put_in_place().map_err(|error| Failed::because(failed(), error))?;
-    println!("{} restored, up to position {}", places::log(&config).display(), backup.summary.head);
+    println!("{} restored, up to position {}", data_dir::log(&config).display(), backup.summary.head);
     let missing: Vec<_> = backup::key_files(&config).into_iter().map(|file| file.name).filter(|name| !data.join(name).exists()).collect();
     if !missing.is_empty() {
         println!(

@@ -11,6 +11,7 @@ use crate::bootstrap::{self, App};
 use crate::config::{AdminKeySource, Config, LogFormat, unknown_variables};
 use crate::http;
 use crate::platform::clock::Clock;
+use crate::platform::counters::ConnectionCounters;
 use crate::server::{self, Rules};
 
 /// How long calls that are under way may take once the service is told to stop.
@@ -48,7 +49,7 @@ pub async fn run(config: Config) -> Result<(), Failed> {
     let default_server = config.default_resource_server;
     let app = App::start(config, public_url.clone(), Clock::system()).await.map_err(|error| Failed::because("failed to start", error))?;
     if let Some(id) = default_server
-        && !app.commands().resource_server(id).await.is_ok_and(|server| server.is_active())
+        && !app.commands.resource_server(id).await.is_ok_and(|server| server.is_active())
     {
         tracing::warn!(%id, "--default-resource-server names no resource server that serves: clients that name none are refused");
     }
@@ -56,15 +57,15 @@ pub async fn run(config: Config) -> Result<(), Failed> {
     let metrics_address = metrics.as_ref().map(|(address, _)| *address);
     greet(address, &public_url, metrics_address, (&data, &log), made_key)
         .map_err(|error| Failed::because("failed to write to standard output", error))?;
-    let rules = Rules::new(&app.config().server, &app.config().trusted_proxies);
-    if rules.connections() < app.config().server.connections {
-        let (wanted, possible) = (app.config().server.connections, rules.connections());
+    let rules = Rules::new(&app.config.server, &app.config.trusted_proxies);
+    if rules.connections() < app.config.server.connections {
+        let (wanted, possible) = (app.config.server.connections, rules.connections());
         tracing::warn!(wanted, possible, "there are descriptors for fewer connections than max-connections says");
     }
     if let Some((_, listener)) = metrics {
-        let (router, rules) = (http::metrics_router(app.clone()), rules.clone().at_most(SCRAPERS));
+        let (router, rules) = (http::metrics_router(app.services().clone()), rules.clone().at_most(SCRAPERS));
         // Answers as long as the process does; nobody waits for a scrape that is under way when the service stops.
-        tokio::spawn(server::serve(listener, router, rules, server::Figures::default(), std::future::pending()));
+        tokio::spawn(server::serve(listener, router, rules, ConnectionCounters::default(), std::future::pending()));
     }
 
     let stopping = app.clone();
@@ -74,8 +75,8 @@ pub async fn run(config: Config) -> Result<(), Failed> {
     };
     let patience = app.clone();
     tokio::select! {
-        () = server::serve(listener, http::router(app.clone()), rules, app.metrics().connections.clone(), told) => {},
-        () = async move { patience.stopping().await; tokio::time::sleep(PATIENCE).await } => tracing::warn!("some calls did not end in time"),
+        () = server::serve(listener, server::router(app.services().clone()), rules, app.metrics.connections.clone(), told) => {},
+        () = async move { patience.stopping.wait().await; tokio::time::sleep(PATIENCE).await } => tracing::warn!("some calls did not end in time"),
     }
     app.close().await;
     Ok(())

@@ -1,13 +1,14 @@
 //! `gatebook verify`: walks the event log's hash chain from the first event to the last.
 
 use super::{Failed, progress};
-use crate::bootstrap::{open_log_read_only, places};
+use crate::bootstrap::open_log_read_only;
 use crate::config::Config;
+use crate::config::data_dir;
 
 /// Reads only, so it may run beside a service.
 #[expect(clippy::print_stdout, reason = "this is a command for people")]
 pub fn run(config: &Config) -> Result<(), Failed> {
-    let path = places::log(config);
+    let path = data_dir::log(config);
     if !path.exists() {
         return Err(Failed::new(format!("there is no event log at {}", path.display())));
     }

@@ -5,13 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::{Client, ConnectOptions, jetstream};
-use reqwest::Url;
 
 mod servers;
 mod tls;
-mod uri;
 
-pub use uri::UriProblem;
+use crate::config::Login;
+pub use crate::config::{NatsSettings, UriProblem};
 
 /// How long a server may take for an answer before somebody else is asked.
 pub const ANSWER: Duration = Duration::from_secs(2);
@@ -21,36 +20,6 @@ const PING: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// How long the cluster may take to come up when the service starts: all of it may have been started together.
 pub const START: Duration = Duration::from_secs(60);
-
-/// Where the cluster is and how to get in. Shows no secret when printed.
-#[derive(Clone, PartialEq, Eq)]
-pub struct NatsSettings {
-    /// Its servers, each as `host:port`.
-    pub servers: Vec<String>,
-    /// Whether the connection has to be encrypted whatever the server says.
-    pub tls: bool,
-    /// What the URI says about who we are.
-    login: Login,
-    /// What everything of ours in the cluster is named after: stream, subjects and buckets.
-    pub name: String,
-    /// How many copies of each event the cluster keeps; none: three in a cluster, one on a server that stands alone.
-    pub replicas: Option<usize>,
-    /// A credentials file (a user's JWT and the key that belongs to it).
-    pub credentials: Option<PathBuf>,
-    /// Certificate authorities to trust instead of the system's, as PEM.
-    pub ca_file: Option<PathBuf>,
-    /// Our own certificate and its key, as PEM.
-    pub certificate: Option<(PathBuf, PathBuf)>,
-    /// Where servers tell about themselves over HTTP, such as `http://nats-1:8222`.
-    pub monitoring: Vec<Url>,
-}
-
-#[derive(Clone, PartialEq, Eq)]
-enum Login {
-    Nobody,
-    User { name: String, password: String },
-    Token(String),
-}
 
 /// A connection. Cheap to clone.
 #[derive(Debug, Clone)]

@@ -7,7 +7,6 @@ use jsonwebtoken::{Algorithm, AlgorithmFamily};
 use reqwest::Url;
 
 use super::{ConfigError, Settings, url};
-use crate::credentials::admin::algorithm_named;
 
 /// How admin JWTs are checked.
 #[derive(Debug, Clone)]
@@ -113,6 +112,11 @@ fn algorithm(text: Option<&str>, key: &AdminKeySource) -> Result<Option<Algorith
         (false, true) => Err(ConfigError::invalid(NAME, format!("is {text}, which needs a public key, not a secret"))),
         (true, true) | (false, false) => Ok(Some(algorithm)),
     }
+}
+
+/// The algorithm with this name. `Ed25519` says what `EdDSA` leaves open (RFC 9864 §2.2); here both are Ed25519.
+pub(crate) fn algorithm_named(name: &str) -> Option<Algorithm> {
+    if name == "Ed25519" { Some(Algorithm::EdDSA) } else { name.parse().ok() }
 }
 
 #[cfg(test)]

@@ -1,8 +1,6 @@
 //! Which event log is used, as its setting names it.
 
-use super::{ConfigError, Settings};
-use crate::cluster::kurrentdb::KurrentSettings;
-use crate::cluster::nats::NatsSettings;
+use super::{ConfigError, KurrentSettings, NatsSettings, Settings};
 
 /// Where events are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]

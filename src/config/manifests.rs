@@ -6,13 +6,99 @@ use std::time::Duration;
 use gatebook_events::manifest::{ManifestUrl, Profile};
 
 use super::{ConfigError, ManifestProfile, Settings};
-use crate::application::manifests::Rhythm;
-use crate::outbound::{Limits, ManifestSettings};
 
 /// The least and the most that a document may be allowed to have, in bytes.
 const BYTES: std::ops::RangeInclusive<usize> = 1024..=64 * 1024;
 /// The most fetches at a time: each may keep a socket and a thread.
 const AT_ONCE: std::ops::RangeInclusive<usize> = 1..=256;
+
+/// How often documents are read again, and for how long the last good one serves.
+#[derive(Debug, Clone)]
+pub struct Rhythm {
+    /// A document is not read again sooner, whatever its host says.
+    pub least: Duration,
+    /// Nor later.
+    pub most: Duration,
+    /// Where its host says nothing.
+    pub usual: Duration,
+    /// For how long the last good document serves while its host cannot be reached.
+    pub max_age: Duration,
+    /// The most documents that are read at a time.
+    pub at_once: usize,
+}
+
+impl Default for Rhythm {
+    fn default() -> Self {
+        Self {
+            least: Duration::from_secs(5 * 60),
+            most: Duration::from_secs(24 * 3600),
+            usual: Duration::from_secs(3600),
+            max_age: Duration::from_secs(7 * 24 * 3600),
+            at_once: 16,
+        }
+    }
+}
+
+/// What an operator decides about clients' documents.
+#[derive(Debug, Clone)]
+pub struct ManifestSettings {
+    /// How much, how long and how often.
+    pub limits: Limits,
+    /// What a document has to have.
+    pub profile: Profile,
+    /// Whether documents on this very host are fetched, over `http` too. For development.
+    pub allow_loopback: bool,
+    /// The URLs, to the letter, whose hosts may have addresses that are not public.
+    pub internal: Vec<ManifestUrl>,
+    /// Whether the metadata say that clients with documents are welcome, where a resource server has nothing against it.
+    pub announce: bool,
+}
+
+impl Default for ManifestSettings {
+    fn default() -> Self {
+        Self { limits: Limits::default(), profile: Profile::Mcp, allow_loopback: false, internal: Vec::new(), announce: true }
+    }
+}
+
+/// How much, how long and how often.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// The longest document, in bytes (CIMD §6.6).
+    pub bytes: usize,
+    /// All of a fetch: look-up, connection, TLS, answer, down to the last byte.
+    pub time: Duration,
+    /// The most fetches under way.
+    pub at_once: usize,
+    /// The most of them at one host, of which people who are not known have three quarters.
+    pub at_once_per_host: usize,
+    /// The most fetches of one host in a minute, of which people who are not known have three quarters; none: no bound.
+    pub per_host_per_minute: Option<NonZeroU32>,
+    /// The most fetches of documents in a minute at the wish of people who are not known, at the resource servers of one tenant,
+    /// and as many of key sets; none: no bound.
+    pub anonymous_per_minute: Option<NonZeroU32>,
+    /// The most of each that one source may cause in a minute; none: no bound.
+    pub per_source_per_minute: Option<NonZeroU32>,
+    /// How long a URL that failed is left alone, the first time; then twice as long, and so on.
+    pub first_pause: Duration,
+    /// The longest such pause.
+    pub longest_pause: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            bytes: 5 * 1024,
+            time: Duration::from_secs(5),
+            at_once: 32,
+            at_once_per_host: 4,
+            per_host_per_minute: NonZeroU32::new(60),
+            anonymous_per_minute: NonZeroU32::new(600),
+            per_source_per_minute: NonZeroU32::new(60),
+            first_pause: Duration::from_secs(30),
+            longest_pause: Duration::from_secs(3600),
+        }
+    }
+}
 
 pub(super) fn manifests(settings: &Settings) -> Result<ManifestSettings, ConfigError> {
     let allow_loopback = settings.allow_loopback_manifests.unwrap_or_default();

@@ -8,8 +8,8 @@ use clap::builder::BoolishValueParser;
 use serde::Deserialize;
 
 use super::ConfigError;
+use super::SigningAlgorithm;
 use super::words::{AddressDetail, LogFormat, ManifestProfile, one_text_or_many};
-use crate::application::access_tokens::SigningAlgorithm;
 
 /// Everything that can be set. The comments are the help texts.
 #[derive(Clone, Default, Args, Deserialize)]

@@ -17,7 +17,7 @@ mod verifier;
 pub(crate) use claims::in_time;
 pub(crate) use jwks::{Fetching, NotTried, Place, RemoteKeys};
 pub use key::AdminKeyError;
-pub(crate) use key::{VerifyingKey, algorithm_named};
+pub(crate) use key::VerifyingKey;
 pub use mint::{AdminMinter, MintError};
 pub use provider::{Attempt, Provider, SignInRefusal};
 pub use verifier::AdminVerifier;

@@ -105,7 +105,7 @@ pub(crate) fn fitting(set: Option<&Value>, id: Option<&str>, algorithm: Algorith
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outbound::ManifestSettings;
+    use crate::config::ManifestSettings;
 
     #[tokio::test]
     async fn b1_b6_one_tenants_key_sets_take_no_room_from_anothers() {

@@ -17,11 +17,11 @@ use tokio::task::{JoinHandle, JoinSet};
 use uuid::Uuid;
 
 use crate::aggregates::Commands;
-use crate::application::metrics::Counts;
 use crate::cluster::shared_kv::Notes;
 use crate::credentials::secrets::{InstanceKey, WebhookSecret};
 use crate::outbound::SetUpError;
 use crate::platform::clock::Clock;
+use crate::platform::counters::Counts;
 use crate::platform::side_db::{OpenError, SideTable};
 use crate::read_models::Projector;
 

@@ -9,9 +9,10 @@ use axum::response::{IntoResponse, Response};
 
 use super::caller::{bearer, looks_at_clients};
 use super::error::Problem;
+use super::pieces::Pieces;
 use super::request_id::RequestId;
-use crate::application::reads::{Pieces, Read};
-use crate::bootstrap::App;
+use crate::application::reads::Read;
+use crate::application::services::Services;
 
 /// Whether a call reads much and changes nothing.
 fn reads(request: &Request) -> bool {
@@ -19,13 +20,18 @@ fn reads(request: &Request) -> bool {
 }
 
 /// Bounds an administrator's reads. Whoever is no administrator is told so by the page.
-pub async fn of_administrator(State(app): State<App>, Extension(id): Extension<RequestId>, request: Request, next: Next) -> Response {
+pub async fn of_administrator(
+    State(services): State<Services>,
+    Extension(id): Extension<RequestId>,
+    request: Request,
+    next: Next,
+) -> Response {
     let token = bearer(request.headers()).filter(|_| reads(&request));
     let Some(token) = token else { return next.run(request).await };
-    let Ok(admin) = app.admins().verify(token).await.and_then(looks_at_clients) else { return next.run(request).await };
-    match app.reads().begin(&admin.tenant, &admin.subject).await {
+    let Ok(admin) = services.admins.verify(token).await.and_then(looks_at_clients) else { return next.run(request).await };
+    match services.reads.begin(&admin.tenant, &admin.subject).await {
         Ok(read) => held(next.run(request).await, read),
-        Err(failure) => Problem(failure, id).into_response(),
+        Err(failure) => Problem(failure.into(), id).into_response(),
     }
 }
 

@@ -18,7 +18,7 @@ use super::error::{Failure, OauthError, Problem};
 use super::parameters;
 use super::request_id::RequestId;
 use crate::aggregates::Cause;
-use crate::bootstrap::App;
+use crate::application::services::Services;
 use crate::config::AddressDetail;
 use crate::credentials::admin::{Admin, AdminRefusal, Role};
 use crate::credentials::secrets;
@@ -66,11 +66,11 @@ impl Administrator {
     }
 
     /// The administrator behind a call, however they proved who they are; `via` names the door.
-    pub fn behind(parts: &Parts, app: &App, admin: Admin, via: &str) -> Self {
+    pub fn behind(parts: &Parts, services: &Services, admin: Admin, via: &str) -> Self {
         let request_id = request_id(parts);
         spans::concerns(&admin.tenant);
         let actor = Actor { kind: ActorKind::Admin, id: Some(admin.subject.clone()), via: Some(via.to_owned()) };
-        let origin = Some(network(source(parts, app), app.config().address_detail));
+        let origin = Some(network(source(parts, services), services.config.address_detail));
         let cause = Cause { actor, tenant: Some(admin.tenant.clone()), request_id: Some(request_id.as_str().to_owned()), origin };
         Self { admin, cause, request_id }
     }
@@ -81,26 +81,26 @@ impl Administrator {
     }
 }
 
-impl FromRequestParts<App> for Administrator {
+impl FromRequestParts<Services> for Administrator {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, services: &Services) -> Result<Self, Problem> {
         let request_id = request_id(parts);
         let token = bearer(&parts.headers).ok_or_else(|| Problem(AdminRefusal::Missing.into(), request_id.clone()))?;
-        let admin = app.admins().verify(token).await.and_then(looks_at_clients);
+        let admin = services.admins.verify(token).await.and_then(looks_at_clients);
         let admin = admin.map_err(|refusal| Problem(refusal.into(), request_id.clone()))?;
-        Ok(Self::behind(parts, app, admin, "admin-api"))
+        Ok(Self::behind(parts, services, admin, "admin-api"))
     }
 }
 
 /// Whether a call carries the token of an administrator or of a service, whatever it may do with it.
-pub async fn is_known(app: &App, headers: &HeaderMap) -> bool {
+pub async fn is_known(services: &Services, headers: &HeaderMap) -> bool {
     match bearer(headers) {
         None => false,
         Some(token) if token.starts_with(secrets::ServiceToken::PREFIX) => {
-            matches!(app.commands().service_token(&secrets::ServiceToken::received(token)).await, Ok(Some(_)))
+            matches!(services.commands.service_token(&secrets::ServiceToken::received(token)).await, Ok(Some(_)))
         }
-        Some(token) => app.admins().verify(token).await.is_ok(),
+        Some(token) => services.admins.verify(token).await.is_ok(),
     }
 }
 
@@ -125,10 +125,10 @@ enum Bound {
 
 impl Decider {
     /// Whoever calls, if they may do this.
-    async fn authorized(parts: &Parts, app: &App, scope: ServiceScope) -> Result<Self, OauthError> {
+    async fn authorized(parts: &Parts, services: &Services, scope: ServiceScope) -> Result<Self, OauthError> {
         let token = bearer(&parts.headers).ok_or(Failure::Admin(AdminRefusal::Missing))?;
         if token.starts_with(secrets::ServiceToken::PREFIX) {
-            let known = app.commands().service_token(&secrets::ServiceToken::received(token)).await?;
+            let known = services.commands.service_token(&secrets::ServiceToken::received(token)).await?;
             let known = known.ok_or(Failure::ServiceToken)?;
             let tenant = known.tenant.clone().ok_or(Failure::ServiceToken)?;
             spans::concerns(&tenant);
@@ -137,7 +137,7 @@ impl Decider {
             }
             return Ok(Self { tenant, bound: Bound::Token(known) });
         }
-        let admin = app.admins().verify(token).await.map_err(Failure::Admin)?;
+        let admin = services.admins.verify(token).await.map_err(Failure::Admin)?;
         match admin.role {
             Role::Decider | Role::Admin => {
                 spans::concerns(&admin.tenant);
@@ -164,22 +164,22 @@ impl Decider {
     }
 }
 
-impl FromRequestParts<App> for Decider {
+impl FromRequestParts<Services> for Decider {
     type Rejection = OauthError;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, OauthError> {
-        Self::authorized(parts, app, ServiceScope::Decide).await
+    async fn from_request_parts(parts: &mut Parts, services: &Services) -> Result<Self, OauthError> {
+        Self::authorized(parts, services, ServiceScope::Decide).await
     }
 }
 
 /// An authorization server that may have clients' credentials checked.
 pub struct Authenticator(pub Decider);
 
-impl FromRequestParts<App> for Authenticator {
+impl FromRequestParts<Services> for Authenticator {
     type Rejection = OauthError;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, OauthError> {
-        Decider::authorized(parts, app, ServiceScope::Authenticate).await.map(Self)
+    async fn from_request_parts(parts: &mut Parts, services: &Services) -> Result<Self, OauthError> {
+        Decider::authorized(parts, services, ServiceScope::Authenticate).await.map(Self)
     }
 }
 
@@ -203,23 +203,23 @@ impl Anyone {
     }
 }
 
-impl FromRequestParts<App> for Anyone {
+impl FromRequestParts<Services> for Anyone {
     type Rejection = std::convert::Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Self::Rejection> {
-        let address = source(parts, app);
-        Ok(Self { address, request_id: request_id(parts), origin: network(address, app.config().address_detail) })
+    async fn from_request_parts(parts: &mut Parts, services: &Services) -> Result<Self, Self::Rejection> {
+        let address = source(parts, services);
+        Ok(Self { address, request_id: request_id(parts), origin: network(address, services.config.address_detail) })
     }
 }
 
 /// The names in a path. What is not UTF-8 once it is decoded names nothing, as an empty text does.
 pub struct Path<T>(pub T);
 
-impl<T: DeserializeOwned + Default + Send> FromRequestParts<App> for Path<T> {
+impl<T: DeserializeOwned + Default + Send> FromRequestParts<Services> for Path<T> {
     type Rejection = std::convert::Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Self::Rejection> {
-        let names = extract::Path::<T>::from_request_parts(parts, app).await;
+    async fn from_request_parts(parts: &mut Parts, services: &Services) -> Result<Self, Self::Rejection> {
+        let names = extract::Path::<T>::from_request_parts(parts, services).await;
         Ok(Self(names.map_or_else(|_| T::default(), |names| names.0)))
     }
 }
@@ -227,10 +227,10 @@ impl<T: DeserializeOwned + Default + Send> FromRequestParts<App> for Path<T> {
 /// The parameters of an administrator's query; an unknown one is refused, so that a typing error does not pass for a filter.
 pub struct Query<T>(pub T);
 
-impl<T: DeserializeOwned> FromRequestParts<App> for Query<T> {
+impl<T: DeserializeOwned> FromRequestParts<Services> for Query<T> {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, _: &Services) -> Result<Self, Problem> {
         let refuse = |rejection: QueryRejection| parameters::unreadable(&parts.uri, &rejection.body_text());
         let query = extract::Query::try_from_uri(&parts.uri).map_err(refuse);
         query.map(|query| Self(query.0)).map_err(|failure| Problem(failure, request_id(parts)))
@@ -271,10 +271,10 @@ pub async fn only_known_parameters(request: extract::Request, next: Next) -> Res
 /// The parameters of an OAuth query; unknown ones mean nothing (RFC 6749 §3.1).
 pub struct Parameters<T>(pub T);
 
-impl<T: DeserializeOwned> FromRequestParts<App> for Parameters<T> {
+impl<T: DeserializeOwned> FromRequestParts<Services> for Parameters<T> {
     type Rejection = OauthError;
 
-    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, OauthError> {
+    async fn from_request_parts(parts: &mut Parts, _: &Services) -> Result<Self, OauthError> {
         let refuse = |_| Failure::request(StatusCode::BAD_REQUEST, "invalid_request", "a parameter of the query is not acceptable");
         extract::Query::try_from_uri(&parts.uri).map(|query| Self(query.0)).map_err(|rejection| refuse(rejection).into())
     }
@@ -294,10 +294,10 @@ pub fn request_id(parts: &Parts) -> RequestId {
 }
 
 /// The nearest address that is not one of our own proxies; what others write into the header is not believed.
-fn source(parts: &Parts, app: &App) -> IpAddr {
+fn source(parts: &Parts, services: &Services) -> IpAddr {
     let peer =
         parts.extensions.get::<ConnectInfo<SocketAddr>>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |info| info.0.ip().to_canonical());
-    let trusted = |address: IpAddr| app.config().trusted_proxies.iter().any(|network| network.contains(&address));
+    let trusted = |address: IpAddr| services.config.trusted_proxies.iter().any(|network| network.contains(&address));
     if !trusted(peer) {
         return peer;
     }

@@ -11,9 +11,11 @@ use gatebook_projections::read_model::{Projection, QueryError, Reader};
 
 use super::error::{Failure, OauthError, Problem};
 use super::request_id::RequestId;
-use crate::bootstrap::App;
-use crate::platform::spans::on_behalf;
-use crate::read_models::{Follower, Progress, Projector};
+use crate::application::consistency::reached;
+use crate::application::error::UseCaseError;
+use crate::application::services::Services;
+use crate::read_models::Projector;
+use crate::read_models::consistency::{self, Behind};
 
 /// Names the last event that an answer knows of.
 pub const POSITION: HeaderName = HeaderName::from_static("gatebook-position");
@@ -35,12 +37,8 @@ impl<T> Fresh<T> {
     }
 
     /// The answer, where an old one would be a wrong one.
-    pub fn unless_stale(self) -> Result<T, Failure> {
-        if self.stale {
-            Err(Failure::request(StatusCode::SERVICE_UNAVAILABLE, "read-model-behind", "the lists have not caught up yet"))
-        } else {
-            Ok(self.body)
-        }
+    pub fn unless_stale(self) -> Result<T, UseCaseError> {
+        if self.stale { Err(Behind.into()) } else { Ok(self.body) }
     }
 
     /// The last event that it knows of.
@@ -92,18 +90,18 @@ fn named(headers: &HeaderMap) -> Result<Option<Position>, Failure> {
 
 /// Waits for what a caller names. A position that no event has is refused where this node keeps the whole log. Where other nodes
 /// write too, only a caller that is known waits for what this node has not heard of: it could be told any number.
-async fn arrived(app: &App, headers: &HeaderMap) -> Result<(), Failure> {
+async fn arrived(services: &Services, headers: &HeaderMap) -> Result<(), Failure> {
     let Some(named) = named(headers)? else { return Ok(()) };
-    let head = app.log().head().await?;
+    let head = services.log.head().await?;
     if named > head {
-        if !app.shares_its_log() {
+        if !services.node.shares_its_log {
             return Err(beyond(head));
         }
-        if !super::caller::is_known(app, headers).await {
-            return Err(Failure::Busy);
+        if !super::caller::is_known(services, headers).await {
+            return Err(UseCaseError::Busy.into());
         }
     }
-    if app.reached(named).await? {
+    if reached(&services, named).await? {
         return Ok(());
     }
     Err(Failure::request(StatusCode::SERVICE_UNAVAILABLE, "read-model-behind", "this node has not reached that position yet"))
@@ -115,24 +113,29 @@ fn beyond(head: Position) -> Failure {
 }
 
 /// Lets a client's or an authorization server's call wait for what it names, whichever node wrote that.
-pub async fn after_named(State(app): State<App>, request: Request, next: Next) -> Response {
-    match arrived(&app, request.headers()).await {
+pub async fn after_named(State(services): State<Services>, request: Request, next: Next) -> Response {
+    match arrived(&services, request.headers()).await {
         Ok(()) => next.run(request).await,
         Err(failure) => OauthError(failure).into_response(),
     }
 }
 
 /// Lets an administrator's call wait for what it names.
-pub async fn after_named_by_admin(State(app): State<App>, Extension(id): Extension<RequestId>, request: Request, next: Next) -> Response {
-    match arrived(&app, request.headers()).await {
+pub async fn after_named_by_admin(
+    State(services): State<Services>,
+    Extension(id): Extension<RequestId>,
+    request: Request,
+    next: Next,
+) -> Response {
+    match arrived(&services, request.headers()).await {
         Ok(()) => next.run(request).await,
         Err(failure) => Problem(failure, id).into_response(),
     }
 }
 
-/// Asks a projection's tables once they are fresh enough.
+/// Asks a projection's tables once they show the log's head and the position that the caller names.
 pub async fn read<P, T>(
-    app: &App,
+    services: &Services,
     projector: &Projector<P>,
     headers: &HeaderMap,
     query: impl FnOnce(&Reader<P>) -> Result<T, QueryError> + Send + 'static,
@@ -142,26 +145,9 @@ where
     T: Send + 'static,
 {
     let named = named(headers)?;
-    let wanted = app.log().head().await?.max(named.unwrap_or_default());
-    let arrived = projector.reached(wanted, app.config().read_wait).await;
-    let progress = projector.progress();
-    if !progress.serves {
-        return Err(building(projector.identity().0, &progress, wanted));
-    }
-    if !arrived && named.is_some_and(|named| progress.position < named) {
+    let read = consistency::read(&*services.log, projector, named, services.config.read_wait, query).await?;
+    if read.stale && named.is_some_and(|named| read.shown < named) {
         return Err(Failure::request(StatusCode::SERVICE_UNAVAILABLE, "read-model-behind", "the lists have not reached that position yet"));
     }
-    let shown = progress.position;
-    let reader = projector.reader().clone();
-    let body = tokio::task::spawn_blocking(on_behalf(move || query(&reader)))
-        .await
-        .map_err(|_| Failure::Internal("a query's thread ended early"))??;
-    Ok(Fresh { body, shown, stale: !arrived })
-}
-
-/// The tables are built for the first time, or for the first time in this version: nothing can answer, and soon something will.
-fn building(projection: &'static str, progress: &Progress, head: Position) -> Failure {
-    const UNKNOWN: u64 = 30;
-    let (percent, left) = progress.building.map_or((0, None), |building| (building.percent(head), building.seconds_left(head)));
-    Failure::Building { projection, percent, retry_after: left.unwrap_or(UNKNOWN).clamp(1, 300) }
+    Ok(Fresh { body: read.body, shown: read.shown, stale: read.stale })
 }

@@ -6,45 +6,30 @@ use axum::Json;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use gatebook_events::Rejection;
-use gatebook_events::manifest::Trouble;
 use gatebook_events::metadata::{MetadataError, Problem as MemberProblem};
 use gatebook_events::reason::ReasonTooLong;
 use gatebook_projections::read_model::QueryError;
 use serde_json::Map;
 
 use crate::aggregates::CommandError;
-use crate::application::access_tokens::{KeyFileError, TokenError};
 use crate::application::audit::as_of::PastError;
-use crate::application::manifests::DocumentError;
-use crate::application::rate_limits::Allowance;
+use crate::application::error::UseCaseError;
+use crate::application::error::UseCaseError as E;
+use crate::application::metrics::Outcome;
 use crate::application::software_statements::StatementRefusal;
 use crate::credentials::admin::AdminRefusal;
 use crate::delivery::webhooks::LedgerError;
-use crate::event_log::{AppendError, LogError};
-use crate::outbound::FetchFailure;
-use crate::platform::side_db::NotKept;
+use crate::event_log::AppendError;
 
 /// Why a call failed, before it is known who has to be told.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// A command was refused or could not be carried out.
+    /// What was asked for came to nothing.
     #[error(transparent)]
-    Command(#[from] CommandError),
-    /// A list could not be read.
-    #[error("failed to read the lists")]
-    Query(#[from] QueryError),
-    /// The log could not be read.
-    #[error("failed to read the event log")]
-    Log(#[from] LogError),
-    /// The metadata is not acceptable.
-    #[error(transparent)]
-    Metadata(#[from] MetadataError),
-    /// The software statement is not acceptable.
-    #[error(transparent)]
-    Statement(#[from] StatementRefusal),
+    UseCase(UseCaseError),
     /// The administrator's token is not acceptable.
     #[error("failed to accept the administrator's token")]
-    Admin(#[from] AdminRefusal),
+    Admin(AdminRefusal),
     /// The request itself is at fault.
     #[error("{detail}")]
     Request {
@@ -58,76 +43,20 @@ pub enum Failure {
     /// The registration access token is missing, wrong, or its client is gone: all the same to the caller (RFC 7592 §2.1).
     #[error("the registration access token is not valid for this client")]
     RegistrationToken,
-    /// The client is unknown, or is not who it says; which of them is nothing for whoever asks (RFC 6749 §5.2).
-    #[error("the client is unknown here, or did not prove who it is")]
-    Client,
     /// The service token is unknown, wrong, expired or revoked: all the same to the caller.
     #[error("the service token is not valid")]
     ServiceToken,
-    /// The document at `client_id` is of no use. The sentence is the same for every cause.
-    #[error("cannot use the document at client_id")]
-    Document {
-        /// The cause by name, for administrators only.
-        trouble: Trouble,
-        /// Which member it is about and what is wrong with it, for administrators only.
-        problem: Option<Box<str>>,
-        /// Seconds after which it is worth another attempt, where somebody said so.
-        retry_after: Option<u64>,
-    },
-    /// The tables that would answer are being built, and there are no others.
-    #[error("the {projection} is being built: {percent} % are done")]
-    Building {
-        /// Which projection.
-        projection: &'static str,
-        /// How much of it there is.
-        percent: u64,
-        /// Seconds after which it is worth another attempt.
-        retry_after: u64,
-    },
-    /// What was cannot be shown, or not yet.
-    #[error(transparent)]
-    Past(#[from] PastError),
-    /// The caller came too often.
-    #[error("{}", .0.ceiling.as_words())]
-    TooMany(Allowance),
-    /// The caller showed too many wrong secrets of a client; after so many seconds it may show another.
-    #[error("too many wrong secrets of this client from this source")]
-    TooManyGuesses(u64),
-    /// What another host has to say was not asked for, because of bounds of this service; after so many seconds it may be.
-    #[error("too much is being fetched for others at the moment: nothing was found out about the client, so try again")]
-    NotTried(u64),
-    /// The disk has less room than strangers may take of it.
-    #[error("there is too little room for more: registrations, and changes by clients, are taken again when an operator has made some")]
-    NoRoom,
-    /// A client signed more assertions than are remembered until they end; after so many seconds it may show another.
-    #[error("too many assertions of this client are still good: let them be good for a shorter time")]
-    TooManyAssertions(u64),
-    /// What webhooks were sent cannot be read or kept.
-    #[error(transparent)]
-    NotKept(#[from] NotKept),
-    /// What nodes know of a webhook cannot be read or changed.
-    #[error(transparent)]
-    Ledger(Box<LedgerError>),
-    /// So much of this is under way as may be; after so many seconds it is worth another attempt.
-    #[error("too many {0} at a time")]
-    TooManyAtOnce(&'static str, u64),
-    /// The authorization server's metadata, into which the register's are merged, cannot be had.
-    #[error("the authorization server's metadata cannot be fetched now")]
-    NoMetadata,
-    /// There is too much to do at the moment.
-    #[error("too much is under way")]
-    Busy,
-    /// No access token can be made or read.
-    #[error(transparent)]
-    Token(#[from] TokenError),
-    /// Something of ours failed.
-    #[error("{0}")]
-    Internal(&'static str),
 }
 
-impl From<LedgerError> for Failure {
-    fn from(error: LedgerError) -> Self {
-        Self::Ledger(Box::new(error))
+impl<E: Into<UseCaseError>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::UseCase(error.into())
+    }
+}
+
+impl From<AdminRefusal> for Failure {
+    fn from(refusal: AdminRefusal) -> Self {
+        Self::Admin(refusal)
     }
 }
 
@@ -157,49 +86,12 @@ impl Failure {
     /// Status, a stable word for programs, and whether it was our fault.
     fn judge(&self) -> Verdict {
         match self {
-            Self::Command(CommandError::Rejected(rejection)) => Verdict::of_rejection(rejection),
-            Self::Command(CommandError::Append(AppendError::Refused(_))) => Verdict::new(StatusCode::CONFLICT, "refused-by-log"),
-            Self::Command(CommandError::Append(AppendError::Conflict { .. }) | CommandError::Contended) => {
-                Verdict::new(StatusCode::SERVICE_UNAVAILABLE, "contended")
-            }
-            Self::Command(CommandError::Append(AppendError::Indeterminate(_) | AppendError::Unavailable(_)) | CommandError::Read(_))
-            | Self::Log(_)
-            | Self::Past(PastError::Log(_)) => Verdict::new(StatusCode::SERVICE_UNAVAILABLE, "log-unavailable"),
-            Self::Command(CommandError::History(_)) => Verdict::new(StatusCode::INTERNAL_SERVER_ERROR, "history-unreadable"),
-            Self::Query(error) if error.may_pass() => Verdict::new(StatusCode::SERVICE_UNAVAILABLE, "read-model-unavailable"),
-            Self::NotKept(error) if error.may_pass() => Verdict::new(StatusCode::SERVICE_UNAVAILABLE, "side-table-unavailable"),
-            Self::Past(PastError::Fold(stop)) if stop.may_pass() => Verdict::new(StatusCode::SERVICE_UNAVAILABLE, "past-unavailable"),
-            Self::Query(QueryError::Cursor(_)) => Verdict::new(StatusCode::BAD_REQUEST, "invalid-cursor"),
-            Self::Ledger(error) => match **error {
-                LedgerError::Unavailable(_) => Verdict::new(StatusCode::SERVICE_UNAVAILABLE, "log-unavailable"),
-                LedgerError::Contended => Verdict::new(StatusCode::SERVICE_UNAVAILABLE, "contended"),
-                _ => Verdict::new(StatusCode::INTERNAL_SERVER_ERROR, "internal"),
-            },
-            Self::Query(_) | Self::Internal(_) | Self::NotKept(_) | Self::Token(_) | Self::Past(PastError::Fold(_)) => {
-                Verdict::new(StatusCode::INTERNAL_SERVER_ERROR, "internal")
-            }
-            Self::Metadata(error) => Verdict::new(StatusCode::BAD_REQUEST, metadata_code(error)),
-            Self::Statement(StatementRefusal::Unapproved) => Verdict::new(StatusCode::BAD_REQUEST, "unapproved_software_statement"),
-            Self::Statement(StatementRefusal::Invalid(_)) => Verdict::new(StatusCode::BAD_REQUEST, "invalid_software_statement"),
+            Self::UseCase(error) => Verdict::of(error),
             Self::Admin(AdminRefusal::NoRole) => Verdict::new(StatusCode::FORBIDDEN, "forbidden"),
-            Self::Admin(AdminRefusal::Unavailable) | Self::Statement(StatementRefusal::Unavailable) => {
-                Verdict::new(StatusCode::SERVICE_UNAVAILABLE, "keys-unavailable")
-            }
+            Self::Admin(AdminRefusal::Unavailable) => Verdict::new(StatusCode::SERVICE_UNAVAILABLE, "keys-unavailable"),
             Self::Admin(_) => Verdict::new(StatusCode::UNAUTHORIZED, "unauthorized"),
             Self::Request { status, code, .. } => Verdict::new(*status, code),
-            Self::Document { .. } => Verdict::new(StatusCode::BAD_REQUEST, "document-unusable"),
-            Self::Building { .. } => Verdict::new(StatusCode::SERVICE_UNAVAILABLE, "read-model-building"),
-            Self::Past(PastError::UnderWay { .. }) => Verdict::new(StatusCode::SERVICE_UNAVAILABLE, "past-building"),
-            // Asking again is of no use before somebody made room.
-            Self::Past(PastError::NoRoom) => Verdict::new(StatusCode::INSUFFICIENT_STORAGE, "past-no-room"),
             Self::RegistrationToken | Self::ServiceToken => Verdict::new(StatusCode::UNAUTHORIZED, "invalid_token"),
-            Self::Client => Verdict::new(StatusCode::UNAUTHORIZED, "invalid_client"),
-            Self::TooMany(_) | Self::TooManyGuesses(_) | Self::TooManyAssertions(_) | Self::TooManyAtOnce(..) => {
-                Verdict::new(StatusCode::TOO_MANY_REQUESTS, "temporarily_unavailable")
-            }
-            Self::Busy | Self::NoRoom | Self::NoMetadata | Self::NotTried(_) | Self::Past(PastError::Ended) => {
-                Verdict::new(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable")
-            }
         }
     }
 
@@ -207,27 +99,21 @@ impl Failure {
     fn detail(&self, verdict: &Verdict) -> String {
         match self {
             Self::Admin(refusal) => refusal.to_string(),
-            // Whether there ever was such a token is nothing for whoever holds a bad one.
-            Self::Command(CommandError::Rejected(Rejection::InitialAccessTokenUnknown | Rejection::InitialAccessTokenOver(_))) => {
-                "the initial access token is not valid here".to_owned()
-            }
-            Self::Command(CommandError::Rejected(rejection)) => rejection.to_string(),
-            Self::Building { .. } | Self::NoRoom | Self::NoMetadata | Self::NotTried(_) => self.to_string(),
-            Self::Past(error) if error.is_expected() => error.to_string(),
+            Self::UseCase(E::Command(CommandError::Rejected(rejection))) => match rejection {
+                // Whether there ever was such a token is nothing for the holder of a bad one.
+                Rejection::InitialAccessTokenUnknown | Rejection::InitialAccessTokenOver(_) => {
+                    "the initial access token is not valid here".to_owned()
+                }
+                rejection => rejection.to_string(),
+            },
+            Self::UseCase(error) if is_expected(error) => error.to_string(),
             _ if verdict.status.is_server_error() => "the service cannot answer now; the request id names the cause in its log".to_owned(),
             other => other.to_string(),
         }
     }
 
     fn log(&self, verdict: &Verdict) {
-        // That a projection is being built is said once, where it is begun, and so is what keeps the past from being shown for now.
-        let expected = match self {
-            // So is why metadata cannot be had, when that begins.
-            Self::Building { .. } | Self::NoRoom | Self::NoMetadata | Self::NotTried(_) => true,
-            Self::Past(error) => error.is_expected(),
-            _ => false,
-        };
-        if verdict.status.is_server_error() && !expected {
+        if verdict.status.is_server_error() && !matches!(self, Self::UseCase(error) if is_expected(error)) {
             let cause = std::error::Error::source(self).map(ToString::to_string).unwrap_or_default();
             tracing::error!(status = verdict.status.as_u16(), code = verdict.code, error = %self, %cause, "a request failed");
         }
@@ -235,45 +121,60 @@ impl Failure {
 
     fn headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::new();
-        match self {
-            Self::Document { retry_after: Some(retry_after), .. } | Self::Building { retry_after, .. } => {
-                headers.insert(header::RETRY_AFTER, HeaderValue::from(*retry_after));
-            }
-            Self::NoRoom => {
-                headers.insert(header::RETRY_AFTER, HeaderValue::from(60));
-            }
-            Self::TooManyGuesses(seconds)
-            | Self::TooManyAssertions(seconds)
-            | Self::NotTried(seconds)
-            | Self::TooManyAtOnce(_, seconds) => {
-                headers.insert(header::RETRY_AFTER, HeaderValue::from(*seconds));
-            }
-            // RFC 6749 §5.2, RFC 7617 §2.1
-            Self::Client => {
-                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"gatebook\", charset=\"UTF-8\""));
-            }
-            Self::Busy | Self::NoMetadata | Self::Past(PastError::UnderWay { .. } | PastError::Ended) => {
-                headers.insert(header::RETRY_AFTER, HeaderValue::from(1));
-            }
-            Self::TooMany(spent) => {
-                headers.insert(header::RETRY_AFTER, HeaderValue::from(spent.seconds));
-                headers.extend(crate::http::rate_limit_headers::headers(std::slice::from_ref(spent)));
-            }
-            Self::RegistrationToken
-            | Self::ServiceToken
-            | Self::Command(CommandError::Rejected(Rejection::InitialAccessTokenUnknown | Rejection::InitialAccessTokenOver(_))) => {
-                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"invalid_token\""));
-            }
-            Self::Admin(refusal) if !matches!(refusal, AdminRefusal::NoRole | AdminRefusal::Unavailable) => {
-                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-            }
-            // RFC 6750 §3.1: one who presented nothing is told what is wanted, and of no error.
-            Self::Command(CommandError::Rejected(Rejection::InitialAccessTokenRequired)) => {
-                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-            }
-            _ => {}
+        if let Self::UseCase(error) = self
+            && let Some(seconds) = retry_after(error)
+        {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let Self::UseCase(E::TooMany(spent)) = self {
+            headers.extend(super::rate_limit_headers::headers(std::slice::from_ref(spent)));
+        }
+        if let Some(challenge) = self.challenge() {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
         headers
+    }
+
+    /// What a caller is asked to show.
+    fn challenge(&self) -> Option<&'static str> {
+        match self {
+            // RFC 6749 §5.2, RFC 7617 §2.1
+            Self::UseCase(E::Client) => Some("Basic realm=\"gatebook\", charset=\"UTF-8\""),
+            Self::RegistrationToken
+            | Self::ServiceToken
+            | Self::UseCase(E::Command(CommandError::Rejected(
+                Rejection::InitialAccessTokenUnknown | Rejection::InitialAccessTokenOver(_),
+            ))) => Some("Bearer error=\"invalid_token\""),
+            Self::Admin(AdminRefusal::NoRole | AdminRefusal::Unavailable) => None,
+            // RFC 6750 §3.1: one who presented nothing is told what is wanted, and of no error.
+            Self::Admin(_) | Self::UseCase(E::Command(CommandError::Rejected(Rejection::InitialAccessTokenRequired))) => Some("Bearer"),
+            Self::UseCase(_) | Self::Request { .. } => None,
+        }
+    }
+}
+
+/// Whether it is said where it begins, and needs no line in the log for each call.
+const fn is_expected(error: &UseCaseError) -> bool {
+    match error {
+        E::Building { .. } | E::NoRoom | E::NoMetadata | E::NotTried(_) => true,
+        E::Past(error) => error.is_expected(),
+        _ => false,
+    }
+}
+
+/// Seconds after which the call is worth another attempt.
+fn retry_after(error: &UseCaseError) -> Option<u64> {
+    match error {
+        E::Document { retry_after, .. } => *retry_after,
+        E::Building { retry_after: seconds, .. }
+        | E::TooManyGuesses(seconds)
+        | E::TooManyAssertions(seconds)
+        | E::NotTried(seconds)
+        | E::TooManyAtOnce(_, seconds) => Some(*seconds),
+        E::NoRoom => Some(60),
+        E::Busy | E::NoMetadata | E::Past(PastError::UnderWay { .. } | PastError::Ended) => Some(1),
+        E::TooMany(spent) => Some(spent.seconds.into()),
+        _ => None,
     }
 }
 
@@ -285,6 +186,51 @@ struct Verdict {
 impl Verdict {
     const fn new(status: StatusCode, code: &'static str) -> Self {
         Self { status, code }
+    }
+
+    /// The one map from what came to nothing to a status and a stable word.
+    fn of(error: &UseCaseError) -> Self {
+        match error {
+            E::Command(CommandError::Rejected(rejection)) => Self::of_rejection(rejection),
+            E::Command(CommandError::Append(AppendError::Refused(_))) => Self::new(StatusCode::CONFLICT, "refused-by-log"),
+            E::Command(CommandError::Append(AppendError::Conflict { .. }) | CommandError::Contended) => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "contended")
+            }
+            E::Command(CommandError::Append(AppendError::Indeterminate(_) | AppendError::Unavailable(_)) | CommandError::Read(_))
+            | E::Log(_)
+            | E::Past(PastError::Log(_)) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "log-unavailable"),
+            E::Command(CommandError::History(_)) => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "history-unreadable"),
+            E::Query(error) if error.may_pass() => Self::new(StatusCode::SERVICE_UNAVAILABLE, "read-model-unavailable"),
+            E::NotKept(error) if error.may_pass() => Self::new(StatusCode::SERVICE_UNAVAILABLE, "side-table-unavailable"),
+            E::Past(PastError::Fold(stop)) if stop.may_pass() => Self::new(StatusCode::SERVICE_UNAVAILABLE, "past-unavailable"),
+            E::Query(QueryError::Cursor(_)) => Self::new(StatusCode::BAD_REQUEST, "invalid-cursor"),
+            E::Ledger(error) => match **error {
+                LedgerError::Unavailable(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "log-unavailable"),
+                LedgerError::Contended => Self::new(StatusCode::SERVICE_UNAVAILABLE, "contended"),
+                _ => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+            },
+            E::Query(_) | E::Internal(_) | E::NotKept(_) | E::Token(_) | E::Past(PastError::Fold(_)) => {
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal")
+            }
+            E::Metadata(error) => Self::new(StatusCode::BAD_REQUEST, metadata_code(error)),
+            E::Statement(StatementRefusal::Unapproved) => Self::new(StatusCode::BAD_REQUEST, "unapproved_software_statement"),
+            E::Statement(StatementRefusal::Invalid(_)) => Self::new(StatusCode::BAD_REQUEST, "invalid_software_statement"),
+            E::Statement(StatementRefusal::Unavailable) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "keys-unavailable"),
+            E::Document { .. } => Self::new(StatusCode::BAD_REQUEST, "document-unusable"),
+            E::Building { .. } => Self::new(StatusCode::SERVICE_UNAVAILABLE, "read-model-building"),
+            E::Past(PastError::UnderWay { .. }) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "past-building"),
+            // Asking again is of no use before somebody made room.
+            E::Past(PastError::NoRoom) => Self::new(StatusCode::INSUFFICIENT_STORAGE, "past-no-room"),
+            E::Client => Self::new(StatusCode::UNAUTHORIZED, "invalid_client"),
+            E::TooMany(_) | E::TooManyGuesses(_) | E::TooManyAssertions(_) | E::TooManyAtOnce(..) => {
+                Self::new(StatusCode::TOO_MANY_REQUESTS, "temporarily_unavailable")
+            }
+            E::Busy | E::NoRoom | E::NoMetadata | E::NotTried(_) | E::Past(PastError::Ended) => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable")
+            }
+            E::InvalidTarget(_) => Self::new(StatusCode::BAD_REQUEST, "invalid_target"),
+            E::Behind(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "read-model-behind"),
+        }
     }
 
     /// Administrators' words; [`OauthError`] has its own for those that a client can run into.
@@ -344,32 +290,13 @@ impl From<ReasonTooLong> for Failure {
     }
 }
 
-impl From<KeyFileError> for Failure {
-    fn from(error: KeyFileError) -> Self {
-        TokenError::from(error).into()
-    }
-}
-
-impl From<FetchFailure> for Failure {
-    fn from(failure: FetchFailure) -> Self {
-        // That its host was not asked says nothing about the document.
-        if let Some(seconds) = failure.not_tried_for() {
-            return Self::NotTried(seconds);
-        }
-        Self::Document {
-            trouble: failure.trouble,
-            problem: failure.about().map(Into::into),
-            retry_after: failure.retry_after.map(|pause| pause.as_secs().max(1)),
-        }
-    }
-}
-
-impl From<DocumentError> for Failure {
-    fn from(error: DocumentError) -> Self {
-        match error {
-            DocumentError::Fetch(failure) => failure.into(),
-            DocumentError::Command(error) => error.into(),
-        }
+/// How a request to register ended.
+pub fn outcome(failure: Option<&Failure>) -> Outcome {
+    match failure {
+        None => Outcome::Registered,
+        Some(Failure::UseCase(error)) => Outcome::of_error(error),
+        Some(failure) if failure.status().is_server_error() => Outcome::Failed,
+        Some(_) => Outcome::Refused,
     }
 }
 
@@ -377,21 +304,9 @@ impl From<DocumentError> for Failure {
 #[derive(Debug)]
 pub struct OauthError(pub Failure);
 
-impl From<Failure> for OauthError {
-    fn from(failure: Failure) -> Self {
-        Self(failure)
-    }
-}
-
-impl From<CommandError> for OauthError {
-    fn from(error: CommandError) -> Self {
-        Self(error.into())
-    }
-}
-
-impl From<MetadataError> for OauthError {
-    fn from(error: MetadataError) -> Self {
-        Self(error.into())
+impl<E: Into<Failure>> From<E> for OauthError {
+    fn from(failure: E) -> Self {
+        Self(failure.into())
     }
 }
 
@@ -406,14 +321,16 @@ impl OauthError {
         self.0.log(&verdict);
         let (status, code) = match &self.0 {
             // The caller holds a valid token, so hiding the registration would tell it nothing that it does not know.
-            Failure::Command(CommandError::Rejected(
+            Failure::UseCase(E::Command(CommandError::Rejected(
                 Rejection::WrongStatus { .. } | Rejection::ModeNotAdmitted(_) | Rejection::Full(_),
-            )) => (StatusCode::FORBIDDEN, "access_denied"),
+            ))) => (StatusCode::FORBIDDEN, "access_denied"),
             // The client's metadata is what the document says (RFC 7591 §3.2.2).
-            Failure::Document { .. } => (StatusCode::BAD_REQUEST, "invalid_client_metadata"),
+            Failure::UseCase(E::Document { .. }) => (StatusCode::BAD_REQUEST, "invalid_client_metadata"),
             Failure::Admin(AdminRefusal::NoRole) => (StatusCode::FORBIDDEN, "insufficient_scope"),
             Failure::Admin(_) if verdict.status == StatusCode::UNAUTHORIZED => (verdict.status, "invalid_token"),
-            Failure::Command(CommandError::Rejected(Rejection::NoSuchResourceServer)) => (StatusCode::NOT_FOUND, "invalid_target"),
+            Failure::UseCase(E::Command(CommandError::Rejected(Rejection::NoSuchResourceServer))) => {
+                (StatusCode::NOT_FOUND, "invalid_target")
+            }
             _ if verdict.status == StatusCode::SERVICE_UNAVAILABLE => (verdict.status, "temporarily_unavailable"),
             _ if verdict.status.is_server_error() => (verdict.status, "server_error"),
             _ => (verdict.status, verdict.code),
@@ -446,13 +363,13 @@ impl IntoResponse for Problem {
         body.insert("status".to_owned(), verdict.status.as_u16().into());
         body.insert("detail".to_owned(), self.0.detail(&verdict).into());
         body.insert("request_id".to_owned(), self.1.as_str().into());
-        if let Failure::Command(CommandError::Rejected(Rejection::StaleChange { current: Some(current), .. })) = &self.0 {
+        if let Failure::UseCase(E::Command(CommandError::Rejected(Rejection::StaleChange { current: Some(current), .. }))) = &self.0 {
             body.insert("current_change_id".to_owned(), current.to_string().into());
         }
-        if let Failure::Command(CommandError::Rejected(Rejection::Moved(current))) = &self.0 {
+        if let Failure::UseCase(E::Command(CommandError::Rejected(Rejection::Moved(current)))) = &self.0 {
             body.insert("registration_version".to_owned(), current.to_string().into());
         }
-        if let Failure::Document { trouble, problem, .. } = &self.0 {
+        if let Failure::UseCase(E::Document { trouble, problem, .. }) = &self.0 {
             body.insert("trouble".to_owned(), trouble.as_str().into());
             if let Some(problem) = problem {
                 body.insert("problem".to_owned(), (**problem).into());
@@ -510,7 +427,7 @@ mod tests {
 
     #[test]
     fn b1_a_client_that_signed_too_much_hears_when_to_come_back() {
-        let failure = Failure::TooManyAssertions(61);
+        let failure = Failure::from(E::TooManyAssertions(61));
         assert_eq!(failure.headers().get(header::RETRY_AFTER), Some(&HeaderValue::from(61)));
         let (status, body) = OauthError(failure).told();
         assert_eq!((status.as_u16(), &body["error"]), (429, &"temporarily_unavailable".into()));

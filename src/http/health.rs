@@ -6,18 +6,20 @@ use axum::http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use super::authsec::projections::trouble;
-use crate::bootstrap::App;
+use crate::application::services::Services;
+use crate::application::services::followers;
+use crate::application::services::side_db_troubles;
 use crate::http::response;
 use crate::read_models::Trouble;
 
 /// 200 while the log answers, takes what is appended and gives what is read, and every projection follows it, 503 otherwise. Tables that are being built, and builds that failed
 /// while others serve, take nothing away from it; neither does a feed that is behind. What the surroundings refuse is told apart from
 /// what stopped: it is tried again by itself, and so health comes back by itself.
-pub async fn health(State(app): State<App>) -> (StatusCode, Json<Value>) {
-    let refused = app.watched_log().refused().await;
-    let log = app.log().head().await.is_ok() && refused.is_empty();
+pub async fn health(State(services): State<Services>) -> (StatusCode, Json<Value>) {
+    let refused = services.watched_log.refused().await;
+    let log = services.log.head().await.is_ok() && refused.is_empty();
     let (mut stopped, mut retrying, mut building, mut troubles) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    for follower in app.followers() {
+    for follower in followers(&services) {
         let (name, progress) = (follower.identity().0, follower.progress());
         let named = |trouble: &Trouble, of: &str| named(trouble, name, of);
         troubles.extend(progress.stopped.as_deref().map(|stopped| named(stopped, "following")));
@@ -52,20 +54,20 @@ pub async fn health(State(app): State<App>) -> (StatusCode, Json<Value>) {
     if !retrying.is_empty() {
         body.insert("retrying_projections".to_owned(), json!(retrying));
     }
-    let room = app.room();
+    let room = &services.disk_space;
     let mut disk = Map::from_iter([("strangers".to_owned(), if room.has_some_for_strangers() { "admitted" } else { "refused" }.into())]);
     response::put(&mut disk, "free_bytes", room.free());
     body.insert("disk".to_owned(), disk.into());
     if !building.is_empty() {
         body.insert("building_projections".to_owned(), json!(building));
     }
-    if let Some(feed) = app.feed() {
+    if let Some(feed) = services.feed.as_ref() {
         let progress = feed.progress();
         let mut told = Map::from_iter([("position".to_owned(), progress.position.to_string().into())]);
         response::put(&mut told, "trouble", progress.trouble.as_deref());
         body.insert("feed".to_owned(), told.into());
     }
-    let warnings = warnings(&app);
+    let warnings = warnings(&services);
     if !warnings.is_empty() {
         body.insert("warnings".to_owned(), warnings.into());
     }
@@ -76,18 +78,18 @@ pub async fn health(State(app): State<App>) -> (StatusCode, Json<Value>) {
 }
 
 /// What an operator should see to, though the service does its work.
-fn warnings(app: &App) -> Vec<Value> {
+fn warnings(services: &Services) -> Vec<Value> {
     let warning = |of: &str, cause: &str| json!({ "of": of, "cause": cause });
     let mut warnings = Vec::new();
-    if let Some(cause) = app.authorization_server().trouble() {
+    if let Some(cause) = services.authorization_server.trouble() {
         warnings.push(warning("upstream", &format!("the authorization server's metadata cannot be fetched: {cause}")));
     }
-    if let Some(ahead) = app.access_tokens().ring().drawn_ahead(app.commands().clock().now()) {
+    if let Some(ahead) = services.access_tokens.ring().drawn_ahead(services.commands.clock().now()) {
         let cause =
             format!("the key for access tokens was drawn for {} while the clock was ahead; it signs already", response::time(ahead));
         warnings.push(warning("signing_keys", &cause));
     }
-    warnings.extend(app.side_table_troubles().iter().map(|(what, cause)| warning(what, cause)));
+    warnings.extend(side_db_troubles(&services).iter().map(|(what, cause)| warning(what, cause)));
     warnings
 }
 

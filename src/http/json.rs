@@ -1,5 +1,6 @@
 //! Bodies: JSON of at most 64 KiB that arrives in time, read as strictly as every other document (`events/src/json.rs`).
 
+use crate::application::error::UseCaseError;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, StatusCode, header};
 use gatebook_events::json;
@@ -78,7 +79,7 @@ pub async fn form(headers: &HeaderMap, body: Body, code: &'static str) -> Result
     }
     let bytes = bytes(body, code).await?;
     let text = std::str::from_utf8(&bytes).map_err(|_| invalid(StatusCode::BAD_REQUEST, "the body is not UTF-8"))?;
-    let mut url = Url::parse("form:").map_err(|_| Failure::Internal("a form cannot be read"))?;
+    let mut url = Url::parse("form:").map_err(|_| UseCaseError::Internal("a form cannot be read"))?;
     url.set_query(Some(text));
     let pairs = url.query_pairs().filter(|(_, value)| !value.is_empty());
     Ok(Form(pairs.map(|(name, value)| (name.into_owned(), value.into_owned())).collect(), code))

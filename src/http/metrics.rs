@@ -5,9 +5,9 @@ use axum::http::header;
 use axum::response::IntoResponse;
 
 use crate::application::metrics::{CONTENT_TYPE, scrape};
-use crate::bootstrap::App;
+use crate::application::services::Services;
 
 /// `GET /metrics`
-pub async fn metrics(State(app): State<App>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, CONTENT_TYPE)], scrape(&app).await)
+pub async fn metrics(State(services): State<Services>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, CONTENT_TYPE)], scrape(&services).await)
 }

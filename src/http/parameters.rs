@@ -29,7 +29,7 @@ pub fn newest_first(text: Option<&str>) -> Result<bool, Failure> {
 /// The beginning of an event's name, as webhooks have them.
 pub fn event_type(text: Option<&str>) -> Result<Option<String>, Failure> {
     let Some(text) = text else { return Ok(None) };
-    let known = TypePrefix::try_from(text.to_owned()).is_ok_and(|prefix| prefix.begins_a_name());
+    let known = TypePrefix::try_from(text.to_owned()).is_ok_and(|prefix| codec::is_known(&prefix));
     if known { Ok(Some(text.to_owned())) } else { Err(refused("type", text, &types())) }
 }
 

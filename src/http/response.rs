@@ -1,30 +1,20 @@
 //! How clients, registrations and resource servers look on the wire. No member is ever null.
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use gatebook_events::client::{Life, Profile};
-use gatebook_events::identity::ResourceServerId;
+use gatebook_events::identity::{ClientId, ResourceServerId};
 use gatebook_events::metadata::ClientMetadata;
 use gatebook_events::redirect::WebUri;
 use gatebook_events::registration::{AdmittedMetadata, MemberChange, Registration, StagedChange};
 use gatebook_events::resource_server;
 use gatebook_events::standing::Reason;
 use gatebook_projections::directory::{LookAlike, RegistrationRow, ResourceServerRow, TokenRow};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value, json};
 
 use crate::application::look_alikes::Doubts;
 use crate::application::usage::Uses;
-
-/// A time as RFC 3339 text in UTC.
-pub fn time(at: DateTime<Utc>) -> String {
-    at.to_rfc3339_opts(SecondsFormat::Micros, true)
-}
-
-/// Adds a member only where there is a value.
-pub fn put(object: &mut Map<String, Value>, name: &str, value: Option<impl Into<Value>>) {
-    if let Some(value) = value {
-        object.insert(name.to_owned(), value.into());
-    }
-}
+pub use crate::platform::json::{put, time};
 
 /// A client as it is told about itself (RFC 7591 §3.2.1): everything that was registered, and beside it what serves. The
 /// member `gatebook` says how it stands at the resource server that it was bound to.
@@ -204,4 +194,12 @@ pub fn resource_server(row: &ResourceServerRow) -> Value {
     body.insert("clients".to_owned(), counts);
     body.insert("created_at".to_owned(), time(row.created_at).into());
     Value::Object(body)
+}
+
+/// Everything but what RFC 3986 §2.3 leaves as it is.
+const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// `registration_client_uri` (RFC 7592 §3). A `client_id` that is a URL travels percent-encoded in a path.
+pub fn registration_client_uri(public_url: &str, client_id: &ClientId) -> String {
+    format!("{public_url}/oauth/register/{}", utf8_percent_encode(client_id.as_str(), UNRESERVED))
 }

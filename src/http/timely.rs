@@ -10,7 +10,7 @@ use axum::response::Response;
 use hyper::body::{Frame, SizeHint};
 use tokio::time::Sleep;
 
-use crate::bootstrap::App;
+use crate::application::services::Services;
 
 /// The body did not arrive in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -27,11 +27,11 @@ pub enum Unread {
 }
 
 /// Gives the body of a request its time.
-pub async fn bodies(State(app): State<App>, request: Request, next: Next) -> Response {
+pub async fn bodies(State(services): State<Services>, request: Request, next: Next) -> Response {
     if request.body().is_end_stream() {
         return next.run(request).await;
     }
-    let alarm = Box::pin(tokio::time::sleep(app.config().server.body));
+    let alarm = Box::pin(tokio::time::sleep(services.config.server.body));
     next.run(request.map(|body| Body::new(Timely { body, alarm }))).await
 }
 

@@ -5,14 +5,17 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
+use gatebook_events::admission::RegistrationType;
 use gatebook_events::identity::ResourceServerId;
-use gatebook_events::resource_server::{Life, RegistrationType};
+use gatebook_events::resource_server::Life;
 use serde_json::{Map, Value, json};
 
 use super::error::{Failure, OauthError};
 use crate::application::access_tokens::HELD;
+use crate::application::audiences::issuer;
 use crate::application::authorization_server::NoMetadata;
-use crate::bootstrap::{App, issuer};
+use crate::application::error::UseCaseError;
+use crate::application::services::Services;
 
 /// Where metadata are: the path of an issuer stands behind it (RFC 8414 §3.1).
 pub const PLACE: &str = "/.well-known/oauth-authorization-server";
@@ -20,33 +23,34 @@ pub const PLACE: &str = "/.well-known/oauth-authorization-server";
 const ISS: &str = "authorization_response_iss_parameter_supported";
 
 /// For the instance: its registration endpoint is there while any resource server admits clients that register themselves.
-pub async fn instance(State(app): State<App>) -> Result<Response, OauthError> {
-    let known = app.known_servers().await?;
+pub async fn instance(State(services): State<Services>) -> Result<Response, OauthError> {
+    let known = services.commands.known_servers().await?;
     let announced = |kind| known.active().any(|server| server.announces(kind));
-    let open = Open { to_themselves: announced(RegistrationType::Dcr), to_documents: documents(&app, announced(RegistrationType::Cimd)) };
-    answer(&app, "", open, None).await
+    let open =
+        Open { to_themselves: announced(RegistrationType::Dcr), to_documents: documents(&services, announced(RegistrationType::Cimd)) };
+    answer(&services, "", open, None).await
 }
 
 /// For the issuer whose path stands behind the well-known part. A public URL with a path is there with it, as RFC 8414 §3.1 has it,
 /// and without it, for a proxy that takes the path off.
-pub async fn of_path(State(app): State<App>, uri: Uri) -> Result<Response, OauthError> {
+pub async fn of_path(State(services): State<Services>, uri: Uri) -> Result<Response, OauthError> {
     let path = uri.path().strip_prefix(PLACE).unwrap_or_default().trim_end_matches('/');
-    let below_public_url = path.strip_prefix(path_of(app.public_url())).filter(|rest| rest.is_empty() || rest.starts_with('/'));
+    let below_public_url = path.strip_prefix(path_of(&services.public_url)).filter(|rest| rest.is_empty() || rest.starts_with('/'));
     match below_public_url.unwrap_or(path) {
-        "" => instance(State(app)).await,
-        "/oauth" => Ok(own_tokens(&app)),
+        "" => instance(State(services)).await,
+        "/oauth" => Ok(own_tokens(&services)),
         other => match other.strip_prefix("/rs/") {
-            Some(id) => resource_server(&app, id).await,
+            Some(id) => resource_server(&services, id).await,
             None => Err(missing("there is no issuer with that path").into()),
         },
     }
 }
 
 /// For one resource server, under an issuer of its own.
-async fn resource_server(app: &App, id: &str) -> Result<Response, OauthError> {
+async fn resource_server(services: &Services, id: &str) -> Result<Response, OauthError> {
     let missing = || missing("there is no such resource server");
     let id = id.parse::<ResourceServerId>().map_err(|_| missing())?;
-    let server = app.commands().resource_server(id).await?;
+    let server = services.commands.resource_server(id).await?;
     if server.life != Life::Active {
         return Err(missing().into());
     }
@@ -55,8 +59,9 @@ async fn resource_server(app: &App, id: &str) -> Result<Response, OauthError> {
         outside: server.policy.authorization_server_scopes.clone(),
     });
     let announced = |kind| server.announces(kind);
-    let open = Open { to_themselves: announced(RegistrationType::Dcr), to_documents: documents(app, announced(RegistrationType::Cimd)) };
-    answer(app, &format!("/rs/{id}"), open, scopes).await
+    let open =
+        Open { to_themselves: announced(RegistrationType::Dcr), to_documents: documents(services, announced(RegistrationType::Cimd)) };
+    answer(services, &format!("/rs/{id}"), open, scopes).await
 }
 
 fn missing(detail: &str) -> Failure {
@@ -70,18 +75,18 @@ fn path_of(url: &str) -> &str {
 }
 
 /// Whether clients with documents are announced: an operator may have said for the whole instance that they are not.
-fn documents(app: &App, announced: bool) -> bool {
-    announced && app.documents().manifests().are_announced()
+fn documents(services: &Services, announced: bool) -> bool {
+    announced && services.manifests.manifests().are_announced()
 }
 
 /// For the issuer of the access tokens that clients get here for themselves.
-fn own_tokens(app: &App) -> Response {
-    ([(header::CACHE_CONTROL, "public, max-age=60")], Json(app.access_tokens().metadata())).into_response()
+fn own_tokens(services: &Services) -> Response {
+    ([(header::CACHE_CONTROL, "public, max-age=60")], Json(services.access_tokens.metadata())).into_response()
 }
 
 /// The keys that those are signed with (RFC 7517 §5).
-pub async fn key_set(State(app): State<App>) -> Result<Response, OauthError> {
-    let keys = app.access_tokens().ring().published(app.commands().clock().now()).await.map_err(Failure::from)?;
+pub async fn key_set(State(services): State<Services>) -> Result<Response, OauthError> {
+    let keys = services.access_tokens.ring().published(services.commands.clock().now()).await.map_err(Failure::from)?;
     let held = format!("public, max-age={}", HELD.num_seconds());
     Ok(([(header::CACHE_CONTROL, held), (header::CONTENT_TYPE, "application/jwk-set+json".to_owned())], keys.to_string()).into_response())
 }
@@ -103,12 +108,12 @@ struct Scopes {
 }
 
 /// The metadata of the issuer with this path below the public URL.
-async fn answer(app: &App, path: &str, open: Open, scopes: Option<Scopes>) -> Result<Response, OauthError> {
-    let upstream = app.authorization_server().metadata().await.map_err(|reason| match reason {
+async fn answer(services: &Services, path: &str, open: Open, scopes: Option<Scopes>) -> Result<Response, OauthError> {
+    let upstream = services.authorization_server.metadata().await.map_err(|reason| match reason {
         NoMetadata::NotConfigured => Failure::request(StatusCode::NOT_FOUND, "temporarily_unavailable", reason.to_string()),
-        NoMetadata::Unavailable => Failure::NoMetadata,
+        NoMetadata::Unavailable => UseCaseError::NoMetadata.into(),
     })?;
-    let base = format!("{}{path}", app.public_url());
+    let base = format!("{}{path}", &services.public_url);
     let issuer = issuer(&upstream, &base);
     if let Some(reason) = cannot_work(&upstream, &issuer, &base) {
         return Err(Failure::request(StatusCode::NOT_FOUND, "invalid_request", reason).into());

@@ -14,7 +14,7 @@ use governor::{DefaultKeyedRateLimiter, Quota};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{Asker, Kind, Limits, Urgency};
-use crate::application::rate_limits::subscriber;
+use crate::platform::network::subscriber;
 
 /// After so many fetches hosts that have been quiet are forgotten.
 const FORGET_EVERY: u32 = 4096;

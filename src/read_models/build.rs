@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use futures_util::StreamExt;
 use gatebook_events::envelope::{Envelope, EventId, Position};
-use gatebook_events::identity::Stream;
 use gatebook_events::projection::{ProjectionName, Upkeep};
+use gatebook_events::stream::Stream;
 use gatebook_projections::read_model::{Batch, Hash, Projection, ProjectionError, ReadModel};
 use tokio::sync::mpsc;
 

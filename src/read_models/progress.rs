@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use gatebook_events::codec::CodecError;
 use gatebook_events::envelope::{EventId, Position};
+use gatebook_events::stored::CodecError;
 use gatebook_projections::read_model::{ApplyError, OpenError, ProjectionError};
 
 use crate::aggregates::CommandError;

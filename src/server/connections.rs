@@ -3,27 +3,15 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
-use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use prometheus_client::metrics::gauge::Gauge;
-
-use super::TurnedAway;
 use super::timing::Timing;
-use crate::application::rate_limits::subscriber;
+use crate::platform::counters::ConnectionCounters;
+use crate::platform::network::subscriber;
 
 /// Beyond every bound this machine still gets so many connections, each for one call, so that a flood does not make the
 /// service look ill to whoever asks from beside it.
 const FOR_THIS_MACHINE: usize = 16;
-
-/// What is told of connections.
-#[derive(Debug, Clone, Default)]
-pub struct Figures {
-    /// How many there are.
-    pub open: Gauge<u64, AtomicU64>,
-    /// How many were not let in, or had to make room.
-    pub turned_away: TurnedAway,
-}
 
 /// Why a connection is not let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +39,7 @@ pub struct Connections(Arc<Inner>);
 struct Inner {
     most: usize,
     per_source: Option<NonZeroUsize>,
-    figures: Figures,
+    figures: ConnectionCounters,
     open: Mutex<Open>,
 }
 
@@ -88,7 +76,7 @@ pub struct Place {
 
 impl Connections {
     /// At most so many in all and from one source; trusted proxies are bounded in all only.
-    pub fn new(most: usize, per_source: Option<NonZeroUsize>, figures: Figures) -> Self {
+    pub fn new(most: usize, per_source: Option<NonZeroUsize>, figures: ConnectionCounters) -> Self {
         Self(Arc::new(Inner { most, per_source, figures, open: Mutex::default() }))
     }
 
@@ -198,7 +186,7 @@ mod tests {
     }
 
     fn bounded(most: usize, per_source: usize) -> Connections {
-        Connections::new(most, NonZeroUsize::new(per_source), Figures::default())
+        Connections::new(most, NonZeroUsize::new(per_source), ConnectionCounters::default())
     }
 
     fn admitted(connections: &Connections, peer: &str) -> Place {

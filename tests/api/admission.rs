@@ -230,7 +230,7 @@ async fn r1_clients_that_came_to_none_before_are_listed_deletable_and_bound_by_t
         // As earlier builds wrote them: the client's event alone, of no tenant.
         let parsed = metadata::parse(app().as_object().unwrap().clone()).unwrap();
         let hashes = DrawnHashes { secret: None, registration_token: Some(TokenHash([byte; 32])) };
-        let entered = house.app.commands().register_unbound(&cause, parsed, hashes).await.unwrap();
+        let entered = house.app.commands.register_unbound(&cause, parsed, hashes).await.unwrap();
         ids.push(entered.profile.client_id.as_str().to_owned());
     }
     assert_eq!(listed(&house).await.len(), 2);

@@ -233,14 +233,14 @@ impl World {
             Deed::Publish { document, version } => {
                 let id = ClientId::parse(&format!("https://app{document}.example/client.json")).unwrap();
                 let read = published(version);
-                if self.house.app.commands().see_document(&reader(), &id, &[], read).await.is_ok() && !self.knows(id.as_str()) {
+                if self.house.app.commands.see_document(&reader(), &id, &[], read).await.is_ok() && !self.knows(id.as_str()) {
                     self.clients.push(Who { id: id.as_str().to_owned(), secret: None, token: None });
                 }
             }
             Deed::Withdraw { document } => {
                 let id = ClientId::parse(&format!("https://app{document}.example/client.json")).unwrap();
                 if self.knows(id.as_str()) {
-                    self.house.app.commands().lose_document(&reader(), id.key(), Withdrawal::Gone, ("status_404", None)).await.unwrap();
+                    self.house.app.commands.lose_document(&reader(), id.key(), Withdrawal::Gone, ("status_404", None)).await.unwrap();
                 }
             }
             Deed::Decide { client: number, server, decision } => {
@@ -261,10 +261,10 @@ impl World {
                 // The page waits for the directory to show what came before.
                 admin.get(&clients(DEFAULT)).await.is(200);
                 for _ in 0..4 {
-                    self.house.app.dormancy().sweep(Duration::ZERO).await.unwrap();
+                    self.house.app.dormancy.sweep(Duration::ZERO).await.unwrap();
                     self.house.clock.advance(TimeDelta::hours(20));
                 }
-                self.house.app.dormancy().sweep(Duration::ZERO).await.unwrap();
+                self.house.app.dormancy.sweep(Duration::ZERO).await.unwrap();
             }
             Deed::Ask { client: number, server, first } => {
                 if !self.clients.is_empty() {

@@ -7,11 +7,11 @@ use futures_util::{StreamExt, stream};
 use gatebook::aggregates::Cause;
 use gatebook::application::register::DrawnHashes;
 use gatebook::application::register::rules::Guarantor;
+use gatebook_events::admission::RegistrationType;
 use gatebook_events::envelope::{Actor, ActorKind};
 use gatebook_events::identity::{ClientId, ResourceServerId, TenantId};
 use gatebook_events::metadata;
 use gatebook_events::registration::RegistrationCommand;
-use gatebook_events::resource_server::RegistrationType;
 use gatebook_events::secret::TokenHash;
 use serde_json::{Value, json};
 
@@ -31,7 +31,7 @@ async fn hours_pass(house: &House, hours: i64) -> u64 {
     house.admin("default").get(&clients(DEFAULT)).await.is(200);
     for _ in 0..hours.div_euclid(20).max(1) {
         house.clock.advance(TimeDelta::hours(hours.min(20)));
-        fallen += house.app.dormancy().sweep(Duration::ZERO).await.unwrap();
+        fallen += house.app.dormancy.sweep(Duration::ZERO).await.unwrap();
     }
     fallen
 }
@@ -188,9 +188,9 @@ async fn crowd(house: &House, server: ResourceServerId) -> Vec<ClientId> {
     let parsed = metadata::parse(members).unwrap();
     let hashes = || DrawnHashes { secret: None, registration_token: Some(TokenHash([1; 32])) };
     let cause = &anyone();
-    let rules = house.app.commands().rules(server).await.unwrap();
+    let rules = house.app.commands.rules(server).await.unwrap();
     let welcome = rules.judge(RegistrationType::Dcr, Guarantor::Nobody, parsed).unwrap();
-    let register = || house.app.commands().register_self(cause, welcome.clone(), hashes());
+    let register = || house.app.commands.register_self(cause, welcome.clone(), hashes());
     let entered = stream::iter(0..MANY).map(|_| register()).buffer_unordered(128);
     entered.map(|entered| entered.unwrap().profile.client_id).collect().await
 }
@@ -203,7 +203,7 @@ fn anyone() -> Cause {
 async fn revoke(house: &House, ids: &[ClientId]) {
     let (cause, tenant, command) = (&anyone(), &TenantId::default_tenant(), &RegistrationCommand::Revoke { reason: None });
     let revoke =
-        |id: &ClientId| house.app.commands().decide_registration(cause, tenant, (ResourceServerId::DEFAULT, id.key()), command, None);
+        |id: &ClientId| house.app.commands.decide_registration(cause, tenant, (ResourceServerId::DEFAULT, id.key()), command, None);
     let revoked = stream::iter(ids).map(revoke).buffer_unordered(64);
     revoked.for_each(|done| async move { drop(done.unwrap()) }).await;
 }
@@ -258,12 +258,12 @@ async fn ten_thousand_dormant_clients_come_back_and_the_revoked_ones_do_not() {
 async fn a_sweep_pauses_after_each_lot_and_one_that_is_cut_short_is_begun_anew() {
     let house = with_rule("at_next_use").await;
     let ids = crowd(&house, ResourceServerId::DEFAULT).await;
-    house.app.dormancy().sweep(Duration::ZERO).await.unwrap();
+    house.app.dormancy.sweep(Duration::ZERO).await.unwrap();
     for _ in 0..4 {
         house.clock.advance(TimeDelta::hours(20));
-        house.app.usage().watch(house.clock.now(), vec![ResourceServerId::DEFAULT]).await.unwrap();
+        house.app.usage.watch(house.clock.now(), vec![ResourceServerId::DEFAULT]).await.unwrap();
     }
-    let dormancy = house.app.dormancy().clone();
+    let dormancy = house.app.dormancy.clone();
     let cut_short = tokio::spawn(async move { dormancy.sweep(Duration::from_secs(3600)).await });
     let dormant = async || {
         let page = house.admin("default").get(&format!("{}?limit=1", clients(DEFAULT))).await.is(200);
@@ -275,6 +275,6 @@ async fn a_sweep_pauses_after_each_lot_and_one_that_is_cut_short_is_begun_anew()
     cut_short.abort();
     assert!(cut_short.await.unwrap_err().is_cancelled());
     assert_eq!(dormant().await, 512, "a lot, and then a pause");
-    assert_eq!(house.app.dormancy().sweep(Duration::ZERO).await.unwrap(), ids.len() as u64 - 512);
+    assert_eq!(house.app.dormancy.sweep(Duration::ZERO).await.unwrap(), ids.len() as u64 - 512);
     assert_eq!(dormant().await, ids.len() as u64);
 }

@@ -75,7 +75,7 @@ impl House {
         let minter = AdminMinter::try_new(&admin, clock.clone()).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let service = gatebook::http::router(app.clone()).into_make_service_with_connect_info::<SocketAddr>();
+        let service = gatebook::server::router(app.services().clone()).into_make_service_with_connect_info::<SocketAddr>();
         let server = tokio::spawn(async move { axum::serve(listener, service).await.unwrap() });
         let http = Client::builder().no_proxy().build().unwrap();
         Self { app, clock, folder, url, http, minter, issued: Mutex::default(), heard: Mutex::default(), server }
@@ -174,7 +174,7 @@ impl House {
 
     /// The last position of the log: whoever left an event behind moved it.
     pub async fn head(&self) -> Position {
-        self.app.log().head().await.unwrap()
+        self.app.log.head().await.unwrap()
     }
 
     /// Every secret and token that was seen issued so far.

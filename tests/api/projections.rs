@@ -28,7 +28,7 @@ async fn poisoned(house: &House, name: &str, version: u16) -> Uuid {
     };
     let stream = StreamName(format!("client-{}", Uuid::now_v7()).into());
     let append = Append { stream, expected: Expected::Empty, commit: CommitId(Uuid::now_v7()), events: vec![event] };
-    house.app.log().append(append).await.unwrap();
+    house.app.log.append(append).await.unwrap();
     id
 }
 
@@ -38,21 +38,21 @@ async fn shown(house: &House, name: &str) -> Value {
 }
 
 fn follower<'a>(house: &'a House, name: &str) -> &'a dyn Follower {
-    house.app.followers().into_iter().find(|follower| follower.identity().0 == name).unwrap()
+    gatebook::application::services::followers(&house.app).into_iter().find(|follower| follower.identity().0 == name).unwrap()
 }
 
 async fn built(house: &House, name: &str) {
     match name {
-        "directory" => drop(house.app.directory().until(|progress| progress.building.is_none()).await.unwrap()),
-        "approvals" => drop(house.app.approvals().until(|progress| progress.building.is_none()).await.unwrap()),
-        _ => drop(house.app.history().until(|progress| progress.building.is_none()).await.unwrap()),
+        "directory" => drop(house.app.directory.until(|progress| progress.building.is_none()).await.unwrap()),
+        "approvals" => drop(house.app.approvals.until(|progress| progress.building.is_none()).await.unwrap()),
+        _ => drop(house.app.history.until(|progress| progress.building.is_none()).await.unwrap()),
     }
 }
 
 async fn stopped(house: &House) {
-    house.app.directory().until(|progress| progress.stopped.is_some()).await.unwrap();
-    house.app.approvals().until(|progress| progress.stopped.is_some()).await.unwrap();
-    house.app.history().until(|progress| progress.stopped.is_some()).await.unwrap();
+    house.app.directory.until(|progress| progress.stopped.is_some()).await.unwrap();
+    house.app.approvals.until(|progress| progress.stopped.is_some()).await.unwrap();
+    house.app.history.until(|progress| progress.stopped.is_some()).await.unwrap();
 }
 
 fn path(name: &str, what: &str) -> String {

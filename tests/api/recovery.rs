@@ -63,14 +63,14 @@ async fn rows(house: &House) -> Vec<String> {
     let head = house.head().await;
     let mut rows = Vec::new();
     let shown = tokio::time::timeout(PATIENCE, async {
-        house.app.directory().until(|progress| progress.shows(head) && progress.building.is_none()).await.unwrap();
-        house.app.approvals().until(|progress| progress.shows(head) && progress.building.is_none()).await.unwrap();
-        house.app.history().until(|progress| progress.shows(head) && progress.building.is_none()).await.unwrap();
+        house.app.directory.until(|progress| progress.shows(head) && progress.building.is_none()).await.unwrap();
+        house.app.approvals.until(|progress| progress.shows(head) && progress.building.is_none()).await.unwrap();
+        house.app.history.until(|progress| progress.shows(head) && progress.building.is_none()).await.unwrap();
     });
     shown.await.unwrap();
-    rows.extend(house.app.directory().reader().dump().unwrap());
-    rows.extend(house.app.approvals().reader().dump().unwrap());
-    rows.extend(house.app.history().reader().dump().unwrap());
+    rows.extend(house.app.directory.reader().dump().unwrap());
+    rows.extend(house.app.approvals.reader().dump().unwrap());
+    rows.extend(house.app.history.reader().dump().unwrap());
     rows
 }
 
@@ -133,7 +133,7 @@ async fn t1_a_read_model_that_another_process_locks_catches_up_by_itself_and_no_
     let other = open_as_another_process(house.folder.path());
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let late = house.registered("late").await;
-    let refused = tokio::time::timeout(PATIENCE, house.app.directory().until(|progress| progress.retrying.is_some()));
+    let refused = tokio::time::timeout(PATIENCE, house.app.directory.until(|progress| progress.retrying.is_some()));
     let progress = refused.await.unwrap().unwrap();
     assert!(progress.stopped.is_none(), "{progress:?}");
 
@@ -171,7 +171,7 @@ async fn t1_read_models_on_a_full_disk_go_on_once_there_is_room_and_a_build_is_t
     let mut last = None;
     for number in 0..400 {
         last = Some(house.registered(&format!("client {number}")).await);
-        if house.app.followers().iter().any(|follower| follower.progress().retrying.is_some()) {
+        if gatebook::application::services::followers(&house.app).iter().any(|follower| follower.progress().retrying.is_some()) {
             break;
         }
     }
@@ -180,12 +180,12 @@ async fn t1_read_models_on_a_full_disk_go_on_once_there_is_room_and_a_build_is_t
     assert!(red["troubles"].as_array().unwrap().iter().all(|trouble| trouble.get("event_id").is_none()), "{}", red.text);
     let admin = house.admin("default");
     asked(&admin, Method::POST, "/authsec/projections/history/rebuild", Some(json!({}))).await.is(202);
-    let failed = house.app.history().until(|progress| progress.build_failed.is_some());
+    let failed = house.app.history.until(|progress| progress.build_failed.is_some());
     assert!(tokio::time::timeout(PATIENCE, failed).await.unwrap().unwrap().build_failed.unwrap().passes);
 
     disk.free();
     health_until(&house, |health| health.status == 200).await;
-    let built = house.app.history().until(|progress| progress.build_failed.is_none() && progress.building.is_none());
+    let built = house.app.history.until(|progress| progress.build_failed.is_none() && progress.building.is_none());
     tokio::time::timeout(PATIENCE, built).await.unwrap().unwrap();
     let last = last.unwrap();
     let registration = format!("/oauth/register/{}", last.text("client_id"));

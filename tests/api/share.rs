@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use gatebook::aggregates::Cause;
 use gatebook_events::client::{ClientCommand, Party};
 use gatebook_events::envelope::{Actor, ActorKind, CommitId, EventId, StoredEvent};
-use gatebook_events::identity::{ClientId, ClientKey, ResourceServerId, Stream, TenantId};
+use gatebook_events::identity::{ClientId, ClientKey, ResourceServerId, TenantId};
 use gatebook_events::reservation::{Fingerprint, ReservationEvent, Taken};
+use gatebook_events::stream::Stream;
 use gatebook_events::{codec, metadata};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -226,7 +227,7 @@ async fn after_a_deletion_another_client_is_shared() {
     let id = register(&house, claude(1_000)).await.is(201).text("client_id");
     let (tenant, key) = (TenantId::default_tenant(), ClientId::parse(&id).unwrap().key());
     let delete = |by: Party| ClientCommand::Delete { by, reason: None };
-    house.app.commands().decide_client(&cause(), &tenant, (ResourceServerId::DEFAULT, key), delete).await.unwrap();
+    house.app.commands.decide_client(&cause(), &tenant, (ResourceServerId::DEFAULT, key), delete).await.unwrap();
     let (one, two) = (register(&house, claude(2_000)).await.is(201), register(&house, claude(3_000)).await.is(201));
     assert_eq!(one.body, two.body);
     assert_ne!(one["client_id"], *id);
@@ -253,7 +254,7 @@ async fn what_a_crash_left_undone_the_next_instance_completes() {
 /// What a service leaves that stops right after its first append.
 async fn reserve(house: &House, stream: Stream, key: ClientKey) {
     use gatebook::event_log::{Append, Expected};
-    use gatebook_events::codec::Stored;
+    use gatebook_events::stored::Stored;
     let taken = ReservationEvent::Taken(Taken { client_key: key, instead_of: None });
     let (name, version) = taken.shape();
     let actor = Actor { kind: ActorKind::Anonymous, id: None, via: Some("dcr".to_owned()) };
@@ -273,7 +274,7 @@ async fn reserve(house: &House, stream: Stream, key: ClientKey) {
         data: taken.encode().unwrap().into(),
     };
     let append = Append { stream: stream.name(), expected: Expected::Empty, commit: CommitId(Uuid::now_v7()), events: vec![event] };
-    house.app.log().append(append).await.unwrap();
+    house.app.log.append(append).await.unwrap();
 }
 
 fn cause() -> Cause {

@@ -68,23 +68,23 @@ struct Its(App);
 #[async_trait]
 impl EventLog for Its {
     async fn read(&self, stream: &StreamName) -> Result<StreamEvents, LogError> {
-        self.0.log().read(stream).await
+        self.0.log.read(stream).await
     }
 
     async fn append(&self, append: Append) -> Result<Appended, AppendError> {
-        self.0.log().append(append).await
+        self.0.log.append(append).await
     }
 
     async fn streams(&self, prefix: &str) -> Result<Vec<StreamName>, LogError> {
-        self.0.log().streams(prefix).await
+        self.0.log.streams(prefix).await
     }
 
     fn follow(&self, after: Position) -> BoxStream<'static, Result<Followed, LogError>> {
-        self.0.log().follow(after)
+        self.0.log.follow(after)
     }
 
     async fn head(&self) -> Result<Position, LogError> {
-        self.0.log().head().await
+        self.0.log.head().await
     }
 }
 

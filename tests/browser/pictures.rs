@@ -9,12 +9,12 @@ use gatebook::aggregates::Cause;
 use gatebook::application::register::rules::Guarantor;
 use gatebook::config::{Config, Settings};
 use gatebook::credentials::admin::{AdminMinter, Role};
+use gatebook_events::admission::RegistrationType;
 use gatebook_events::client::{ContentHash, Document};
 use gatebook_events::envelope::{Actor, ActorKind};
 use gatebook_events::identity::ResourceServerId;
 use gatebook_events::manifest::{self, ManifestUrl, Profile};
 use gatebook_events::metadata;
-use gatebook_events::resource_server::RegistrationType;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -80,7 +80,7 @@ async fn read(house: &House, document: &Value) {
     };
     let actor = Actor { kind: ActorKind::System, id: Some("poller".to_owned()), via: Some("manifest".to_owned()) };
     let cause = Cause { actor, tenant: None, request_id: None, origin: None };
-    let commands = house.app.commands();
+    let commands = &house.app.commands;
     let client = commands.see_document(&cause, &url.client_id(), &[], document).await.unwrap().state;
     let parsed = metadata::Parsed { metadata: client.registered().unwrap().metadata.clone(), ignored: vec![] };
     let rules = commands.rules(ResourceServerId::DEFAULT).await.unwrap();

@@ -60,7 +60,7 @@ clients, assertions: how long one is good | src/application/authentication/asser
 clients, assertions: length of a `jti` | src/application/authentication/assertion.rs | LONGEST_ID | 1024 | 1,024
 clients, time in which two secrets work | src/http/authsec/secrets.rs | MAX_OVERLAP | 90 * 24 * 3600 | 90 days
 access tokens, life | src/config/tokens.rs | SECONDS | 60..=86_400 | 60 to 86,400
-initial access tokens that are used side by side | src/application/initial_access_tokens.rs | SLOTS | 64 | 64
+initial access tokens that are used side by side | src/aggregates/tokens_in_use.rs | SLOTS | 64 | 64
 service tokens, resource servers of one | src/http/authsec/service_tokens.rs | MOST_SERVERS | 100 | 100
 service tokens that are held, for 5 s each | src/application/service_tokens.rs | MOST | 1024 | 1,024
 administrators, length of a token | src/credentials/admin/verifier.rs | LONGEST_TOKEN | 16 * 1024 | 16 KiB

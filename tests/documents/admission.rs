@@ -2,11 +2,14 @@
 
 use gatebook::application::register::DrawnHashes;
 use gatebook::application::register::rules::{Guarantor, Rules};
+use gatebook_events::admission::Status;
+use gatebook_events::admission::{Admission, RegistrationType};
 use gatebook_events::client::Client;
-use gatebook_events::identity::{ClientId, ResourceServerId, Stream};
+use gatebook_events::identity::{ClientId, ResourceServerId};
 use gatebook_events::metadata::{ClientMetadata, Parsed};
-use gatebook_events::registration::{Registration, Status};
-use gatebook_events::resource_server::{Admission, Coming, RegistrationType, Warrant};
+use gatebook_events::registration::Registration;
+use gatebook_events::resource_server::{Coming, Warrant};
+use gatebook_events::stream::Stream;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use proptest::test_runner::TestCaseResult;
@@ -211,7 +214,7 @@ impl Try<'_> {
                 id(first)
             }
             Way::Imported => {
-                let commands = self.house.app.commands();
+                let commands = &self.house.app.commands;
                 let Ok(mut import) = commands.begin_import(self.id(), None).await else { return None };
                 let name = format!("imported-{}", self.server);
                 let newcomer = gatebook::application::register::import::Newcomer {
@@ -234,7 +237,7 @@ impl Try<'_> {
 
     /// What serves there must be what the judge lets in for a client that comes so.
     async fn holds(&self, way: Way, client_id: &str) -> TestCaseResult {
-        let commands = self.house.app.commands();
+        let commands = &self.house.app.commands;
         let key = ClientId::parse(client_id).unwrap().key();
         let client: Client = commands.load(Stream::Client(key)).await.unwrap();
         let registration: Registration = commands.load(Stream::Registration(self.id(), key)).await.unwrap();
@@ -244,7 +247,7 @@ impl Try<'_> {
         let Rules { server, .. } = commands.rules(self.id()).await.unwrap();
         let profile = client.registered().unwrap();
         let by = profile.registration_type;
-        let none = gatebook_events::initial_access_token::Clamps::default();
+        let none = gatebook_events::clamps::Clamps::default();
         let coming = match way {
             Way::WithToken => Coming { by, warrant: Warrant::Token(&none) },
             Way::Prereg | Way::Entered | Way::Imported => Coming::entered(by),

@@ -21,7 +21,7 @@ use crate::with_a_client;
 async fn scraped(house: &House) -> BTreeMap<String, f64> {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/metrics", listener.local_addr().unwrap());
-    let service = http::metrics_router(house.app.clone());
+    let service = http::metrics_router(house.app.services().clone());
     let server = tokio::spawn(async move { axum::serve(listener, service).await.unwrap() });
     let response = reqwest::Client::builder().no_proxy().build().unwrap().get(url).send().await.unwrap();
     let kind = response.headers()["content-type"].to_str().unwrap().to_owned();

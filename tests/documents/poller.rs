@@ -8,18 +8,22 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta};
 use futures_util::stream::BoxStream;
 use gatebook::aggregates::{CommandError, Commands};
-use gatebook::application::manifests::{Documents, Rhythm, Schedule, cause};
+use gatebook::application::manifests::{Documents, Schedule, cause};
 use gatebook::application::register::rules::Guarantor;
+use gatebook::config::ManifestSettings;
+use gatebook::config::Rhythm;
 use gatebook::event_log::memory::MemoryLog;
 use gatebook::event_log::{Append, AppendError, Appended, Closed, EventLog, Followed, LogError, StreamEvents};
-use gatebook::outbound::{ManifestSettings, Manifests};
+use gatebook::outbound::Manifests;
 use gatebook::platform::clock::Clock;
+use gatebook_events::admission::RegistrationType;
 use gatebook_events::client::Client;
 use gatebook_events::envelope::{Position, StreamName};
-use gatebook_events::identity::{ClientId, ResourceServerId, Stream, TenantId};
+use gatebook_events::identity::{ClientId, ResourceServerId, TenantId};
 use gatebook_events::metadata;
 use gatebook_events::registration::Registration;
-use gatebook_events::resource_server::{Policy, RegistrationType, ResourceServerCommand};
+use gatebook_events::resource_server::{Policy, ResourceServerCommand};
+use gatebook_events::stream::Stream;
 use tokio::net::TcpListener;
 use uuid::Uuid;
 
@@ -46,11 +50,11 @@ async fn a_host_that_stalls_keeps_no_other_waiting() {
         }
     });
     let urls = (0..40).map(|number| ClientId::parse(&format!("http://{address}/{number}")).unwrap()).collect();
-    house.app.documents().hasten(urls).await;
+    house.app.manifests.hasten(urls).await;
     until("the stalled host is dialled", async || dialled.load(Ordering::SeqCst) > 0).await;
     let author = Author::publish(&[HERE]).await;
     let other = author.url().replace("127.0.0.1", "localhost");
-    house.app.documents().hasten(vec![ClientId::parse(&other).unwrap()]).await;
+    house.app.manifests.hasten(vec![ClientId::parse(&other).unwrap()]).await;
     until("the other host is asked", async || author.asked().0 > 0).await;
     assert!(dialled.load(Ordering::SeqCst) <= 4, "it was waited for");
     stalling.abort();
@@ -60,11 +64,11 @@ async fn a_host_that_stalls_keeps_no_other_waiting() {
 async fn the_document_of_a_client_that_is_gone_is_asked_for_no_more() {
     let (house, author) = with_a_client().await;
     let url = ClientId::parse(&author.url()).unwrap();
-    house.app.commands().delete_self(&cause(), url.key()).await.unwrap();
+    house.app.commands.delete_self(&cause(), url.key()).await.unwrap();
     let asked = author.asked().0;
-    house.app.documents().hasten(vec![url]).await;
+    house.app.manifests.hasten(vec![url]).await;
     until("a last poll", async || author.asked().0 > asked).await;
-    let due = async || house.app.documents().waiting(TimeDelta::zero()).await;
+    let due = async || house.app.manifests.waiting(TimeDelta::zero()).await;
     until("an empty schedule", async || due().await == Some((0, 0))).await;
     house.clock.advance(TimeDelta::days(400));
     assert_eq!(due().await, Some((0, 0)));
@@ -74,11 +78,11 @@ async fn the_document_of_a_client_that_is_gone_is_asked_for_no_more() {
 async fn a_clock_that_goes_back_keeps_no_document_from_being_read() {
     let (house, author) = with_a_client().await;
     house.clock.advance(TimeDelta::days(3650));
-    let idle = async || house.app.documents().waiting(TimeDelta::zero()).await == Some((0, 0));
+    let idle = async || house.app.manifests.waiting(TimeDelta::zero()).await == Some((0, 0));
     until("a poll in the far future", async || author.asked().0 > 1 && idle().await).await;
     house.clock.advance(TimeDelta::days(-3650));
     // The poller looks, and then a day is the longest that a document waits.
-    house.app.documents().hasten(vec![ClientId::parse(&Author::publish(&[HERE]).await.url()).unwrap()]).await;
+    house.app.manifests.hasten(vec![ClientId::parse(&Author::publish(&[HERE]).await.url()).unwrap()]).await;
     until("the end of the look", idle).await;
     let asked = author.asked().0;
     house.clock.advance(TimeDelta::hours(27));

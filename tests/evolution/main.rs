@@ -26,7 +26,6 @@ use futures_util::StreamExt;
 use gatebook::event_log::sqlite::SqliteLog;
 use gatebook::event_log::{EventLog, Followed};
 use gatebook_events::client::ClientEvent;
-use gatebook_events::codec::Stored;
 use gatebook_events::envelope::{Envelope, Position};
 use gatebook_events::initial_access_token::InitialAccessTokenEvent;
 use gatebook_events::projection::ProjectionEvent;
@@ -34,6 +33,7 @@ use gatebook_events::registration::RegistrationEvent;
 use gatebook_events::reservation::ReservationEvent;
 use gatebook_events::resource_server::ResourceServerEvent;
 use gatebook_events::service_token::ServiceTokenEvent;
+use gatebook_events::stored::Stored;
 use gatebook_events::webhook::WebhookEvent;
 use tempfile::TempDir;
 

@@ -134,15 +134,15 @@ async fn clients_that_register_themselves(house: &House) {
     let secret = KeptSecret { hash, expires_at: Some(house.clock.now() + TimeDelta::days(90)) };
     let rotation = Rotation { at: house.clock.now(), old_valid_until: None, end_overlap: false, repeat_key: None };
     let rotate = |by: Party| ClientCommand::RotateSecret { by, secret, rotation };
-    house.app.commands().decide_client(&cause(), &tenant, target, rotate).await.unwrap();
+    house.app.commands.decide_client(&cause(), &tenant, target, rotate).await.unwrap();
     let mut same_again = full();
     same_again["client_id"] = id.clone().into();
     same_again["client_name"] = "Example".into();
     replace(house, &answer, same_again).await;
     let rotate = |by: Party| ClientCommand::RotateRegistrationToken { by, registration_token: TokenHash([0x3c; 32]) };
-    house.app.commands().decide_client(&cause(), &tenant, target, rotate).await.unwrap();
+    house.app.commands.decide_client(&cause(), &tenant, target, rotate).await.unwrap();
     let delete = |by: Party| ClientCommand::Delete { by, reason: Some("unused for 30 days".to_owned()) };
-    house.app.commands().decide_client(&cause(), &tenant, target, delete).await.unwrap();
+    house.app.commands.decide_client(&cause(), &tenant, target, delete).await.unwrap();
 
     let jwks = json!({ "keys": [vendor().1] });
     let by_keys = json!({ "client_name": "By keys", "redirect_uris": ["https://keys.example/cb"], "jwks": jwks,
@@ -250,7 +250,7 @@ async fn tokens_statements_and_sharing(house: &House) {
     let dropped = WebhookCommand::DropEvent(EventDropped { event_id: EventId(Uuid::from_u128(7)), reason: Some("not needed".to_owned()) });
     let (id, tenant) = (hook.text("id").parse().unwrap(), TenantId::default_tenant());
     let by = Cause { tenant: Some(tenant.clone()), ..cause() };
-    house.app.commands().change_webhook(&by, id, &tenant, &dropped).await.unwrap();
+    house.app.commands.change_webhook(&by, id, &tenant, &dropped).await.unwrap();
     house.admin("default").call(reqwest::Method::DELETE, &page, Some(json!({ "reason": "replaced" }))).await.is(204);
 
     let (key, jwk) = vendor();
@@ -275,7 +275,7 @@ async fn tokens_statements_and_sharing(house: &House) {
     house.anyone().post("/oauth/register", shared.clone()).await.is(201);
     let target = (ResourceServerId::DEFAULT, ClientId::parse(&first.text("client_id")).unwrap().key());
     let delete = |by: Party| ClientCommand::Delete { by, reason: None };
-    house.app.commands().decide_client(&cause(), &TenantId::default_tenant(), target, delete).await.unwrap();
+    house.app.commands.decide_client(&cause(), &TenantId::default_tenant(), target, delete).await.unwrap();
     house.anyone().post("/oauth/register", shared).await.is(201);
     rules(house, json!({ "instances": "separate", "registrations_per_minute": null })).await;
 }
@@ -413,7 +413,7 @@ async fn imported(house: &House) {
         parsed: metadata::parse(members.as_object().unwrap().clone()).unwrap(),
         secret_expires_at: Some(house.clock.now() + TimeDelta::days(90)),
     };
-    let mut import = house.app.commands().begin_import(ResourceServerId::DEFAULT, None).await.unwrap();
+    let mut import = house.app.commands.begin_import(ResourceServerId::DEFAULT, None).await.unwrap();
     let verdict = import.judge(&newcomer).await.unwrap();
     let hash = SecretHash::try_new("$argon2id$v=19$m=64,t=1,p=1$c2FsdHNhbHRzYWx0$aGFzaGhhc2hoYXNoaGFzaGhhc2hoYXNoaGFzaGhhc2g").unwrap();
     let hashes = DrawnHashes { secret: Some(hash), registration_token: None };
@@ -434,7 +434,7 @@ async fn dormancy(house: &House) {
     // The page waits for the directory to show them.
     house.admin("default").get(&clients(&idle)).await.is(200);
     for _ in 0..4 {
-        house.app.dormancy().sweep(Duration::ZERO).await.unwrap();
+        house.app.dormancy.sweep(Duration::ZERO).await.unwrap();
         house.clock.advance(TimeDelta::hours(20));
     }
     for (id, decision) in [(&ids[0], "pending"), (&ids[1], "allow")] {
@@ -457,8 +457,8 @@ async fn upkeep(house: &House) {
     };
     let name = ProjectionName::parse("directory").unwrap();
     let back = SkipTakenBack { projection_version: 1, event_id: skipped.event_id, reason: "it can be read now".into() };
-    house.app.commands().skip_event(&cause(), name, skipped).await.unwrap();
-    house.app.commands().take_skip_back(&cause(), name, back).await.unwrap();
+    house.app.commands.skip_event(&cause(), name, skipped).await.unwrap();
+    house.app.commands.take_skip_back(&cause(), name, back).await.unwrap();
 }
 
 async fn rules(house: &House, policy: Value) {

@@ -109,7 +109,7 @@ pub async fn log(house: &House) -> Vec<String> {
     use futures_util::StreamExt;
     use gatebook::event_log::Followed;
     use gatebook_events::envelope::Position;
-    let mut following = house.app.log().follow(Position::START);
+    let mut following = house.app.log.follow(Position::START);
     let mut ids = Vec::new();
     while let Followed::Events(events) = following.next().await.unwrap().unwrap() {
         ids.extend(events.iter().map(|one| one.event.id.0.to_string()));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gatebook::outbound::Limits;
+use gatebook::config::Limits;
 use gatebook_events::manifest::Trouble;
 
 use crate::host::{Authority, Deed, Host, Speech, json};
@@ -87,7 +87,7 @@ async fn c25_a_host_that_never_shakes_hands_is_given_up() {
     let host = Host::start("127.0.0.1:0", Speech::Mute, |_| Deed::Stall).await;
     let url = url(&format!("https://app.example:{}/client.json", host.address.port()));
     let names = std::sync::Arc::new(crate::names::Names::default().with("app.example", &[&["127.0.0.1"]]));
-    let settings = gatebook::outbound::ManifestSettings { limits: hasty(), internal: vec![url.clone()], ..Default::default() };
+    let settings = gatebook::config::ManifestSettings { limits: hasty(), internal: vec![url.clone()], ..Default::default() };
     let failure = fetcher(settings, &authority, names).fetch(&url, None, gatebook::outbound::Urgency::Trusted).await.unwrap_err();
     assert_eq!(failure.trouble, Trouble::TimedOut);
 }

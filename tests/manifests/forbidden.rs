@@ -4,7 +4,8 @@ use std::io::ErrorKind;
 use std::net::TcpListener;
 use std::sync::Arc;
 
-use gatebook::outbound::{FetchFailure, ManifestSettings, Manifests, Urgency};
+use gatebook::config::ManifestSettings;
+use gatebook::outbound::{FetchFailure, Manifests, Urgency};
 use gatebook_events::manifest::{ManifestUrl, Trouble, TroubleKind};
 
 use crate::host::{Authority, Deed, Host, Speech, answer, json};

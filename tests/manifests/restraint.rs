@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use gatebook::outbound::{Limits, Urgency};
+use gatebook::config::Limits;
+use gatebook::outbound::Urgency;
 use gatebook_events::manifest::{Trouble, TroubleKind};
 use tokio::sync::Semaphore;
 

@@ -4,7 +4,8 @@ use std::net::TcpListener;
 use std::process::Command;
 use std::sync::Arc;
 
-use gatebook::outbound::{ManifestSettings, Manifests, SetUpError, Urgency};
+use gatebook::config::ManifestSettings;
+use gatebook::outbound::{Manifests, SetUpError, Urgency};
 use gatebook_events::manifest::Trouble;
 
 use crate::host::{Asked, Authority, Deed, Host, Speech, json};

@@ -4,7 +4,8 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gatebook::outbound::{Document, FetchFailure, Fetched, Limits, ManifestSettings, Manifests, Urgency};
+use gatebook::config::{Limits, ManifestSettings};
+use gatebook::outbound::{Document, FetchFailure, Fetched, Manifests, Urgency};
 use gatebook_events::manifest::{ManifestUrl, Trouble};
 use serde_json::{Value, json};
 

@@ -14,22 +14,22 @@ use gatebook::credentials::secrets::InitialAccessToken;
 use gatebook::event_log::memory::MemoryLog;
 use gatebook::event_log::{EventLog, Followed};
 use gatebook::platform::clock::Clock;
+use gatebook_events::admission::{Admission, CapOf, RegistrationType, Revival};
+use gatebook_events::clamps::Clamps;
 use gatebook_events::client::{ClientCommand, ClientEvent, ContentHash, Document, Withdrawal};
-use gatebook_events::codec::Stored;
 use gatebook_events::envelope::{Actor, ActorKind, Envelope, EventId, Position};
-use gatebook_events::identity::{ClientId, ClientKey, InitialAccessTokenId, ResourceServerId, ServiceTokenId, Stream, TenantId, WebhookId};
-use gatebook_events::initial_access_token::{Clamps, InitialAccessTokenCommand, InitialAccessTokenEvent};
+use gatebook_events::identity::{ClientId, ClientKey, InitialAccessTokenId, ResourceServerId, ServiceTokenId, TenantId, WebhookId};
+use gatebook_events::initial_access_token::{InitialAccessTokenCommand, InitialAccessTokenEvent};
 use gatebook_events::metadata::{self, GrantType, Parsed};
 use gatebook_events::projection::{EventSkipped, ProjectionEvent, ProjectionName, SkipTakenBack};
 use gatebook_events::redirect::WebUri;
 use gatebook_events::registration::{RegistrationCommand, RegistrationEvent};
 use gatebook_events::reservation::ReservationEvent;
-use gatebook_events::resource_server::{
-    Admission, Admissions, CapOf, EffectOnExisting, Fill, Instances, Policy, RegistrationType, ResourceServerCommand, ResourceServerEvent,
-    Revival,
-};
+use gatebook_events::resource_server::{Admissions, EffectOnExisting, Fill, Instances, Policy, ResourceServerCommand, ResourceServerEvent};
 use gatebook_events::secret::{KeptSecret, Rotation, SecretHash, TokenHash};
 use gatebook_events::service_token::{self, ServiceScope, ServiceTokenEvent};
+use gatebook_events::stored::Stored;
+use gatebook_events::stream::Stream;
 use gatebook_events::webhook::{self, DisabledBecause, Start, WebhookCommand, WebhookEvent, WebhookUrl, Wish};
 use proptest::collection::vec;
 use proptest::prelude::*;

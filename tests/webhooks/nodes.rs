@@ -93,7 +93,7 @@ async fn dead_letters_are_everybodys(one: House, other: House, notes: Arc<dyn No
     sends(&notes, &one).await;
 
     // What one knew goes with it, and nothing is lost.
-    let node = one.app.announcement().await.node.to_string();
+    let node = one.app.node.announcement().await.node.to_string();
     drop(one.end().await);
     assert_ne!(holder(&notes).await, json!(node), "a turn that was given back is not taken again");
     let list = other.admin("default").get(&page).await.is(200);
@@ -243,7 +243,7 @@ async fn holder(notes: &Arc<dyn Notes>) -> Value {
 
 /// Waits until this node has the turn to send.
 async fn sends(notes: &Arc<dyn Notes>, house: &House) {
-    let (node, end) = (house.app.announcement().await.node.to_string(), Instant::now() + Duration::from_secs(20));
+    let (node, end) = (house.app.node.announcement().await.node.to_string(), Instant::now() + Duration::from_secs(20));
     loop {
         let holder = holder(notes).await;
         if holder == json!(node) {

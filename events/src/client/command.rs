@@ -4,10 +4,10 @@ use chrono::{DateTime, Utc};
 
 use super::imported::ImportedFrom;
 use super::manifest::{Document, Withdrawal};
+use crate::admission::RegistrationType;
+use crate::clamps::Clamps;
 use crate::identity::{ClientId, InitialAccessTokenId, TenantId};
-use crate::initial_access_token::Clamps;
 use crate::metadata::ClientMetadata;
-use crate::resource_server::RegistrationType;
 use crate::secret::{KeptSecret, Rotation, TokenHash};
 
 /// What can be asked of a client.

@@ -10,9 +10,9 @@ use super::event::{
 };
 use super::manifest::{Difference, Document, Manifest, Withdrawal, differences};
 use super::{Client, ClientCommand, ClientEvent as Event, Life, Party, Profile};
+use crate::admission::RegistrationType;
+use crate::clamps::Clamps;
 use crate::identity::{ClientId, TenantId};
-use crate::initial_access_token::Clamps;
-use crate::resource_server::RegistrationType;
 use crate::secret::{KeptSecret, Rotation};
 use crate::{Aggregate, Rejection};
 

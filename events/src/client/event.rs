@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use super::imported::ImportedFrom;
 use super::manifest::{ContentHash, Difference, Withdrawal};
-use crate::codec::stored;
+use crate::admission::RegistrationType;
+use crate::clamps::Clamps;
 use crate::identity::{ClientId, InitialAccessTokenId, TenantId};
-use crate::initial_access_token::Clamps;
 use crate::metadata::{ClientMetadata, LeftOut};
-use crate::resource_server::RegistrationType;
 use crate::secret::{KeptSecret, TokenHash};
+use crate::stored::stored;
 
 stored! {
     /// What can have happened to a client.

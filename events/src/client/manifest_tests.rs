@@ -3,7 +3,7 @@
 use chrono::TimeZone;
 use serde_json::json;
 
-use crate::initial_access_token::Clamps;
+use crate::clamps::Clamps;
 
 use super::*;
 use crate::metadata;

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::*;
 use crate::metadata::{self, AuthMethod};
 use crate::redirect::RedirectUris;
-use crate::resource_server::RedirectRule;
+use crate::redirect_rule::RedirectRule;
 use crate::scenario::{self, Scene};
 use crate::secret::Rotation;
 

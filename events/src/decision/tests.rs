@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::answer_version::AnswerVersion;
 use crate::metadata;
 
 const APPROVED: standing::Reason = standing::Reason::Approved;

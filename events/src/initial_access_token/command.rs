@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::Clamps;
+use crate::clamps::Clamps;
 use crate::identity::{ClientId, TenantId};
 use crate::secret::TokenHash;
 

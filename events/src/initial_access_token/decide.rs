@@ -1,7 +1,8 @@
 //! When an initial access token may be used.
 
 use super::event::{Issued, Revoked, Used};
-use super::{InitialAccessToken, InitialAccessTokenCommand as Command, InitialAccessTokenEvent as Event, Life, Usability};
+use super::{InitialAccessToken, InitialAccessTokenCommand as Command, InitialAccessTokenEvent as Event, Life};
+use crate::admission::Usability;
 use crate::{Aggregate, Rejection};
 
 pub(super) fn decide(token: &InitialAccessToken, command: &Command) -> Result<Vec<Event>, Rejection> {

@@ -3,10 +3,10 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::Clamps;
-use crate::codec::stored;
+use crate::clamps::Clamps;
 use crate::identity::{ClientId, TenantId};
 use crate::secret::TokenHash;
+use crate::stored::stored;
 
 stored! {
     /// What can have happened to an initial access token.

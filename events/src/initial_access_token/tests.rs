@@ -4,9 +4,11 @@ use chrono::TimeZone;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::admission::RegistrationType;
 use crate::identity::ClientId;
 use crate::metadata::{self, ClientMetadata, GrantType};
-use crate::resource_server::{Policy, RedirectRule, RegistrationType};
+use crate::redirect_rule::RedirectRule;
+use crate::resource_server::Policy;
 use crate::scenario::{self, Scene};
 use crate::scope::Scope;
 use InitialAccessTokenCommand as Command;

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::codec::stored;
 use crate::envelope::EventId;
+use crate::stored::stored;
 
 stored! {
     /// What operators can have done about a projection.

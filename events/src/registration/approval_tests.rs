@@ -8,9 +8,9 @@ use proptest::sample::{select, subsequence};
 use uuid::Uuid;
 
 use super::*;
+use crate::admission::{Admission, Heard};
 use crate::metadata::{AuthMethod, GrantType, ResponseType};
 use crate::redirect::WebUri;
-use crate::resource_server::{Admission, Heard};
 use crate::scenario::{self, Scene};
 use crate::scope::Scope;
 use RegistrationCommand as Command;

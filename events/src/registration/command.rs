@@ -6,9 +6,9 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{AdmittedMetadata, ManifestRef};
+use crate::admission::{Admission, Heard, RegistrationType, Revival};
 use crate::identity::{ChangeId, ClientId, TenantId};
 use crate::redirect::RedirectUris;
-use crate::resource_server::{Admission, Heard, RegistrationType, Revival};
 
 /// What can be asked of a registration.
 #[derive(Debug, Clone)]

@@ -13,9 +13,9 @@ use super::{
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::Rejection;
+use crate::admission::{Admission, Heard, Revival};
 use crate::identity::ChangeId;
 use crate::redirect::RedirectUris;
-use crate::resource_server::{Admission, Heard, Revival};
 
 #[expect(clippy::match_same_arms, reason = "one command a paragraph, one rule an arm")]
 pub(super) fn decide(registration: &Registration, command: &Command) -> Result<Vec<Event>, Rejection> {

@@ -6,10 +6,10 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{AdmittedMetadata, ManifestRef, StagedChange};
-use crate::codec::stored;
+use crate::admission::RegistrationType;
 use crate::identity::{ChangeId, ClientId, TenantId};
 use crate::redirect::RedirectUris;
-use crate::resource_server::RegistrationType;
+use crate::stored::stored;
 
 stored! {
     /// What can have happened to a registration.

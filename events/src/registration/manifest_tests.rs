@@ -4,7 +4,7 @@ use chrono::TimeZone;
 use uuid::Uuid;
 
 use super::*;
-use crate::resource_server::Heard;
+use crate::admission::Heard;
 use crate::scenario::{self, Scene};
 use RegistrationCommand as Command;
 use RegistrationEvent as Event;

@@ -8,7 +8,7 @@ use chrono::{TimeDelta, TimeZone};
 use uuid::Uuid;
 
 use super::*;
-use crate::resource_server::{Admission, Revival};
+use crate::admission::{Admission, Revival};
 use crate::scenario::{self, Scene};
 use RegistrationCommand as Command;
 use RegistrationEvent as Event;

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::codec::stored;
 use crate::identity::ClientKey;
+use crate::stored::stored;
 
 stored! {
     /// What can have happened to a reservation.

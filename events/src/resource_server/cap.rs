@@ -2,36 +2,13 @@
 
 use std::num::NonZeroU32;
 
-use serde::{Deserialize, Serialize};
-
 use crate::Rejection;
-use crate::registration::Status;
+use crate::admission::{CapOf, Status};
 
 /// A warning is due once so many percent of a cap are taken.
 const NEAR: u64 = 80;
 /// The next warning is due only after fewer than so many percent were taken, so that a count which swings does not repeat it.
 const EASED: u64 = 70;
-
-/// Whose clients are counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum CapOf {
-    /// Those of one resource server.
-    ResourceServer,
-    /// Those of all active resource servers of a tenant.
-    Tenant,
-}
-
-impl CapOf {
-    /// The name for people to read.
-    pub const fn as_words(self) -> &'static str {
-        match self {
-            Self::ResourceServer => "resource server",
-            Self::Tenant => "tenant",
-        }
-    }
-}
 
 /// A cap, and how many of it are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,9 +1,11 @@
 //! Whether rules make sense by themselves. Each sentence names the member, what it says and what would be right; it may be shown to
 //! whoever wrote them.
 
-use super::{Policy, RedirectRule, RegistrationType, StatementIssuer, presets};
+use super::{Policy, StatementIssuer};
+use crate::admission::RegistrationType;
 use crate::json::ascii;
 use crate::redirect::RedirectUri;
+use crate::redirect_rule::{self, RedirectRule};
 use crate::scope::Scope;
 
 /// The most redirect rules, and the most private-use schemes.
@@ -97,9 +99,9 @@ impl RedirectRule {
                     "has the host {host} and the path_prefix {path}; right are a host in lower case, and a path from / without a query"
                 ))
             }
-            Self::Preset { preset, version } if presets::find(preset, *version).is_none() => {
+            Self::Preset { preset, version } if redirect_rule::find(preset, *version).is_none() => {
                 let known: Vec<String> =
-                    presets::presets().iter().map(|known| format!("`{}` version {}", known.preset, known.version)).collect();
+                    redirect_rule::presets().iter().map(|known| format!("`{}` version {}", known.preset, known.version)).collect();
                 Err(format!("names the preset {} version {version}; there are {}", quoted(preset), known.join(", ")))
             }
             Self::Scheme { scheme } if !is_scheme(scheme) => Err(format!("has the scheme {}; {SCHEME}", quoted(scheme))),

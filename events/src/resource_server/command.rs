@@ -1,6 +1,7 @@
 //! What can be asked of a resource server.
 
-use super::{EffectOnExisting, Fill, Modes, Policy};
+use super::{EffectOnExisting, Fill, Policy};
+use crate::admission::Modes;
 use crate::family::FamilyName;
 use crate::identity::{ClientId, TenantId};
 use crate::redirect::WebUri;

@@ -1,8 +1,9 @@
 //! When a resource server may change.
 
 use super::event::{CapEased, CapNeared, Created, FamilyReinstated, FamilySuspended, ModesChanged, PolicyChanged, Renamed, Retired};
-use super::{EffectOnExisting, Fill, Life, Modes, RegistrationType, ResourceServer, ResourceServerCommand, ResourceServerEvent as Event};
+use super::{EffectOnExisting, Fill, Life, ResourceServer, ResourceServerCommand, ResourceServerEvent as Event};
 use crate::Rejection;
+use crate::admission::{Modes, RegistrationType};
 
 /// The most programs that one resource server has suspended.
 const MOST_FAMILIES: usize = 1000;

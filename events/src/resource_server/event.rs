@@ -4,11 +4,12 @@ use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
 
-use super::{CapOf, Modes, Policy};
-use crate::codec::stored;
+use super::Policy;
+use crate::admission::{CapOf, Modes};
 use crate::family::FamilyName;
 use crate::identity::{ClientId, TenantId};
 use crate::redirect::WebUri;
+use crate::stored::stored;
 
 stored! {
     /// What can have happened to a resource server.

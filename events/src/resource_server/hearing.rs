@@ -2,7 +2,8 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{Admission, Heard, Lane, Policy, RegistrationType};
+use super::Policy;
+use crate::admission::{Admission, Heard, Lane, RegistrationType};
 use crate::metadata::ClientMetadata;
 use crate::redirect::RedirectUris;
 use crate::registration::{AdmittedMetadata, Registration, Wished};

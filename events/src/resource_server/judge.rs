@@ -1,10 +1,11 @@
 //! The one judge of clients that come to a resource server, whichever way they come, and of what a registration may become.
 
-use super::{Admission, Life, Policy, RegistrationType, ResourceServer};
+use super::{Life, Policy, ResourceServer};
 use crate::Rejection;
+use crate::admission::{Admission, RegistrationType};
+use crate::clamps::Clamps;
 use crate::client::Profile;
 use crate::family::FamilyName;
-use crate::initial_access_token::Clamps;
 use crate::metadata::ClientMetadata;
 use crate::registration::Registration;
 

@@ -6,11 +6,13 @@ use std::num::{NonZeroU16, NonZeroU32};
 use chrono::{DateTime, Duration, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Modes, RegistrationType, StatementIssuer};
+use super::StatementIssuer;
 use crate::Rejection;
-use crate::initial_access_token::Clamps;
+use crate::admission::{Admission, Heard, Lane, Modes, RegistrationType, Revival};
+use crate::clamps::Clamps;
 use crate::metadata::{ClientMetadata, GrantType, ResponseType};
 use crate::redirect::{RedirectUri, RedirectUris};
+use crate::redirect_rule::RedirectRule;
 use crate::scope::Scope;
 
 /// The longest metadata of a client that an administrator did not enter, in bytes as stored, where the rules say nothing.
@@ -270,18 +272,6 @@ impl Admissions {
     }
 }
 
-/// Approved at once, or after an administrator looked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
-#[serde(rename_all = "lowercase")]
-pub enum Admission {
-    /// Approved at once.
-    #[default]
-    Auto,
-    /// Waits for an administrator.
-    Review,
-}
-
 /// The scopes of OpenID Connect (Core §3.1.2.1, §5.4, §11).
 fn usual_scopes() -> Vec<String> {
     ["openid", "profile", "email", "address", "phone", "offline_access"].map(str::to_owned).to_vec()
@@ -322,45 +312,6 @@ impl Default for ManifestRules {
     }
 }
 
-/// What becomes of a change of redirect URIs in a document that a client hosts. What a document no longer claims stops serving
-/// at once in every lane but `pinned`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
-#[serde(rename_all = "lowercase")]
-pub enum Lane {
-    /// It waits for an administrator.
-    #[default]
-    Staged,
-    /// It serves at once.
-    Live,
-    /// It serves after some hours, unless an administrator objects before.
-    Soak,
-    /// Nothing changes, not even what is no longer claimed, until an administrator says so.
-    Pinned,
-}
-
-/// How a client's wish for other redirect URIs is heard.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Heard {
-    /// What it adds waits for an administrator.
-    Staged,
-    /// What it adds serves at once.
-    Live,
-    /// What it adds serves at this time, unless an administrator objects before.
-    Soak(DateTime<Utc>),
-    /// All of it waits for an administrator, what it takes away too.
-    Pinned,
-}
-
-impl From<Admission> for Heard {
-    fn from(admission: Admission) -> Self {
-        match admission {
-            Admission::Auto => Self::Live,
-            Admission::Review => Self::Staged,
-        }
-    }
-}
-
 /// What becomes of a registration whose client's document was taken away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
@@ -371,25 +322,6 @@ pub enum WithdrawalRule {
     Suspend,
     /// It stands as it stood.
     Keep,
-}
-
-/// How a dormant registration comes back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum Revival {
-    /// As soon as it is used, and nobody notices.
-    #[default]
-    AtNextUse,
-    /// Once an administrator approved that; its next use has it wait for that.
-    Review,
-}
-
-impl Revival {
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks like this")]
-    fn is_default(&self) -> bool {
-        *self == Self::default()
-    }
 }
 
 /// Whether identical public clients that register themselves are one client (RFC 7591 §5 allows it for instances of one).
@@ -421,81 +353,4 @@ pub enum OutsideRules {
     Refuse,
     /// It waits for an administrator.
     Review,
-}
-
-/// A redirect URI that is expected.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum RedirectRule {
-    /// This very URI.
-    Exact {
-        /// The URI.
-        uri: String,
-    },
-    /// `https` on this host and default port, below this path.
-    Host {
-        /// The host, in lower case.
-        host: String,
-        /// The path, or the one that it is below: a prefix ends at a segment, so `/app` means `/app` and what is below `/app/`, and
-        /// `/app/` only the latter. The query is not looked at. `/` when absent.
-        #[serde(default = "root")]
-        path_prefix: String,
-    },
-    /// `http` on a loopback host.
-    Loopback,
-    /// What a known vendor does.
-    Preset {
-        /// The vendor.
-        preset: String,
-        /// The version of the shipped data.
-        version: u16,
-    },
-    /// A private-use scheme.
-    Scheme {
-        /// The scheme, in lower case.
-        scheme: String,
-    },
-}
-
-fn root() -> String {
-    "/".to_owned()
-}
-
-impl RedirectRule {
-    /// Whether the rule expects this URI.
-    pub fn expects(&self, uri: &RedirectUri) -> bool {
-        match self {
-            Self::Exact { uri: expected } => uri.as_str() == expected,
-            Self::Host { host, path_prefix } => below(uri, host, path_prefix),
-            Self::Loopback => uri.is_loopback(),
-            Self::Preset { preset, version } => {
-                super::presets::find(preset, *version).is_some_and(|known| known.rules.iter().any(|rule| rule.expects(uri)))
-            }
-            Self::Scheme { scheme } => uri.private_use_scheme().as_ref() == Some(scheme),
-        }
-    }
-}
-
-/// A path that climbs, plainly or percent-encoded, is not below anything; a port is another door of the same house.
-fn below(uri: &RedirectUri, host: &str, prefix: &str) -> bool {
-    let Some(rest) = uri
-        .as_str()
-        .strip_prefix("https://")
-        .and_then(|rest| rest.get(..host.len()).filter(|h| h.eq_ignore_ascii_case(host)).and(rest.get(host.len()..)))
-    else {
-        return false;
-    };
-    let path = rest.split('?').next().unwrap_or(rest);
-    let climbs = path.split('/').any(|segment| {
-        let plain = segment.to_ascii_lowercase().replace("%2e", ".");
-        plain == "." || plain == ".."
-    });
-    let hides_a_slash = path.to_ascii_lowercase().contains("%2f") || path.to_ascii_lowercase().contains("%5c");
-    at_or_below(path, prefix) && !climbs && !hides_a_slash
-}
-
-fn at_or_below(path: &str, prefix: &str) -> bool {
-    let rest = path.strip_prefix(prefix);
-    path.starts_with('/') && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || prefix.ends_with('/'))
 }

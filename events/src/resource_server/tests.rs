@@ -4,10 +4,12 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::initial_access_token::Clamps;
+use crate::admission::Admission;
+use crate::admission::Status;
+use crate::clamps::Clamps;
 use crate::metadata::GrantType;
 use crate::metadata::{self, AuthMethod};
-use crate::registration::Status;
+use crate::redirect_rule::RedirectRule;
 use crate::scenario::{self, Scene};
 use crate::scope::Scope;
 use RegistrationType::{Cimd, Dcr, Prereg};

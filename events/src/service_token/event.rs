@@ -4,9 +4,9 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::ServiceScope;
-use crate::codec::stored;
 use crate::identity::{ResourceServerId, TenantId};
 use crate::secret::TokenHash;
+use crate::stored::stored;
 
 stored! {
     /// What can have happened to a service token.

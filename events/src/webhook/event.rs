@@ -4,9 +4,9 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{Start, Wish};
-use crate::codec::stored;
 use crate::envelope::EventId;
 use crate::identity::TenantId;
+use crate::stored::stored;
 
 stored! {
     /// What can have happened to a webhook.

@@ -2,11 +2,13 @@
 
 use chrono::{DateTime, Utc};
 use gatebook_events::Aggregate;
+use gatebook_events::admission::RegistrationType;
+use gatebook_events::admission::Status;
 use gatebook_events::client::{self, ClientEvent};
 use gatebook_events::envelope::Envelope;
 use gatebook_events::identity::{ClientKey, ResourceServerId, TenantId};
-use gatebook_events::registration::{Approved, Registration, RegistrationEvent, Requested, Status};
-use gatebook_events::resource_server::{self, RegistrationType, ResourceServerEvent};
+use gatebook_events::registration::{Approved, Registration, RegistrationEvent, Requested};
+use gatebook_events::resource_server::{self, ResourceServerEvent};
 use rusqlite::{Transaction, named_params, params};
 
 use crate::column::{At, ClientLife, Id, Json, ServerLife};

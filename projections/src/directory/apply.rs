@@ -1,6 +1,8 @@
 //! What each event changes in the directory.
 
 use chrono::{DateTime, Utc};
+use gatebook_events::admission::Status;
+use gatebook_events::admission::{Modes, RegistrationType};
 use gatebook_events::client::{self, ClientEvent};
 use gatebook_events::codec::{self, AnyEvent};
 use gatebook_events::envelope::Envelope;
@@ -8,8 +10,8 @@ use gatebook_events::identity::{ClientId, ClientKey, ResourceServerId, TenantId}
 use gatebook_events::look_alike::Origin;
 use gatebook_events::metadata::ClientMetadata;
 use gatebook_events::redirect::WebUri;
-use gatebook_events::registration::{RegistrationEvent, Status};
-use gatebook_events::resource_server::{Modes, Policy, RegistrationType, ResourceServer, ResourceServerEvent};
+use gatebook_events::registration::RegistrationEvent;
+use gatebook_events::resource_server::{Policy, ResourceServer, ResourceServerEvent};
 use gatebook_events::secret::KeptSecret;
 use gatebook_events::{Aggregate, registration as events};
 use rusqlite::types::ValueRef;

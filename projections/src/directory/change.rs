@@ -2,15 +2,18 @@
 
 use chrono::{DateTime, Utc};
 use gatebook_events::Aggregate;
+use gatebook_events::admission::RegistrationType;
+use gatebook_events::admission::Status;
 use gatebook_events::client::{ClientEvent, Registered};
 use gatebook_events::codec::AnyEvent;
-use gatebook_events::identity::{ClientId, ClientKey, InitialAccessTokenId, ResourceServerId, ServiceTokenId, Stream, TenantId};
+use gatebook_events::identity::{ClientId, ClientKey, InitialAccessTokenId, ResourceServerId, ServiceTokenId, TenantId};
 use gatebook_events::initial_access_token::InitialAccessTokenEvent;
 use gatebook_events::look_alike::{Folded, Origin, document_host};
-use gatebook_events::registration::{AdmittedMetadata, Approved, Registration, RegistrationEvent, Requested, Status};
-use gatebook_events::resource_server::{RegistrationType, ResourceServerEvent};
+use gatebook_events::registration::{AdmittedMetadata, Approved, Registration, RegistrationEvent, Requested};
+use gatebook_events::resource_server::ResourceServerEvent;
 use gatebook_events::secret::KeptSecret;
 use gatebook_events::service_token::ServiceTokenEvent;
+use gatebook_events::stream::Stream;
 
 use super::text;
 use crate::column::Written;

@@ -1,9 +1,10 @@
 //! What the directory shows of a client, held against the state that decisions rest on.
 
+use gatebook_events::admission::Status;
 use gatebook_events::client::{Client, Life};
 use gatebook_events::identity::{ClientKey, ResourceServerId};
 use gatebook_events::metadata::ClientMetadata;
-use gatebook_events::registration::{Registration, Status};
+use gatebook_events::registration::Registration;
 
 use super::{Directory, RegistrationRow, queries};
 use crate::read_model::{Checked, Projection};

@@ -1,7 +1,7 @@
 //! How many clients asked to be let in on each day, by the way in which they came.
 
+use gatebook_events::admission::RegistrationType;
 use gatebook_events::identity::TenantId;
-use gatebook_events::resource_server::RegistrationType;
 
 use super::Directory;
 use crate::column::{At, Word};

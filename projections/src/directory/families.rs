@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Utc};
+use gatebook_events::admission::RegistrationType;
+use gatebook_events::admission::Status;
 use gatebook_events::identity::ClientKey;
-use gatebook_events::registration::Status;
-use gatebook_events::resource_server::RegistrationType;
 use gatebook_events::standing::Reason;
 use rusqlite::ToSql;
 

@@ -3,11 +3,11 @@
 use std::fmt::Write;
 
 use chrono::{DateTime, Utc};
+use gatebook_events::admission::RegistrationType;
+use gatebook_events::admission::Status;
 use gatebook_events::client;
 use gatebook_events::envelope::Position;
 use gatebook_events::identity::{ClientKey, ResourceServerId};
-use gatebook_events::registration::Status;
-use gatebook_events::resource_server::RegistrationType;
 
 use super::Directory;
 use crate::column::{At, ClientLife, Id};

@@ -217,12 +217,12 @@ pub(super) fn renamed(tx: &Transaction<'_>, key: ClientKey, name_key: &str) -> r
 
 #[cfg(test)]
 mod tests {
+    use gatebook_events::admission::RegistrationType;
     use gatebook_events::client::{ClientEvent, Deleted, MetadataUpdated};
     use gatebook_events::envelope::Envelope;
-    use gatebook_events::identity::Stream;
     use gatebook_events::redirect::RedirectUris;
     use gatebook_events::registration::{Dormant, RedirectsApproved, RegistrationEvent, Requested, Restored, Revoked};
-    use gatebook_events::resource_server::RegistrationType;
+    use gatebook_events::stream::Stream;
 
     use super::*;
     use crate::ReadModel;
@@ -272,7 +272,7 @@ mod tests {
         log
     }
 
-    fn next(model: &mut ReadModel<Directory>, stream: Stream, event: &impl gatebook_events::codec::Stored) {
+    fn next(model: &mut ReadModel<Directory>, stream: Stream, event: &impl gatebook_events::stored::Stored) {
         let position = model.position().to_backend() + 1;
         model.apply(&[at(position, stream, event)]).unwrap();
     }

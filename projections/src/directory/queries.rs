@@ -1,11 +1,12 @@
 //! What can be asked of the directory about one thing; the list is in `list`.
 
-use gatebook_events::decision::AnswerVersion;
+use gatebook_events::admission::Status;
+use gatebook_events::admission::{Modes, RegistrationType};
+use gatebook_events::answer_version::AnswerVersion;
 use gatebook_events::envelope::Position;
 use gatebook_events::identity::{ClientId, ClientKey, InitialAccessTokenId, ResourceServerId, TenantId};
 use gatebook_events::redirect::WebUri;
-use gatebook_events::registration::Status;
-use gatebook_events::resource_server::{self, Modes, RegistrationType, takes_room};
+use gatebook_events::resource_server::{self, takes_room};
 use gatebook_events::standing::{Facts, Reason, standing};
 use gatebook_events::{client, metadata::ClientMetadata};
 use rusqlite::{Connection, OptionalExtension, Row};

@@ -128,9 +128,9 @@ fn place(cursor: &Cursor) -> Result<(i64, Uuid), InvalidCursor> {
 
 #[cfg(test)]
 mod tests {
-    use gatebook_events::identity::Stream;
     use gatebook_events::secret::TokenHash;
     use gatebook_events::service_token::{Created, Revoked, Usability};
+    use gatebook_events::stream::Stream;
 
     use super::*;
     use crate::scene::{Folder, at, one_client, second, server, tenant};

@@ -1,8 +1,6 @@
 //! Scenes about what the directory shows.
 
 use gatebook_events::client::{ClientEvent, Deleted, MetadataUpdated, SecretRotated};
-use gatebook_events::codec::Stored;
-use gatebook_events::identity::Stream;
 use gatebook_events::look_alike::Face;
 use gatebook_events::registration::{
     AdmittedBecause, AdmittedMetadata, Denied, Dormant, MetadataAdmitted, RedirectsApproved, RedirectsNarrowed, RegistrationEvent,
@@ -10,6 +8,8 @@ use gatebook_events::registration::{
 };
 use gatebook_events::resource_server::{EffectOnExisting, ModesChanged, Renamed, ResourceServerEvent, Retired};
 use gatebook_events::secret::{KeptSecret, SecretHash};
+use gatebook_events::stored::Stored;
+use gatebook_events::stream::Stream;
 
 use super::*;
 use crate::read_model::{QueryError, ReadModel, Reader};

@@ -1,12 +1,12 @@
 //! What a client is sorted, searched and grouped by.
 
+use gatebook_events::admission::RegistrationType;
 use gatebook_events::family::family_by_name;
 use gatebook_events::identity::ClientId;
 use gatebook_events::look_alike::Folded;
 use gatebook_events::metadata::ClientMetadata;
 use gatebook_events::redirect::RedirectUri;
 use gatebook_events::registration::Registration;
-use gatebook_events::resource_server::RegistrationType;
 
 /// The name in lower case; a client without one stands where its identifier would.
 pub(super) fn name_key(client_id: &ClientId, metadata: &ClientMetadata) -> String {

@@ -2,9 +2,10 @@
 
 use chrono::{DateTime, Utc};
 use gatebook_events::Aggregate;
+use gatebook_events::clamps::Clamps;
 use gatebook_events::envelope::Envelope;
 use gatebook_events::identity::{ClientId, InitialAccessTokenId, ResourceServerId, TenantId};
-use gatebook_events::initial_access_token::{Clamps, InitialAccessToken, InitialAccessTokenEvent, Life};
+use gatebook_events::initial_access_token::{InitialAccessToken, InitialAccessTokenEvent, Life};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, named_params};
 use uuid::Uuid;
 
@@ -230,8 +231,9 @@ fn one_more(limit: usize) -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use gatebook_events::admission::Usability;
     use gatebook_events::client::ClientEvent;
-    use gatebook_events::initial_access_token::{Revoked, Usability};
+    use gatebook_events::initial_access_token::Revoked;
 
     use super::*;
     use crate::scene::{Folder, at, id, issued, of_client, of_token, one_client, registered, second, server, tenant, token, used};

@@ -3,16 +3,18 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use gatebook_events::admission::RegistrationType;
 use gatebook_events::client::ClientEvent;
 use gatebook_events::codec::{self, AnyEvent};
 use gatebook_events::envelope::{Envelope, Meta};
-use gatebook_events::identity::{ClientId, ClientKey, ResourceServerId, Stream, TenantId};
+use gatebook_events::identity::{ClientId, ClientKey, ResourceServerId, TenantId};
 use gatebook_events::initial_access_token::InitialAccessTokenEvent;
 use gatebook_events::projection::ProjectionEvent;
 use gatebook_events::registration::RegistrationEvent;
 use gatebook_events::reservation::ReservationEvent;
-use gatebook_events::resource_server::{RegistrationType, ResourceServerEvent};
+use gatebook_events::resource_server::ResourceServerEvent;
 use gatebook_events::service_token::ServiceTokenEvent;
+use gatebook_events::stream::Stream;
 use gatebook_events::webhook::WebhookEvent;
 use rusqlite::{Transaction, params};
 use serde_json::Value;

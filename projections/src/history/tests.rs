@@ -1,10 +1,10 @@
 //! Scenes about what an auditor sees.
 
 use gatebook_events::client::{ClientEvent, MetadataUpdated, RegistrationTokenRotated, SecretRotated};
-use gatebook_events::identity::Stream;
 use gatebook_events::metadata::ClientMetadata;
 use gatebook_events::registration::RegistrationEvent;
 use gatebook_events::secret::{KeptSecret, SecretHash, TokenHash};
+use gatebook_events::stream::Stream;
 use uuid::Uuid;
 
 use super::*;

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use gatebook_events::codec::CodecError;
 use gatebook_events::envelope::{EventId, Position};
+use gatebook_events::stored::CodecError;
 
 use rusqlite::ErrorCode;
 

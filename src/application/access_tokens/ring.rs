@@ -2,7 +2,7 @@
 //! signed is over, so that nobody ever holds a token whose key cannot be found.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -12,28 +12,13 @@ use tokio::sync::Mutex;
 
 use super::signing_key::{KeyFileError, SigningAlgorithm, SigningKey};
 use super::{LEEWAY, draw};
+pub use crate::config::KeySource;
 use crate::credentials::key_files;
 
 /// For how long a resource server may hold the key set.
 pub const HELD: TimeDelta = TimeDelta::minutes(5);
 /// How long a key is published before it signs: whoever holds the key set without it has asked again by then.
 const AHEAD: TimeDelta = TimeDelta::minutes(10);
-
-/// Where the keys come from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum KeySource {
-    /// PEM files. The first one signs; all are published.
-    Files(Vec<PathBuf>),
-    /// Drawn when they are needed and kept in the data folder.
-    SelfMade {
-        /// The file that keeps them.
-        file: PathBuf,
-        /// What the next one signs with.
-        algorithm: SigningAlgorithm,
-        /// After how long another one takes over; never, if none.
-        every: Option<TimeDelta>,
-    },
-}
 
 /// The keys in use.
 pub struct KeyRing {

@@ -3,45 +3,12 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use clap::ValueEnum;
 use jsonwebtoken::jwk::{Jwk, PublicKeyUse, ThumbprintHash};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+pub use crate::config::SigningAlgorithm;
 use crate::credentials::admin::{AdminRefusal, VerifyingKey};
-
-/// What access tokens are signed with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Serialize, Deserialize)]
-pub enum SigningAlgorithm {
-    /// RSA of 2048 bits: every resource server knows it (RFC 9068 §2.1).
-    #[default]
-    #[serde(rename = "RS256")]
-    #[value(name = "RS256")]
-    Rs256,
-    /// P-256.
-    #[serde(rename = "ES256")]
-    #[value(name = "ES256")]
-    Es256,
-    /// Ed25519.
-    #[serde(rename = "EdDSA", alias = "Ed25519")]
-    #[value(name = "EdDSA", alias = "Ed25519")]
-    EdDsa,
-}
-
-impl SigningAlgorithm {
-    /// Every one.
-    pub const ALL: [Self; 3] = [Self::Rs256, Self::Es256, Self::EdDsa];
-
-    /// Its name (RFC 7518 §3.1, RFC 8037 §3.1).
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Rs256 => "RS256",
-            Self::Es256 => "ES256",
-            Self::EdDsa => "EdDSA",
-        }
-    }
-}
 
 impl From<SigningAlgorithm> for Algorithm {
     fn from(algorithm: SigningAlgorithm) -> Self {

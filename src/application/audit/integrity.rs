@@ -1,12 +1,12 @@
 //! How far the log's hash chain is known to hold: walked from its first event, when somebody asks.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
 use gatebook_events::envelope::Position;
 
-use crate::bootstrap::{App, open_log_read_only};
-use crate::http::error::Failure;
+use crate::application::error::UseCaseError;
+use crate::platform::clock::Clock;
 
 /// What the last walk along the chain found.
 #[derive(Debug, Clone)]
@@ -17,36 +17,41 @@ pub struct Walked {
     pub found: Result<(Position, String), String>,
 }
 
-/// The last walk; none since the start, if there was none.
-#[derive(Debug, Default)]
-pub struct Chain {
+/// Walks along the whole chain of the log: where it ends and what all events hash to, or where it is broken; none where the log cannot
+/// be opened for that. It blocks.
+pub type Walk = Arc<dyn Fn() -> Option<Result<(Position, String), String>> + Send + Sync>;
+
+/// The last walk along the chain of a log; none since the start, if there was none.
+pub struct LogIntegrity {
+    walk: Walk,
     last: Mutex<Option<Walked>>,
     walking: tokio::sync::Mutex<()>,
 }
 
-impl Chain {
+impl LogIntegrity {
+    /// Of the log that a walk goes along.
+    pub fn new(walk: Walk) -> Self {
+        Self { walk, last: Mutex::default(), walking: tokio::sync::Mutex::default() }
+    }
+
     /// What the last walk found.
     pub fn last(&self) -> Option<Walked> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
-}
 
-impl App {
-    /// Walks the whole chain. One walk at a time: who comes meanwhile waits for it, and then takes what it found.
-    pub async fn walk_chain(&self) -> Result<Walked, Failure> {
-        let begun = self.commands().clock().now();
-        let _one = self.chain().walking.lock().await;
-        if let Some(walked) = self.chain().last().filter(|walked| walked.at > begun) {
+    /// Walks the whole chain. One walk at a time: a caller that comes meanwhile waits for it, and then takes what it found.
+    pub async fn walk(&self, clock: &Clock) -> Result<Walked, UseCaseError> {
+        let begun = clock.now();
+        let _one = self.walking.lock().await;
+        if let Some(walked) = self.last().filter(|walked| walked.at > begun) {
             return Ok(walked);
         }
-        let log = open_log_read_only(self.config()).map_err(|_| Failure::Internal("the log cannot be opened to walk along its chain"))?;
-        let verified = tokio::task::spawn_blocking(move || log.verify(|_, _| {})).await;
-        let verified = verified.map_err(|_| Failure::Internal("the walk along the chain was stopped"))?;
-        let found = verified
-            .map(|summary| (summary.head, summary.hash.to_string()))
-            .map_err(|error| std::error::Error::source(&error).map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}")));
-        let walked = Walked { at: self.commands().clock().now(), found };
-        *self.chain().last.lock().unwrap_or_else(PoisonError::into_inner) = Some(walked.clone());
+        let walk = self.walk.clone();
+        let found = tokio::task::spawn_blocking(move || walk()).await;
+        let found = found.map_err(|_| UseCaseError::Internal("the walk along the chain was stopped"))?;
+        let found = found.ok_or(UseCaseError::Internal("the log cannot be opened to walk along its chain"))?;
+        let walked = Walked { at: clock.now(), found };
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(walked.clone());
         Ok(walked)
     }
 }

@@ -5,14 +5,15 @@ use std::fmt::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::body::Bytes;
+use bytes::Bytes;
 use gatebook_events::envelope::Position;
 use gatebook_events::identity::TenantId;
 use gatebook_projections::history::{History, HistoryRow};
 use gatebook_projections::read_model::QueryError;
 use tokio::sync::broadcast;
 
-use crate::http::error::Failure;
+use super::entry;
+use crate::application::error::UseCaseError;
 use crate::read_models::{Follower, Projector};
 
 /// How many events are read at once, as far as they fit into a page.
@@ -73,7 +74,7 @@ impl Streams {
     }
 
     /// A place for one more.
-    pub fn begin(&self, tenant: &TenantId, subject: &str) -> Result<Place, Failure> {
+    pub fn begin(&self, tenant: &TenantId, subject: &str) -> Result<Place, UseCaseError> {
         let of = (tenant.clone(), subject.to_owned());
         let mut open = self.0.open.lock().unwrap_or_else(PoisonError::into_inner);
         let counted = |count: Option<&usize>| count.copied().unwrap_or_default();
@@ -89,7 +90,7 @@ impl Streams {
             *open.by_subject.entry(of.clone()).or_default() += 1;
             return Ok(Place { streams: self.clone(), of });
         };
-        Err(Failure::TooManyAtOnce(what, RETRY_AFTER))
+        Err(UseCaseError::TooManyAtOnce(what, RETRY_AFTER))
     }
 
     /// What happens in a tenant from now on. Whoever listens first begins the look at the history; it ends with the last one.
@@ -148,20 +149,20 @@ impl Streams {
     }
 
     /// Whether anything happened in a tenant after a position.
-    pub async fn any(&self, tenant: &TenantId, after: Position) -> Result<bool, Failure> {
+    pub async fn any(&self, tenant: &TenantId, after: Position) -> Result<bool, UseCaseError> {
         let (reader, tenant) = (self.0.history.reader().clone(), tenant.clone());
         let read = tokio::task::spawn_blocking(move || Ok::<_, QueryError>(!reader.after(&tenant, after, 1)?.is_empty()));
-        Ok(read.await.map_err(|_| Failure::Internal("a query's thread ended early"))??)
+        Ok(read.await.map_err(|_| UseCaseError::Internal("a query's thread ended early"))??)
     }
 
     /// The next events of a tenant after a position as a stream sends them, and the last one's position; none if there is none.
-    pub async fn read(&self, tenant: &TenantId, after: Position) -> Result<Option<(Bytes, Position)>, Failure> {
+    pub async fn read(&self, tenant: &TenantId, after: Position) -> Result<Option<(Bytes, Position)>, UseCaseError> {
         let (reader, tenant) = (self.0.history.reader().clone(), tenant.clone());
         let read = tokio::task::spawn_blocking(move || {
             let rows = reader.after(&tenant, after, BATCH)?;
             Ok::<_, QueryError>(rows.last().map(|last| (text(&rows), last.position)))
         });
-        Ok(read.await.map_err(|_| Failure::Internal("a query's thread ended early"))??)
+        Ok(read.await.map_err(|_| UseCaseError::Internal("a query's thread ended early"))??)
     }
 }
 
@@ -169,7 +170,7 @@ impl Streams {
 fn text(rows: &[HistoryRow]) -> Bytes {
     let mut text = String::new();
     for row in rows {
-        let event = crate::http::authsec::audit::render(row);
+        let event = entry::render(row);
         // Writing to a text cannot fail; JSON is one line.
         let _ = write!(text, "id: {}\nevent: {}\ndata: {event}\n\n", row.position, row.name);
     }
@@ -195,9 +196,10 @@ impl Drop for Place {
 
 #[cfg(test)]
 mod tests {
+    use gatebook_events::admission::RegistrationType;
     use gatebook_events::envelope::{Actor, ActorKind};
     use gatebook_events::identity::ResourceServerId;
-    use gatebook_events::resource_server::{Policy, RegistrationType, ResourceServerCommand};
+    use gatebook_events::resource_server::{Policy, ResourceServerCommand};
 
     use super::*;
     use crate::aggregates::{Cause, Commands};

@@ -9,8 +9,9 @@ use serde_json::Value;
 
 use super::Asking;
 use super::replays::Used;
-use crate::bootstrap::Audiences;
-use crate::credentials::admin::{AdminRefusal, Fetching, NotTried, VerifyingKey, algorithm_named, in_time, open, read_header};
+use crate::application::audiences::Audiences;
+use crate::config::algorithm_named;
+use crate::credentials::admin::{AdminRefusal, Fetching, NotTried, VerifyingKey, in_time, open, read_header};
 use crate::credentials::key_sets::{self, KeySets};
 use crate::outbound::{Asker, Urgency};
 

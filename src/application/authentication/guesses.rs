@@ -10,7 +10,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use gatebook_events::identity::ClientKey;
 
-use crate::application::rate_limits::subscriber;
+use crate::platform::network::subscriber;
 
 /// So many wrong secrets of one client one source may show; one more after each pause.
 const PER_SOURCE: u32 = 10;

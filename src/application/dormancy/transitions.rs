@@ -1,9 +1,10 @@
 //! What becomes of a registration because it is used, or because it is not.
 
-use gatebook_events::codec::Stored;
 use gatebook_events::envelope::{Actor, ActorKind, Envelope, Position};
-use gatebook_events::identity::{ClientKey, ResourceServerId, Stream, TenantId};
+use gatebook_events::identity::{ClientKey, ResourceServerId, TenantId};
 use gatebook_events::registration::{Registration, RegistrationCommand, RegistrationEvent};
+use gatebook_events::stored::Stored;
+use gatebook_events::stream::Stream;
 use gatebook_events::{Aggregate, Rejection};
 
 use crate::aggregates::{Cause, CommandError, Commands, Done};

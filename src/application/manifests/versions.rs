@@ -2,13 +2,15 @@
 
 use std::borrow::Cow;
 
+use gatebook_events::admission::Status;
 use gatebook_events::client::{Client, ClientCommand, ClientEvent, Document, ManifestVersioned, Withdrawal};
-use gatebook_events::codec::Stored;
 use gatebook_events::envelope::{Actor, ActorKind};
-use gatebook_events::identity::{ChangeId, ClientId, ClientKey, ResourceServerId, Stream, TenantId};
+use gatebook_events::identity::{ChangeId, ClientId, ClientKey, ResourceServerId, TenantId};
 use gatebook_events::metadata::ClientMetadata;
-use gatebook_events::registration::{ManifestRef, Registration, RegistrationCommand, Status};
+use gatebook_events::registration::{ManifestRef, Registration, RegistrationCommand};
 use gatebook_events::resource_server::ResourceServer;
+use gatebook_events::stored::Stored;
+use gatebook_events::stream::Stream;
 use gatebook_events::{Aggregate, Rejection};
 use uuid::Uuid;
 

@@ -1,9 +1,11 @@
 //! Notes how full a register is, so that an administrator is warned before it is full.
 
 use gatebook_events::Aggregate;
+use gatebook_events::admission::CapOf;
 use gatebook_events::envelope::{Actor, ActorKind};
-use gatebook_events::identity::{ResourceServerId, Stream};
-use gatebook_events::resource_server::{CapOf, Fill, ResourceServer, ResourceServerCommand};
+use gatebook_events::identity::ResourceServerId;
+use gatebook_events::resource_server::{Fill, ResourceServer, ResourceServerCommand};
+use gatebook_events::stream::Stream;
 
 use crate::aggregates::{Cause, CommandError, Commands};
 

@@ -11,7 +11,8 @@ use governor::middleware::StateInformationMiddleware;
 use governor::state::keyed::DefaultKeyedStateStore;
 use governor::{Quota, RateLimiter};
 
-use super::{Allowance, Ceiling, FORGET_EVERY, left, spent, subscriber};
+use super::{Allowance, Ceiling, FORGET_EVERY, left, spent};
+use crate::platform::network::subscriber;
 
 /// Token buckets: one a source, and one a client that showed its token.
 pub struct Changes {

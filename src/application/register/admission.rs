@@ -2,20 +2,22 @@
 //! when a client registers and when one that is there already is bound.
 
 use gatebook_events::Rejection;
+use gatebook_events::admission::RegistrationType;
+use gatebook_events::admission::Status;
 use gatebook_events::client::Profile;
 use gatebook_events::envelope::Position;
-use gatebook_events::identity::{ClientKey, Stream};
+use gatebook_events::identity::ClientKey;
 use gatebook_events::metadata::Parsed;
-use gatebook_events::registration::{Registration, Status};
-use gatebook_events::resource_server::RegistrationType;
+use gatebook_events::registration::Registration;
+use gatebook_events::stream::Stream;
 
 use crate::aggregates::CommandError;
+use crate::application::error::UseCaseError;
 use crate::application::quotas::Place;
 use crate::application::rate_limits::Allowance;
 use crate::application::register::Entered;
 use crate::application::register::rules::{Guarantor, Rules, Welcome};
-use crate::bootstrap::App;
-use crate::http::error::Failure;
+use crate::application::services::Services;
 
 /// A client that comes to a resource server.
 pub struct Newcomer {
@@ -62,30 +64,30 @@ pub struct Admitted {
 
 impl Admitted {
     /// It is in; its last event stands at this position.
-    pub async fn fill(self, app: &App, position: Option<Position>) {
-        self.place.fill(app, position).await;
+    pub async fn fill(self, services: &Services, position: Option<Position>) {
+        self.place.fill(services, position).await;
     }
 }
 
 /// Asks everything that a client which comes has to be asked. Appends nothing.
-pub async fn ask(app: &App, rules: &Rules, newcomer: Newcomer) -> Result<Admitted, Failure> {
+pub async fn ask(services: &Services, rules: &Rules, newcomer: Newcomer) -> Result<Admitted, UseCaseError> {
     let Newcomer { by, guarantor, parsed, key, was_there } = newcomer;
     let mut allowance = None;
     if guarantor.coming(by).by_itself() {
-        allowance = app.ceilings().admit_at(rules.id, rules.server.policy.registrations_per_minute).map_err(Failure::TooMany)?;
+        allowance = services.rate_limits.admit_at(rules.id, rules.server.policy.registrations_per_minute).map_err(UseCaseError::TooMany)?;
     }
     let welcome = rules.judge(by, guarantor, parsed).map_err(CommandError::from)?;
     if was_there && welcome.shares().is_some() {
         // It would be another client than all that are like it, with a token that the others do not have.
         return Err(CommandError::from(Rejection::RegistersThere).into());
     }
-    let instance = app.commands().shared(&welcome).await?;
+    let instance = services.commands.shared(&welcome).await?;
     let mut is_in = instance.is_some();
     if let Some(key) = key {
-        let registration: Registration = app.commands().load(Stream::Registration(rules.id, key)).await?;
+        let registration: Registration = services.commands.load(Stream::Registration(rules.id, key)).await?;
         is_in |= registration.status != Status::None;
     }
     // Who is in already takes no room.
-    let place = if is_in { Place::default() } else { app.census().place(app, rules).await? };
+    let place = if is_in { Place::default() } else { services.quotas.place(services, rules).await? };
     Ok(Admitted { welcome, instance, allowance, place })
 }

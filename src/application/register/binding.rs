@@ -1,9 +1,10 @@
 //! A client that is there already comes to a resource server: by its document, or after it registered itself at none.
 
 use gatebook_events::Rejection;
+use gatebook_events::admission::Status;
 use gatebook_events::client::Client;
-use gatebook_events::identity::Stream;
-use gatebook_events::registration::{Registration, RegistrationCommand, Status};
+use gatebook_events::registration::{Registration, RegistrationCommand};
+use gatebook_events::stream::Stream;
 
 use crate::aggregates::{Cause, CommandError, Commands, Done};
 use crate::application::register::rules::Welcome;

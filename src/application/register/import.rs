@@ -6,12 +6,14 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use gatebook_events::Rejection;
+use gatebook_events::admission::{Admission, CapOf, RegistrationType};
 use gatebook_events::client::{Client, ImportedFrom, Life};
 use gatebook_events::envelope::{Actor, ActorKind};
-use gatebook_events::identity::{ClientId, ClientKey, ResourceServerId, Stream};
+use gatebook_events::identity::{ClientId, ClientKey, ResourceServerId};
 use gatebook_events::metadata::Parsed;
 use gatebook_events::registration::Registration;
-use gatebook_events::resource_server::{Admission, CapOf, Coming, Fill, RegistrationType, takes_room};
+use gatebook_events::resource_server::{Coming, Fill, takes_room};
+use gatebook_events::stream::Stream;
 
 use crate::aggregates::{Cause, CommandError, Commands};
 use crate::application::register::rules::{Guarantor, Rules, Welcome};

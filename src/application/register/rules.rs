@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use gatebook_events::Rejection;
+use gatebook_events::admission::{Admission, RegistrationType};
+use gatebook_events::clamps::Clamps;
 use gatebook_events::identity::{ClientId, ResourceServerId, TenantId};
-use gatebook_events::initial_access_token::Clamps;
 use gatebook_events::metadata::{ClientMetadata, Parsed};
 use gatebook_events::registration::{AdmittedMetadata, RegistrationCommand};
 use gatebook_events::reservation::Fingerprint;
-use gatebook_events::resource_server::{Admission, Coming, Judgement, RegistrationType, ResourceServer, Warrant};
+use gatebook_events::resource_server::{Coming, Judgement, ResourceServer, Warrant};
 
 use crate::aggregates::{CommandError, Commands};
 use crate::application::initial_access_tokens::Presented;

@@ -1,14 +1,16 @@
 //! Identical public registrations at one resource server become one client, where its policy says so.
 
 use gatebook_events::Rejection;
+use gatebook_events::admission::RegistrationType;
+use gatebook_events::admission::Status;
+use gatebook_events::clamps::Clamps;
 use gatebook_events::client::{Client, ClientCommand, Life, Profile};
 use gatebook_events::envelope::Position;
-use gatebook_events::identity::{ClientId, ClientKey, Stream};
-use gatebook_events::initial_access_token::Clamps;
+use gatebook_events::identity::{ClientId, ClientKey};
 use gatebook_events::metadata::Parsed;
-use gatebook_events::registration::{Registration, Status};
+use gatebook_events::registration::Registration;
 use gatebook_events::reservation::{Fingerprint, Reservation, ReservationCommand};
-use gatebook_events::resource_server::RegistrationType;
+use gatebook_events::stream::Stream;
 
 use crate::aggregates::{Cause, CommandError, Commands, MAX_ROUNDS};
 use crate::application::register::Entered;

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use gatebook_events::admission::Status;
 use gatebook_events::client::Client;
 use gatebook_events::envelope::{Actor, ActorKind};
-use gatebook_events::identity::{ResourceServerId, Stream};
-use gatebook_events::registration::{AdmittedMetadata, Registration, RegistrationCommand, Status};
+use gatebook_events::identity::ResourceServerId;
+use gatebook_events::registration::{AdmittedMetadata, Registration, RegistrationCommand};
 use gatebook_events::resource_server::ResourceServer;
+use gatebook_events::stream::Stream;
 
 use crate::aggregates::{Cause, CommandError, Commands};
 

@@ -1,12 +1,14 @@
 //! Whole programs that an administrator suspended: whoever registers as one of them later stands as the first of them does.
 
 use gatebook_events::Rejection;
+use gatebook_events::admission::RegistrationType;
 use gatebook_events::client::{Client, Profile};
 use gatebook_events::family::FamilyName;
-use gatebook_events::identity::{ClientId, ClientKey, ResourceServerId, Stream, TenantId};
+use gatebook_events::identity::{ClientId, ClientKey, ResourceServerId, TenantId};
 use gatebook_events::metadata::ClientMetadata;
 use gatebook_events::registration::{Registration, RegistrationCommand};
-use gatebook_events::resource_server::{RegistrationType, ResourceServer, ResourceServerCommand};
+use gatebook_events::resource_server::{ResourceServer, ResourceServerCommand};
+use gatebook_events::stream::Stream;
 
 use crate::aggregates::{Cause, CommandError, Commands};
 

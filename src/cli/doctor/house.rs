@@ -11,10 +11,11 @@ use gatebook_projections::read_model::Projection;
 
 use super::Report;
 use crate::application::authorization_server::{AuthorizationServer, NoMetadata};
-use crate::bootstrap::{LOG_FORMAT, log_in_use, places};
+use crate::bootstrap::{LOG_FORMAT, log_in_use};
 use crate::cli::backup::{self, KeyFile};
 use crate::cli::chain;
 use crate::config::Config;
+use crate::config::data_dir;
 use crate::credentials::key_files::{self, KeyError};
 use crate::platform::atomic_file;
 use crate::platform::clock::Clock;
@@ -63,7 +64,7 @@ fn exposed(path: &Path, metadata: &Metadata, wanted: &str, report: &mut Report) 
 
 /// Every file in the data folder and in that of the read models.
 fn files(config: &Config) -> Vec<(PathBuf, Metadata)> {
-    let folders = [config.data.clone(), places::read_models(config)];
+    let folders = [config.data.clone(), data_dir::read_models(config)];
     let entries = folders.iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten().flatten();
     let mut files: Vec<_> =
         entries.filter_map(|entry| Some((entry.path(), entry.metadata().ok()?))).filter(|(_, file)| file.is_file()).collect();
@@ -103,7 +104,7 @@ pub(super) fn keys(config: &Config, report: &mut Report) {
 
 /// A rebuild writes beside what serves.
 pub(super) fn disk(config: &Config, report: &mut Report) {
-    let of_models = files(config).into_iter().filter(|(path, _)| path.starts_with(places::read_models(config)));
+    let of_models = files(config).into_iter().filter(|(path, _)| path.starts_with(data_dir::read_models(config)));
     let needed = of_models.map(|(_, file)| file.len()).sum::<u64>().max(disk_space::LEAST);
     match disk_space::free(&config.data) {
         Some(free) => room_for(needed, free, report),
@@ -175,8 +176,8 @@ pub(super) fn leftovers(config: &Config, report: &mut Report) {
         report.fine("leftovers", "nothing was left half done");
     }
     let side_tables = [
-        (places::schedule(&config.data), "it is made anew, and clients' documents are read once more"),
-        (places::usage(&config.data), "it is made anew, and nobody becomes dormant before it is old enough"),
+        (data_dir::schedule(&config.data), "it is made anew, and clients' documents are read once more"),
+        (data_dir::usage(&config.data), "it is made anew, and nobody becomes dormant before it is old enough"),
     ];
     for (path, loss) in side_tables {
         if let Some(damage) = side_db::damage(&path) {

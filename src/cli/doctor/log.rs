@@ -3,8 +3,9 @@
 use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
-use gatebook_events::codec::{self, CodecError};
+use gatebook_events::codec;
 use gatebook_events::envelope::{EventId, Position};
+use gatebook_events::stored::CodecError;
 
 use super::Report;
 use super::sample::Sample;

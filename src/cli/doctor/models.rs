@@ -2,9 +2,10 @@
 
 use std::collections::HashSet;
 
-use gatebook_events::codec::Stored;
 use gatebook_events::envelope::{Envelope, EventId, Position, StreamName};
-use gatebook_events::identity::{ClientKey, ResourceServerId, Stream};
+use gatebook_events::identity::{ClientKey, ResourceServerId};
+use gatebook_events::stored::Stored;
+use gatebook_events::stream::Stream;
 use gatebook_events::{Aggregate, client::Client, registration::Registration};
 use gatebook_projections::approvals::Approvals;
 use gatebook_projections::directory::Directory;
@@ -13,9 +14,10 @@ use gatebook_projections::read_model::{Checked, Compare, Difference, OpenError, 
 
 use super::Report;
 use super::log::{Examined, head};
-use crate::bootstrap::{log_in_use, open_log_read_only, places};
+use crate::bootstrap::{log_in_use, open_log_read_only};
 use crate::cli::chain;
 use crate::config::Config;
+use crate::config::data_dir;
 use crate::event_log::EventLog;
 use crate::read_models::build;
 
@@ -41,8 +43,8 @@ async fn held_against<P: Projection>(
     advice: &str,
     report: &mut Report,
 ) -> Result<(), String> {
-    let unfinished = ReadModel::<P>::has_unfinished_build(&places::read_models(config));
-    let opened = Checked::<P>::open(&places::read_models(config));
+    let unfinished = ReadModel::<P>::has_unfinished_build(&data_dir::read_models(config));
+    let opened = Checked::<P>::open(&data_dir::read_models(config));
     let Some(mut checked) = opened.map_err(|error: OpenError| chain(&error))? else {
         report.fine(P::NAME, "not built yet; a start builds it");
         return Ok(());

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::BuildHasher;
 
 use gatebook_events::envelope::{Envelope, StreamName};
-use gatebook_events::identity::{ClientKey, ResourceServerId, Stream};
+use gatebook_events::identity::{ClientKey, ResourceServerId};
+use gatebook_events::stream::Stream;
 
 /// The clients with the smallest of random numbers: whoever is in it in the end was in it from the first event on, so that one
 /// walk through the log is enough and the memory does not grow with it.

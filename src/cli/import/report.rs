@@ -3,7 +3,7 @@
 
 use std::io::IsTerminal;
 
-use gatebook_events::resource_server::Admission;
+use gatebook_events::admission::Admission;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Map, Value, json};
 

@@ -164,11 +164,6 @@ impl VerifyingKey {
     }
 }
 
-/// The algorithm with this name. `Ed25519` says what `EdDSA` leaves open (RFC 9864 §2.2); here both are Ed25519.
-pub(crate) fn algorithm_named(name: &str) -> Option<Algorithm> {
-    if name == "Ed25519" { Some(Algorithm::EdDSA) } else { name.parse().ok() }
-}
-
 /// The same key, whose algorithm has the name that the library knows.
 fn with_known_name(jwk: &Value) -> Option<Value> {
     let mut jwk = jwk.clone();

@@ -15,9 +15,10 @@ use subtle::ConstantTimeEq;
 
 use super::claims::Expectations;
 use super::jwks::{Place, RemoteKeys};
-use super::key::{AdminKeyError, algorithm_named};
+use super::key::AdminKeyError;
 use super::verifier::{open, read_header};
 use super::{Admin, AdminRefusal};
+use crate::config::algorithm_named;
 use crate::config::{AdminSettings, SignInSettings, is_loopback};
 use crate::outbound::trusted_json::Source;
 use crate::platform::clock::Clock;

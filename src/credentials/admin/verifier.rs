@@ -13,9 +13,10 @@ use serde_json::{Map, Value};
 
 use super::claims::{self, Expectations};
 use super::jwks::{Place, RemoteKeys};
-use super::key::{self, AdminKeyError, VerifyingKey, algorithm_named};
+use super::key::{self, AdminKeyError, VerifyingKey};
 use super::mint::{SELF_AUDIENCE, SELF_ISSUER};
 use super::{Admin, AdminRefusal};
+use crate::config::algorithm_named;
 use crate::config::{AdminKeySource, AdminSettings};
 use crate::credentials::key_files;
 use crate::outbound::trusted_json::Source;

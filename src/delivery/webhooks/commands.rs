@@ -2,9 +2,10 @@
 
 use chrono::{DateTime, Utc};
 use gatebook_events::Rejection;
-use gatebook_events::codec::Stored;
 use gatebook_events::envelope::Position;
-use gatebook_events::identity::{Stream, TenantId, WebhookId};
+use gatebook_events::identity::{TenantId, WebhookId};
+use gatebook_events::stored::Stored;
+use gatebook_events::stream::Stream;
 use gatebook_events::webhook::{Created, Disabled, Life, Webhook, WebhookCommand, WebhookEvent};
 use gatebook_events::{Aggregate, envelope};
 

@@ -7,10 +7,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::{Method, Request, header};
 use gatebook_events::manifest::Trouble;
 use gatebook_events::webhook::WebhookUrl;
 use hyper::client::conn::http1;
+use hyper::{Method, Request, header};
 use hyper_util::rt::TokioIo;
 use ipnet::IpNet;
 use tokio::io::{AsyncRead, AsyncWrite};

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::{page_limit, parameter};
 use crate::application::look_alikes::{Doubts, Shown};
-use crate::bootstrap::App;
+use crate::application::services::Services;
 use crate::http::caller::{Administrator, Query};
 use crate::http::consistency::{self, Fresh};
 use crate::http::error::Problem;
@@ -26,7 +26,7 @@ pub struct Page {
 
 /// `GET /authsec/approvals`
 pub async fn list(
-    State(app): State<App>,
+    State(services): State<Services>,
     caller: Administrator,
     Query(page): Query<Page>,
     headers: HeaderMap,
@@ -35,11 +35,12 @@ pub async fn list(
     let cursor = parameter(&caller, "cursor", page.cursor.as_deref())?;
     let limit = page_limit(page.limit);
     let wanted = tenant.clone();
-    let waiting = consistency::read(&app, app.approvals(), &headers, move |approvals| approvals.waiting(&wanted, cursor.as_ref(), limit))
-        .await
-        .map_err(|failure| caller.problem(failure))?;
+    let waiting =
+        consistency::read(&services, &services.approvals, &headers, move |approvals| approvals.waiting(&wanted, cursor.as_ref(), limit))
+            .await
+            .map_err(|failure| caller.problem(failure))?;
     let rows = waiting.body.rows.clone();
-    let doubts = consistency::read(&app, app.directory(), &headers, move |directory| {
+    let doubts = consistency::read(&services, &services.directory, &headers, move |directory| {
         rows.iter().map(|row| shown(row, &row.as_approved()).doubts(directory, &tenant)).collect::<Result<Vec<_>, _>>()
     })
     .await

@@ -11,7 +11,9 @@ use gatebook_projections::read_model::{QueryError, Reader};
 use serde_json::{Map, Value, json};
 
 use crate::application::audit::as_of::{AsOf, Moment};
-use crate::bootstrap::App;
+use crate::application::consistency::reached;
+use crate::application::error::UseCaseError;
+use crate::application::services::Services;
 use crate::http::caller::Administrator;
 use crate::http::consistency::{self, Fresh};
 use crate::http::error::Failure;
@@ -28,23 +30,24 @@ pub struct Then {
 impl Then {
     /// A moment, for a question about `what` at one of the caller's resource servers.
     pub async fn of(
-        app: &App,
+        services: &Services,
         caller: &Administrator,
         headers: &HeaderMap,
         (id, what): (ResourceServerId, &'static str),
         asked: AsOf,
     ) -> Result<Self, Failure> {
         let come = match asked {
-            AsOf::Time(time) => time <= app.commands().clock().now(),
+            AsOf::Time(time) => time <= services.commands.clock().now(),
             // Another node may have named it, and it is on its way.
-            AsOf::Position(position) => app.reached(position).await?,
+            AsOf::Position(position) => reached(&services, position).await?,
         };
         if !come {
             return Err(refuse("as_of names a moment that has not come yet"));
         }
         // Nobody has the log read for what is not theirs, or was not there yet.
         let tenant = caller.tenant().clone();
-        let server = consistency::read(app, app.directory(), headers, move |directory| directory.resource_server(&tenant, id)).await?;
+        let server =
+            consistency::read(services, &services.directory, headers, move |directory| directory.resource_server(&tenant, id)).await?;
         // Where it is known that it was there, it is no matter that the tables that serve are behind.
         let server = if server.body.is_some() { server.body } else { server.unless_stale()? };
         let was_there = server.is_some_and(|server| match asked {
@@ -54,7 +57,7 @@ impl Then {
         if !was_there {
             return Err(Failure::not_found(what));
         }
-        Ok(Self { asked, moment: app.past().at(caller.tenant(), asked).await? })
+        Ok(Self { asked, moment: services.as_of.at(caller.tenant(), asked).await? })
     }
 
     /// Where the moment ends: the position of its last event.
@@ -87,14 +90,14 @@ fn refuse(detail: impl Into<String>) -> Failure {
 
 /// Asks the directory: as it was then or, without a moment, as it is.
 pub async fn read<T: Send + 'static>(
-    app: &App,
+    services: &Services,
     headers: &HeaderMap,
     then: Option<&Then>,
     query: impl FnOnce(&Reader<Directory>) -> Result<T, QueryError> + Send + 'static,
 ) -> Result<Fresh<T>, Failure> {
-    let Some(then) = then else { return consistency::read(app, app.directory(), headers, query).await };
+    let Some(then) = then else { return consistency::read(services, &services.directory, headers, query).await };
     let moment = then.moment.clone();
     let asked = tokio::task::spawn_blocking(on_behalf(move || query(moment.reader())));
-    let body = asked.await.map_err(|_| Failure::Internal("a query's thread ended early"))??;
+    let body = asked.await.map_err(|_| UseCaseError::Internal("a query's thread ended early"))??;
     Ok(Fresh::then(body, then.position()))
 }

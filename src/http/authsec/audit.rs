@@ -5,13 +5,14 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use chrono::{DateTime, Utc};
 use gatebook_events::envelope::EventId;
-use gatebook_projections::history::{HistoryQuery, HistoryRow};
+use gatebook_projections::history::HistoryQuery;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::{page_limit, parameter};
-use crate::bootstrap::App;
+use crate::application::audit::entry::render;
+use crate::application::services::Services;
 use crate::http::caller::{Administrator, Path, Query};
 use crate::http::consistency::{self, Fresh};
 use crate::http::error::{Failure, Problem};
@@ -56,14 +57,14 @@ impl Filters {
 
 /// `GET /authsec/audit/events`
 pub async fn list(
-    State(app): State<App>,
+    State(services): State<Services>,
     caller: Administrator,
     Query(filters): Query<Filters>,
     headers: HeaderMap,
 ) -> Result<Fresh<Json<Value>>, Problem> {
     caller.must_audit()?;
     let query = filters.query(&caller)?;
-    let page = consistency::read(&app, app.history(), &headers, move |history| history.events(&query))
+    let page = consistency::read(&services, &services.history, &headers, move |history| history.events(&query))
         .await
         .map_err(|failure| caller.problem(failure))?;
     Ok(page.map(|page| {
@@ -76,7 +77,7 @@ pub async fn list(
 
 /// `GET /authsec/audit/events/{event_id}`
 pub async fn read(
-    State(app): State<App>,
+    State(services): State<Services>,
     caller: Administrator,
     Path(id): Path<String>,
     headers: HeaderMap,
@@ -85,31 +86,9 @@ pub async fn read(
     let missing = || caller.problem(Failure::not_found("event"));
     let id = EventId(Uuid::try_parse(&id).map_err(|_| missing())?);
     let tenant = caller.tenant().clone();
-    let row = consistency::read(&app, app.history(), &headers, move |history| history.event(&tenant, id))
+    let row = consistency::read(&services, &services.history, &headers, move |history| history.event(&tenant, id))
         .await
         .map_err(|failure| caller.problem(failure))?;
     let body = row.body.as_ref().map(render).ok_or_else(missing)?;
     Ok(row.map(|_| Json(body)))
-}
-
-/// One event of the trail.
-pub fn render(row: &HistoryRow) -> Value {
-    let mut actor = Map::new();
-    actor.insert("kind".to_owned(), row.actor_kind.as_str().into());
-    response::put(&mut actor, "id", row.actor_id.clone());
-    response::put(&mut actor, "via", row.actor_via.clone());
-    let mut body = Map::new();
-    body.insert("event_id".to_owned(), row.id.0.to_string().into());
-    body.insert("position".to_owned(), row.position.to_string().into());
-    body.insert("type".to_owned(), row.name.clone().into());
-    body.insert("version".to_owned(), row.version.into());
-    body.insert("recorded_at".to_owned(), response::time(row.recorded_at).into());
-    response::put(&mut body, "resource_server_id", row.resource_server.map(|id| id.to_string()));
-    response::put(&mut body, "client_id", row.client_id.as_ref().map(ToString::to_string));
-    body.insert("actor".to_owned(), actor.into());
-    response::put(&mut body, "request_id", row.request_id.clone());
-    response::put(&mut body, "causation_id", row.causation_id.map(|id| id.0.to_string()));
-    response::put(&mut body, "origin", row.origin.clone());
-    body.insert("data".to_owned(), serde_json::from_str(&row.data).unwrap_or_default());
-    Value::Object(body)
 }

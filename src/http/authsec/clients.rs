@@ -3,17 +3,18 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
+use gatebook_events::admission::RegistrationType;
 use gatebook_events::identity::ResourceServerId;
-use gatebook_events::resource_server::RegistrationType;
 use gatebook_projections::directory::{ListClients, RegistrationRow, Sort};
 use gatebook_projections::history::HistoryQuery;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::as_of::{self, Then};
-use super::{audit, client_key, page_limit, parameter, server_id};
+use super::{client_key, page_limit, parameter, server_id};
+use crate::application::audit::entry;
 use crate::application::look_alikes::Shown;
-use crate::bootstrap::App;
+use crate::application::services::Services;
 use crate::http::caller::{Administrator, Path, Query};
 use crate::http::consistency::{self, Fresh};
 use crate::http::error::{Failure, Problem};
@@ -49,7 +50,7 @@ pub struct Asked {
 
 /// `GET /authsec/resource-servers/{id}/clients`
 pub async fn list(
-    State(app): State<App>,
+    State(services): State<Services>,
     caller: Administrator,
     Path(id): Path<String>,
     Query(filters): Query<Filters>,
@@ -71,8 +72,8 @@ pub async fn list(
         cursor: parameter(&caller, "cursor", filters.cursor.as_deref())?,
         limit: page_limit(filters.limit),
     };
-    let then = then(&app, &caller, &headers, (id, "resource server"), filters.as_of.as_deref()).await?;
-    let page = as_of::read(&app, &headers, then.as_ref(), move |directory| {
+    let then = then(&services, &caller, &headers, (id, "resource server"), filters.as_of.as_deref()).await?;
+    let page = as_of::read(&services, &headers, then.as_ref(), move |directory| {
         if directory.resource_server(&query.tenant, id)?.is_none() {
             return Ok(None);
         }
@@ -85,7 +86,7 @@ pub async fn list(
     }
     // When clients were used is no event, so nobody knows what was known of it then.
     let live = page.body.iter().filter(|_| then.is_none());
-    let uses = app.usage().of(live.flat_map(|page| &page.rows).map(|row| (id, row.client_key)).collect()).await;
+    let uses = services.usage.of(live.flat_map(|page| &page.rows).map(|row| (id, row.client_key)).collect()).await;
     Ok(page.map(|page| {
         let mut body = Map::new();
         if let Some(page) = page {
@@ -111,19 +112,19 @@ pub async fn list(
 
 /// `GET /authsec/resource-servers/{id}/clients/{client_id}`
 pub async fn read(
-    State(app): State<App>,
+    State(services): State<Services>,
     caller: Administrator,
     Path((id, client_id)): Path<(String, String)>,
     Query(asked): Query<Asked>,
     headers: HeaderMap,
 ) -> Result<Fresh<Json<Value>>, Problem> {
-    let then = then(&app, &caller, &headers, (server_id(&caller, &id)?, "client"), asked.as_of.as_deref()).await?;
-    let body = show_then(&app, &caller, &headers, (&id, &client_id), then.as_ref()).await?;
+    let then = then(&services, &caller, &headers, (server_id(&caller, &id)?, "client"), asked.as_of.as_deref()).await?;
+    let body = show_then(&services, &caller, &headers, (&id, &client_id), then.as_ref()).await?;
     Ok(body.map(|body| Json(Value::Object(body))))
 }
 
 async fn then(
-    app: &App,
+    services: &Services,
     caller: &Administrator,
     headers: &HeaderMap,
     of: (ResourceServerId, &'static str),
@@ -131,23 +132,23 @@ async fn then(
 ) -> Result<Option<Then>, Problem> {
     let Some(text) = text else { return Ok(None) };
     let asked = as_of::parse(text).map_err(|failure| caller.problem(failure))?;
-    Then::of(app, caller, headers, of, asked).await.map(Some).map_err(|failure| caller.problem(failure))
+    Then::of(services, caller, headers, of, asked).await.map(Some).map_err(|failure| caller.problem(failure))
 }
 
 /// One client with its staged change and, for those who may read it, the head of its history.
 pub async fn show(
-    app: &App,
+    services: &Services,
     caller: &Administrator,
     headers: &HeaderMap,
     id: &str,
     client_id: &str,
 ) -> Result<Fresh<Map<String, Value>>, Problem> {
-    show_then(app, caller, headers, (id, client_id), None).await
+    show_then(services, caller, headers, (id, client_id), None).await
 }
 
 /// The same as it was at a moment.
 async fn show_then(
-    app: &App,
+    services: &Services,
     caller: &Administrator,
     headers: &HeaderMap,
     (id, client_id): (&str, &str),
@@ -157,7 +158,7 @@ async fn show_then(
     let (client_id, _) = client_key(caller, client_id)?;
     let tenant = caller.tenant().clone();
     let wanted = client_id.clone();
-    let row = as_of::read(app, headers, then, move |directory| {
+    let row = as_of::read(services, headers, then, move |directory| {
         let row = directory.client(&tenant, id, &wanted)?;
         row.map(|row| Ok((Shown::of(&row).doubts(directory, &tenant)?, row))).transpose()
     })
@@ -169,16 +170,16 @@ async fn show_then(
         then.put(&mut body);
     } else {
         let which = (id, client.client_key);
-        response::uses(&mut body, app.usage().of(vec![which]).await.get(&which));
+        response::uses(&mut body, services.usage.of(vec![which]).await.get(&which));
     }
     response::doubts(&mut body, doubts);
     if caller.must_audit().is_ok() {
         let all = HistoryQuery::all(caller.tenant().clone(), HISTORY_HEAD);
         let query = HistoryQuery { client_id: Some(client_id), up_to: then.map(Then::position), ..all };
-        let page = consistency::read(app, app.history(), headers, move |history| history.events(&query))
+        let page = consistency::read(services, &services.history, headers, move |history| history.events(&query))
             .await
             .map_err(|failure| caller.problem(failure))?;
-        body.insert("history".to_owned(), page.body.rows.iter().map(audit::render).collect());
+        body.insert("history".to_owned(), page.body.rows.iter().map(entry::render).collect());
     }
     Ok(row.map(|_| body))
 }

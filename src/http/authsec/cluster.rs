@@ -4,16 +4,16 @@ use axum::Json;
 use axum::extract::State;
 use serde_json::{Map, Value, json};
 
-use crate::bootstrap::App;
+use crate::application::services::Services;
 use crate::cluster::announcements::{Announcement, Heard, State as NodeState};
 use crate::http::caller::Administrator;
 use crate::http::error::Problem;
 
 /// This node first, then those that it has heard of.
-pub async fn show(State(app): State<App>, caller: Administrator) -> Result<Json<Value>, Problem> {
+pub async fn show(State(services): State<Services>, caller: Administrator) -> Result<Json<Value>, Problem> {
     caller.must_audit()?;
-    let own = app.announcement().await;
-    let others = app.other_nodes();
+    let own = services.node.announcement().await;
+    let others = services.node.others();
     let mut first = node(&own, NodeState::of(&own));
     first.insert("this".to_owned(), true.into());
     let mut nodes = vec![first];
@@ -24,7 +24,7 @@ pub async fn show(State(app): State<App>, caller: Administrator) -> Result<Json<
         .iter()
         .filter_map(|heard| heard.differs_at.map(|position| json!({ "node": heard.said.node, "from_position": position.to_string() })))
         .collect();
-    let mut body = Map::from_iter([("log".to_owned(), app.log_kind().into()), ("nodes".to_owned(), json!(nodes))]);
+    let mut body = Map::from_iter([("log".to_owned(), services.node.log_kind.into()), ("nodes".to_owned(), json!(nodes))]);
     if !diverged.is_empty() {
         body.insert("divergences".to_owned(), diverged.into());
     }

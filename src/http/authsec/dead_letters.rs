@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::webhooks::{Reason, change, the_tenants, webhook_id};
 use super::{page_limit, parameter};
-use crate::bootstrap::App;
+use crate::application::services::Services;
 use crate::delivery::webhooks::{Change, Letter};
 use crate::http::caller::{Administrator, Path, Query};
 use crate::http::consistency::Written;
@@ -31,17 +31,17 @@ pub struct Page {
 
 /// `GET …/dead-letters`, the oldest first.
 pub async fn list(
-    State(app): State<App>,
+    State(services): State<Services>,
     caller: Administrator,
     Path(id): Path<String>,
     Query(page): Query<Page>,
 ) -> Result<Json<Value>, Problem> {
     caller.must_audit()?;
     let id = webhook_id(&caller, &id)?;
-    the_tenants(&app, &caller, id).await?;
+    the_tenants(&services, &caller, id).await?;
     let after = parameter::<Position>(&caller, "cursor", page.cursor.as_deref())?.unwrap_or_default();
     let limit = page_limit(page.limit);
-    let outbox = app.webhooks().outbox(id).await.map_err(|error| caller.problem(error))?;
+    let outbox = services.webhooks.outbox(id).await.map_err(|error| caller.problem(error))?;
     let mut letters = outbox.dead(id, after, limit + 1).await.map_err(|error| caller.problem(error))?;
     let more = letters.len() > limit;
     letters.truncate(limit);
@@ -59,41 +59,41 @@ pub async fn list(
 
 /// `GET …/dead-letters/{event_id}`
 pub async fn read(
-    State(app): State<App>,
+    State(services): State<Services>,
     caller: Administrator,
     Path((id, event)): Path<(String, String)>,
 ) -> Result<Json<Value>, Problem> {
     caller.must_audit()?;
-    let (_, letter) = dead_letter(&app, &caller, (&id, &event)).await?;
+    let (_, letter) = dead_letter(&services, &caller, (&id, &event)).await?;
     Ok(Json(Value::Object(render(&letter))))
 }
 
 /// `POST …/dead-letters/retry`: all of them are sent again.
-pub async fn retry_all(State(app): State<App>, caller: Administrator, Path(id): Path<String>) -> Result<Json<Value>, Problem> {
+pub async fn retry_all(State(services): State<Services>, caller: Administrator, Path(id): Path<String>) -> Result<Json<Value>, Problem> {
     caller.must_change()?;
     let id = webhook_id(&caller, &id)?;
-    the_tenants(&app, &caller, id).await?;
-    let number = app.webhooks().change(id, Change::Revive(None)).await.map_err(|error| caller.problem(error))?;
-    app.webhooks().insist(id).await;
+    the_tenants(&services, &caller, id).await?;
+    let number = services.webhooks.change(id, Change::Revive(None)).await.map_err(|error| caller.problem(error))?;
+    services.webhooks.insist(id).await;
     Ok(Json(json!({ "retried": number })))
 }
 
 /// `POST …/dead-letters/{event_id}/retry`
 pub async fn retry(
-    State(app): State<App>,
+    State(services): State<Services>,
     caller: Administrator,
     Path((id, event)): Path<(String, String)>,
 ) -> Result<StatusCode, Problem> {
     caller.must_change()?;
-    let (id, letter) = dead_letter(&app, &caller, (&id, &event)).await?;
-    app.webhooks().change(id, Change::Revive(Some(letter.event_id))).await.map_err(|error| caller.problem(error))?;
-    app.webhooks().insist(id).await;
+    let (id, letter) = dead_letter(&services, &caller, (&id, &event)).await?;
+    services.webhooks.change(id, Change::Revive(Some(letter.event_id))).await.map_err(|error| caller.problem(error))?;
+    services.webhooks.insist(id).await;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// `DELETE …/dead-letters/{event_id}`: it is never sent, which the history says; what waited behind it goes on.
 pub async fn drop_letter(
-    State(app): State<App>,
+    State(services): State<Services>,
     caller: Administrator,
     Path((id, event)): Path<(String, String)>,
     headers: HeaderMap,
@@ -101,20 +101,20 @@ pub async fn drop_letter(
 ) -> Result<Written<StatusCode>, Problem> {
     caller.must_change()?;
     let Reason { reason } = members(&headers, body).await.map_err(|failure| caller.problem(failure))?;
-    let (id, letter) = dead_letter(&app, &caller, (&id, &event)).await?;
+    let (id, letter) = dead_letter(&services, &caller, (&id, &event)).await?;
     let dropped = EventDropped { event_id: letter.event_id, reason };
-    let done = change(&app, &caller, id, &WebhookCommand::DropEvent(dropped)).await?;
-    app.webhooks().change(id, Change::Drop(letter.event_id)).await.map_err(|error| caller.problem(error))?;
-    app.webhooks().insist(id).await;
+    let done = change(&services, &caller, id, &WebhookCommand::DropEvent(dropped)).await?;
+    services.webhooks.change(id, Change::Drop(letter.event_id)).await.map_err(|error| caller.problem(error))?;
+    services.webhooks.insist(id).await;
     Ok(Written(StatusCode::NO_CONTENT, done.position))
 }
 
-async fn dead_letter(app: &App, caller: &Administrator, (id, event): (&str, &str)) -> Result<(WebhookId, Letter), Problem> {
+async fn dead_letter(services: &Services, caller: &Administrator, (id, event): (&str, &str)) -> Result<(WebhookId, Letter), Problem> {
     let id = webhook_id(caller, id)?;
-    the_tenants(app, caller, id).await?;
+    the_tenants(services, caller, id).await?;
     let missing = || caller.problem(Failure::not_found("dead letter"));
     let event = EventId(Uuid::try_parse(event).map_err(|_| missing())?);
-    let outbox = app.webhooks().outbox(id).await.map_err(|error| caller.problem(error))?;
+    let outbox = services.webhooks.outbox(id).await.map_err(|error| caller.problem(error))?;
     let letter = outbox.dead_letter(id, event).await.map_err(|error| caller.problem(error))?;
     letter.map(|letter| (id, letter)).ok_or_else(missing)
 }

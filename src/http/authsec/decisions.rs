@@ -5,7 +5,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use chrono::{DateTime, Utc};
-use gatebook_events::decision::AnswerVersion;
+use gatebook_events::answer_version::AnswerVersion;
 use gatebook_events::identity::{ChangeId, InvalidName};
 use gatebook_events::reason;
 use gatebook_events::registration::RegistrationCommand;
@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{client_key, clients, server_id};
-use crate::bootstrap::App;
+use crate::application::services::Services;
 use crate::http::caller::{Administrator, Path};
 use crate::http::consistency::Fresh;
 use crate::http::error::{Failure, Problem};
@@ -52,7 +52,7 @@ impl Members {
 
 /// `POST …/clients/{client_id}/{approve,deny,suspend,reinstate,revoke,restore}`
 pub async fn decide(
-    State(app): State<App>,
+    State(services): State<Services>,
     caller: Administrator,
     Path((id, client_id, decision)): Path<(String, String, String)>,
     headers: HeaderMap,
@@ -70,12 +70,12 @@ pub async fn decide(
     let command = command(&decision, asked.reason.clone(), asked.until).ok_or_else(|| caller.problem(Failure::not_found("page")))?;
     if family {
         let target = (server_id(&caller, &id)?, client_key(&caller, &client_id)?.1);
-        let as_shown = app.commands().must_be_as_shown(caller.tenant(), target, shown).await;
+        let as_shown = services.commands.must_be_as_shown(caller.tenant(), target, shown).await;
         as_shown.map_err(|error| caller.problem(error))?;
-        let suspended = app.commands().suspend_family(&caller.cause, caller.tenant(), target, asked.reason).await;
+        let suspended = services.commands.suspend_family(&caller.cause, caller.tenant(), target, asked.reason).await;
         suspended.map_err(|error| caller.problem(error))?;
     }
-    carry_out(&app, &caller, &headers, (&id, &client_id), (&command, shown)).await
+    carry_out(&services, &caller, &headers, (&id, &client_id), (&command, shown)).await
 }
 
 /// What a decision is called in a path.
@@ -93,7 +93,7 @@ pub fn command(decision: &str, reason: Option<String>, until: Option<DateTime<Ut
 
 /// `DELETE …/clients/{client_id}` revokes; nothing is ever erased.
 pub async fn revoke_by_delete(
-    State(app): State<App>,
+    State(services): State<Services>,
     caller: Administrator,
     Path((id, client_id)): Path<(String, String)>,
     headers: HeaderMap,
@@ -103,13 +103,13 @@ pub async fn revoke_by_delete(
     asked.says_only(&["reason", "registration_version"]).map_err(|failure| caller.problem(failure))?;
     let shown = shown(&caller, &asked)?;
     let command = RegistrationCommand::Revoke { reason: asked.reason };
-    carry_out(&app, &caller, &headers, (&id, &client_id), (&command, shown)).await?;
+    carry_out(&services, &caller, &headers, (&id, &client_id), (&command, shown)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// `PUT …/clients/{client_id}/approve-redirects`
 pub async fn approve_redirects(
-    State(app): State<App>,
+    State(services): State<Services>,
     caller: Administrator,
     Path((id, client_id)): Path<(String, String)>,
     headers: HeaderMap,
@@ -118,12 +118,12 @@ pub async fn approve_redirects(
     let asked = asked(&caller, &headers, body).await?;
     asked.says_only(&["change_id"]).map_err(|failure| caller.problem(failure))?;
     let change_id = change_id(&caller, &asked)?;
-    carry_out(&app, &caller, &headers, (&id, &client_id), (&RegistrationCommand::ApproveRedirects { change_id }, None)).await
+    carry_out(&services, &caller, &headers, (&id, &client_id), (&RegistrationCommand::ApproveRedirects { change_id }, None)).await
 }
 
 /// `PUT …/clients/{client_id}/reject-redirects`
 pub async fn reject_redirects(
-    State(app): State<App>,
+    State(services): State<Services>,
     caller: Administrator,
     Path((id, client_id)): Path<(String, String)>,
     headers: HeaderMap,
@@ -133,7 +133,7 @@ pub async fn reject_redirects(
     asked.says_only(&["change_id", "reason"]).map_err(|failure| caller.problem(failure))?;
     let change_id = change_id(&caller, &asked)?;
     let reject = RegistrationCommand::RejectRedirects { change_id, reason: asked.reason };
-    carry_out(&app, &caller, &headers, (&id, &client_id), (&reject, None)).await
+    carry_out(&services, &caller, &headers, (&id, &client_id), (&reject, None)).await
 }
 
 async fn asked(caller: &Administrator, headers: &HeaderMap, body: Body) -> Result<Members, Problem> {
@@ -154,14 +154,14 @@ fn shown(caller: &Administrator, asked: &Members) -> Result<Option<AnswerVersion
 
 /// The answer is the client as it is after the decision.
 async fn carry_out(
-    app: &App,
+    services: &Services,
     caller: &Administrator,
     headers: &HeaderMap,
     (id, client_id): (&str, &str),
     (command, shown): (&RegistrationCommand, Option<AnswerVersion>),
 ) -> Result<Fresh<Json<Value>>, Problem> {
     let target = (server_id(caller, id)?, client_key(caller, client_id)?.1);
-    let decided = app.commands().decide_registration(&caller.cause, caller.tenant(), target, command, shown).await;
+    let decided = services.commands.decide_registration(&caller.cause, caller.tenant(), target, command, shown).await;
     decided.map_err(|error| caller.problem(error))?;
-    Ok(clients::show(app, caller, headers, id, client_id).await?.map(|body| Json(Value::Object(body))))
+    Ok(clients::show(services, caller, headers, id, client_id).await?.map(|body| Json(Value::Object(body))))
 }

@@ -6,11 +6,12 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use gatebook_events::Rejection;
+use gatebook_events::admission::RegistrationType;
 use gatebook_events::client::{Client, differences};
-use gatebook_events::identity::Stream;
 use gatebook_events::manifest::{ManifestUrl, Trouble};
 use gatebook_events::reason;
-use gatebook_events::resource_server::{Coming, Judgement, RegistrationType};
+use gatebook_events::resource_server::{Coming, Judgement};
+use gatebook_events::stream::Stream;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -19,10 +20,12 @@ use crate::aggregates::CommandError;
 use crate::application::look_alikes::Shown;
 use crate::application::register::admission::{self, Newcomer};
 use crate::application::register::rules::{Guarantor, Rules};
-use crate::bootstrap::App;
+use crate::application::registrations::registered_at;
+use crate::application::registrations::registered_with;
+use crate::application::services::Services;
 use crate::http::caller::{Administrator, Path};
 use crate::http::consistency::{self, Fresh};
-use crate::http::error::{Failure, Problem};
+use crate::http::error::{Failure, Problem, outcome};
 use crate::http::json::members;
 use crate::http::response;
 use crate::outbound::Urgency;
@@ -47,57 +50,57 @@ pub struct Back {
 
 /// `POST …/clients/cimd`: enters the client of a document, approved at once: the administrator vouches for it.
 pub async fn enter(
-    State(app): State<App>,
+    State(services): State<Services>,
     caller: Administrator,
     Path(id): Path<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<(StatusCode, Fresh<Json<Value>>), Problem> {
     caller.must_change()?;
-    let rules = own_rules(&app, &caller, &id).await?;
+    let rules = own_rules(&services, &caller, &id).await?;
     let id = rules.id;
-    let (url, text) = named(&app, &caller, &headers, body).await?;
+    let (url, text) = named(&services, &caller, &headers, body).await?;
     rules.server.receives(VOUCHED).map_err(|closed| caller.problem(CommandError::from(closed)))?;
-    let servers = app.registered_at(url.client_id().key()).await.map_err(|failure| caller.problem(failure))?;
+    let servers = registered_at(&services, url.client_id().key()).await.map_err(|failure| caller.problem(failure))?;
     let seen = match &text {
-        None => app.documents().meet(&url, &servers, Urgency::Trusted).await,
-        Some(text) => app.documents().enter(&caller.cause, &url, &servers, (caller.tenant(), text)).await,
+        None => services.manifests.meet(&url, &servers, Urgency::Trusted).await,
+        Some(text) => services.manifests.enter(&caller.cause, &url, &servers, (caller.tenant(), text)).await,
     }
     .map_err(|error| caller.problem(error))?;
     if seen.position.is_some() {
-        app.documents().follow(&seen.client, &servers).await.map_err(|error| caller.problem(error))?;
+        services.manifests.follow(&seen.client, &servers).await.map_err(|error| caller.problem(error))?;
     }
-    let done = enter_document(&app, &caller, &rules, &seen.client).await;
-    app.metrics().registered(RegistrationType::Cimd, done.as_ref().err());
+    let done = enter_document(&services, &caller, &rules, &seen.client).await;
+    services.metrics.registered(RegistrationType::Cimd, outcome(done.as_ref().err()));
     done.map_err(|failure| caller.problem(failure))?;
-    let shown = clients::show(&app, &caller, &headers, &id.to_string(), url.as_str()).await?;
+    let shown = clients::show(&services, &caller, &headers, &id.to_string(), url.as_str()).await?;
     Ok((StatusCode::CREATED, shown.map(|body| Json(Value::Object(body)))))
 }
 
 /// Registers the client of a document that an administrator vouches for, where there is room. One that is registered already
 /// takes none.
-async fn enter_document(app: &App, caller: &Administrator, rules: &Rules, client: &Client) -> Result<(), Failure> {
+async fn enter_document(services: &Services, caller: &Administrator, rules: &Rules, client: &Client) -> Result<(), Failure> {
     let profile = client.registered().ok_or(CommandError::from(Rejection::NoSuchClient))?;
-    let admitted = admission::ask(app, rules, Newcomer::known(profile, Guarantor::Administrator)).await?;
-    let done = app.commands().bind(&caller.cause, &admitted.welcome, client, true).await?;
-    admitted.fill(app, done.position).await;
+    let admitted = admission::ask(services, rules, Newcomer::known(profile, Guarantor::Administrator)).await?;
+    let done = services.commands.bind(&caller.cause, &admitted.welcome, client, true).await?;
+    admitted.fill(services, done.position).await;
     Ok(())
 }
 
 /// `POST …/clients/cimd/preview`: what would be registered, without registering.
 pub async fn preview(
-    State(app): State<App>,
+    State(services): State<Services>,
     caller: Administrator,
     Path(id): Path<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Value>, Problem> {
     caller.must_change()?;
-    let rules = own_rules(&app, &caller, &id).await?;
-    let (url, text) = named(&app, &caller, &headers, body).await?;
-    let read = app.documents().read_or_take(&url, text.as_deref()).await;
+    let rules = own_rules(&services, &caller, &id).await?;
+    let (url, text) = named(&services, &caller, &headers, body).await?;
+    let read = services.manifests.read_or_take(&url, text.as_deref()).await;
     let (read, entered) = read.map_err(|failure| caller.problem(failure))?;
-    let known: Client = app.commands().load(Stream::Client(url.client_id().key())).await.map_err(|error| caller.problem(error))?;
+    let known: Client = services.commands.load(Stream::Client(url.client_id().key())).await.map_err(|error| caller.problem(error))?;
 
     let mut answer = Map::new();
     answer.insert("client_id".to_owned(), url.as_str().into());
@@ -107,7 +110,7 @@ pub async fn preview(
     response::put(&mut answer, "left_out", (!read.document.left_out.is_empty()).then(|| json!(read.document.left_out)));
     answer.insert("ignored".to_owned(), json!(read.document.ignored));
     // What is known of it by others is not for this tenant to hear.
-    let registered = app.registered_with(caller.tenant(), url.client_id().key()).await.map_err(|failure| caller.problem(failure))?;
+    let registered = registered_with(&services, caller.tenant(), url.client_id().key()).await.map_err(|failure| caller.problem(failure))?;
     if let Some(profile) = known.registered().filter(|_| registered) {
         let current = profile.manifest.as_ref().and_then(|manifest| manifest.current());
         response::put(&mut answer, "known_version", current.map(|current| current.number));
@@ -116,7 +119,7 @@ pub async fn preview(
         answer.insert("differences".to_owned(), json!(differences));
     }
     let (tenant, client_id, metadata) = (caller.tenant().clone(), url.client_id(), read.document.metadata.clone());
-    let doubts = consistency::read(&app, app.directory(), &headers, move |directory| {
+    let doubts = consistency::read(&services, &services.directory, &headers, move |directory| {
         let (name, kind) = (metadata.client_name.as_deref(), RegistrationType::Cimd);
         let shown = Shown { name, client_id: &client_id, registration_type: kind, redirect_uris: &metadata.redirect_uris };
         shown.doubts(directory, &tenant)
@@ -141,21 +144,21 @@ pub async fn preview(
 
 /// `POST …/clients/{client_id}/refresh`: reads the document now.
 pub async fn refresh(
-    State(app): State<App>,
+    State(services): State<Services>,
     caller: Administrator,
     Path((id, client_id)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Fresh<Json<Value>>, Problem> {
     caller.must_change()?;
-    own_rules(&app, &caller, &id).await?;
+    own_rules(&services, &caller, &id).await?;
     // Whoever does not see the client may not make anybody read its document either.
-    clients::show(&app, &caller, &headers, &id, &client_id).await?;
+    clients::show(&services, &caller, &headers, &id, &client_id).await?;
     let key = client_key(&caller, &client_id)?.1;
     let no_document = || caller.problem(CommandError::from(gatebook_events::Rejection::NoDocument));
-    let url = app.documents().manifests().url(&client_id).map_err(|_| no_document())?;
-    let servers = app.registered_at(key).await.map_err(|failure| caller.problem(failure))?;
-    let polled = app.documents().refresh(&url, &servers).await.map_err(|error| caller.problem(error))?;
-    let shown = clients::show(&app, &caller, &headers, &id, &client_id).await?;
+    let url = services.manifests.manifests().url(&client_id).map_err(|_| no_document())?;
+    let servers = registered_at(&services, key).await.map_err(|failure| caller.problem(failure))?;
+    let polled = services.manifests.refresh(&url, &servers).await.map_err(|error| caller.problem(error))?;
+    let shown = clients::show(&services, &caller, &headers, &id, &client_id).await?;
     Ok(shown.map(|mut body| {
         let mut refresh = Map::new();
         refresh.insert("changed".to_owned(), polled.changed.into());
@@ -170,19 +173,23 @@ pub async fn refresh(
 
 /// `POST /authsec/manifests/poll`: every document of the tenant's clients is read again now; soaking changes whose time has
 /// come serve.
-pub async fn poll(State(app): State<App>, caller: Administrator, headers: HeaderMap) -> Result<(StatusCode, Json<Value>), Problem> {
+pub async fn poll(
+    State(services): State<Services>,
+    caller: Administrator,
+    headers: HeaderMap,
+) -> Result<(StatusCode, Json<Value>), Problem> {
     caller.must_change()?;
     let tenant = caller.tenant().clone();
-    let documents = consistency::read(&app, app.directory(), &headers, move |directory| directory.documents_of(&tenant)).await;
+    let documents = consistency::read(&services, &services.directory, &headers, move |directory| directory.documents_of(&tenant)).await;
     let documents = documents.map_err(|failure| caller.problem(failure))?.body;
     let due = documents.len();
-    app.documents().hasten(documents).await;
+    services.manifests.hasten(documents).await;
     Ok((StatusCode::ACCEPTED, Json(json!({ "due": due }))))
 }
 
 /// `POST …/clients/{client_id}/roll-back`: the redirect URIs of an earlier version serve again.
 pub async fn roll_back(
-    State(app): State<App>,
+    State(services): State<Services>,
     caller: Administrator,
     Path((id, client_id)): Path<(String, String)>,
     headers: HeaderMap,
@@ -191,21 +198,21 @@ pub async fn roll_back(
     caller.must_change()?;
     let asked: Back = members(&headers, body).await.map_err(|failure| caller.problem(failure))?;
     let target = (server_id(&caller, &id)?, client_key(&caller, &client_id)?.1);
-    let done = app.commands().roll_back(&caller.cause, caller.tenant(), target, asked.version, asked.reason).await;
+    let done = services.commands.roll_back(&caller.cause, caller.tenant(), target, asked.version, asked.reason).await;
     done.map_err(|error| caller.problem(error))?;
-    Ok(clients::show(&app, &caller, &headers, &id, &client_id).await?.map(|body| Json(Value::Object(body))))
+    Ok(clients::show(&services, &caller, &headers, &id, &client_id).await?.map(|body| Json(Value::Object(body))))
 }
 
 /// `GET …/clients/{client_id}/manifest`: every version of the document, the newest first, and what each changed.
 pub async fn versions(
-    State(app): State<App>,
+    State(services): State<Services>,
     caller: Administrator,
     Path((id, client_id)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Json<Value>, Problem> {
-    clients::show(&app, &caller, &headers, &id, &client_id).await?;
+    clients::show(&services, &caller, &headers, &id, &client_id).await?;
     let key = client_key(&caller, &client_id)?.1;
-    let versions = app.commands().document_versions(key).await.map_err(|error| caller.problem(error))?;
+    let versions = services.commands.document_versions(key).await.map_err(|error| caller.problem(error))?;
     let render = |known: &crate::application::manifests::versions::KnownVersion| {
         let versioned = &known.versioned;
         let mut version = json!({
@@ -230,9 +237,9 @@ pub async fn versions(
 /// A client whose document an administrator looked at.
 const VOUCHED: Coming<'static> = Coming::entered(RegistrationType::Cimd);
 
-async fn own_rules(app: &App, caller: &Administrator, id: &str) -> Result<Rules, Problem> {
+async fn own_rules(services: &Services, caller: &Administrator, id: &str) -> Result<Rules, Problem> {
     let id = server_id(caller, id)?;
-    let rules = app.commands().rules_of(caller.tenant(), id).await;
+    let rules = services.commands.rules_of(caller.tenant(), id).await;
     rules.map_err(|error| match error {
         CommandError::Rejected(Rejection::NoSuchResourceServer) => caller.problem(Failure::not_found("resource server")),
         error => caller.problem(error),
@@ -240,12 +247,17 @@ async fn own_rules(app: &App, caller: &Administrator, id: &str) -> Result<Rules,
 }
 
 /// Which document, and its text if that was sent too.
-async fn named(app: &App, caller: &Administrator, headers: &HeaderMap, body: Body) -> Result<(ManifestUrl, Option<String>), Problem> {
+async fn named(
+    services: &Services,
+    caller: &Administrator,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<(ManifestUrl, Option<String>), Problem> {
     let named: Named = members(headers, body).await.map_err(|failure| caller.problem(failure))?;
     let refuse = |problem: &dyn std::fmt::Display| {
         caller.problem(Failure::request(StatusCode::BAD_REQUEST, "invalid-client-id", format!("client_id {problem}")))
     };
-    let url = app.documents().manifests().url(&named.client_id).map_err(|problem| refuse(&problem))?;
+    let url = services.manifests.manifests().url(&named.client_id).map_err(|problem| refuse(&problem))?;
     let text = named.document.map(|document| match document {
         Value::String(text) => text,
         other => other.to_string(),

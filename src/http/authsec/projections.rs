@@ -7,14 +7,16 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use chrono::{DateTime, Utc};
 use gatebook_events::envelope::{EventId, Position};
-use gatebook_events::identity::Stream;
 use gatebook_events::projection::{EventSkipped, ProjectionName, SkipTakenBack, Upkeep};
 use gatebook_events::reason;
+use gatebook_events::stream::Stream;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use crate::bootstrap::App;
+use crate::application::error::UseCaseError;
+use crate::application::services::Services;
+use crate::application::services::followers;
 use crate::http::caller::{Administrator, Path};
 use crate::http::consistency::Written;
 use crate::http::error::{Failure, Problem};
@@ -32,45 +34,49 @@ pub struct Members {
 }
 
 /// `GET /authsec/projections`
-pub async fn list(State(app): State<App>, caller: Administrator) -> Result<Json<Value>, Problem> {
+pub async fn list(State(services): State<Services>, caller: Administrator) -> Result<Json<Value>, Problem> {
     caller.must_audit()?;
-    let head = app.log().head().await.map_err(|error| caller.problem(error))?;
-    let now = app.commands().clock().now();
-    let shown: Vec<Value> = app.followers().iter().map(|follower| show(*follower, head, now)).collect();
+    let head = services.log.head().await.map_err(|error| caller.problem(error))?;
+    let now = services.commands.clock().now();
+    let shown: Vec<Value> = followers(&services).iter().map(|follower| show(*follower, head, now)).collect();
     Ok(Json(json!({ "projections": shown })))
 }
 
 /// `POST /authsec/projections/{name}/rebuild`: builds the tables anew beside those that serve. The second time, nothing happens
 /// while the first is under way.
 pub async fn rebuild(
-    State(app): State<App>,
+    State(services): State<Services>,
     caller: Administrator,
     Path(name): Path<String>,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
-    let follower = operated(&app, &caller, &name)?;
+    let follower = operated(&services, &caller, &name)?;
     let begun = follower.rebuild().await;
-    accepted(&app, &caller, follower, begun).await
+    accepted(&services, &caller, follower, begun).await
 }
 
 /// `POST /authsec/projections/{name}/retry`: goes on where it stands still, and with a build that failed.
-pub async fn retry(State(app): State<App>, caller: Administrator, Path(name): Path<String>) -> Result<(StatusCode, Json<Value>), Problem> {
-    let follower = operated(&app, &caller, &name)?;
+pub async fn retry(
+    State(services): State<Services>,
+    caller: Administrator,
+    Path(name): Path<String>,
+) -> Result<(StatusCode, Json<Value>), Problem> {
+    let follower = operated(&services, &caller, &name)?;
     let begun = follower.retry().await;
-    accepted(&app, &caller, follower, begun).await
+    accepted(&services, &caller, follower, begun).await
 }
 
 /// `POST /authsec/projections/{name}/skip`: goes on without the event that it stands before.
 pub async fn skip(
-    State(app): State<App>,
+    State(services): State<Services>,
     caller: Administrator,
     Path(name): Path<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Written<(StatusCode, Json<Value>)>, Problem> {
-    let follower = operated(&app, &caller, &name)?;
+    let follower = operated(&services, &caller, &name)?;
     let (event_id, reason) = named(&caller, &headers, body).await?;
     let name = ProjectionName::parse(&name).map_err(|_| caller.problem(Failure::not_found("projection")))?;
-    let upkeep: Upkeep = app.commands().load(Stream::Projection(name)).await.map_err(|error| caller.problem(error))?;
+    let upkeep: Upkeep = services.commands.load(Stream::Projection(name)).await.map_err(|error| caller.problem(error))?;
     let (version, progress) = (follower.identity().1, follower.progress());
     let troubles = [&progress.stopped, &progress.build_failed];
     let poison = troubles.into_iter().flatten().filter_map(|trouble| trouble.poison.as_ref()).find(|poison| poison.event_id == event_id);
@@ -83,7 +89,7 @@ pub async fn skip(
                 position: poison.position.to_string().into(),
                 reason,
             };
-            app.commands().skip_event(&caller.cause, name, skip).await.map_err(|error| caller.problem(error))?.position
+            services.commands.skip_event(&caller.cause, name, skip).await.map_err(|error| caller.problem(error))?.position
         }
         None if upkeep.left_out(version).any(|left_out| left_out == event_id) => None,
         None => {
@@ -92,19 +98,19 @@ pub async fn skip(
         }
     };
     let begun = follower.retry().await;
-    Ok(Written(accepted(&app, &caller, follower, begun).await?, position))
+    Ok(Written(accepted(&services, &caller, follower, begun).await?, position))
 }
 
 /// `POST /authsec/projections/{name}/unskip`: leaves an event out no longer, and builds the tables anew with it. A build under way
 /// began without it and has to end first. The second time it is no news, and another build.
 pub async fn unskip(
-    State(app): State<App>,
+    State(services): State<Services>,
     caller: Administrator,
     Path(name): Path<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Written<(StatusCode, Json<Value>)>, Problem> {
-    let follower = operated(&app, &caller, &name)?;
+    let follower = operated(&services, &caller, &name)?;
     let (event_id, reason) = named(&caller, &headers, body).await?;
     let name = ProjectionName::parse(&name).map_err(|_| caller.problem(Failure::not_found("projection")))?;
     if follower.progress().building.is_some() {
@@ -112,9 +118,9 @@ pub async fn unskip(
         return Err(caller.problem(Failure::request(StatusCode::CONFLICT, "build-under-way", detail)));
     }
     let back = SkipTakenBack { projection_version: follower.identity().1, event_id, reason };
-    let position = app.commands().take_skip_back(&caller.cause, name, back).await.map_err(|error| caller.problem(error))?.position;
+    let position = services.commands.take_skip_back(&caller.cause, name, back).await.map_err(|error| caller.problem(error))?.position;
     let begun = follower.rebuild().await;
-    Ok(Written(accepted(&app, &caller, follower, begun).await?, position))
+    Ok(Written(accepted(&services, &caller, follower, begun).await?, position))
 }
 
 /// The event that is meant, and why.
@@ -125,18 +131,23 @@ async fn named(caller: &Administrator, headers: &HeaderMap, body: Body) -> Resul
     Ok((event_id, asked.reason.unwrap_or_default().into()))
 }
 
-fn operated<'a>(app: &'a App, caller: &Administrator, name: &str) -> Result<&'a dyn Follower, Problem> {
+fn operated<'a>(services: &'a Services, caller: &Administrator, name: &str) -> Result<&'a dyn Follower, Problem> {
     caller.must_operate()?;
-    let named = app.followers().into_iter().find(|follower| follower.identity().0 == name);
+    let named = followers(&services).into_iter().find(|follower| follower.identity().0 == name);
     named.ok_or_else(|| caller.problem(Failure::not_found("projection")))
 }
 
-async fn accepted(app: &App, caller: &Administrator, follower: &dyn Follower, begun: bool) -> Result<(StatusCode, Json<Value>), Problem> {
+async fn accepted(
+    services: &Services,
+    caller: &Administrator,
+    follower: &dyn Follower,
+    begun: bool,
+) -> Result<(StatusCode, Json<Value>), Problem> {
     if !begun {
-        return Err(caller.problem(Failure::Internal("the projection has ended")));
+        return Err(caller.problem(UseCaseError::Internal("the projection has ended")));
     }
-    let head = app.log().head().await.map_err(|error| caller.problem(error))?;
-    Ok((StatusCode::ACCEPTED, Json(show(follower, head, app.commands().clock().now()))))
+    let head = services.log.head().await.map_err(|error| caller.problem(error))?;
+    Ok((StatusCode::ACCEPTED, Json(show(follower, head, services.commands.clock().now()))))
 }
 
 fn show(follower: &dyn Follower, head: Position, now: DateTime<Utc>) -> Value {

@@ -6,13 +6,15 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use chrono::{DateTime, Utc};
-use gatebook_events::identity::{InitialAccessTokenId, ResourceServerId, Stream};
-use gatebook_events::initial_access_token::{Clamps, InitialAccessTokenCommand};
+use gatebook_events::clamps::Clamps;
+use gatebook_events::identity::{InitialAccessTokenId, ResourceServerId};
+use gatebook_events::initial_access_token::InitialAccessTokenCommand;
 use gatebook_events::metadata::GrantType;
 use gatebook_events::reason;
-use gatebook_events::resource_server::RedirectRule;
+use gatebook_events::redirect_rule::RedirectRule;
 use gatebook_events::scope::Scope;
 use gatebook_events::secret::TokenHash;
+use gatebook_events::stream::Stream;
 use gatebook_projections::directory::UseRow;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -21,7 +23,8 @@ use uuid::Uuid;
 use super::repeat::{self, RepeatKey};
 use super::resource_servers::{checked_name, invalid};
 use super::{page_limit, parameter, server_id};
-use crate::bootstrap::App;
+use crate::application::error::UseCaseError;
+use crate::application::services::Services;
 use crate::credentials::secrets::InitialAccessToken;
 use crate::http::caller::{Administrator, Path, Query};
 use crate::http::consistency::{self, Fresh};
@@ -70,7 +73,7 @@ pub struct Page {
 
 /// `POST …/registration-tokens`
 pub async fn issue(
-    State(app): State<App>,
+    State(services): State<Services>,
     caller: Administrator,
     Path(id): Path<String>,
     headers: HeaderMap,
@@ -84,9 +87,9 @@ pub async fn issue(
     let clamps = Clamps { scope, redirect_rules, grant_types };
     clamps.check().map_err(|sentence| caller.problem(invalid(&sentence)))?;
     let about = server.to_string();
-    let key = RepeatKey::of(&app, &caller, &headers, "initial access token", &[&about]).map_err(|failure| caller.problem(failure))?;
+    let key = RepeatKey::of(&services, &caller, &headers, "initial access token", &[&about]).map_err(|failure| caller.problem(failure))?;
     let id = InitialAccessTokenId(key.as_ref().map_or_else(Uuid::now_v7, RepeatKey::id));
-    let none = |_| caller.problem(Failure::Internal("no random bits are to be had"));
+    let none = |_| caller.problem(UseCaseError::Internal("no random bits are to be had"));
     let drawn = || InitialAccessToken::try_draw(server, id).map_err(none);
     let token = key.as_ref().map_or_else(drawn, |key| Ok(InitialAccessToken::of(server, id, key.bits())))?;
     let command = InitialAccessTokenCommand::Issue {
@@ -96,12 +99,12 @@ pub async fn issue(
         expires_at: asked.expires_at,
         max_uses: asked.max_uses,
         clamps,
-        at: app.commands().clock().now(),
+        at: services.commands.clock().now(),
     };
-    let done = app.commands().issue_token(&caller.cause, (server, id), caller.tenant(), &command).await;
+    let done = services.commands.issue_token(&caller.cause, (server, id), caller.tenant(), &command).await;
     let stream = Stream::InitialAccessToken(server, id);
-    repeat::made(&app, key.as_ref(), stream, done).await.map_err(|failure| caller.problem(failure))?;
-    let shown = show(&app, &caller, &headers, (server, id), Page { cursor: None, limit: None }).await?;
+    repeat::made(&services, key.as_ref(), stream, done).await.map_err(|failure| caller.problem(failure))?;
+    let shown = show(&services, &caller, &headers, (server, id), Page { cursor: None, limit: None }).await?;
     Ok(shown.map(|mut body| {
         body.insert("initial_access_token".to_owned(), token.expose().into());
         (StatusCode::CREATED, Json(Value::Object(body)))
@@ -110,7 +113,7 @@ pub async fn issue(
 
 /// `GET …/registration-tokens`
 pub async fn list(
-    State(app): State<App>,
+    State(services): State<Services>,
     caller: Administrator,
     Path(id): Path<String>,
     Query(page): Query<Page>,
@@ -118,8 +121,8 @@ pub async fn list(
 ) -> Result<Fresh<Json<Value>>, Problem> {
     let server = server_id(&caller, &id)?;
     let cursor = parameter(&caller, "cursor", page.cursor.as_deref())?;
-    let (tenant, limit, now) = (caller.tenant().clone(), page_limit(page.limit), app.commands().clock().now());
-    let page = consistency::read(&app, app.directory(), &headers, move |directory| {
+    let (tenant, limit, now) = (caller.tenant().clone(), page_limit(page.limit), services.commands.clock().now());
+    let page = consistency::read(&services, &services.directory, &headers, move |directory| {
         if directory.resource_server(&tenant, server)?.is_none() {
             return Ok(None);
         }
@@ -147,19 +150,19 @@ pub async fn list(
 
 /// `GET …/registration-tokens/{token_id}`
 pub async fn read(
-    State(app): State<App>,
+    State(services): State<Services>,
     caller: Administrator,
     Path((id, token_id)): Path<(String, String)>,
     Query(page): Query<Page>,
     headers: HeaderMap,
 ) -> Result<Fresh<Json<Value>>, Problem> {
     let target = target(&caller, &id, &token_id)?;
-    Ok(show(&app, &caller, &headers, target, page).await?.map(|body| Json(Value::Object(body))))
+    Ok(show(&services, &caller, &headers, target, page).await?.map(|body| Json(Value::Object(body))))
 }
 
 /// `DELETE …/registration-tokens/{token_id}`: nobody comes by it any more; those who did stay, and so does its history.
 pub async fn revoke(
-    State(app): State<App>,
+    State(services): State<Services>,
     caller: Administrator,
     Path((id, token_id)): Path<(String, String)>,
     headers: HeaderMap,
@@ -168,21 +171,21 @@ pub async fn revoke(
     caller.must_change()?;
     let target = target(&caller, &id, &token_id)?;
     let asked: Reason = members(&headers, body).await.map_err(|failure| caller.problem(failure))?;
-    app.commands().revoke_token(&caller.cause, target, caller.tenant(), asked.reason).await.map_err(|error| caller.problem(error))?;
+    services.commands.revoke_token(&caller.cause, target, caller.tenant(), asked.reason).await.map_err(|error| caller.problem(error))?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// One token with a page of those who came by it, the latest first.
 async fn show(
-    app: &App,
+    services: &Services,
     caller: &Administrator,
     headers: &HeaderMap,
     target: (ResourceServerId, InitialAccessTokenId),
     page: Page,
 ) -> Result<Fresh<Map<String, Value>>, Problem> {
     let cursor = parameter(caller, "cursor", page.cursor.as_deref())?;
-    let (tenant, limit, now) = (caller.tenant().clone(), page_limit(page.limit), app.commands().clock().now());
-    let found = consistency::read(app, app.directory(), headers, move |directory| {
+    let (tenant, limit, now) = (caller.tenant().clone(), page_limit(page.limit), services.commands.clock().now());
+    let found = consistency::read(services, &services.directory, headers, move |directory| {
         directory.initial_access_token(&tenant, target, cursor.as_ref(), limit)
     })
     .await

@@ -6,10 +6,11 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use gatebook_events::Rejection;
-use gatebook_events::initial_access_token::Clamps;
+use gatebook_events::admission::Status;
+use gatebook_events::admission::{Admission, Modes, RegistrationType};
+use gatebook_events::clamps::Clamps;
 use gatebook_events::metadata::ClientMetadata;
-use gatebook_events::registration::Status;
-use gatebook_events::resource_server::{Admission, Coming, Modes, Policy, RegistrationType, Warrant, presets};
+use gatebook_events::resource_server::{Coming, Policy, Warrant, presets};
 use gatebook_events::scope::Scope;
 use gatebook_projections::directory::{ListClients, RegistrationRow};
 use serde::Deserialize;
@@ -17,7 +18,7 @@ use serde_json::{Map, Value, json};
 
 use super::resource_servers::{fetched, merged};
 use super::server_id;
-use crate::bootstrap::App;
+use crate::application::services::Services;
 use crate::http::caller::{Administrator, Path};
 use crate::http::consistency::{self, Fresh};
 use crate::http::error::{Failure, Problem};
@@ -36,7 +37,7 @@ pub struct Draft {
 
 /// Judges every registration that stands by the draft. Changes nothing.
 pub async fn rehearse(
-    State(app): State<App>,
+    State(services): State<Services>,
     caller: Administrator,
     Path(id): Path<String>,
     headers: HeaderMap,
@@ -44,15 +45,15 @@ pub async fn rehearse(
 ) -> Result<Fresh<Json<Value>>, Problem> {
     let id = server_id(&caller, &id)?;
     let draft: Draft = members(&headers, body).await.map_err(|failure| caller.problem(failure))?;
-    let server = app.commands().resource_server(id).await.map_err(|error| caller.problem(error))?;
+    let server = services.commands.resource_server(id).await.map_err(|error| caller.problem(error))?;
     if server.tenant.as_ref() != Some(caller.tenant()) {
         return Err(caller.problem(Failure::not_found("resource server")));
     }
     let policy = merged(&server.policy, Some(draft.policy)).map_err(|failure| caller.problem(failure))?;
-    fetched(&app, &server.policy, &policy).map_err(|failure| caller.problem(failure))?;
+    fetched(&services, &server.policy, &policy).map_err(|failure| caller.problem(failure))?;
     let ways = ways(&server.modes, &policy);
     let list = ListClients::all(caller.tenant().clone(), id, PAGE);
-    let outcome = consistency::read(&app, app.directory(), &headers, move |directory| {
+    let outcome = consistency::read(&services, &services.directory, &headers, move |directory| {
         let mut outcome = Outcome::default();
         let mut list = list;
         loop {

@@ -5,13 +5,13 @@ use std::fmt::Write;
 
 use axum::http::{HeaderMap, StatusCode};
 use chrono::{DateTime, TimeDelta, Utc};
-use gatebook_events::identity::Stream;
+use gatebook_events::stream::Stream;
 use gatebook_events::{Aggregate, Rejection};
 use uuid::Uuid;
 
 use crate::aggregates::{CommandError, Done};
 use crate::application::idempotency::Rotated;
-use crate::bootstrap::App;
+use crate::application::services::Services;
 use crate::credentials::secrets::{ClientSecret, InstanceKey};
 use crate::http::caller::Administrator;
 use crate::http::error::Failure;
@@ -29,12 +29,18 @@ pub struct RepeatKey {
 
 impl RepeatKey {
     /// The key that was sent with a request of this kind about these things; none, if none was.
-    pub fn of(app: &App, caller: &Administrator, headers: &HeaderMap, kind: &str, about: &[&str]) -> Result<Option<Self>, Failure> {
+    pub fn of(
+        services: &Services,
+        caller: &Administrator,
+        headers: &HeaderMap,
+        kind: &str,
+        about: &[&str],
+    ) -> Result<Option<Self>, Failure> {
         let Some(given) = given(headers)? else { return Ok(None) };
         let texts = [kind, caller.tenant().as_str()].into_iter().chain(about.iter().copied());
         let mut parts: Vec<Vec<u8>> = texts.map(|text| text.as_bytes().to_vec()).collect();
         parts.push(given.to_vec());
-        Ok(Some(Self { parts, instance: app.instance_key().clone() }))
+        Ok(Some(Self { parts, instance: services.instance_key.clone() }))
     }
 
     /// The id of what the request makes.
@@ -96,7 +102,7 @@ pub fn used(detail: &str) -> Failure {
 
 /// What a request made under the id of its key. One that was carried out before makes nothing, and is answered again if it is the same.
 pub async fn made<A: Aggregate>(
-    app: &App,
+    services: &Services,
     key: Option<&RepeatKey>,
     stream: Stream,
     done: Result<Done<A>, CommandError>,
@@ -106,8 +112,8 @@ pub async fn made<A: Aggregate>(
             Err(used("this key was used for something else, or what it made was changed, used or ended since"))
         }
         Ok(done) if key.is_some() && done.position.is_none() => {
-            let first = app.commands().begun(stream).await?;
-            soon_enough(first.unwrap_or_default(), app.commands().clock().now())?;
+            let first = services.commands.begun(stream).await?;
+            soon_enough(first.unwrap_or_default(), services.commands.clock().now())?;
             Ok(done)
         }
         done => Ok(done?),

@@ -4,17 +4,18 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
+use gatebook_events::admission::{Modes, RegistrationType};
 use gatebook_events::identity::ResourceServerId;
 use gatebook_events::json::ascii;
 use gatebook_events::redirect::WebUri;
-use gatebook_events::resource_server::{EffectOnExisting, Modes, Policy, RegistrationType, ResourceServerCommand};
+use gatebook_events::resource_server::{EffectOnExisting, Policy, ResourceServerCommand};
 use gatebook_events::{name, reason};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::server_id;
-use crate::bootstrap::App;
+use crate::application::services::Services;
 use crate::http::caller::{Administrator, Path};
 use crate::http::consistency::{self, Fresh};
 use crate::http::error::{Failure, Problem};
@@ -56,7 +57,7 @@ pub struct End {
 
 /// `POST /authsec/resource-servers`
 pub async fn create(
-    State(app): State<App>,
+    State(services): State<Services>,
     caller: Administrator,
     headers: HeaderMap,
     body: Body,
@@ -67,19 +68,19 @@ pub async fn create(
     let name = checked_name(name).map_err(|failure| caller.problem(failure))?;
     let resource = checked_resource(asked.resource.as_deref()).map_err(|failure| caller.problem(failure))?.flatten();
     let policy = merged(&Policy::of_new_server(), asked.policy).map_err(|failure| caller.problem(failure))?;
-    fetched(&app, &Policy::default(), &policy).map_err(|failure| caller.problem(failure))?;
+    fetched(&services, &Policy::default(), &policy).map_err(|failure| caller.problem(failure))?;
     let id = ResourceServerId(Uuid::now_v7());
     let modes = asked.registration_modes.unwrap_or_else(|| RegistrationType::ALL.into());
     let command = ResourceServerCommand::Create { tenant: caller.tenant().clone(), name, resource, modes, policy };
-    app.commands().create_resource_server(&caller.cause, id, &command).await.map_err(|error| caller.problem(error))?;
-    let row = show(&app, &caller, &headers, id).await?;
+    services.commands.create_resource_server(&caller.cause, id, &command).await.map_err(|error| caller.problem(error))?;
+    let row = show(&services, &caller, &headers, id).await?;
     Ok((StatusCode::CREATED, Json(row.body)))
 }
 
 /// `GET /authsec/resource-servers`
-pub async fn list(State(app): State<App>, caller: Administrator, headers: HeaderMap) -> Result<Fresh<Json<Value>>, Problem> {
+pub async fn list(State(services): State<Services>, caller: Administrator, headers: HeaderMap) -> Result<Fresh<Json<Value>>, Problem> {
     let tenant = caller.tenant().clone();
-    let rows = consistency::read(&app, app.directory(), &headers, move |directory| directory.resource_servers(&tenant))
+    let rows = consistency::read(&services, &services.directory, &headers, move |directory| directory.resource_servers(&tenant))
         .await
         .map_err(|failure| caller.problem(failure))?;
     Ok(rows.map(|rows| Json(json!({ "resource_servers": rows.iter().map(response::resource_server).collect::<Vec<_>>() }))))
@@ -87,18 +88,18 @@ pub async fn list(State(app): State<App>, caller: Administrator, headers: Header
 
 /// `GET /authsec/resource-servers/{id}`
 pub async fn read(
-    State(app): State<App>,
+    State(services): State<Services>,
     caller: Administrator,
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Fresh<Json<Value>>, Problem> {
     let id = server_id(&caller, &id)?;
-    Ok(show(&app, &caller, &headers, id).await?.map(Json))
+    Ok(show(&services, &caller, &headers, id).await?.map(Json))
 }
 
 /// `PATCH /authsec/resource-servers/{id}`
 pub async fn edit(
-    State(app): State<App>,
+    State(services): State<Services>,
     caller: Administrator,
     Path(id): Path<String>,
     headers: HeaderMap,
@@ -113,21 +114,21 @@ pub async fn edit(
     let policy = match asked.policy {
         None => None,
         Some(patch) => {
-            let server = app.commands().resource_server(id).await.map_err(|error| caller.problem(error))?;
+            let server = services.commands.resource_server(id).await.map_err(|error| caller.problem(error))?;
             let policy = merged(&server.policy, Some(patch)).map_err(|failure| caller.problem(failure))?;
-            fetched(&app, &server.policy, &policy).map_err(|failure| caller.problem(failure))?;
+            fetched(&services, &server.policy, &policy).map_err(|failure| caller.problem(failure))?;
             Some(policy)
         }
     };
     let (modes, effect_on_existing) = (asked.registration_modes, asked.effect_on_existing);
     let command = ResourceServerCommand::Edit { name, resource, modes, effect_on_existing, policy };
-    app.commands().change_resource_server(&caller.cause, caller.tenant(), id, &command).await.map_err(|error| caller.problem(error))?;
-    Ok(show(&app, &caller, &headers, id).await?.map(Json))
+    services.commands.change_resource_server(&caller.cause, caller.tenant(), id, &command).await.map_err(|error| caller.problem(error))?;
+    Ok(show(&services, &caller, &headers, id).await?.map(Json))
 }
 
 /// `DELETE /authsec/resource-servers/{id}`: no client may act there any more; the history stays.
 pub async fn retire(
-    State(app): State<App>,
+    State(services): State<Services>,
     caller: Administrator,
     Path(id): Path<String>,
     headers: HeaderMap,
@@ -137,13 +138,13 @@ pub async fn retire(
     let id = server_id(&caller, &id)?;
     let asked: End = members(&headers, body).await.map_err(|failure| caller.problem(failure))?;
     let command = ResourceServerCommand::Retire { reason: asked.reason };
-    app.commands().change_resource_server(&caller.cause, caller.tenant(), id, &command).await.map_err(|error| caller.problem(error))?;
+    services.commands.change_resource_server(&caller.cause, caller.tenant(), id, &command).await.map_err(|error| caller.problem(error))?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn show(app: &App, caller: &Administrator, headers: &HeaderMap, id: ResourceServerId) -> Result<Fresh<Value>, Problem> {
+async fn show(services: &Services, caller: &Administrator, headers: &HeaderMap, id: ResourceServerId) -> Result<Fresh<Value>, Problem> {
     let tenant = caller.tenant().clone();
-    let row = consistency::read(app, app.directory(), headers, move |directory| directory.resource_server(&tenant, id))
+    let row = consistency::read(services, &services.directory, headers, move |directory| directory.resource_server(&tenant, id))
         .await
         .map_err(|failure| caller.problem(failure))?;
     let body = row.body.as_ref().map(response::resource_server).ok_or_else(|| caller.problem(Failure::not_found("resource server")))?;
@@ -165,10 +166,10 @@ fn checked_resource(resource: Option<&str>) -> Result<Option<Option<WebUri>>, Fa
 }
 
 /// Whether the key sets that rules name anew are at URLs that are fetched here.
-pub(super) fn fetched(app: &App, before: &Policy, after: &Policy) -> Result<(), Failure> {
+pub(super) fn fetched(services: &Services, before: &Policy, after: &Policy) -> Result<(), Failure> {
     let new = after.software_statement_issuers.iter().filter(|issuer| !before.software_statement_issuers.contains(issuer));
     for uri in new.filter_map(|issuer| issuer.jwks_uri.as_ref()) {
-        app.documents().manifests().url(uri.as_str()).map_err(|problem| {
+        services.manifests.manifests().url(uri.as_str()).map_err(|problem| {
             let uri = gatebook_events::json::ascii(uri.as_str());
             invalid(&format!("software_statement_issuers has the jwks_uri {uri}, which is never fetched: it {problem}"))
         })?;

@@ -6,10 +6,11 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use chrono::{DateTime, Utc};
-use gatebook_events::identity::{ResourceServerId, ServiceTokenId, Stream};
+use gatebook_events::identity::{ResourceServerId, ServiceTokenId};
 use gatebook_events::reason;
 use gatebook_events::secret::TokenHash;
 use gatebook_events::service_token::{Created, ServiceScope};
+use gatebook_events::stream::Stream;
 use gatebook_projections::directory::ServiceTokenRow;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -18,7 +19,8 @@ use uuid::Uuid;
 use super::repeat::{self, RepeatKey};
 use super::resource_servers::{checked_name, invalid};
 use super::{page_limit, parameter};
-use crate::bootstrap::App;
+use crate::application::error::UseCaseError;
+use crate::application::services::Services;
 use crate::credentials::secrets::ServiceToken;
 use crate::http::caller::{Administrator, Path, Query};
 use crate::http::consistency::{self, Fresh};
@@ -58,7 +60,7 @@ pub struct Page {
 
 /// `POST /authsec/service-tokens`
 pub async fn create(
-    State(app): State<App>,
+    State(services): State<Services>,
     caller: Administrator,
     headers: HeaderMap,
     body: Body,
@@ -74,9 +76,9 @@ pub async fn create(
     if resource_servers.len() > MOST_SERVERS {
         return Err(caller.problem(invalid("resource_servers has more than 100 entries")));
     }
-    let key = RepeatKey::of(&app, &caller, &headers, "service token", &[]).map_err(|failure| caller.problem(failure))?;
+    let key = RepeatKey::of(&services, &caller, &headers, "service token", &[]).map_err(|failure| caller.problem(failure))?;
     let id = ServiceTokenId(key.as_ref().map_or_else(Uuid::now_v7, RepeatKey::id));
-    let drawn = || ServiceToken::try_draw(id).map_err(|_| caller.problem(Failure::Internal("no random bits are to be had")));
+    let drawn = || ServiceToken::try_draw(id).map_err(|_| caller.problem(UseCaseError::Internal("no random bits are to be had")));
     let token = key.as_ref().map_or_else(drawn, |key| Ok(ServiceToken::of(id, key.bits())))?;
     let created = Created {
         tenant: caller.tenant().clone(),
@@ -86,9 +88,9 @@ pub async fn create(
         resource_servers,
         expires_at: asked.expires_at,
     };
-    let done = app.commands().create_service_token(&caller.cause, id, created).await;
-    repeat::made(&app, key.as_ref(), Stream::ServiceToken(id), done).await.map_err(|failure| caller.problem(failure))?;
-    let shown = show(&app, &caller, &headers, id).await?;
+    let done = services.commands.create_service_token(&caller.cause, id, created).await;
+    repeat::made(&services, key.as_ref(), Stream::ServiceToken(id), done).await.map_err(|failure| caller.problem(failure))?;
+    let shown = show(&services, &caller, &headers, id).await?;
     Ok(shown.map(|mut body| {
         body.insert("service_token".to_owned(), token.expose().into());
         (StatusCode::CREATED, Json(Value::Object(body)))
@@ -97,15 +99,16 @@ pub async fn create(
 
 /// `GET /authsec/service-tokens`
 pub async fn list(
-    State(app): State<App>,
+    State(services): State<Services>,
     caller: Administrator,
     Query(page): Query<Page>,
     headers: HeaderMap,
 ) -> Result<Fresh<Json<Value>>, Problem> {
     let cursor = parameter(&caller, "cursor", page.cursor.as_deref())?;
-    let (tenant, limit, now) = (caller.tenant().clone(), page_limit(page.limit), app.commands().clock().now());
-    let query =
-        consistency::read(&app, app.directory(), &headers, move |directory| directory.service_tokens(&tenant, cursor.as_ref(), limit));
+    let (tenant, limit, now) = (caller.tenant().clone(), page_limit(page.limit), services.commands.clock().now());
+    let query = consistency::read(&services, &services.directory, &headers, move |directory| {
+        directory.service_tokens(&tenant, cursor.as_ref(), limit)
+    });
     Ok(query.await.map_err(|failure| caller.problem(failure))?.map(|page| {
         let mut body = Map::new();
         body.insert("service_tokens".to_owned(), page.rows.iter().map(|row| token(row, now)).collect());
@@ -116,18 +119,18 @@ pub async fn list(
 
 /// `GET /authsec/service-tokens/{token_id}`
 pub async fn read(
-    State(app): State<App>,
+    State(services): State<Services>,
     caller: Administrator,
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Fresh<Json<Value>>, Problem> {
     let id = id.parse().map_err(|_| caller.problem(missing()))?;
-    Ok(show(&app, &caller, &headers, id).await?.map(|body| Json(Value::Object(body))))
+    Ok(show(&services, &caller, &headers, id).await?.map(|body| Json(Value::Object(body))))
 }
 
 /// `DELETE /authsec/service-tokens/{token_id}`: the next call with it is refused; its history stays.
 pub async fn revoke(
-    State(app): State<App>,
+    State(services): State<Services>,
     caller: Administrator,
     Path(id): Path<String>,
     headers: HeaderMap,
@@ -136,14 +139,19 @@ pub async fn revoke(
     caller.must_change()?;
     let id = id.parse().map_err(|_| caller.problem(missing()))?;
     let asked: Reason = members(&headers, body).await.map_err(|failure| caller.problem(failure))?;
-    let done = app.commands().revoke_service_token(&caller.cause, id, caller.tenant(), asked.reason).await;
+    let done = services.commands.revoke_service_token(&caller.cause, id, caller.tenant(), asked.reason).await;
     done.map_err(|error| caller.problem(error))?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn show(app: &App, caller: &Administrator, headers: &HeaderMap, id: ServiceTokenId) -> Result<Fresh<Map<String, Value>>, Problem> {
-    let (tenant, now) = (caller.tenant().clone(), app.commands().clock().now());
-    let found = consistency::read(app, app.directory(), headers, move |directory| directory.service_token(&tenant, id));
+async fn show(
+    services: &Services,
+    caller: &Administrator,
+    headers: &HeaderMap,
+    id: ServiceTokenId,
+) -> Result<Fresh<Map<String, Value>>, Problem> {
+    let (tenant, now) = (caller.tenant().clone(), services.commands.clock().now());
+    let found = consistency::read(services, &services.directory, headers, move |directory| directory.service_token(&tenant, id));
     let found = found.await.map_err(|failure| caller.problem(failure))?;
     let body = found.body.as_ref().map(|row| token(row, now)).ok_or_else(|| caller.problem(missing()))?;
     Ok(found.map(|_| body))

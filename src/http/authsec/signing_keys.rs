@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::bootstrap::App;
+use crate::application::services::Services;
 use crate::http::caller::{Administrator, Path};
 use crate::http::error::{Failure, Problem};
 use crate::http::json::members;
@@ -23,30 +23,35 @@ pub struct Members {
 }
 
 /// Every key that is published.
-pub async fn list(State(app): State<App>, caller: Administrator) -> Result<Json<Value>, Problem> {
+pub async fn list(State(services): State<Services>, caller: Administrator) -> Result<Json<Value>, Problem> {
     caller.must_operate()?;
-    shown(&app, &caller).await
+    shown(&services, &caller).await
 }
 
 /// Another key takes over, in ten minutes or at once; the old one stays published until its last token is over.
-pub async fn rotate(State(app): State<App>, caller: Administrator, headers: HeaderMap, body: Body) -> Result<Json<Value>, Problem> {
+pub async fn rotate(
+    State(services): State<Services>,
+    caller: Administrator,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Value>, Problem> {
     caller.must_operate()?;
     let Members { at_once } = members(&headers, body).await.map_err(|failure| caller.problem(failure))?;
-    let now = app.commands().clock().now();
-    let rotated = app.access_tokens().ring().rotate(at_once, now).await.map_err(|error| caller.problem(error))?;
+    let now = services.commands.clock().now();
+    let rotated = services.access_tokens.ring().rotate(at_once, now).await.map_err(|error| caller.problem(error))?;
     if !rotated {
         let detail = "the keys come from token-key-files: put the new one first there, and keep the old one until its tokens are over";
         return Err(caller.problem(Failure::request(StatusCode::CONFLICT, "keys-are-configured", detail)));
     }
     tracing::info!(subject = caller.admin.subject, at_once, "an administrator had the keys for access tokens rotated");
-    shown(&app, &caller).await
+    shown(&services, &caller).await
 }
 
 /// A key that somebody else may have is taken back, and with it every token that it signed.
-pub async fn withdraw(State(app): State<App>, caller: Administrator, Path(key_id): Path<String>) -> Result<StatusCode, Problem> {
+pub async fn withdraw(State(services): State<Services>, caller: Administrator, Path(key_id): Path<String>) -> Result<StatusCode, Problem> {
     caller.must_operate()?;
-    let now = app.commands().clock().now();
-    let withdrawn = app.access_tokens().ring().withdraw(&key_id, now).await.map_err(|error| caller.problem(error))?;
+    let now = services.commands.clock().now();
+    let withdrawn = services.access_tokens.ring().withdraw(&key_id, now).await.map_err(|error| caller.problem(error))?;
     if !withdrawn {
         return Err(caller.problem(Failure::not_found("signing key of our own")));
     }
@@ -54,9 +59,9 @@ pub async fn withdraw(State(app): State<App>, caller: Administrator, Path(key_id
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn shown(app: &App, caller: &Administrator) -> Result<Json<Value>, Problem> {
-    let now = app.commands().clock().now();
-    let keys = app.access_tokens().ring().list(now).await.map_err(|error| caller.problem(error))?;
+async fn shown(services: &Services, caller: &Administrator) -> Result<Json<Value>, Problem> {
+    let now = services.commands.clock().now();
+    let keys = services.access_tokens.ring().list(now).await.map_err(|error| caller.problem(error))?;
     let show = |key: &crate::application::access_tokens::PublishedKey| {
         let mut body = Map::new();
         body.insert("kid".to_owned(), key.id.as_str().into());

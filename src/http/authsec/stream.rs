@@ -14,7 +14,7 @@ use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::time::Instant;
 
 use crate::application::audit::streams::{Batch, Place};
-use crate::bootstrap::App;
+use crate::application::services::Services;
 use crate::credentials::admin::{Admin, AdminRefusal};
 use crate::http::caller::{Administrator, Query, bearer};
 use crate::http::error::{Failure, Problem};
@@ -36,7 +36,7 @@ pub struct From {
 /// Sends every event of the tenant after a position, and then each one as it comes, until the token is over. The id of each is its
 /// position, so that a client that reconnects goes on where it was.
 pub async fn stream(
-    extract::State(app): extract::State<App>,
+    extract::State(services): extract::State<Services>,
     caller: Administrator,
     Query(from): Query<From>,
     headers: HeaderMap,
@@ -49,16 +49,16 @@ pub async fn stream(
     };
     let after = match last {
         Some(text) => text.parse::<Position>().map_err(refuse)?,
-        None => app.log().head().await.map_err(|error| caller.problem(error))?,
+        None => services.log.head().await.map_err(|error| caller.problem(error))?,
     };
     let (admin, until) = match bearer(&headers) {
-        Some(token) => app.admins().verify_until(token).await.map_err(|refusal| caller.problem(refusal))?,
+        Some(token) => services.admins.verify_until(token).await.map_err(|refusal| caller.problem(refusal))?,
         None => return Err(caller.problem(AdminRefusal::Missing)),
     };
-    let place = app.streams().begin(&admin.tenant, &admin.subject).map_err(|failure| caller.problem(failure))?;
-    let left = (until - app.commands().clock().now()).to_std().unwrap_or_default();
-    let live = app.streams().listen(&admin.tenant);
-    let tail = Tail { app, admin, after, state: State::CatchingUp, live, over: Instant::now() + left, _place: place };
+    let place = services.streams.begin(&admin.tenant, &admin.subject).map_err(|failure| caller.problem(failure))?;
+    let left = (until - services.commands.clock().now()).to_std().unwrap_or_default();
+    let live = services.streams.listen(&admin.tenant);
+    let tail = Tail { services, admin, after, state: State::CatchingUp, live, over: Instant::now() + left, _place: place };
     let pieces = futures_util::stream::unfold(tail, |mut tail| async move {
         let piece = tail.next().await?;
         Some((Ok::<Bytes, Infallible>(piece), tail))
@@ -68,7 +68,7 @@ pub async fn stream(
 }
 
 struct Tail {
-    app: App,
+    services: Services,
     admin: Admin,
     after: Position,
     state: State,
@@ -96,15 +96,15 @@ impl Tail {
             match self.state {
                 State::Ended => return None,
                 State::CatchingUp => {
-                    let shown = self.app.history().progress().position;
-                    let read = self.app.reads().begin(&self.admin.tenant, &self.admin.subject);
+                    let shown = self.services.history.progress().position;
+                    let read = self.services.reads.begin(&self.admin.tenant, &self.admin.subject);
                     let read = tokio::select! {
                         read = read => read,
-                        () = self.app.stopping() => return None,
+                        () = self.services.stopping.wait() => return None,
                     };
                     // One that finds no room ends here, and goes on from its last event when it comes back.
                     let _read = read.ok()?;
-                    if let Some((text, upto)) = self.app.streams().read(&self.admin.tenant, self.after).await.ok()? {
+                    if let Some((text, upto)) = self.services.streams.read(&self.admin.tenant, self.after).await.ok()? {
                         self.after = upto;
                         return Some(text);
                     }
@@ -122,7 +122,7 @@ impl Tail {
                             Ok(_) | Err(RecvError::Lagged(_)) => self.state = State::CatchingUp,
                             Err(RecvError::Closed) => return None,
                         },
-                        () = self.app.stopping() => return None,
+                        () = self.services.stopping.wait() => return None,
                         () = tokio::time::sleep_until(self.over) => {}
                         () = tokio::time::sleep(KEEP_ALIVE) => return Some(Bytes::from_static(b":\n\n")),
                     }

@@ -12,8 +12,9 @@ use gatebook_projections::history::HistoryQuery;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{audit, client_key, page_limit, parameter};
-use crate::bootstrap::App;
+use super::{client_key, page_limit, parameter};
+use crate::application::audit::entry;
+use crate::application::services::Services;
 use crate::http::caller::{Administrator, Path, Query};
 use crate::http::consistency::{self, Fresh};
 use crate::http::error::{Failure, Problem};
@@ -50,7 +51,7 @@ pub fn must_see(caller: &Administrator) -> Result<(), Problem> {
 
 /// `GET /authsec/unbound-clients`
 pub async fn list(
-    State(app): State<App>,
+    State(services): State<Services>,
     caller: Administrator,
     Query(page): Query<Page>,
     headers: HeaderMap,
@@ -58,7 +59,7 @@ pub async fn list(
     must_see(&caller)?;
     let cursor = parameter(&caller, "cursor", page.cursor.as_deref())?;
     let limit = page_limit(page.limit);
-    let query = consistency::read(&app, app.directory(), &headers, move |directory| directory.unbound(cursor.as_ref(), limit));
+    let query = consistency::read(&services, &services.directory, &headers, move |directory| directory.unbound(cursor.as_ref(), limit));
     Ok(query.await.map_err(|failure| caller.problem(failure))?.map(|page| {
         let mut body = Map::new();
         body.insert("clients".to_owned(), page.rows.iter().map(render).collect());
@@ -70,7 +71,7 @@ pub async fn list(
 
 /// `GET /authsec/unbound-clients/{client_id}`: one of them, with the head of its history for those who may read it.
 pub async fn read(
-    State(app): State<App>,
+    State(services): State<Services>,
     caller: Administrator,
     Path(client_id): Path<String>,
     headers: HeaderMap,
@@ -78,21 +79,21 @@ pub async fn read(
     must_see(&caller)?;
     let (client_id, _) = client_key(&caller, &client_id)?;
     let wanted = client_id.clone();
-    let found = consistency::read(&app, app.directory(), &headers, move |directory| directory.unbound_client(&wanted));
+    let found = consistency::read(&services, &services.directory, &headers, move |directory| directory.unbound_client(&wanted));
     let found = found.await.map_err(|failure| caller.problem(failure))?;
     let Some(Value::Object(mut body)) = found.body.as_ref().map(render) else { return Err(caller.problem(Failure::not_found("client"))) };
     if caller.must_audit().is_ok() {
         let query = HistoryQuery { client_id: Some(client_id), ..HistoryQuery::all(caller.tenant().clone(), HISTORY_HEAD) };
-        let page = consistency::read(&app, app.history(), &headers, move |history| history.events(&query)).await;
+        let page = consistency::read(&services, &services.history, &headers, move |history| history.events(&query)).await;
         let page = page.map_err(|failure| caller.problem(failure))?;
-        body.insert("history".to_owned(), page.body.rows.iter().map(audit::render).collect());
+        body.insert("history".to_owned(), page.body.rows.iter().map(entry::render).collect());
     }
     Ok(found.map(|_| Json(Value::Object(body))))
 }
 
 /// `DELETE /authsec/unbound-clients/{client_id}`: it is no client any more; its history stays.
 pub async fn delete(
-    State(app): State<App>,
+    State(services): State<Services>,
     caller: Administrator,
     Path(client_id): Path<String>,
     headers: HeaderMap,
@@ -101,12 +102,12 @@ pub async fn delete(
     caller.must_operate()?;
     let asked: Members = members(&headers, body).await.map_err(|failure| caller.problem(failure))?;
     let (client_id, key) = client_key(&caller, &client_id)?;
-    let found = consistency::read(&app, app.directory(), &headers, move |directory| directory.unbound_client(&client_id));
+    let found = consistency::read(&services, &services.directory, &headers, move |directory| directory.unbound_client(&client_id));
     let found = found.await.map_err(|failure| caller.problem(failure))?;
     if found.body.is_none() {
         return Err(caller.problem(Failure::not_found("client")));
     }
-    app.commands().delete_unbound(&caller.cause, key, asked.reason).await.map_err(|error| caller.problem(error))?;
+    services.commands.delete_unbound(&caller.cause, key, asked.reason).await.map_err(|error| caller.problem(error))?;
     Ok(StatusCode::NO_CONTENT)
 }
 

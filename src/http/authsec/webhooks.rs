@@ -6,10 +6,12 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use chrono::TimeDelta;
+use gatebook_events::codec;
 use gatebook_events::envelope::Position;
-use gatebook_events::identity::{ResourceServerId, Stream, WebhookId};
+use gatebook_events::identity::{ResourceServerId, WebhookId};
 use gatebook_events::reason;
 use gatebook_events::secret::Rotation;
+use gatebook_events::stream::Stream;
 use gatebook_events::webhook::{Created, Disabled, DisabledBecause, Start, TypePrefix, Webhook, WebhookCommand, WebhookUrl, Wish};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -18,7 +20,7 @@ use uuid::Uuid;
 use super::repeat::{self, RepeatKey};
 use super::resource_servers::{checked_name, invalid};
 use crate::aggregates::Done;
-use crate::bootstrap::App;
+use crate::application::services::Services;
 use crate::delivery::webhooks::commands::KnownWebhook;
 use crate::delivery::webhooks::{Change, Standing};
 use crate::http::caller::{Administrator, Path};
@@ -65,7 +67,7 @@ pub struct NewSecret {
 
 /// `POST /authsec/webhooks`
 pub async fn create(
-    State(app): State<App>,
+    State(services): State<Services>,
     caller: Administrator,
     headers: HeaderMap,
     body: Body,
@@ -73,41 +75,41 @@ pub async fn create(
     caller.must_change()?;
     let asked: Members = members(&headers, body).await.map_err(|failure| caller.problem(failure))?;
     let start = start(asked.start.as_deref()).map_err(|failure| caller.problem(failure))?;
-    let wish = wish(&app, asked, None).map_err(|failure| caller.problem(failure))?;
-    let key = RepeatKey::of(&app, &caller, &headers, "webhook", &[]).map_err(|failure| caller.problem(failure))?;
+    let wish = wish(&services, asked, None).map_err(|failure| caller.problem(failure))?;
+    let key = RepeatKey::of(&services, &caller, &headers, "webhook", &[]).map_err(|failure| caller.problem(failure))?;
     let id = WebhookId(key.as_ref().map_or_else(Uuid::now_v7, RepeatKey::id));
     let created = Created { tenant: caller.tenant().clone(), wish, start };
-    let done = app.commands().create_webhook(&caller.cause, id, created).await;
-    let done = repeat::made(&app, key.as_ref(), Stream::Webhook(id), done).await.map_err(|failure| caller.problem(failure))?;
-    app.webhooks().changed(id);
+    let done = services.commands.create_webhook(&caller.cause, id, created).await;
+    let done = repeat::made(&services, key.as_ref(), Stream::Webhook(id), done).await.map_err(|failure| caller.problem(failure))?;
+    services.webhooks.changed(id);
     // Nobody knows more of it yet, and the secret has to be shown even if nodes cannot share what they know.
-    let mut body = render(&the_tenants(&app, &caller, id).await?, &Standing::default());
-    body.insert("signing_secret".to_owned(), app.webhooks().secret(id, done.state.generation).expose().into());
+    let mut body = render(&the_tenants(&services, &caller, id).await?, &Standing::default());
+    body.insert("signing_secret".to_owned(), services.webhooks.secret(id, done.state.generation).expose().into());
     Ok(Written((StatusCode::CREATED, Json(Value::Object(body))), done.position))
 }
 
 /// `GET /authsec/webhooks`
-pub async fn list(State(app): State<App>, caller: Administrator) -> Result<Json<Value>, Problem> {
+pub async fn list(State(services): State<Services>, caller: Administrator) -> Result<Json<Value>, Problem> {
     caller.must_audit()?;
-    let known = app.commands().webhooks_of(caller.tenant()).await.map_err(|error| caller.problem(error))?;
+    let known = services.commands.webhooks_of(caller.tenant()).await.map_err(|error| caller.problem(error))?;
     let mut shown = Vec::with_capacity(known.len());
     for known in known {
-        let standing = standing(&app, &caller, known.id).await?;
+        let standing = standing(&services, &caller, known.id).await?;
         shown.push(render(&known, &standing));
     }
     Ok(Json(json!({ "webhooks": shown })))
 }
 
 /// `GET /authsec/webhooks/{webhook_id}`
-pub async fn read(State(app): State<App>, caller: Administrator, Path(id): Path<String>) -> Result<Json<Value>, Problem> {
+pub async fn read(State(services): State<Services>, caller: Administrator, Path(id): Path<String>) -> Result<Json<Value>, Problem> {
     caller.must_audit()?;
     let id = webhook_id(&caller, &id)?;
-    Ok(Json(Value::Object(show(&app, &caller, id).await?)))
+    Ok(Json(Value::Object(show(&services, &caller, id).await?)))
 }
 
 /// `PATCH /authsec/webhooks/{webhook_id}`
 pub async fn edit(
-    State(app): State<App>,
+    State(services): State<Services>,
     caller: Administrator,
     Path(id): Path<String>,
     headers: HeaderMap,
@@ -120,15 +122,15 @@ pub async fn edit(
     if asked.start.is_some() {
         return Err(caller.problem(invalid("start is said when a webhook is created")));
     }
-    let known = the_tenants(&app, &caller, id).await?;
-    let wish = wish(&app, asked, known.webhook.wish).map_err(|failure| caller.problem(failure))?;
-    let done = change(&app, &caller, id, &WebhookCommand::Edit(wish)).await?;
-    Ok(Written(Json(Value::Object(show(&app, &caller, id).await?)), done.position))
+    let known = the_tenants(&services, &caller, id).await?;
+    let wish = wish(&services, asked, known.webhook.wish).map_err(|failure| caller.problem(failure))?;
+    let done = change(&services, &caller, id, &WebhookCommand::Edit(wish)).await?;
+    Ok(Written(Json(Value::Object(show(&services, &caller, id).await?)), done.position))
 }
 
 /// `DELETE /authsec/webhooks/{webhook_id}`: it is sent nothing more; its history stays.
 pub async fn delete(
-    State(app): State<App>,
+    State(services): State<Services>,
     caller: Administrator,
     Path(id): Path<String>,
     headers: HeaderMap,
@@ -137,13 +139,13 @@ pub async fn delete(
     caller.must_change()?;
     let id = webhook_id(&caller, &id)?;
     let Reason { reason } = members(&headers, body).await.map_err(|failure| caller.problem(failure))?;
-    let done = change(&app, &caller, id, &WebhookCommand::Delete { reason }).await?;
+    let done = change(&services, &caller, id, &WebhookCommand::Delete { reason }).await?;
     Ok(Written(StatusCode::NO_CONTENT, done.position))
 }
 
 /// `POST /authsec/webhooks/{webhook_id}/disable`: it is sent nothing, and misses nothing.
 pub async fn disable(
-    State(app): State<App>,
+    State(services): State<Services>,
     caller: Administrator,
     Path(id): Path<String>,
     headers: HeaderMap,
@@ -153,25 +155,29 @@ pub async fn disable(
     let id = webhook_id(&caller, &id)?;
     let Reason { reason } = members(&headers, body).await.map_err(|failure| caller.problem(failure))?;
     let disabled = Disabled { because: DisabledBecause::Administrator, reason };
-    let done = change(&app, &caller, id, &WebhookCommand::Disable(disabled)).await?;
-    Ok(Written(Json(Value::Object(show(&app, &caller, id).await?)), done.position))
+    let done = change(&services, &caller, id, &WebhookCommand::Disable(disabled)).await?;
+    Ok(Written(Json(Value::Object(show(&services, &caller, id).await?)), done.position))
 }
 
 /// `POST /authsec/webhooks/{webhook_id}/enable`: it goes on where it was disabled.
-pub async fn enable(State(app): State<App>, caller: Administrator, Path(id): Path<String>) -> Result<Written<Json<Value>>, Problem> {
+pub async fn enable(
+    State(services): State<Services>,
+    caller: Administrator,
+    Path(id): Path<String>,
+) -> Result<Written<Json<Value>>, Problem> {
     caller.must_change()?;
     let id = webhook_id(&caller, &id)?;
-    the_tenants(&app, &caller, id).await?;
+    the_tenants(&services, &caller, id).await?;
     // Before it is enabled, so that it is not disabled again for what was before.
-    app.webhooks().change(id, Change::Hasten).await.map_err(|error| caller.problem(error))?;
-    let done = change(&app, &caller, id, &WebhookCommand::Enable).await?;
-    app.webhooks().insist(id).await;
-    Ok(Written(Json(Value::Object(show(&app, &caller, id).await?)), done.position))
+    services.webhooks.change(id, Change::Hasten).await.map_err(|error| caller.problem(error))?;
+    let done = change(&services, &caller, id, &WebhookCommand::Enable).await?;
+    services.webhooks.insist(id).await;
+    Ok(Written(Json(Value::Object(show(&services, &caller, id).await?)), done.position))
 }
 
 /// `POST /authsec/webhooks/{webhook_id}/rotate-secret`: a new secret, shown once.
 pub async fn rotate_secret(
-    State(app): State<App>,
+    State(services): State<Services>,
     caller: Administrator,
     Path(id): Path<String>,
     headers: HeaderMap,
@@ -183,15 +189,15 @@ pub async fn rotate_secret(
     if asked.overlap_seconds > MAX_OVERLAP {
         return Err(caller.problem(invalid("overlap_seconds is more than 90 days")));
     }
-    let at = app.commands().clock().now();
+    let at = services.commands.clock().now();
     let overlap = TimeDelta::seconds(i64::from(asked.overlap_seconds));
     let old_valid_until = (asked.overlap_seconds > 0).then(|| at + overlap);
     let about = id.to_string();
-    let key = RepeatKey::of(&app, &caller, &headers, "webhook secret", &[&about]).map_err(|failure| caller.problem(failure))?;
+    let key = RepeatKey::of(&services, &caller, &headers, "webhook secret", &[&about]).map_err(|failure| caller.problem(failure))?;
     let repeat_key = key.as_ref().map(RepeatKey::mark);
-    the_tenants(&app, &caller, id).await?;
+    the_tenants(&services, &caller, id).await?;
     let before = match &repeat_key {
-        Some(mark) => app.commands().rotations(Stream::Webhook(id), mark).await.map_err(|error| caller.problem(error))?.found,
+        Some(mark) => services.commands.rotations(Stream::Webhook(id), mark).await.map_err(|error| caller.problem(error))?.found,
         None => None,
     };
     let (generation, old_valid_until, position) = if let Some(before) = before {
@@ -199,12 +205,12 @@ pub async fn rotate_secret(
         (before.generation, before.old_valid_until, None)
     } else {
         let rotation = Rotation { at, old_valid_until, end_overlap: asked.end_overlap, repeat_key };
-        let done = change(&app, &caller, id, &WebhookCommand::RotateSecret(rotation)).await?;
+        let done = change(&services, &caller, id, &WebhookCommand::RotateSecret(rotation)).await?;
         (done.state.generation, done.state.old_valid_until, done.position)
     };
     let mut body = Map::new();
     body.insert("id".to_owned(), about.into());
-    body.insert("signing_secret".to_owned(), app.webhooks().secret(id, generation).expose().into());
+    body.insert("signing_secret".to_owned(), services.webhooks.secret(id, generation).expose().into());
     response::put(&mut body, "old_secret_valid_until", old_valid_until.map(response::time));
     Ok(Written(Json(Value::Object(body)), position))
 }
@@ -215,31 +221,36 @@ pub(super) fn webhook_id(caller: &Administrator, text: &str) -> Result<WebhookId
 }
 
 /// A webhook of the caller's tenant.
-pub(super) async fn the_tenants(app: &App, caller: &Administrator, id: WebhookId) -> Result<KnownWebhook, Problem> {
-    let known = app.commands().webhook(id).await.map_err(|error| caller.problem(error))?;
+pub(super) async fn the_tenants(services: &Services, caller: &Administrator, id: WebhookId) -> Result<KnownWebhook, Problem> {
+    let known = services.commands.webhook(id).await.map_err(|error| caller.problem(error))?;
     known.filter(|known| known.webhook.tenant.as_ref() == Some(caller.tenant())).ok_or_else(|| caller.problem(missing()))
 }
 
-pub(super) async fn change(app: &App, caller: &Administrator, id: WebhookId, command: &WebhookCommand) -> Result<Done<Webhook>, Problem> {
-    let done = app.commands().change_webhook(&caller.cause, id, caller.tenant(), command).await;
-    app.webhooks().changed(id);
+pub(super) async fn change(
+    services: &Services,
+    caller: &Administrator,
+    id: WebhookId,
+    command: &WebhookCommand,
+) -> Result<Done<Webhook>, Problem> {
+    let done = services.commands.change_webhook(&caller.cause, id, caller.tenant(), command).await;
+    services.webhooks.changed(id);
     done.map_err(|error| caller.problem(error))
 }
 
-async fn show(app: &App, caller: &Administrator, id: WebhookId) -> Result<Map<String, Value>, Problem> {
-    let known = the_tenants(app, caller, id).await?;
-    Ok(render(&known, &standing(app, caller, id).await?))
+async fn show(services: &Services, caller: &Administrator, id: WebhookId) -> Result<Map<String, Value>, Problem> {
+    let known = the_tenants(services, caller, id).await?;
+    Ok(render(&known, &standing(services, caller, id).await?))
 }
 
-async fn standing(app: &App, caller: &Administrator, id: WebhookId) -> Result<Standing, Problem> {
-    app.webhooks().standing(id).await.map_err(|error| caller.problem(error))
+async fn standing(services: &Services, caller: &Administrator, id: WebhookId) -> Result<Standing, Problem> {
+    services.webhooks.standing(id).await.map_err(|error| caller.problem(error))
 }
 
-fn wish(app: &App, asked: Members, before: Option<Wish>) -> Result<Wish, Failure> {
+fn wish(services: &Services, asked: Members, before: Option<Wish>) -> Result<Wish, Failure> {
     let url = asked.url.map(|text| WebhookUrl::parse(&text).map_err(|problem| invalid(&format!("url {problem}")))).transpose()?;
     // One that stays as it is was taken before.
     if let Some(new) = url.as_ref().filter(|new| before.as_ref().is_none_or(|before| before.url != **new)) {
-        app.webhooks().never_dialled(new).map_err(|reason| invalid(&format!("url {reason}")))?;
+        services.webhooks.never_dialled(new).map_err(|reason| invalid(&format!("url {reason}")))?;
     }
     let label = asked.label.map(checked_name).transpose()?;
     let (old_label, old_url, old_types, old_servers) = match before {
@@ -256,7 +267,7 @@ fn wish(app: &App, asked: Members, before: Option<Wish>) -> Result<Wish, Failure
     if types.len() > Wish::MOST || resource_servers.len() > Wish::MOST {
         return Err(invalid("types or resource_servers has more than 50 entries"));
     }
-    if let Some(unknown) = asked_types.iter().flatten().find(|prefix| !prefix.begins_a_name()) {
+    if let Some(unknown) = asked_types.iter().flatten().find(|prefix| !codec::is_known(prefix)) {
         return Err(invalid(&format!(
             "types has `{}`, with which no event's name begins; right is {}",
             unknown.as_str(),

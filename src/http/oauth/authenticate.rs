@@ -16,7 +16,7 @@ use super::credentials::JWT_BEARER;
 use super::decisions::{invalid, members, target};
 use crate::application::authentication::Credential;
 use crate::application::decisions::{self, Answer, Presented};
-use crate::bootstrap::App;
+use crate::application::services::Services;
 use crate::credentials::secrets::ClientSecret;
 use crate::http::caller::{Anyone, Authenticator};
 use crate::http::consistency::Written;
@@ -39,7 +39,7 @@ pub struct Shown {
 
 /// Always 200 where the question could be understood. Of a client that may not act the credentials are not looked at.
 pub async fn authenticate(
-    State(app): State<App>,
+    State(services): State<Services>,
     Authenticator(caller): Authenticator,
     from: Anyone,
     headers: HeaderMap,
@@ -56,10 +56,10 @@ pub async fn authenticate(
         // RFC 6749 §2.3: one method a request.
         _ => return Err(invalid("either client_secret, or client_assertion with its client_assertion_type").into()),
     };
-    let server = target(&app, &caller, shown.resource.as_deref()).await?;
+    let server = target(&services, &caller, shown.resource.as_deref()).await?;
     let source = shown.source.unwrap_or(from.address);
     let presented = Presented { client_id, or_else: None, credential, source };
-    let (answer, refusal) = decisions::prove(&app, server, &presented).await?;
+    let (answer, refusal) = decisions::prove(&services, server, &presented).await?;
     Ok(Written(Json(render(&presented.client_id, &answer, refusal)), answer.position))
 }
 

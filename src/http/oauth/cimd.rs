@@ -2,23 +2,25 @@
 
 use gatebook_events::client::{Client, Life};
 use gatebook_events::envelope::{ActorKind, Position};
-use gatebook_events::identity::Stream;
 use gatebook_events::manifest::ManifestUrl;
+use gatebook_events::stream::Stream;
 use serde_json::{Map, Value};
 
+use crate::application::error::UseCaseError;
 use crate::application::rate_limits::Allowance;
 use crate::application::register::admission::{self, Newcomer};
 use crate::application::register::rules::{Guarantor, Rules};
-use crate::bootstrap::App;
+use crate::application::registrations::registered_at;
+use crate::application::services::Services;
 use crate::http::caller::Anyone;
 use crate::http::error::Failure;
 use crate::http::response;
 use crate::outbound::{Asker, Urgency};
 
 /// The URL that a request names, if it names that and nothing else.
-pub fn named(app: &App, request: &Map<String, Value>) -> Option<ManifestUrl> {
+pub fn named(services: &Services, request: &Map<String, Value>) -> Option<ManifestUrl> {
     match (request.len(), request.get("client_id").and_then(Value::as_str)) {
-        (1, Some(client_id)) => app.documents().manifests().url(client_id).ok(),
+        (1, Some(client_id)) => services.manifests.manifests().url(client_id).ok(),
         _ => None,
     }
 }
@@ -26,29 +28,29 @@ pub fn named(app: &App, request: &Map<String, Value>) -> Option<ManifestUrl> {
 /// The document is read and registered by the resource server's rules. There is nothing to manage by a token: whoever may
 /// change the document changes the client.
 pub async fn register(
-    app: &App,
+    services: &Services,
     caller: &Anyone,
     rules: &Rules,
     guarantor: Guarantor,
     url: &ManifestUrl,
 ) -> Result<(Map<String, Value>, Option<Allowance>, Option<Position>), Failure> {
-    let known: Client = app.commands().load(Stream::Client(url.client_id().key())).await?;
+    let known: Client = services.commands.load(Stream::Client(url.client_id().key())).await?;
     let (client, seen_at) = match known.life {
         Life::Registered if known.holds_for(Some(&rules.tenant)) => (known, None),
         Life::Registered | Life::Unregistered | Life::Withdrawn | Life::Deleted => {
             let unknown = known.life == Life::Unregistered;
-            let registered_at = if unknown { Vec::new() } else { app.registered_at(url.client_id().key()).await? };
+            let registered_at = if unknown { Vec::new() } else { registered_at(&services, url.client_id().key()).await? };
             let urgency = Urgency::By(Asker::new(Some(caller.address), Some(&rules.tenant)));
-            let seen = app.documents().meet(url, &registered_at, urgency).await?;
+            let seen = services.manifests.meet(url, &registered_at, urgency).await?;
             (seen.client, seen.position)
         }
     };
-    let profile = client.registered().ok_or(Failure::Internal("a client that was just read is not there"))?;
+    let profile = client.registered().ok_or(UseCaseError::Internal("a client that was just read is not there"))?;
     let cause = caller.cause(ActorKind::Anonymous, None, "cimd");
-    let admitted = admission::ask(app, rules, Newcomer::known(profile, guarantor)).await?;
+    let admitted = admission::ask(services, rules, Newcomer::known(profile, guarantor)).await?;
     let allowance = admitted.allowance;
-    let done = app.commands().bind(&cause, &admitted.welcome, &client, false).await?;
-    admitted.fill(app, done.position).await;
-    let reason = app.standing(rules.id, client.life, &done.state).await?;
+    let done = services.commands.bind(&cause, &admitted.welcome, &client, false).await?;
+    admitted.fill(services, done.position).await;
+    let reason = services.commands.standing(rules.id, client.life, &done.state).await?;
     Ok((response::client(profile, Some((rules.id, &done.state, reason))), allowance, done.position.max(seen_at)))
 }

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::application::authentication::Credential;
 use crate::application::decisions::Presented;
+use crate::application::error::UseCaseError;
 use crate::credentials::secrets::ClientSecret;
 use crate::http::error::Failure;
 use crate::http::json::Form;
@@ -26,12 +27,12 @@ pub(super) fn presented(headers: &HeaderMap, form: &Form, source: IpAddr) -> Res
     let received = |secret: &str| ClientSecret::received(secret.to_owned());
     let (ids, credential) = match (basic(headers)?, secret, assertion) {
         (Some((ids, secrets)), None, None) => (ids, Credential::Secret(received(&secrets.as_form), secrets.as_sent().map(received))),
-        (None, Some(secret), None) => (Readings::one(named.ok_or(Failure::Client)?), Credential::Secret(received(secret), None)),
+        (None, Some(secret), None) => (Readings::one(named.ok_or(UseCaseError::Client)?), Credential::Secret(received(secret), None)),
         (None, None, Some(assertion)) if kind == Some(JWT_BEARER) => {
-            (Readings::one(&subject(assertion).ok_or(Failure::Client)?), Credential::Assertion(assertion.to_owned()))
+            (Readings::one(&subject(assertion).ok_or(UseCaseError::Client)?), Credential::Assertion(assertion.to_owned()))
         }
         (None, None, Some(_)) => return Err(invalid("client_assertion_type is not that of a JWT (RFC 7523 section 2.2)")),
-        (None, None, None) => (Readings::one(named.ok_or(Failure::Client)?), Credential::None),
+        (None, None, None) => (Readings::one(named.ok_or(UseCaseError::Client)?), Credential::None),
         _ => return Err(invalid("a client shows one credential in a request")),
     };
     // RFC 7521 §4.2: where it is named besides, it has to be the same.
@@ -40,7 +41,7 @@ pub(super) fn presented(headers: &HeaderMap, form: &Form, source: IpAddr) -> Res
     match (meant.next(), named) {
         (Some(client_id), _) => Ok(Presented { client_id, or_else: meant.next(), credential, source }),
         (None, Some(_)) => Err(invalid("client_id names another client than the credential does")),
-        (None, None) => Err(Failure::Client),
+        (None, None) => Err(UseCaseError::Client.into()),
     }
 }
 
@@ -71,10 +72,10 @@ impl Readings {
 /// Id and secret out of a `Basic` header. An id that is a URL is not cut at its colon, since its encoding has none.
 fn basic(headers: &HeaderMap) -> Result<Option<(Readings, Readings)>, Failure> {
     let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok(None) };
-    let malformed = || Failure::Client;
+    let malformed = || UseCaseError::Client;
     let (scheme, credentials) = value.to_str().ok().and_then(|value| value.split_once(' ')).ok_or_else(malformed)?;
     if !scheme.eq_ignore_ascii_case("basic") {
-        return Err(malformed());
+        return Err(malformed().into());
     }
     let decoded = STANDARD.decode(credentials.trim()).ok().and_then(|bytes| String::from_utf8(bytes).ok()).ok_or_else(malformed)?;
     let (id, secret) = decoded.split_once(':').ok_or_else(malformed)?;

@@ -8,7 +8,8 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::future::join_all;
-use gatebook_events::decision::{AnswerVersion, Question, Reason};
+use gatebook_events::answer_version::AnswerVersion;
+use gatebook_events::decision::{Question, Reason};
 use gatebook_events::identity::{ClientId, ResourceServerId};
 use gatebook_events::redirect::RedirectUri;
 use gatebook_events::scope::Scope;
@@ -17,7 +18,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::application::decisions::{self, Answer, Effective, Subject};
-use crate::bootstrap::App;
+use crate::application::error::UseCaseError;
+use crate::application::services::Services;
 use crate::http::caller::{Decider, Parameters, Path};
 use crate::http::consistency::Written;
 use crate::http::error::{Failure, OauthError};
@@ -51,14 +53,14 @@ pub struct At {
 /// `POST /oauth/decisions`: always 200 where the question could be understood; the answer says allow, deny or pending. With
 /// `{"questions": […]}` it has as many answers in their order, and a question that could not be understood has its error there.
 pub async fn decide(
-    State(app): State<App>,
+    State(services): State<Services>,
     caller: Decider,
     headers: HeaderMap,
     body: Body,
 ) -> Result<(HeaderMap, Written<Json<Map<String, Value>>>), OauthError> {
     let mut body = body_json::object(&headers, body, "invalid_request").await?;
     let Some(questions) = body.remove("questions") else {
-        let answer = one(&app, &caller, body).await?;
+        let answer = one(&services, &caller, body).await?;
         let retry_after = answer.retry_after.map(|seconds| (header::RETRY_AFTER, HeaderValue::from(seconds)));
         return Ok((retry_after.into_iter().collect(), Written(Json(render(&answer)), answer.position)));
     };
@@ -68,7 +70,7 @@ pub async fn decide(
     };
     let answers = join_all(questions.into_iter().map(|question| async {
         match question {
-            Value::Object(question) => one(&app, &caller, question).await,
+            Value::Object(question) => one(&services, &caller, question).await,
             _ => Err(invalid("a question is an object").into()),
         }
     }))
@@ -80,7 +82,7 @@ pub async fn decide(
     Ok((HeaderMap::new(), Written(Json(body), position)))
 }
 
-async fn one(app: &App, caller: &Decider, question: Map<String, Value>) -> Result<Answer, OauthError> {
+async fn one(services: &Services, caller: &Decider, question: Map<String, Value>) -> Result<Answer, OauthError> {
     let asked: Asked =
         serde_json::from_value(Value::Object(question)).map_err(|error| invalid(gatebook_events::json::ascii(&error.to_string())))?;
     let client_id = ClientId::parse(&asked.client_id).map_err(|_| invalid("client_id is not 1 to 2048 printable ASCII characters"))?;
@@ -92,13 +94,13 @@ async fn one(app: &App, caller: &Decider, question: Map<String, Value>) -> Resul
         grant_type: asked.grant_type.as_deref().filter(|grant| !grant.is_empty()),
         scope: scope.as_ref().and_then(Option::as_ref),
     };
-    ask(app, caller, asked.resource.as_deref(), &Subject { client_id: &client_id, since, source: asked.source }, &question).await
+    ask(services, caller, asked.resource.as_deref(), &Subject { client_id: &client_id, since, source: asked.source }, &question).await
 }
 
 /// `GET /oauth/clients/{client_id}?resource=`: the effective client, as an authorization server's client store needs it;
 /// 404 when there is none that may act.
 pub async fn client(
-    State(app): State<App>,
+    State(services): State<Services>,
     caller: Decider,
     Path(client_id): Path<String>,
     Parameters(at): Parameters<At>,
@@ -107,12 +109,12 @@ pub async fn client(
     let none = || Failure::request(StatusCode::NOT_FOUND, "invalid_client", "there is no such client that may act there");
     let client_id = ClientId::parse(&client_id).map_err(|_| none())?;
     let subject = Subject { client_id: &client_id, since: None, source: None };
-    let answer = ask(&app, &caller, at.resource.as_deref(), &subject, &Question::default()).await?;
+    let answer = ask(&services, &caller, at.resource.as_deref(), &subject, &Question::default()).await?;
     let reason = answer.verdict.reason;
     // A client that need only be looked at is told so.
     let refusal = || reason.cure().map_or_else(none, |cure| Failure::request(StatusCode::NOT_FOUND, "invalid_client", cure));
     if let (Reason::DocumentNotTried, Some(seconds)) = (reason, answer.retry_after) {
-        return Err(Failure::NotTried(seconds).into());
+        return Err(UseCaseError::NotTried(seconds).into());
     }
     let client = answer.client.as_ref().filter(|_| reason.decision() == Decision::Allow).ok_or_else(refusal)?;
     let mut standing = Map::new();
@@ -130,26 +132,26 @@ pub async fn client(
 }
 
 async fn ask(
-    app: &App,
+    services: &Services,
     caller: &Decider,
     resource: Option<&str>,
     subject: &Subject<'_>,
     question: &Question<'_>,
 ) -> Result<Answer, OauthError> {
-    let server = target(app, caller, resource).await?;
-    let answer = decisions::ask(app, server, subject, question).await;
-    app.metrics().decided(answer.as_ref().map_or("failed", |answer| answer.verdict.reason.decision().as_str()));
+    let server = target(services, caller, resource).await?;
+    let answer = decisions::ask(services, server, subject, question).await;
+    services.metrics.decided(answer.as_ref().map_or("failed", |answer| answer.verdict.reason.decision().as_str()));
     Ok(answer?)
 }
 
 /// The resource server that a caller means, among those that it may ask about.
-pub(super) async fn target(app: &App, caller: &Decider, resource: Option<&str>) -> Result<ResourceServerId, OauthError> {
+pub(super) async fn target(services: &Services, caller: &Decider, resource: Option<&str>) -> Result<ResourceServerId, OauthError> {
     let resource = resource.filter(|resource| !resource.is_empty());
     let unknown = || Failure::request(StatusCode::BAD_REQUEST, "invalid_target", "resource names no resource server of this tenant");
     let only = caller.only().filter(|_| resource.is_none());
     let named = match only {
         Some(server) => Some(server),
-        None => decisions::resource_server(app, &caller.tenant, resource).await?,
+        None => decisions::resource_server(services, &caller.tenant, resource).await?,
     };
     Ok(named.filter(|server| caller.sees(*server)).ok_or_else(unknown)?)
 }

@@ -6,16 +6,19 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use gatebook_events::client::{Client, Profile};
 use gatebook_events::envelope::ActorKind;
-use gatebook_events::identity::{ClientId, ClientKey, ResourceServerId, Stream};
+use gatebook_events::identity::{ClientId, ClientKey, ResourceServerId};
 use gatebook_events::metadata;
 use gatebook_events::registration::Registration;
 use gatebook_events::secret::{KeptSecret, TokenHash};
+use gatebook_events::stream::Stream;
 use serde_json::{Map, Value};
 
 use super::register::{draw_secret, vouched};
 use crate::aggregates::Cause;
+use crate::application::error::UseCaseError;
 use crate::application::rate_limits::Allowance;
-use crate::bootstrap::App;
+use crate::application::registrations::registered_at;
+use crate::application::services::Services;
 use crate::credentials::secrets::{ClientSecret, RegistrationToken};
 use crate::http::caller::{Anyone, Path, bearer};
 use crate::http::consistency::Written;
@@ -23,6 +26,7 @@ use crate::http::error::{Failure, OauthError};
 use crate::http::json;
 use crate::http::rate_limit_headers;
 use crate::http::response;
+use crate::http::response::registration_client_uri;
 
 /// Members that only the server may say (RFC 7592 §2.2).
 const SERVERS_OWN: [&str; 4] = ["registration_access_token", "registration_client_uri", "client_secret_expires_at", "client_id_issued_at"];
@@ -32,39 +36,39 @@ const MOST_EVENTS: u32 = 1000;
 
 /// RFC 7592 §2.1
 pub async fn read(
-    State(app): State<App>,
+    State(services): State<Services>,
     caller: Anyone,
     Path(client_id): Path<String>,
     headers: HeaderMap,
 ) -> Result<(HeaderMap, Json<Map<String, Value>>), OauthError> {
-    let of_source = app.changes().admit(caller.address).map_err(Failure::TooMany)?;
-    let holder = Holder::of(&app, &client_id, &headers).await?;
-    let registrations = holder.registrations(&app).await?;
-    let body = holder.render(&app, &holder.profile, &registrations).await?;
+    let of_source = services.change_limits.admit(caller.address).map_err(UseCaseError::TooMany)?;
+    let holder = Holder::of(&services, &client_id, &headers).await?;
+    let registrations = holder.registrations(&services).await?;
+    let body = holder.render(&services, &holder.profile, &registrations).await?;
     Ok((rate_limit_headers::headers(of_source.as_slice()), body))
 }
 
 /// RFC 7592 §2.2: everything is replaced, and the answer says what serves.
 pub async fn replace(
-    State(app): State<App>,
+    State(services): State<Services>,
     caller: Anyone,
     Path(client_id): Path<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Written<(HeaderMap, Json<Map<String, Value>>)>, OauthError> {
-    let of_source = app.changes().admit(caller.address).map_err(Failure::TooMany)?;
-    let holder = Holder::of(&app, &client_id, &headers).await?;
-    let of_client = app.changes().admit_of(holder.key).map_err(Failure::TooMany)?;
+    let of_source = services.change_limits.admit(caller.address).map_err(UseCaseError::TooMany)?;
+    let holder = Holder::of(&services, &client_id, &headers).await?;
+    let of_client = services.change_limits.admit_of(holder.key).map_err(UseCaseError::TooMany)?;
     let allowances: Vec<Allowance> = of_source.into_iter().chain(of_client).collect();
     holder.may_change()?;
-    if !app.room().has_some_for_strangers() {
-        return Err(Failure::NoRoom.into());
+    if !services.disk_space.has_some_for_strangers() {
+        return Err(UseCaseError::NoRoom.into());
     }
     let mut request = json::object(&headers, body, "invalid_client_metadata").await?;
-    holder.check_own_members(&app, &mut request).await?;
-    let servers: Vec<ResourceServerId> = holder.registrations(&app).await?.into_iter().map(|(id, _)| id).collect();
+    holder.check_own_members(&services, &mut request).await?;
+    let servers: Vec<ResourceServerId> = holder.registrations(&services).await?.into_iter().map(|(id, _)| id).collect();
     let vouched = match servers.first() {
-        Some(first) => vouched(&app, &app.commands().resource_server(*first).await?.policy, &mut request).await?,
+        Some(first) => vouched(&services, &services.commands.resource_server(*first).await?.policy, &mut request).await?,
         None => None,
     };
     let parsed = metadata::parse_replacement(request, &holder.profile.metadata)?.vouched(vouched);
@@ -72,9 +76,9 @@ pub async fn replace(
     let first = drawn.as_ref().map(|(_, hash)| KeptSecret { hash: hash.clone(), expires_at: None });
 
     let cause = holder.cause(&caller);
-    let updated = app.commands().update_self(&cause, holder.key, &servers, parsed, first).await?;
+    let updated = services.commands.update_self(&cause, holder.key, &servers, parsed, first).await?;
     let profile = *updated.client.profile.ok_or(Failure::RegistrationToken)?;
-    let Json(mut body) = holder.render(&app, &profile, &updated.registrations).await?;
+    let Json(mut body) = holder.render(&services, &profile, &updated.registrations).await?;
     if let Some((secret, _)) = drawn {
         body.insert("client_secret".to_owned(), secret.expose().into());
         body.insert("client_secret_expires_at".to_owned(), 0.into());
@@ -84,14 +88,14 @@ pub async fn replace(
 
 /// RFC 7592 §2.3
 pub async fn delete(
-    State(app): State<App>,
+    State(services): State<Services>,
     caller: Anyone,
     Path(client_id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Written<(StatusCode, HeaderMap)>, OauthError> {
-    let of_source = app.changes().admit(caller.address).map_err(Failure::TooMany)?;
-    let holder = Holder::of(&app, &client_id, &headers).await?;
-    let done = app.commands().delete_self(&holder.cause(&caller), holder.key).await?;
+    let of_source = services.change_limits.admit(caller.address).map_err(UseCaseError::TooMany)?;
+    let holder = Holder::of(&services, &client_id, &headers).await?;
+    let done = services.commands.delete_self(&holder.cause(&caller), holder.key).await?;
     Ok(Written((StatusCode::NO_CONTENT, rate_limit_headers::headers(of_source.as_slice())), done.position))
 }
 
@@ -106,11 +110,11 @@ struct Holder {
 
 impl Holder {
     /// A client that does not exist, one that was deleted, and a wrong token get the same answer (RFC 7592 §2.1).
-    async fn of(app: &App, client_id: &str, headers: &HeaderMap) -> Result<Self, Failure> {
+    async fn of(services: &Services, client_id: &str, headers: &HeaderMap) -> Result<Self, Failure> {
         let token = RegistrationToken::received(bearer(headers).ok_or(Failure::RegistrationToken)?);
         let client_id = ClientId::parse(client_id).map_err(|_| Failure::RegistrationToken)?;
         let key = client_id.key();
-        let history = app.commands().history::<Client>(Stream::Client(key)).await?;
+        let history = services.commands.history::<Client>(Stream::Client(key)).await?;
         let profile = history.now().registered().filter(|profile| profile.client_id == client_id).ok_or(Failure::RegistrationToken)?;
         match profile.registration_token {
             Some(TokenHash(stored)) if token.verify(&stored) => Ok(Self { key, profile: profile.clone(), token, events: history.len() }),
@@ -133,16 +137,16 @@ impl Holder {
     }
 
     /// Where the client is registered, its home first.
-    async fn registrations(&self, app: &App) -> Result<Vec<(ResourceServerId, Registration)>, Failure> {
+    async fn registrations(&self, services: &Services) -> Result<Vec<(ResourceServerId, Registration)>, Failure> {
         let mut registrations = Vec::new();
-        for id in app.registered_at(self.key).await? {
-            registrations.push((id, app.commands().load::<Registration>(Stream::Registration(id, self.key)).await?));
+        for id in registered_at(&services, self.key).await? {
+            registrations.push((id, services.commands.load::<Registration>(Stream::Registration(id, self.key)).await?));
         }
         Ok(registrations)
     }
 
     /// RFC 7592 §2.2: the identifier has to be there and be the client's own, a secret has to be the current one.
-    async fn check_own_members(&self, app: &App, request: &mut Map<String, Value>) -> Result<(), Failure> {
+    async fn check_own_members(&self, services: &Services, request: &mut Map<String, Value>) -> Result<(), Failure> {
         let refuse = |detail: String| Failure::request(StatusCode::BAD_REQUEST, "invalid_client_metadata", detail);
         // RFC 7592 §2.2: a null is an omitted value, here as in all other members.
         request.retain(|_, value| !value.is_null());
@@ -157,7 +161,11 @@ impl Holder {
         let current = match (sent.as_str(), &self.profile.secret) {
             (Some(text), Some(kept)) => {
                 let sent = ClientSecret::received(text);
-                app.secrets().verify(&sent, kept.hash.as_phc()).await.map_err(|_| Failure::Internal("a secret could not be verified"))?
+                services
+                    .secrets
+                    .verify(&sent, kept.hash.as_phc())
+                    .await
+                    .map_err(|_| UseCaseError::Internal("a secret could not be verified"))?
             }
             _ => false,
         };
@@ -167,19 +175,19 @@ impl Holder {
     /// RFC 7592 §3. The token is kept as a hash only, so the one that was presented is given back.
     async fn render(
         &self,
-        app: &App,
+        services: &Services,
         profile: &Profile,
         registrations: &[(ResourceServerId, Registration)],
     ) -> Result<Json<Map<String, Value>>, OauthError> {
         let bound = match registrations.first() {
             Some((id, registration)) => {
-                Some((*id, registration, app.standing(*id, gatebook_events::client::Life::Registered, registration).await?))
+                Some((*id, registration, services.commands.standing(*id, gatebook_events::client::Life::Registered, registration).await?))
             }
             None => None,
         };
         let mut body = response::client(profile, bound);
         body.insert("registration_access_token".to_owned(), self.token.expose().into());
-        body.insert("registration_client_uri".to_owned(), app.registration_client_uri(&profile.client_id).into());
+        body.insert("registration_client_uri".to_owned(), registration_client_uri(&services.public_url, &profile.client_id).into());
         Ok(Json(body))
     }
 }

@@ -12,14 +12,19 @@ use serde_json::{Map, Value};
 
 use super::credentials;
 use crate::application::decisions;
-use crate::bootstrap::App;
+use crate::application::services::Services;
 use crate::http::caller::Anyone;
 use crate::http::error::{Failure, OauthError};
 use crate::http::json as body_json;
 use crate::http::response;
 
 /// What a client gets is for the doors to say.
-pub async fn token(State(app): State<App>, from: Anyone, headers: HeaderMap, body: Body) -> Result<Json<Map<String, Value>>, OauthError> {
+pub async fn token(
+    State(services): State<Services>,
+    from: Anyone,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Map<String, Value>>, OauthError> {
     let form = body_json::form(&headers, body, "invalid_request").await?;
     let grant_type = form.one("grant_type")?.ok_or_else(|| refuse("invalid_request", "grant_type is missing"))?;
     if grant_type != GrantType::ClientCredentials.as_str() {
@@ -30,11 +35,11 @@ pub async fn token(State(app): State<App>, from: Anyone, headers: HeaderMap, bod
     let scope = scope.map_err(|_| refuse("invalid_scope", "scope has a character that is not allowed"))?.flatten();
     let resources: Vec<&str> = form.all("resource").collect();
     // A request that is refused before need not carry all that a check of credentials takes.
-    let granted = Box::pin(decisions::grant(&app, &presented, &resources, scope.as_ref())).await?;
-    app.metrics().decided(granted.as_ref().map_or_else(|reason| reason.decision(), |_| Decision::Allow).as_str());
+    let granted = Box::pin(decisions::grant(&services, &presented, &resources, scope.as_ref())).await?;
+    services.metrics.decided(granted.as_ref().map_or_else(|reason| reason.decision(), |_| Decision::Allow).as_str());
     let grant = granted.map_err(no)?;
-    let server = app.commands().resource_server(grant.resource_server).await?;
-    let (tokens, now) = (app.access_tokens(), app.commands().clock().now());
+    let server = services.commands.resource_server(grant.resource_server).await?;
+    let (tokens, now) = (&services.access_tokens, services.commands.clock().now());
     let issued = tokens.issue(&grant, &tokens.audience(grant.resource_server, &server), now).await.map_err(Failure::from)?;
     let mut body = Map::new();
     body.insert("access_token".to_owned(), issued.token.into());

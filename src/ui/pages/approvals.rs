@@ -9,7 +9,7 @@ use maud::{Markup, html};
 
 use super::client::{Decision, difference, forms, metadata_difference};
 use crate::application::look_alikes::Doubts;
-use crate::bootstrap::App;
+use crate::application::services::Services;
 use crate::http::authsec::approvals::shown;
 use crate::ui::parts::error_page::Sorry;
 use crate::ui::parts::format;
@@ -22,15 +22,16 @@ use crate::ui::parts::warnings;
 const LIMIT: usize = 50;
 
 /// `GET /ui/approvals`
-pub async fn page(State(app): State<App>, visitor: Visitor, RawQuery(query): RawQuery) -> Result<Response, Sorry> {
+pub async fn page(State(services): State<Services>, visitor: Visitor, RawQuery(query): RawQuery) -> Result<Response, Sorry> {
     let fields = Fields::parse(query.unwrap_or_default().as_bytes());
     fields.only(&["cursor"]).map_err(|failure| visitor.sorry(failure))?;
     let cursor = fields.parsed("cursor", "the one in a link to the next page").map_err(|failure| visitor.sorry(failure))?;
-    let frame = Frame::open(&app, &visitor).await?;
+    let frame = Frame::open(&services, &visitor).await?;
     let tenant = visitor.tenant().clone();
-    let waiting = visitor.read(&app, app.approvals(), move |approvals| approvals.waiting(&tenant, cursor.as_ref(), LIMIT)).await?.body;
+    let waiting =
+        visitor.read(&services, &services.approvals, move |approvals| approvals.waiting(&tenant, cursor.as_ref(), LIMIT)).await?.body;
     let (rows, tenant) = (waiting.rows.clone(), visitor.tenant().clone());
-    let doubts = visitor.read(&app, app.directory(), move |directory| {
+    let doubts = visitor.read(&services, &services.directory, move |directory| {
         rows.iter().map(|row| shown(row, &row.as_approved()).doubts(directory, &tenant)).collect::<Result<Vec<_>, _>>()
     });
     let doubts = doubts.await?.body;
@@ -51,7 +52,7 @@ pub async fn page(State(app): State<App>, visitor: Visitor, RawQuery(query): Raw
             }
         }
     };
-    Ok(frame.page(&app, &visitor, Place::Approvals, "Approvals", &content))
+    Ok(frame.page(&services, &visitor, Place::Approvals, "Approvals", &content))
 }
 
 fn entry(visitor: &Visitor, row: &WaitingRow, (warnings, resembles): &Doubts) -> Markup {

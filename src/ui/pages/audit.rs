@@ -7,7 +7,7 @@ use gatebook_events::identity::{ClientId, TenantId};
 use gatebook_projections::history::{HistoryQuery, HistoryRow};
 use maud::{Markup, html};
 
-use crate::bootstrap::App;
+use crate::application::services::Services;
 use crate::http::error::Failure;
 use crate::http::parameters;
 use crate::ui::parts::error_page::Sorry;
@@ -129,20 +129,20 @@ pub fn parse_moment(text: &str) -> Option<DateTime<Utc>> {
 }
 
 /// `GET /ui/audit`
-pub async fn page(State(app): State<App>, visitor: Visitor, RawQuery(asked): RawQuery) -> Result<Response, Sorry> {
+pub async fn page(State(services): State<Services>, visitor: Visitor, RawQuery(asked): RawQuery) -> Result<Response, Sorry> {
     visitor.caller.must_audit().map_err(|problem| visitor.told(problem))?;
     let fields = Fields::parse(asked.unwrap_or_default().as_bytes());
     let query = query(&visitor, &fields, LIMIT)?;
-    let frame = Frame::open(&app, &visitor).await?;
-    let page = visitor.read(&app, app.history(), move |history| history.events(&query)).await?.body;
+    let frame = Frame::open(&services, &visitor).await?;
+    let page = visitor.read(&services, &services.history, move |history| history.events(&query)).await?.body;
     let (tenant, rows) = (visitor.tenant().clone(), page.rows.clone());
-    let about = visitor.read(&app, app.directory(), move |directory| event_text::subjects(directory, &tenant, &rows)).await?.body;
+    let about = visitor.read(&services, &services.directory, move |directory| event_text::subjects(directory, &tenant, &rows)).await?.body;
     let about = |row: &HistoryRow| row.client_key.and_then(|key| about.get(&key)).and_then(Option::as_ref);
     let here = visitor.links.to("/audit");
-    let head = app.log().head().await.map_err(|error| visitor.sorry(error))?;
+    let head = services.log.head().await.map_err(|error| visitor.sorry(error))?;
     let content = html! {
         div.head { h1 { "Audit" } }
-        (chain(&app, &visitor, head))
+        (chain(&services, &visitor, head))
         (filters(&frame, &fields, &here))
         p.actions {
             a.button href={ (here) "/export" (fields.with("format", "ndjson", &["cursor"])) } { "Export as NDJSON" }
@@ -163,7 +163,7 @@ pub async fn page(State(app): State<App>, visitor: Visitor, RawQuery(asked): Raw
             }
         }
     };
-    Ok(frame.page(&app, &visitor, Place::Audit, "Audit", &content))
+    Ok(frame.page(&services, &visitor, Place::Audit, "Audit", &content))
 }
 
 fn filters(frame: &Frame, fields: &Fields, here: &str) -> Markup {
@@ -192,8 +192,8 @@ fn filters(frame: &Frame, fields: &Fields, here: &str) -> Markup {
 }
 
 /// How far the chain is known to hold.
-fn chain(app: &App, visitor: &Visitor, head: gatebook_events::envelope::Position) -> Markup {
-    let last = app.chain().last();
+fn chain(services: &Services, visitor: &Visitor, head: gatebook_events::envelope::Position) -> Markup {
+    let last = services.log_integrity.last();
     html! {
         div #chain .note.plain.chain {
             p {
@@ -214,17 +214,17 @@ fn chain(app: &App, visitor: &Visitor, head: gatebook_events::envelope::Position
 }
 
 /// `POST /ui/audit/walk`: for those of the tenant `default`, because it concerns every tenant.
-pub async fn walk(State(app): State<App>, Posted { visitor, .. }: Posted) -> Result<Response, Sorry> {
+pub async fn walk(State(services): State<Services>, Posted { visitor, .. }: Posted) -> Result<Response, Sorry> {
     visitor.caller.must_audit().map_err(|problem| visitor.told(problem))?;
     if *visitor.tenant() != TenantId::default_tenant() {
         let failure = Failure::request(axum::http::StatusCode::FORBIDDEN, "not-operator", "only those of the tenant default may do this");
         return Err(visitor.sorry(failure));
     }
-    let walked = app.walk_chain().await.map_err(|failure| visitor.sorry(failure))?;
+    let walked = services.log_integrity.walk(services.commands.clock()).await.map_err(|failure| visitor.sorry(failure))?;
     let address = visitor.links.to("/audit");
     Ok(match walked.found {
-        Ok((position, _)) => layout::go(&app, &address, true, format!("The chain holds, up to event {position}.")),
-        Err(broken) => layout::go(&app, &address, false, format!("The chain is broken: {broken}.")),
+        Ok((position, _)) => layout::go(&services, &address, true, format!("The chain holds, up to event {position}.")),
+        Err(broken) => layout::go(&services, &address, false, format!("The chain is broken: {broken}.")),
     })
 }
 

@@ -4,15 +4,16 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use futures_util::StreamExt;
-use gatebook_events::decision::AnswerVersion;
+use gatebook_events::admission::Status;
+use gatebook_events::answer_version::AnswerVersion;
 use gatebook_events::identity::{ClientId, ResourceServerId};
 use gatebook_events::reason;
-use gatebook_events::registration::{RegistrationCommand, Status};
+use gatebook_events::registration::RegistrationCommand;
 use gatebook_projections::directory::{ListClients, RegistrationRow, ResourceServerRow};
 use maud::{Markup, html};
 
 use super::clients::{ACTIONS, Asked};
-use crate::bootstrap::App;
+use crate::application::services::Services;
 use crate::http::authsec::decisions::command;
 use crate::http::error::Failure;
 use crate::ui::parts::error_page::{Sorry, capital};
@@ -37,22 +38,22 @@ struct Outcome {
 }
 
 /// `POST /ui/servers/{id}/clients/preview`: changes nothing.
-pub async fn preview(State(app): State<App>, Path(id): Path<String>, Change(posted): Change) -> Result<Response, Sorry> {
+pub async fn preview(State(services): State<Services>, Path(id): Path<String>, Change(posted): Change) -> Result<Response, Sorry> {
     let Posted { visitor, fields } = posted;
-    let frame = Frame::open(&app, &visitor).await?;
+    let frame = Frame::open(&services, &visitor).await?;
     let row = server::named(&visitor, &frame, &id)?;
     let here = visitor.links.server(row.id, "clients");
     let Some((action, text)) = action(&fields) else { return Err(visitor.sorry(Failure::not_found("action"))) };
-    let (rows, more) = selected(&app, &visitor, row.id, &fields).await?;
+    let (rows, more) = selected(&services, &visitor, row.id, &fields).await?;
     if rows.is_empty() {
-        return Ok(layout::go(&app, &here, false, "No client was selected."));
+        return Ok(layout::go(&services, &here, false, "No client was selected."));
     }
     let many = more.then_some(rows.len());
     let would = command(action, None, None).ok_or_else(|| visitor.sorry(Failure::not_found("action")))?;
     let outcomes: Vec<Outcome> = futures_util::stream::iter(rows)
         .map(|row| async {
             let target = (row.resource_server, row.client_key);
-            let stands = app.commands().outlook(visitor.tenant(), target, &would).await.map_err(|error| capital(&error.to_string()));
+            let stands = services.commands.outlook(visitor.tenant(), target, &would).await.map_err(|error| capital(&error.to_string()));
             Outcome { row, stands }
         })
         .buffered(AT_ONCE)
@@ -62,11 +63,11 @@ pub async fn preview(State(app): State<App>, Path(id): Path<String>, Change(post
         (server::head(&visitor, row, Tab::Clients))
         (shown(&visitor, row, (action, text), &outcomes, (many, &fields)))
     };
-    Ok(frame.page(&app, &visitor, Place::Server(row.id, Tab::Clients), &format!("{text} clients"), &content))
+    Ok(frame.page(&services, &visitor, Place::Server(row.id, Tab::Clients), &format!("{text} clients"), &content))
 }
 
 /// `POST /ui/servers/{id}/clients/decide`: about those that the preview named.
-pub async fn decide(State(app): State<App>, Path(id): Path<String>, Change(posted): Change) -> Result<Response, Sorry> {
+pub async fn decide(State(services): State<Services>, Path(id): Path<String>, Change(posted): Change) -> Result<Response, Sorry> {
     let Posted { visitor, fields } = posted;
     let server: ResourceServerId = id.parse().map_err(|_| visitor.sorry(Failure::not_found("resource server")))?;
     let Some((action, _)) = action(&fields) else { return Err(visitor.sorry(Failure::not_found("action"))) };
@@ -77,7 +78,7 @@ pub async fn decide(State(app): State<App>, Path(id): Path<String>, Change(poste
         return Err(visitor.sorry(Failure::request(StatusCode::BAD_REQUEST, "invalid-request", detail)));
     };
     let whole = action == "suspend" && fields.has("family", "1");
-    let (commands, cause, tenant) = (app.commands(), &visitor.caller.cause, visitor.tenant());
+    let (commands, cause, tenant) = (&services.commands, &visitor.caller.cause, visitor.tenant());
     let done: Vec<Result<bool, String>> = futures_util::stream::iter(named)
         .map(|(client_id, shown)| {
             let would = &would;
@@ -101,7 +102,7 @@ pub async fn decide(State(app): State<App>, Path(id): Path<String>, Change(poste
         said.push_str(&format::number(refused, "was", "were"));
         said.push_str(" not, because of a change since the preview.");
     }
-    Ok(layout::go(&app, &visitor.links.server(server, "clients"), refused == 0, said))
+    Ok(layout::go(&services, &visitor.links.server(server, "clients"), refused == 0, said))
 }
 
 /// The clients that a preview named, each with the state in which it was shown; none unless each has one.
@@ -133,12 +134,17 @@ pub fn past(action: &str) -> &'static str {
 }
 
 /// The clients that were ticked, and those of the families that were, as far as the filter shows them; and whether there are more.
-async fn selected(app: &App, visitor: &Visitor, id: ResourceServerId, fields: &Fields) -> Result<(Vec<RegistrationRow>, bool), Sorry> {
+async fn selected(
+    services: &Services,
+    visitor: &Visitor,
+    id: ResourceServerId,
+    fields: &Fields,
+) -> Result<(Vec<RegistrationRow>, bool), Sorry> {
     let named: Vec<ClientId> = fields.all("client").take(MOST).filter_map(|text| ClientId::parse(text).ok()).collect();
     let families: Vec<String> = fields.all("family").map(str::to_owned).collect();
     let filter = Asked::of(visitor, id, fields.clone(), MOST)?.list;
     let tenant = visitor.tenant().clone();
-    let found = visitor.read(app, app.directory(), move |directory| {
+    let found = visitor.read(services, &services.directory, move |directory| {
         let (mut rows, mut more): (Vec<RegistrationRow>, bool) = (Vec::new(), false);
         for client_id in &named {
             rows.extend(directory.client(&tenant, id, client_id)?);

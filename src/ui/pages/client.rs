@@ -2,19 +2,21 @@
 
 use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
+use gatebook_events::admission::RegistrationType;
+use gatebook_events::admission::Status;
 use gatebook_events::client::{Client, Profile};
-use gatebook_events::identity::{ClientId, ResourceServerId, Stream};
+use gatebook_events::identity::{ClientId, ResourceServerId};
 use gatebook_events::reason;
-use gatebook_events::registration::{AdmittedMetadata, Status};
-use gatebook_events::resource_server::RegistrationType;
+use gatebook_events::registration::AdmittedMetadata;
 use gatebook_events::standing::Reason;
+use gatebook_events::stream::Stream;
 use gatebook_projections::directory::{RegistrationRow, ResourceServerRow};
 use gatebook_projections::history::{HistoryQuery, HistoryRow};
 use maud::{Markup, html};
 
 use super::clients::ACTIONS;
 use crate::application::look_alikes::{Doubts, Shown};
-use crate::bootstrap::App;
+use crate::application::services::Services;
 use crate::http::authsec::decisions::command;
 use crate::http::error::Failure;
 use crate::http::response;
@@ -54,17 +56,17 @@ pub struct Subject {
 
 impl Subject {
     /// The client that a path names, at a resource server of the visitor's tenant.
-    pub async fn find(app: &App, visitor: &Visitor, id: ResourceServerId, client_id: &str) -> Result<Self, Sorry> {
+    pub async fn find(services: &Services, visitor: &Visitor, id: ResourceServerId, client_id: &str) -> Result<Self, Sorry> {
         let missing = || visitor.sorry(Failure::not_found("client"));
         let client_id = ClientId::parse(client_id).map_err(|_| missing())?;
         let tenant = visitor.tenant().clone();
         let wanted = client_id.clone();
-        let found = visitor.read(app, app.directory(), move |directory| {
+        let found = visitor.read(services, &services.directory, move |directory| {
             let row = directory.client(&tenant, id, &wanted)?;
             row.map(|row| Ok((Shown::of(&row).doubts(directory, &tenant)?, row))).transpose()
         });
         let (doubts, row) = found.await?.body.ok_or_else(missing)?;
-        let client: Client = app.commands().load(Stream::Client(row.client_key)).await.map_err(|error| visitor.sorry(error))?;
+        let client: Client = services.commands.load(Stream::Client(row.client_key)).await.map_err(|error| visitor.sorry(error))?;
         let profile = client.profile.ok_or_else(missing)?;
         Ok(Self { row, doubts, profile: *profile })
     }
@@ -77,19 +79,19 @@ impl Subject {
 
 /// `GET /ui/servers/{id}/clients/{client_id}`
 pub async fn page(
-    State(app): State<App>,
+    State(services): State<Services>,
     visitor: Visitor,
     Path((id, client_id)): Path<(String, String)>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Sorry> {
-    let frame = Frame::open(&app, &visitor).await?;
+    let frame = Frame::open(&services, &visitor).await?;
     let server = server::named(&visitor, &frame, &id)?;
-    let subject = Subject::find(&app, &visitor, server.id, &client_id).await?;
+    let subject = Subject::find(&services, &visitor, server.id, &client_id).await?;
     let fields = Fields::parse(query.unwrap_or_default().as_bytes());
-    let offered = offered(&app, &visitor, &subject.row).await;
-    let asked = crate::ui::pages::client::decisions::asked(&app, &visitor, &subject.row, &fields).await?;
-    let versions = document::versions(&app, &visitor, &subject.row).await?;
-    let events = history(&app, &visitor, &subject.row).await?;
+    let offered = offered(&services, &visitor, &subject.row).await;
+    let asked = crate::ui::pages::client::decisions::asked(&services, &visitor, &subject.row, &fields).await?;
+    let versions = document::versions(&services, &visitor, &subject.row).await?;
+    let events = history(&services, &visitor, &subject.row).await?;
     let content = html! {
         p.crumbs { a href=(visitor.links.server(server.id, "clients")) { (format::inert(&server.name)) } " / Clients" }
         (head(&subject))
@@ -102,7 +104,7 @@ pub async fn page(
             }
             div {
                 div #decisions .card data-live { (standing(&visitor, server, &subject, &offered)) }
-                (credentials::card(&visitor, &subject, app.instance_key(), app.commands().clock().now()))
+                (credentials::card(&visitor, &subject, &services.instance_key, services.commands.clock().now()))
                 (crate::ui::pages::client::decisions::card(&visitor, &subject, &fields, asked.as_ref()))
             }
         }
@@ -111,7 +113,7 @@ pub async fn page(
             (story(&visitor, &frame.servers, events.as_deref()))
         }
     };
-    Ok(frame.page(&app, &visitor, Place::Server(server.id, Tab::Clients), &subject.name(), &content))
+    Ok(frame.page(&services, &visitor, Place::Server(server.id, Tab::Clients), &subject.name(), &content))
 }
 
 /// All that happened to it; nothing for whoever may not read it.
@@ -261,12 +263,12 @@ fn standing(visitor: &Visitor, server: &ResourceServerRow, subject: &Subject, of
 }
 
 /// The decisions that would change something now.
-async fn offered(app: &App, visitor: &Visitor, row: &RegistrationRow) -> Vec<(&'static str, &'static str)> {
+async fn offered(services: &Services, visitor: &Visitor, row: &RegistrationRow) -> Vec<(&'static str, &'static str)> {
     let mut offered = Vec::new();
     if visitor.may_change() {
         for (action, text) in ACTIONS {
             let Some(would) = command(action, None, None) else { continue };
-            let outlook = app.commands().outlook(visitor.tenant(), (row.resource_server, row.client_key), &would).await;
+            let outlook = services.commands.outlook(visitor.tenant(), (row.resource_server, row.client_key), &would).await;
             if outlook.is_ok_and(|(now, then)| now != then) {
                 offered.push((action, text));
             }
@@ -276,12 +278,12 @@ async fn offered(app: &App, visitor: &Visitor, row: &RegistrationRow) -> Vec<(&'
 }
 
 /// Its events, the oldest first; none for whoever may not read them.
-async fn history(app: &App, visitor: &Visitor, row: &RegistrationRow) -> Result<Option<Vec<HistoryRow>>, Sorry> {
+async fn history(services: &Services, visitor: &Visitor, row: &RegistrationRow) -> Result<Option<Vec<HistoryRow>>, Sorry> {
     if !visitor.may_audit() {
         return Ok(None);
     }
     let query = HistoryQuery { client_id: Some(row.client_id.clone()), ..HistoryQuery::all(visitor.tenant().clone(), MOST_EVENTS) };
-    let mut rows = visitor.read(app, app.history(), move |history| history.events(&query)).await?.body.rows;
+    let mut rows = visitor.read(services, &services.history, move |history| history.events(&query)).await?.body.rows;
     rows.reverse();
     Ok(Some(rows))
 }

@@ -6,13 +6,13 @@ use std::collections::HashMap;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
+use gatebook_events::admission::RegistrationType;
 use gatebook_events::identity::{ClientKey, ResourceServerId};
-use gatebook_events::resource_server::RegistrationType;
 use gatebook_projections::directory::{ClientPage, Counts, FamilyPage, FamilyRow, ListClients, RegistrationRow, ResourceServerRow, Sort};
 use maud::{Markup, html};
 
+use crate::application::services::Services;
 use crate::application::usage::Uses;
-use crate::bootstrap::App;
 use crate::http::authsec::as_of::{self, Then};
 use crate::http::error::Failure;
 use crate::http::parameters;
@@ -91,18 +91,23 @@ enum Listed {
 }
 
 /// `GET /ui/servers/{id}/clients`
-pub async fn page(State(app): State<App>, visitor: Visitor, Path(id): Path<String>, RawQuery(query): RawQuery) -> Result<Response, Sorry> {
-    let frame = Frame::open(&app, &visitor).await?;
+pub async fn page(
+    State(services): State<Services>,
+    visitor: Visitor,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Sorry> {
+    let frame = Frame::open(&services, &visitor).await?;
     let now = server::named(&visitor, &frame, &id)?;
     let fields = Fields::parse(query.unwrap_or_default().as_bytes());
     fields
         .only(&["type", "status", "q", "family", "group", "sort", "cursor", crate::ui::pages::clients::as_of_field::AS_OF])
         .map_err(|failure| visitor.sorry(failure))?;
-    let then = crate::ui::pages::clients::as_of_field::asked(&app, &visitor, now.id, &fields).await?;
+    let then = crate::ui::pages::clients::as_of_field::asked(&services, &visitor, now.id, &fields).await?;
     let asked = Asked { then, ..Asked::of(&visitor, now.id, fields, LIMIT)? };
     let (list, by_family) = (asked.list.clone(), asked.by_family);
     let headers = HeaderMap::new();
-    let listed = as_of::read(&app, &headers, asked.then.as_ref(), move |directory| {
+    let listed = as_of::read(&services, &headers, asked.then.as_ref(), move |directory| {
         let Some(row) = directory.resource_server(&list.tenant, list.resource_server)? else { return Ok(None) };
         let listed = if by_family {
             directory.families(&list)?.map(Listed::Families)
@@ -118,7 +123,7 @@ pub async fn page(State(app): State<App>, visitor: Visitor, Path(id): Path<Strin
         Listed::Families(page) => page.rows.iter().filter(|one| one.number == 1).map(|one| (row.id, one.sample.client_key)).collect(),
         Listed::OneByOne(page) => page.rows.iter().map(|one| (row.id, one.client_key)).collect(),
     };
-    let seen = if asked.then.is_none() { Some(app.usage().of(shown).await) } else { None };
+    let seen = if asked.then.is_none() { Some(services.usage.of(shown).await) } else { None };
     let here = visitor.links.server(row.id, "clients");
     let content = html! {
         (server::head(&visitor, row, Tab::Clients))
@@ -127,10 +132,10 @@ pub async fn page(State(app): State<App>, visitor: Visitor, Path(id): Path<Strin
             None => (waiting_note(&visitor, row)),
         }
         (filters(&visitor, row, &asked))
-        div #list data-live[asked.then.is_none()] { (list_form(&app, &visitor, row, &asked, (&listed, &seen))) }
+        div #list data-live[asked.then.is_none()] { (list_form(&services, &visitor, row, &asked, (&listed, &seen))) }
     };
     let title = format!("Clients of {}", format::inert_text(&row.name));
-    Ok(frame.page(&app, &visitor, Place::Server(row.id, Tab::Clients), &title, &content))
+    Ok(frame.page(&services, &visitor, Place::Server(row.id, Tab::Clients), &title, &content))
 }
 
 fn waiting_note(visitor: &Visitor, row: &ResourceServerRow) -> Markup {
@@ -202,7 +207,7 @@ fn filters(visitor: &Visitor, row: &ResourceServerRow, asked: &Asked) -> Markup 
     }
 }
 
-fn list_form(app: &App, visitor: &Visitor, row: &ResourceServerRow, asked: &Asked, (listed, seen): (&Listed, &Seen)) -> Markup {
+fn list_form(services: &Services, visitor: &Visitor, row: &ResourceServerRow, asked: &Asked, (listed, seen): (&Listed, &Seen)) -> Markup {
     let (empty, next, summary) = match listed {
         Listed::Families(page) => {
             (page.rows.is_empty(), page.next_cursor.as_ref(), Some(format::number(page.families as u64, "family", "families")))
@@ -210,7 +215,7 @@ fn list_form(app: &App, visitor: &Visitor, row: &ResourceServerRow, asked: &Aske
         Listed::OneByOne(page) => (page.rows.is_empty(), page.next_cursor.as_ref(), None),
     };
     if empty {
-        return nothing(app, visitor, row, asked);
+        return nothing(services, visitor, row, asked);
     }
     let here = visitor.links.server(row.id, "clients");
     html! {
@@ -349,7 +354,7 @@ fn pick_all() -> Markup {
     html! { input type="checkbox" hidden data-pick-all aria-label="Select all on this page"; span.unseen { "Select" } }
 }
 
-fn nothing(app: &App, visitor: &Visitor, row: &ResourceServerRow, asked: &Asked) -> Markup {
+fn nothing(services: &Services, visitor: &Visitor, row: &ResourceServerRow, asked: &Asked) -> Markup {
     let here = visitor.links.server(row.id, "clients");
     html! {
         div.empty {
@@ -361,7 +366,7 @@ fn nothing(app: &App, visitor: &Visitor, row: &ResourceServerRow, asked: &Asked)
             } @else {
                 h2 { "No client has come yet" }
                 p { "Clients register themselves at the address below, are met by the URL of the document that they host, or are entered by you." }
-                p { code { "POST " (app.public_url()) "/rs/" (row.id) "/oauth/register" } }
+                p { code { "POST " (&services.public_url) "/rs/" (row.id) "/oauth/register" } }
                 @if visitor.may_change() { p { a.button.primary href=(visitor.links.server(row.id, "enter")) { "Pre-register a client" } } }
             }
         }

@@ -5,20 +5,23 @@ use axum::Json;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use gatebook_events::Rejection;
+use gatebook_events::admission::RegistrationType;
 use gatebook_events::identity::ClientKey;
 use gatebook_events::metadata::{self, AuthMethod, GrantType, Parsed};
 use gatebook_events::redirect::RedirectUri;
-use gatebook_events::resource_server::{Coming, RedirectRule, RegistrationType, presets};
+use gatebook_events::redirect_rule::RedirectRule;
+use gatebook_events::resource_server::{Coming, presets};
 use gatebook_projections::directory::ResourceServerRow;
 use maud::{Markup, html};
 use serde_json::{Map, Value};
 
 use super::client::once;
 use crate::aggregates::CommandError;
+use crate::application::error::UseCaseError;
 use crate::application::register::{DrawnHashes, preregistration_defaults};
-use crate::bootstrap::App;
+use crate::application::services::Services;
 use crate::http::authsec::preregister::enter;
-use crate::http::error::Failure;
+use crate::http::error::{Failure, outcome};
 use crate::http::oauth::register::draw_secret;
 use crate::ui::parts::error_page::{Sorry, capital};
 use crate::ui::parts::format;
@@ -38,22 +41,27 @@ struct Start {
 }
 
 /// `GET /ui/servers/{id}/enter`
-pub async fn page(State(app): State<App>, visitor: Visitor, Path(id): Path<String>, RawQuery(query): RawQuery) -> Result<Response, Sorry> {
+pub async fn page(
+    State(services): State<Services>,
+    visitor: Visitor,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Sorry> {
     visitor.caller.must_change().map_err(|problem| visitor.told(problem))?;
     let asked = Fields::parse(query.unwrap_or_default().as_bytes());
     let start = asked.text("start").and_then(|name| starts().into_iter().find(|start| start.name == name));
     let fields = start.as_ref().map_or_else(Fields::default, |start| Fields::of(&start.fields));
-    let frame = Frame::open(&app, &visitor).await?;
+    let frame = Frame::open(&services, &visitor).await?;
     let row = server::named(&visitor, &frame, &id)?;
     let nonce = draw().map_err(|failure| visitor.sorry(failure))?;
-    Ok(shown(&app, &visitor, &frame, row, (&fields, &Problems::new(), start.as_ref()), &nonce))
+    Ok(shown(&services, &visitor, &frame, row, (&fields, &Problems::new(), start.as_ref()), &nonce))
 }
 
 /// `POST /ui/servers/{id}/enter/check`: what is wrong with it so far, for the script.
-pub async fn check(State(app): State<App>, Path(id): Path<String>, Change(posted): Change) -> Result<Response, Sorry> {
+pub async fn check(State(services): State<Services>, Path(id): Path<String>, Change(posted): Change) -> Result<Response, Sorry> {
     let Posted { visitor, fields } = posted;
     let server = id.parse().map_err(|_| visitor.sorry(Failure::not_found("resource server")))?;
-    let rules = app.commands().rules_of(visitor.tenant(), server).await.map_err(|error| visitor.sorry(error))?;
+    let rules = services.commands.rules_of(visitor.tenant(), server).await.map_err(|error| visitor.sorry(error))?;
     let problems = match parsed(&fields) {
         Err(problems) => problems,
         Ok(parsed) => {
@@ -66,13 +74,13 @@ pub async fn check(State(app): State<App>, Path(id): Path<String>, Change(posted
 
 /// `POST /ui/servers/{id}/enter`: the answer is the page with the secret. A form that is sent again enters nobody, and shows
 /// nothing again.
-pub async fn submit(State(app): State<App>, Path(id): Path<String>, Change(posted): Change) -> Result<Response, Sorry> {
+pub async fn submit(State(services): State<Services>, Path(id): Path<String>, Change(posted): Change) -> Result<Response, Sorry> {
     let Posted { visitor, fields } = posted;
-    let frame = Frame::open(&app, &visitor).await?;
+    let frame = Frame::open(&services, &visitor).await?;
     let row = server::named(&visitor, &frame, &id)?;
     let again = |visitor: &Visitor, problems: &Problems| {
         let nonce = fields.text("nonce").unwrap_or_default();
-        shown(&app, visitor, &frame, row, (&fields, problems, None), nonce)
+        shown(&services, visitor, &frame, row, (&fields, problems, None), nonce)
     };
     let parsed = match parsed(&fields) {
         Ok(parsed) => parsed,
@@ -80,11 +88,11 @@ pub async fn submit(State(app): State<App>, Path(id): Path<String>, Change(poste
     };
     let Some(nonce) = fields.text("nonce") else { return Err(visitor.sorry(Failure::not_found("form"))) };
     let info: [&[u8]; 4] = [b"ui preregister", visitor.tenant().as_str().as_bytes(), id.as_bytes(), nonce.as_bytes()];
-    let key = ClientKey(app.instance_key().derive_uuid(&info));
+    let key = ClientKey(services.instance_key.derive_uuid(&info));
     let (secret, hash) = draw_secret().map_err(|failure| visitor.sorry(failure))?;
     let hashes = DrawnHashes { secret: Some(hash), registration_token: None };
-    let entered = enter(&app, &visitor.caller, (row.id, key), parsed, hashes).await;
-    app.metrics().registered(RegistrationType::Prereg, entered.as_ref().err());
+    let entered = enter(&services, &visitor.caller, (row.id, key), parsed, hashes).await;
+    services.metrics.registered(RegistrationType::Prereg, outcome(entered.as_ref().err()));
     let client_id = gatebook_events::identity::ClientId::of_key(key);
     let address = visitor.links.client(row.id, client_id.as_str(), "");
     match entered {
@@ -96,14 +104,14 @@ pub async fn submit(State(app): State<App>, Path(id): Path<String>, Change(poste
                 (once(client_id.as_str(), secret.expose()))
                 p.actions { a.button.primary href=(address) { "I have it" } }
             };
-            Ok(frame.page(&app, &visitor, Place::Server(row.id, Tab::Enter), "Entered", &content))
+            Ok(frame.page(&services, &visitor, Place::Server(row.id, Tab::Enter), "Entered", &content))
         }
-        Ok(_) => Ok(layout::go(&app, &address, true, "The client was entered. It has no secret.")),
-        Err(Failure::Command(CommandError::Rejected(Rejection::AlreadyExists))) => {
+        Ok(_) => Ok(layout::go(&services, &address, true, "The client was entered. It has no secret.")),
+        Err(Failure::UseCase(UseCaseError::Command(CommandError::Rejected(Rejection::AlreadyExists)))) => {
             let text = "This client was entered already. Its secret was shown then, and is not shown again; make a new one if it is lost.";
-            Ok(layout::go(&app, &address, false, text))
+            Ok(layout::go(&services, &address, false, text))
         }
-        Err(Failure::Command(CommandError::Rejected(rejection))) => Ok(again(&visitor, &of_rejection(&rejection))),
+        Err(Failure::UseCase(UseCaseError::Command(CommandError::Rejected(rejection)))) => Ok(again(&visitor, &of_rejection(&rejection))),
         Err(failure) => Err(visitor.sorry(failure)),
     }
 }
@@ -186,7 +194,7 @@ fn starts() -> Vec<Start> {
 }
 
 fn shown(
-    app: &App,
+    services: &Services,
     visitor: &Visitor,
     frame: &Frame,
     row: &ResourceServerRow,
@@ -263,7 +271,7 @@ fn shown(
             }
         }
     };
-    frame.page(app, visitor, Place::Server(row.id, Tab::Enter), "Pre-register a client", &content)
+    frame.page(services, visitor, Place::Server(row.id, Tab::Enter), "Pre-register a client", &content)
 }
 
 fn invalid(wrong: &str) -> Option<&'static str> {

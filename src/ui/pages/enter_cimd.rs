@@ -8,7 +8,8 @@ use axum::response::Response;
 use maud::html;
 use serde_json::{Value, json};
 
-use crate::bootstrap::App;
+use crate::application::error::UseCaseError;
+use crate::application::services::Services;
 use crate::http::authsec::manifests;
 use crate::http::caller;
 use crate::http::error::Failure;
@@ -19,9 +20,9 @@ use crate::ui::parts::server;
 use crate::ui::parts::session::{Change, Posted};
 
 /// Reads the document, and shows it; with `confirmed`, enters its client. Both are what the API does.
-pub async fn submit(State(app): State<App>, Path(id): Path<String>, Change(posted): Change) -> Result<Response, Sorry> {
+pub async fn submit(State(services): State<Services>, Path(id): Path<String>, Change(posted): Change) -> Result<Response, Sorry> {
     let Posted { visitor, fields } = posted;
-    let frame = Frame::open(&app, &visitor).await?;
+    let frame = Frame::open(&services, &visitor).await?;
     let row = server::named(&visitor, &frame, &id)?;
     let url = fields.text("document").unwrap_or_default();
     let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
@@ -31,17 +32,17 @@ pub async fn submit(State(app): State<App>, Path(id): Path<String>, Change(poste
         Some(text) => json!({ "client_id": url, "document": text }),
     };
     let body = Body::from(body.to_string());
-    let (state, target, caller) = (State(app.clone()), caller::Path(id), visitor.caller.clone());
+    let (state, target, caller) = (State(services.clone()), caller::Path(id), visitor.caller.clone());
     let back = visitor.links.server(row.id, "enter");
     if fields.has("confirmed", "1") {
         return match manifests::enter(state, caller, target, headers, body).await {
-            Ok(_) => Ok(layout::go(&app, &visitor.links.client(row.id, url, ""), true, "The client was entered, and may act.")),
-            Err(problem) => Ok(layout::go(&app, &back, false, told(&problem.0))),
+            Ok(_) => Ok(layout::go(&services, &visitor.links.client(row.id, url, ""), true, "The client was entered, and may act.")),
+            Err(problem) => Ok(layout::go(&services, &back, false, told(&problem.0))),
         };
     }
     let Json(said) = match manifests::preview(state, caller, target, headers, body).await {
         Ok(said) => said,
-        Err(problem) => return Ok(layout::go(&app, &back, false, told(&problem.0))),
+        Err(problem) => return Ok(layout::go(&services, &back, false, told(&problem.0))),
     };
     let text = |pointer: &str| said.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
     let host = gatebook_events::redirect::WebUri::parse(url).map(|uri| uri.host().to_owned()).unwrap_or_default();
@@ -76,14 +77,14 @@ pub async fn submit(State(app): State<App>, Path(id): Path<String>, Change(poste
             p.actions { @if !refused { button.primary type="submit" { "Enter it, approved" } } a.button href=(back) { "Cancel" } }
         }
     };
-    Ok(frame.page(&app, &visitor, Place::Server(row.id, Tab::Enter), "A client by its document", &content))
+    Ok(frame.page(&services, &visitor, Place::Server(row.id, Tab::Enter), "A client by its document", &content))
 }
 
 fn told(failure: &Failure) -> String {
     let sentence = capital(&failure.told().1);
     match failure {
-        Failure::Document { problem: Some(problem), .. } => format!("{sentence}: {problem}"),
-        Failure::Document { trouble, .. } => format!("{sentence} ({})", trouble.as_str().replace('_', " ")),
+        Failure::UseCase(UseCaseError::Document { problem: Some(problem), .. }) => format!("{sentence}: {problem}"),
+        Failure::UseCase(UseCaseError::Document { trouble, .. }) => format!("{sentence} ({})", trouble.as_str().replace('_', " ")),
         _ => sentence,
     }
 }

@@ -15,7 +15,7 @@ use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::time::Instant;
 
 use crate::application::audit::streams::{Batch, Place};
-use crate::bootstrap::App;
+use crate::application::services::Services;
 use crate::read_models::Follower;
 use crate::ui::parts::error_page::Sorry;
 use crate::ui::parts::session::{Session, Visitor};
@@ -26,24 +26,27 @@ const PAUSE: Duration = Duration::from_millis(250);
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// An `EventSource` that reconnects says the last position that it heard of, and is told at once of what it missed.
-pub async fn stream(State(app): State<App>, visitor: Visitor) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Sorry> {
+pub async fn stream(
+    State(services): State<Services>,
+    visitor: Visitor,
+) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Sorry> {
     let heard = visitor.headers.get("last-event-id").and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
     let after = match heard {
         Some(position) => position,
-        None => app.log().head().await.map_err(|error| visitor.sorry(error))?,
+        None => services.log.head().await.map_err(|error| visitor.sorry(error))?,
     };
     let tenant = visitor.tenant().clone();
-    let place = app.streams().begin(&tenant, &visitor.caller.admin.subject).map_err(|failure| visitor.sorry(failure))?;
-    let lasts = Session::read(&app, &visitor.headers).map_or(0, |session| session.lasts(app.commands().clock().now()));
+    let place = services.streams.begin(&tenant, &visitor.caller.admin.subject).map_err(|failure| visitor.sorry(failure))?;
+    let lasts = Session::read(&services, &visitor.headers).map_or(0, |session| session.lasts(services.commands.clock().now()));
     let over = Instant::now() + Duration::from_secs(u64::try_from(lasts).unwrap_or(0));
-    let live = app.streams().listen(&tenant);
-    let tail = Tail { app, tenant, after, caught_up: false, live, over, headers: visitor.headers, _place: place };
+    let live = services.streams.listen(&tenant);
+    let tail = Tail { services, tenant, after, caught_up: false, live, over, headers: visitor.headers, _place: place };
     let words = futures_util::stream::unfold(tail, |mut tail| async move { tail.next().await.map(|event| (Ok(event), tail)) });
     Ok(Sse::new(words))
 }
 
 struct Tail {
-    app: App,
+    services: Services,
     tenant: TenantId,
     after: Position,
     caught_up: bool,
@@ -57,10 +60,10 @@ impl Tail {
     /// The next word; none once the session is over or the service stops.
     async fn next(&mut self) -> Option<Event> {
         loop {
-            Session::read(&self.app, &self.headers)?;
+            Session::read(&self.services, &self.headers)?;
             if !self.caught_up {
-                let shown = self.app.history().progress().position;
-                let found = self.app.streams().any(&self.tenant, self.after).await.ok()?;
+                let shown = self.services.history.progress().position;
+                let found = self.services.streams.any(&self.tenant, self.after).await.ok()?;
                 (self.caught_up, self.after) = (true, self.after.max(shown));
                 if found {
                     return Some(self.word().await);
@@ -68,7 +71,7 @@ impl Tail {
             }
             tokio::select! {
                 biased;
-                () = self.app.stopping() => return None,
+                () = self.services.stopping.wait() => return None,
                 told = self.live.recv() => match told {
                     Ok(batch) if batch.upto <= self.after => {}
                     Ok(_) | Err(RecvError::Lagged(_)) => return Some(self.word().await),
@@ -83,7 +86,7 @@ impl Tail {
     /// A crowd of events is one word: the page asks for all of it anyway.
     async fn word(&mut self) -> Event {
         tokio::time::sleep(PAUSE).await;
-        self.after = self.after.max(self.app.history().progress().position);
+        self.after = self.after.max(self.services.history.progress().position);
         Event::default().event("changed").id(self.after.to_string()).data("changed")
     }
 }

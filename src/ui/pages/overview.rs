@@ -3,11 +3,13 @@
 use axum::extract::State;
 use axum::response::Response;
 use chrono::{DateTime, TimeDelta, Utc};
-use gatebook_events::resource_server::{Life, RegistrationType};
+use gatebook_events::admission::RegistrationType;
+use gatebook_events::resource_server::Life;
 use gatebook_projections::directory::ResourceServerRow;
 use maud::{Markup, html};
 
-use crate::bootstrap::App;
+use crate::application::services::Services;
+use crate::application::services::followers;
 use crate::read_models::Follower;
 use crate::ui::parts::chart;
 use crate::ui::parts::error_page::Sorry;
@@ -16,16 +18,16 @@ use crate::ui::parts::layout::{Frame, Place};
 use crate::ui::parts::session::Visitor;
 
 /// `GET /ui`
-pub async fn page(State(app): State<App>, visitor: Visitor) -> Result<Response, Sorry> {
-    let frame = Frame::open(&app, &visitor).await?;
-    let now = app.commands().clock().now();
+pub async fn page(State(services): State<Services>, visitor: Visitor) -> Result<Response, Sorry> {
+    let frame = Frame::open(&services, &visitor).await?;
+    let now = services.commands.clock().now();
     let since = chart::first_day(now);
     let tenant = visitor.tenant().clone();
-    let read = visitor.read(&app, app.directory(), move |directory| {
+    let read = visitor.read(&services, &services.directory, move |directory| {
         Ok((directory.registrations_by_day(&tenant, since)?, directory.documents_by_health_of(&tenant)?))
     });
     let (days, documents) = read.await?.body;
-    let head = app.log().head().await.map_err(|error| visitor.sorry(error))?;
+    let head = services.log.head().await.map_err(|error| visitor.sorry(error))?;
     let active: Vec<&ResourceServerRow> = frame.servers.iter().filter(|server| server.life == Life::Active).collect();
     let content = html! {
         div.head { h1 { "Overview" } }
@@ -35,7 +37,7 @@ pub async fn page(State(app): State<App>, visitor: Visitor) -> Result<Response, 
             }
         }
         div #warnings data-live {
-            @if let Some(trouble) = app.authorization_server().trouble() {
+            @if let Some(trouble) = services.authorization_server.trouble() {
                 p.note.bad { "The authorization server cannot be reached, so clients cannot find their way: " (format::inert(&trouble)) }
             }
         }
@@ -56,11 +58,11 @@ pub async fn page(State(app): State<App>, visitor: Visitor) -> Result<Response, 
             }
             section.card aria-labelledby="models" {
                 h2 #models { "Read models" }
-                ul.health { @for follower in app.followers() { (model(follower, head, now)) } }
+                ul.health { @for follower in followers(&services) { (model(follower, head, now)) } }
             }
         }
     };
-    Ok(frame.page(&app, &visitor, Place::Overview, "Overview", &content))
+    Ok(frame.page(&services, &visitor, Place::Overview, "Overview", &content))
 }
 
 fn card(visitor: &Visitor, server: &ResourceServerRow, now: DateTime<Utc>) -> Markup {

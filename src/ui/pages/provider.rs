@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
 use super::sign_in::{begin, shown};
-use crate::bootstrap::App;
+use crate::application::services::Services;
 use crate::credentials::admin::{Attempt, Provider};
 use crate::http::caller::looks_at_clients;
 use crate::ui::parts::cookies;
@@ -34,42 +34,42 @@ struct Kept {
 }
 
 /// `GET /ui/sign-in/provider`: a link and no form, because a form may only lead to this service itself.
-pub async fn go(State(app): State<App>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
-    let links = Links::of(&app);
-    let Some(provider) = app.provider() else { return Redirect::to(&links.to("/sign-in")).into_response() };
+pub async fn go(State(services): State<Services>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
+    let links = Links::of(&services);
+    let Some(provider) = services.provider.as_ref() else { return Redirect::to(&links.to("/sign-in")).into_response() };
     let fields = Fields::parse(query.unwrap_or_default().as_bytes());
     let next = fields.text("next").filter(|next| links.is_one(next)).map(str::to_owned);
-    let Ok(state) = draw() else { return shown(&app, &headers, next.as_deref(), Some("No random bits are to be had. Try again.")) };
-    match provider.address(&attempt(&app, state.clone())).await {
+    let Ok(state) = draw() else { return shown(&services, &headers, next.as_deref(), Some("No random bits are to be had. Try again.")) };
+    match provider.address(&attempt(&services, state.clone())).await {
         Ok(address) => {
-            let until = (app.commands().clock().now() + PATIENCE).timestamp();
-            let cookie = cookies::ATTEMPT.set(&app, &Kept { state, next, until }, PATIENCE.num_seconds());
+            let until = (services.commands.clock().now() + PATIENCE).timestamp();
+            let cookie = cookies::ATTEMPT.set(&services, &Kept { state, next, until }, PATIENCE.num_seconds());
             ([(header::SET_COOKIE, cookie)], Redirect::to(address.as_str())).into_response()
         }
         Err(_) => {
-            shown(&app, &headers, next.as_deref(), Some("The provider cannot be reached now. Its metadata or keys are not to be had."))
+            shown(&services, &headers, next.as_deref(), Some("The provider cannot be reached now. Its metadata or keys are not to be had."))
         }
     }
 }
 
 /// `GET /ui/sign-in/back`: the provider's answer, which counts in the browser that asked for it and once.
-pub async fn back(State(app): State<App>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
+pub async fn back(State(services): State<Services>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
     let fields = Fields::parse(query.unwrap_or_default().as_bytes());
-    let kept: Option<Kept> = cookies::ATTEMPT.read(&app, &headers);
+    let kept: Option<Kept> = cookies::ATTEMPT.read(&services, &headers);
     let next = kept.as_ref().and_then(|kept| kept.next.clone());
-    let mut response = match (app.provider(), kept) {
-        (Some(provider), Some(kept)) => match finish(&app, provider, kept, &fields).await {
+    let mut response = match (services.provider.as_ref(), kept) {
+        (Some(provider), Some(kept)) => match finish(&services, provider, kept, &fields).await {
             Ok(response) => response,
-            Err(wrong) => shown(&app, &headers, next.as_deref(), Some(&wrong)),
+            Err(wrong) => shown(&services, &headers, next.as_deref(), Some(&wrong)),
         },
-        _ => shown(&app, &headers, None, Some("That answer belongs to no sign-in of this browser. Try again.")),
+        _ => shown(&services, &headers, None, Some("That answer belongs to no sign-in of this browser. Try again.")),
     };
-    response.headers_mut().append(header::SET_COOKIE, cookies::ATTEMPT.clear(&app));
+    response.headers_mut().append(header::SET_COOKIE, cookies::ATTEMPT.clear(&services));
     response
 }
 
-async fn finish(app: &App, provider: &Provider, kept: Kept, fields: &Fields) -> Result<Response, String> {
-    let now = app.commands().clock().now();
+async fn finish(services: &Services, provider: &Provider, kept: Kept, fields: &Fields) -> Result<Response, String> {
+    let now = services.commands.clock().now();
     let state = fields.text("state").unwrap_or_default();
     if !bool::from(state.as_bytes().ct_eq(kept.state.as_bytes())) || kept.until <= now.timestamp() {
         return Err("That took too long, or belongs to another sign-in. Try again.".to_owned());
@@ -82,14 +82,14 @@ async fn finish(app: &App, provider: &Provider, kept: Kept, fields: &Fields) -> 
         return Err(format!("The provider said no: {}.", crate::ui::parts::format::inert_text(error)));
     }
     let code = fields.text("code").ok_or("The provider sent no code.")?;
-    let admin = provider.redeem(&attempt(app, kept.state), code).await.and_then(|admin| Ok(looks_at_clients(admin)?));
+    let admin = provider.redeem(&attempt(services, kept.state), code).await.and_then(|admin| Ok(looks_at_clients(admin)?));
     let admin = admin.map_err(|refusal| capital(&refusal.to_string()))?;
-    begin(app, &admin, now + LASTS, kept.next.as_deref()).map_err(|failure| capital(&failure.told().1))
+    begin(services, &admin, now + LASTS, kept.next.as_deref()).map_err(|failure| capital(&failure.told().1))
 }
 
 /// What is derived from the state, by a key that only this instance has.
-fn attempt(app: &App, state: String) -> Attempt {
-    let derive = |purpose| URL_SAFE_NO_PAD.encode(app.instance_key().code(purpose, &[state.as_bytes()]));
+fn attempt(services: &Services, state: String) -> Attempt {
+    let derive = |purpose| URL_SAFE_NO_PAD.encode(services.instance_key.code(purpose, &[state.as_bytes()]));
     let (nonce, verifier) = (derive("gatebook ui nonce 1"), derive("gatebook ui verifier 1"));
-    Attempt { state, nonce, verifier, redirect_uri: format!("{}/ui/sign-in/back", app.public_url()) }
+    Attempt { state, nonce, verifier, redirect_uri: format!("{}/ui/sign-in/back", &services.public_url) }
 }

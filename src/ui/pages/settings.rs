@@ -6,14 +6,15 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
+use gatebook_events::admission::RegistrationType;
 use gatebook_events::reason;
 use gatebook_events::redirect::WebUri;
-use gatebook_events::resource_server::{Life, RegistrationType};
+use gatebook_events::resource_server::Life;
 use gatebook_projections::directory::ResourceServerRow;
 use maud::{Markup, html};
 use serde_json::{Value, json};
 
-use crate::bootstrap::App;
+use crate::application::services::Services;
 use crate::http::authsec::{rehearse, resource_servers};
 use crate::http::caller;
 use crate::http::error::Failure;
@@ -28,76 +29,76 @@ mod rules;
 use rules::Draft;
 
 /// `GET /ui/servers/{id}/settings`
-pub async fn page(State(app): State<App>, visitor: Visitor, Path(id): Path<String>) -> Result<Response, Sorry> {
-    let frame = Frame::open(&app, &visitor).await?;
+pub async fn page(State(services): State<Services>, visitor: Visitor, Path(id): Path<String>) -> Result<Response, Sorry> {
+    let frame = Frame::open(&services, &visitor).await?;
     let row = server::named(&visitor, &frame, &id)?;
     let draft = Draft::of(&row.policy);
-    Ok(shown(&app, &visitor, &frame, row, (&draft, None)))
+    Ok(shown(&services, &visitor, &frame, row, (&draft, None)))
 }
 
 /// `POST /ui/servers/{id}/settings`: name and identifier.
-pub async fn rename(State(app): State<App>, Path(id): Path<String>, Change(posted): Change) -> Result<Response, Sorry> {
+pub async fn rename(State(services): State<Services>, Path(id): Path<String>, Change(posted): Change) -> Result<Response, Sorry> {
     let Posted { visitor, fields } = posted;
     let members = json!({ "name": fields.text("name").unwrap_or_default(), "resource": fields.text("resource").unwrap_or_default() });
-    edit(&app, &visitor, id, members, "The name and the identifier are saved.").await
+    edit(&services, &visitor, id, members, "The name and the identifier are saved.").await
 }
 
 /// `POST /ui/servers/{id}/settings/modes`
-pub async fn modes(State(app): State<App>, Path(id): Path<String>, Change(posted): Change) -> Result<Response, Sorry> {
+pub async fn modes(State(services): State<Services>, Path(id): Path<String>, Change(posted): Change) -> Result<Response, Sorry> {
     let Posted { visitor, fields } = posted;
     let modes: Vec<&str> = fields.all("modes").collect();
     let members = json!({ "registration_modes": modes, "effect_on_existing": fields.text("effect").unwrap_or("keep") });
     let said = if modes.is_empty() { "Nobody new comes in any more.".to_owned() } else { format!("Open now: {}.", modes.join(", ")) };
-    edit(&app, &visitor, id, members, &said).await
+    edit(&services, &visitor, id, members, &said).await
 }
 
 /// `POST /ui/servers/{id}/settings/rules`: saves the rules, or says whom they would turn away.
-pub async fn rules(State(app): State<App>, Path(id): Path<String>, Change(posted): Change) -> Result<Response, Sorry> {
+pub async fn rules(State(services): State<Services>, Path(id): Path<String>, Change(posted): Change) -> Result<Response, Sorry> {
     let Posted { visitor, fields } = posted;
-    let frame = Frame::open(&app, &visitor).await?;
+    let frame = Frame::open(&services, &visitor).await?;
     let row = server::named(&visitor, &frame, &id)?;
     let draft = Draft::sent(&fields);
     let patch = match draft.patch() {
         Ok(patch) => patch,
-        Err(wrong) => return Ok(shown(&app, &visitor, &frame, row, (&draft, Some(Err(wrong))))),
+        Err(wrong) => return Ok(shown(&services, &visitor, &frame, row, (&draft, Some(Err(wrong))))),
     };
-    let (state, target) = (State(app.clone()), caller::Path(id.clone()));
+    let (state, target) = (State(services.clone()), caller::Path(id.clone()));
     let (headers, body) = sent(&json!({ "policy": patch }));
     if fields.text("action") == Some("rehearse") {
         let rehearsed = rehearse::rehearse(state, visitor.caller.clone(), target, headers, body).await;
         let told = rehearsed.map(|fresh| fresh.body.0).map_err(|problem| capital(&problem.0.told().1));
-        return Ok(shown(&app, &visitor, &frame, row, (&draft, Some(told))));
+        return Ok(shown(&services, &visitor, &frame, row, (&draft, Some(told))));
     }
     match resource_servers::edit(state, visitor.caller.clone(), target, headers, body).await {
         Ok(_) => Ok(layout::go(
-            &app,
+            &services,
             &visitor.links.server(row.id, "settings"),
             true,
             "The rules are saved. They hold for whoever comes from now on.",
         )),
-        Err(problem) => Ok(shown(&app, &visitor, &frame, row, (&draft, Some(Err(capital(&problem.0.told().1)))))),
+        Err(problem) => Ok(shown(&services, &visitor, &frame, row, (&draft, Some(Err(capital(&problem.0.told().1)))))),
     }
 }
 
 /// `POST /ui/servers/{id}/settings/retire`
-pub async fn retire(State(app): State<App>, Path(id): Path<String>, Change(posted): Change) -> Result<Response, Sorry> {
+pub async fn retire(State(services): State<Services>, Path(id): Path<String>, Change(posted): Change) -> Result<Response, Sorry> {
     let Posted { visitor, fields } = posted;
-    let frame = Frame::open(&app, &visitor).await?;
+    let frame = Frame::open(&services, &visitor).await?;
     let row = server::named(&visitor, &frame, &id)?;
     let back = visitor.links.server(row.id, "settings");
     if fields.text("name") != Some(row.name.trim()) {
-        return Ok(layout::go(&app, &back, false, "Nothing was changed: type the name of the resource server to retire it."));
+        return Ok(layout::go(&services, &back, false, "Nothing was changed: type the name of the resource server to retire it."));
     }
     let (headers, body) = sent(&json!({ "reason": fields.text("reason").unwrap_or_default() }));
-    let done = resource_servers::retire(State(app.clone()), visitor.caller.clone(), caller::Path(id), headers, body).await;
+    let done = resource_servers::retire(State(services.clone()), visitor.caller.clone(), caller::Path(id), headers, body).await;
     done.map_err(|problem| visitor.told(problem))?;
-    Ok(layout::go(&app, &visitor.links.overview(), true, format!("{} is retired. Its history stays.", format::inert_text(&row.name))))
+    Ok(layout::go(&services, &visitor.links.overview(), true, format!("{} is retired. Its history stays.", format::inert_text(&row.name))))
 }
 
 /// `GET /ui/servers/new`
-pub async fn new(State(app): State<App>, visitor: Visitor) -> Result<Response, Sorry> {
+pub async fn new(State(services): State<Services>, visitor: Visitor) -> Result<Response, Sorry> {
     visitor.caller.must_change().map_err(|problem| visitor.told(problem))?;
-    let frame = Frame::open(&app, &visitor).await?;
+    let frame = Frame::open(&services, &visitor).await?;
     let content = html! {
         div.head { h1 { "Add a resource server" } }
         p.help { "An MCP server or an API that clients want to call. It starts open to all three ways in; you set the rules on its page." }
@@ -107,30 +108,30 @@ pub async fn new(State(app): State<App>, visitor: Visitor) -> Result<Response, S
             p.actions { button.primary type="submit" { "Add it" } }
         }
     };
-    Ok(frame.page(&app, &visitor, Place::NewServer, "Add a resource server", &content))
+    Ok(frame.page(&services, &visitor, Place::NewServer, "Add a resource server", &content))
 }
 
 /// `POST /ui/servers`
-pub async fn create(State(app): State<App>, Change(posted): Change) -> Result<Response, Sorry> {
+pub async fn create(State(services): State<Services>, Change(posted): Change) -> Result<Response, Sorry> {
     let Posted { visitor, fields } = posted;
     let (headers, body) =
         sent(&json!({ "name": fields.text("name").unwrap_or_default(), "resource": fields.text("resource").unwrap_or_default() }));
-    match resource_servers::create(State(app.clone()), visitor.caller.clone(), headers, body).await {
+    match resource_servers::create(State(services.clone()), visitor.caller.clone(), headers, body).await {
         Ok((_, Json(created))) => {
             let id = created.pointer("/id").and_then(Value::as_str).unwrap_or_default();
-            Ok(layout::go(&app, &visitor.links.to(&format!("/servers/{id}/clients")), true, "The resource server was added."))
+            Ok(layout::go(&services, &visitor.links.to(&format!("/servers/{id}/clients")), true, "The resource server was added."))
         }
-        Err(problem) => Ok(layout::go(&app, &visitor.links.to("/servers/new"), false, capital(&problem.0.told().1))),
+        Err(problem) => Ok(layout::go(&services, &visitor.links.to("/servers/new"), false, capital(&problem.0.told().1))),
     }
 }
 
-async fn edit(app: &App, visitor: &Visitor, id: String, members: Value, said: &str) -> Result<Response, Sorry> {
+async fn edit(services: &Services, visitor: &Visitor, id: String, members: Value, said: &str) -> Result<Response, Sorry> {
     let back = visitor.links.to(&format!("/servers/{}/settings", crate::ui::parts::links::encoded(&id)));
     let (headers, body) = sent(&members);
-    match resource_servers::edit(State(app.clone()), visitor.caller.clone(), caller::Path(id), headers, body).await {
-        Ok(_) => Ok(layout::go(app, &back, true, said)),
+    match resource_servers::edit(State(services.clone()), visitor.caller.clone(), caller::Path(id), headers, body).await {
+        Ok(_) => Ok(layout::go(services, &back, true, said)),
         Err(problem) if problem.0.status().is_client_error() && !matches!(&problem.0, Failure::Admin(_)) => {
-            Ok(layout::go(app, &back, false, capital(&problem.0.told().1)))
+            Ok(layout::go(services, &back, false, capital(&problem.0.told().1)))
         }
         Err(problem) => Err(visitor.told(problem)),
     }
@@ -158,7 +159,13 @@ fn names(name: &str, resource: &str) -> Markup {
 /// What became of a draft that was sent: whom it would turn away, or what is wrong with it.
 type Told = Result<Value, String>;
 
-fn shown(app: &App, visitor: &Visitor, frame: &Frame, row: &ResourceServerRow, (draft, told): (&Draft, Option<Told>)) -> Response {
+fn shown(
+    services: &Services,
+    visitor: &Visitor,
+    frame: &Frame,
+    row: &ResourceServerRow,
+    (draft, told): (&Draft, Option<Told>),
+) -> Response {
     let here = visitor.links.server(row.id, "settings");
     let fixed = !visitor.may_change() || row.life == Life::Retired;
     let content = html! {
@@ -212,7 +219,7 @@ fn shown(app: &App, visitor: &Visitor, frame: &Frame, row: &ResourceServerRow, (
             }
             dl.facts {
                 dt { "Id" } dd { code { (row.id) } }
-                dt { "Clients register at" } dd { code { (app.public_url()) "/rs/" (row.id) "/oauth/register" } }
+                dt { "Clients register at" } dd { code { (&services.public_url) "/rs/" (row.id) "/oauth/register" } }
                 dt { "Added" } dd { (format::time(row.created_at)) }
             }
         }
@@ -232,7 +239,7 @@ fn shown(app: &App, visitor: &Visitor, frame: &Frame, row: &ResourceServerRow, (
             }
         }
     };
-    frame.page(app, visitor, Place::Server(row.id, Tab::Settings), &format!("Settings of {}", format::inert_text(&row.name)), &content)
+    frame.page(services, visitor, Place::Server(row.id, Tab::Settings), &format!("Settings of {}", format::inert_text(&row.name)), &content)
 }
 
 /// One way in, what it is, and who came by it.

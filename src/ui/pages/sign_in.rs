@@ -5,7 +5,8 @@ use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use maud::{Markup, html};
 
-use crate::bootstrap::App;
+use crate::application::error::UseCaseError;
+use crate::application::services::Services;
 use crate::credentials::admin::{Admin, AdminRefusal};
 use crate::http::caller::{looks_at_clients, request_id};
 use crate::http::error::Failure;
@@ -20,57 +21,57 @@ use crate::ui::parts::session::{LARGEST_OF_GUEST, Posted, Session, draw, form, g
 const PATIENCE: i64 = 12 * 3600;
 
 /// `GET /ui/sign-in`
-pub async fn page(State(app): State<App>, request: Request) -> Response {
+pub async fn page(State(services): State<Services>, request: Request) -> Response {
     let fields = Fields::parse(request.uri().query().unwrap_or_default().as_bytes());
-    let links = Links::of(&app);
+    let links = Links::of(&services);
     let next = fields.text("next").filter(|next| links.is_one(next)).map(str::to_owned);
-    if Session::read(&app, request.headers()).is_some() {
+    if Session::read(&services, request.headers()).is_some() {
         return Redirect::to(&next.unwrap_or_else(|| links.overview())).into_response();
     }
-    shown(&app, request.headers(), next.as_deref(), None)
+    shown(&services, request.headers(), next.as_deref(), None)
 }
 
 /// `POST /ui/sign-in`
-pub async fn with_token(State(app): State<App>, request: Request) -> Response {
-    let links = Links::of(&app);
+pub async fn with_token(State(services): State<Services>, request: Request) -> Response {
+    let links = Links::of(&services);
     let (parts, body) = request.into_parts();
-    let guest: Option<String> = cookies::GUEST.read(&app, &parts.headers);
-    let expected = guest.map(|id| guard(&app, &id)).unwrap_or_default();
-    let fields = match form(&app, &parts, (body, LARGEST_OF_GUEST), &expected).await {
+    let guest: Option<String> = cookies::GUEST.read(&services, &parts.headers);
+    let expected = guest.map(|id| guard(&services, &id)).unwrap_or_default();
+    let fields = match form(&services, &parts, (body, LARGEST_OF_GUEST), &expected).await {
         Ok(fields) if !expected.is_empty() => fields,
         Ok(_) | Err(Failure::Request { code: "foreign-form", .. }) => {
-            return shown(&app, &parts.headers, None, Some("The page was open for too long, or cookies are off. Try again."));
+            return shown(&services, &parts.headers, None, Some("The page was open for too long, or cookies are off. Try again."));
         }
         Err(failure) => return Sorry::new(&failure, &links, request_id(&parts).as_str()).into_response(),
     };
     let next = fields.text("next").filter(|next| links.is_one(next)).map(str::to_owned);
     let token = fields.text("token").unwrap_or_default();
     let token = token.strip_prefix("Bearer ").unwrap_or(token);
-    let found = app.admins().verify_until(token).await.and_then(|(admin, until)| Ok((looks_at_clients(admin)?, until)));
+    let found = services.admins.verify_until(token).await.and_then(|(admin, until)| Ok((looks_at_clients(admin)?, until)));
     match found {
-        Ok((admin, until)) => begin(&app, &admin, until, next.as_deref())
+        Ok((admin, until)) => begin(&services, &admin, until, next.as_deref())
             .unwrap_or_else(|failure| Sorry::new(&failure, &links, request_id(&parts).as_str()).into_response()),
-        Err(refusal) => shown(&app, &parts.headers, next.as_deref(), Some(&sentence(refusal))),
+        Err(refusal) => shown(&services, &parts.headers, next.as_deref(), Some(&sentence(refusal))),
     }
 }
 
 /// Signs somebody in and goes on to where they wanted to be.
-pub fn begin(app: &App, admin: &Admin, until: chrono::DateTime<chrono::Utc>, next: Option<&str>) -> Result<Response, Failure> {
-    let now = app.commands().clock().now();
+pub fn begin(services: &Services, admin: &Admin, until: chrono::DateTime<chrono::Utc>, next: Option<&str>) -> Result<Response, Failure> {
+    let now = services.commands.clock().now();
     let session = Session::try_new(admin, until, now)?;
     let mut headers = HeaderMap::new();
-    headers.append(header::SET_COOKIE, cookies::SESSION.set(app, &session, session.lasts(now)));
-    headers.append(header::SET_COOKIE, cookies::GUEST.clear(app));
-    let next = next.map_or_else(|| Links::of(app).overview(), str::to_owned);
+    headers.append(header::SET_COOKIE, cookies::SESSION.set(services, &session, session.lasts(now)));
+    headers.append(header::SET_COOKIE, cookies::GUEST.clear(services));
+    let next = next.map_or_else(|| Links::of(services).overview(), str::to_owned);
     Ok((headers, Redirect::to(&next)).into_response())
 }
 
 /// `POST /ui/sign-out`: the cookie is taken away, and means nothing to whoever kept a copy.
-pub async fn out(State(app): State<App>, Posted { visitor, .. }: Posted) -> Response {
-    if let Some(session) = Session::read(&app, &visitor.headers) {
-        session.end(&app);
+pub async fn out(State(services): State<Services>, Posted { visitor, .. }: Posted) -> Response {
+    if let Some(session) = Session::read(&services, &visitor.headers) {
+        session.end(&services);
     }
-    let headers = [(header::SET_COOKIE, cookies::SESSION.clear(&app))];
+    let headers = [(header::SET_COOKIE, cookies::SESSION.clear(&services))];
     (headers, Redirect::to(&visitor.links.to("/sign-in"))).into_response()
 }
 
@@ -83,26 +84,26 @@ fn sentence(refusal: AdminRefusal) -> String {
 }
 
 /// The form; its guard is bound to a cookie, as there is no session yet.
-pub fn shown(app: &App, headers: &HeaderMap, next: Option<&str>, wrong: Option<&str>) -> Response {
-    let links = Links::of(app);
-    let known: Option<String> = cookies::GUEST.read(app, headers);
+pub fn shown(services: &Services, headers: &HeaderMap, next: Option<&str>, wrong: Option<&str>) -> Response {
+    let links = Links::of(services);
+    let known: Option<String> = cookies::GUEST.read(services, headers);
     let Ok(guest) = known.map_or_else(draw, Ok) else {
-        return Sorry::new(&Failure::Internal("no random bits are to be had"), &links, "none").into_response();
+        return Sorry::new(&UseCaseError::Internal("no random bits are to be had").into(), &links, "none").into_response();
     };
     let body = html! {
         main #main .sign-in tabindex="-1" {
             p.brand { (layout::logo()) span { "Gatebook" } }
             h1 { "Sign in" }
             @if let Some(wrong) = wrong { p.said.bad role="alert" { (wrong) } }
-            @if let Some(provider) = app.provider() {
+            @if let Some(provider) = services.provider.as_ref() {
                 @let query = next.map(|next| format!("?next={}", encoded(next))).unwrap_or_default();
                 p.actions { a.button.primary.provider href={ (links.to("/sign-in/provider")) (query) } { "Sign in at " (provider.host()) } }
                 p.or { "or" }
             }
-            (token_form(&links, &guard(app, &guest), next, wrong.is_some()))
+            (token_form(&links, &guard(services, &guest), next, wrong.is_some()))
         }
     };
-    let cookie = [(header::SET_COOKIE, cookies::GUEST.set(app, &guest, PATIENCE))];
+    let cookie = [(header::SET_COOKIE, cookies::GUEST.set(services, &guest, PATIENCE))];
     (cookie, layout::bare(&links, "Sign in", None, &body)).into_response()
 }
 

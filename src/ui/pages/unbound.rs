@@ -4,12 +4,12 @@ use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
-use gatebook_events::resource_server::RegistrationType;
+use gatebook_events::admission::RegistrationType;
 use gatebook_projections::directory::UnboundRow;
 use maud::{Markup, html};
 use serde_json::json;
 
-use crate::bootstrap::App;
+use crate::application::services::Services;
 use crate::http::authsec::unbound;
 use crate::http::caller;
 use crate::http::error::Failure;
@@ -24,7 +24,7 @@ use crate::ui::parts::session::{Change, Posted, Visitor};
 const LIMIT: usize = 50;
 
 /// `GET /ui/unbound`
-pub async fn page(State(app): State<App>, visitor: Visitor, RawQuery(query): RawQuery) -> Result<Response, Sorry> {
+pub async fn page(State(services): State<Services>, visitor: Visitor, RawQuery(query): RawQuery) -> Result<Response, Sorry> {
     unbound::must_see(&visitor.caller).map_err(|problem| visitor.told(problem))?;
     let fields = Fields::parse(query.unwrap_or_default().as_bytes());
     let refuse = |_| {
@@ -32,15 +32,15 @@ pub async fn page(State(app): State<App>, visitor: Visitor, RawQuery(query): Raw
         visitor.sorry(Failure::request(axum::http::StatusCode::BAD_REQUEST, "invalid-request", detail))
     };
     let cursor = fields.text("cursor").map(str::parse).transpose().map_err(refuse)?;
-    let frame = Frame::open(&app, &visitor).await?;
-    let listed = visitor.read(&app, app.directory(), move |directory| directory.unbound(cursor.as_ref(), LIMIT)).await?.body;
+    let frame = Frame::open(&services, &visitor).await?;
+    let listed = visitor.read(&services, &services.directory, move |directory| directory.unbound(cursor.as_ref(), LIMIT)).await?.body;
     let here = visitor.links.to("/unbound");
     let content = html! {
         h1 { "Clients without a resource server" }
         p.muted {
             "They registered themselves where several resource servers are and named none. They can do nothing until a decision names a "
             "resource server of the tenant default that welcomes them by its rules. "
-            @match app.config().max_unbound_clients {
+            @match services.config.max_unbound_clients {
                 Some(most) => { "There may be " (format::grouped(u64::from(most.get()))) " of them (" code { "--max-unbound-clients" } ")." }
                 None => { "No more are taken (" code { "--max-unbound-clients" } " is 0); these came before." }
             }
@@ -58,7 +58,7 @@ pub async fn page(State(app): State<App>, visitor: Visitor, RawQuery(query): Raw
             @if let Some(next) = &listed.next_cursor { p.actions { a.button href={ (here) "?cursor=" (next.to_string()) } { "Older" } } }
         }
     };
-    Ok(frame.page(&app, &visitor, Place::Unbound, "Clients without a resource server", &content))
+    Ok(frame.page(&services, &visitor, Place::Unbound, "Clients without a resource server", &content))
 }
 
 fn shown(visitor: &Visitor, row: &UnboundRow) -> Markup {
@@ -85,14 +85,14 @@ fn shown(visitor: &Visitor, row: &UnboundRow) -> Markup {
 }
 
 /// `POST /ui/unbound/{client_id}/delete`
-pub async fn delete(State(app): State<App>, Path(client_id): Path<String>, Change(posted): Change) -> Result<Response, Sorry> {
+pub async fn delete(State(services): State<Services>, Path(client_id): Path<String>, Change(posted): Change) -> Result<Response, Sorry> {
     let Posted { visitor, .. } = posted;
     let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
     let body = Body::from(json!({}).to_string());
-    let deleted = unbound::delete(State(app.clone()), visitor.caller.clone(), caller::Path(client_id), headers, body).await;
+    let deleted = unbound::delete(State(services.clone()), visitor.caller.clone(), caller::Path(client_id), headers, body).await;
     let here = visitor.links.to("/unbound");
     match deleted {
-        Ok(_) => Ok(layout::go(&app, &here, true, "The client was deleted.")),
-        Err(problem) => Ok(layout::go(&app, &here, false, capital(&problem.0.told().1))),
+        Ok(_) => Ok(layout::go(&services, &here, true, "The client was deleted.")),
+        Err(problem) => Ok(layout::go(&services, &here, false, capital(&problem.0.told().1))),
     }
 }

@@ -2,7 +2,7 @@
 //! are the stylesheet's.
 
 use chrono::{DateTime, Days, NaiveTime, Utc};
-use gatebook_events::resource_server::RegistrationType;
+use gatebook_events::admission::RegistrationType;
 use gatebook_projections::directory::DayCount;
 use maud::{Markup, html};
 

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use maud::html;
 
 use super::links::Links;
-use crate::bootstrap::App;
+use crate::application::services::Services;
 use crate::http::error::Failure;
 use crate::http::request_id::RequestId;
 use crate::ui::parts::layout;
@@ -77,6 +77,6 @@ pub fn capital(sentence: &str) -> String {
 }
 
 /// Nothing is there.
-pub async fn no_such_page(State(app): State<App>, Extension(request_id): Extension<RequestId>) -> Sorry {
-    Sorry::new(&Failure::not_found("page"), &Links::of(&app), request_id.as_str())
+pub async fn no_such_page(State(services): State<Services>, Extension(request_id): Extension<RequestId>) -> Sorry {
+    Sorry::new(&Failure::not_found("page"), &Links::of(&services), request_id.as_str())
 }

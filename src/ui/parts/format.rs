@@ -3,10 +3,10 @@
 use std::fmt::Write;
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use gatebook_events::admission::RegistrationType;
 use gatebook_events::identity::ClientId;
 use gatebook_events::look_alike::{Origin, document_host};
 use gatebook_events::redirect::{RedirectUri, RedirectUris};
-use gatebook_events::resource_server::RegistrationType;
 use gatebook_events::standing::Reason;
 use maud::{Markup, html};
 

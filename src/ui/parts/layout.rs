@@ -9,7 +9,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use serde::{Deserialize, Serialize};
 
 use super::links::Links;
-use crate::bootstrap::App;
+use crate::application::services::Services;
 use crate::ui::assets;
 use crate::ui::parts::cookies;
 use crate::ui::parts::error_page::Sorry;
@@ -67,19 +67,19 @@ pub struct Frame {
 
 impl Frame {
     /// Reads what every page shows.
-    pub async fn open(app: &App, visitor: &Visitor) -> Result<Self, Sorry> {
+    pub async fn open(services: &Services, visitor: &Visitor) -> Result<Self, Sorry> {
         let (tenant, same) = (visitor.tenant().clone(), visitor.tenant().clone());
         let operates = tenant == TenantId::default_tenant();
         let (servers, waiting) = tokio::join!(
-            visitor.read(app, app.directory(), move |directory| {
+            visitor.read(services, &services.directory, move |directory| {
                 let unbound = if operates { directory.filled(&Scope::Unbound)?.1 } else { 0 };
                 Ok((directory.resource_servers(&tenant)?, unbound))
             }),
-            visitor.read(app, app.approvals(), move |approvals| approvals.waiting_total(&same)),
+            visitor.read(services, &services.approvals, move |approvals| approvals.waiting_total(&same)),
         );
         let (servers, waiting) = (servers?, waiting?);
         let stale = servers.is_stale() || waiting.is_stale();
-        let said = cookies::SAID.read(app, &visitor.headers);
+        let said = cookies::SAID.read(services, &visitor.headers);
         let (servers, unbound) = servers.body;
         Ok(Self { servers, waiting: waiting.body, unbound, said, stale })
     }
@@ -90,7 +90,7 @@ impl Frame {
     }
 
     /// The whole page. What was said of the last form is said once.
-    pub fn page(&self, app: &App, visitor: &Visitor, place: Place, title: &str, content: &Markup) -> Response {
+    pub fn page(&self, services: &Services, visitor: &Visitor, place: Place, title: &str, content: &Markup) -> Response {
         let links = &visitor.links;
         let body = html! {
             (self.bar(visitor, place))
@@ -105,7 +105,7 @@ impl Frame {
         let page = document(links, title, Some(&links.to("/live")), None, &body);
         let mut response = Html(page.into_string()).into_response();
         if self.said.is_some() {
-            response.headers_mut().append(axum::http::header::SET_COOKIE, cookies::SAID.clear(app));
+            response.headers_mut().append(axum::http::header::SET_COOKIE, cookies::SAID.clear(services));
         }
         response
     }
@@ -165,9 +165,9 @@ impl Frame {
 }
 
 /// Goes to a page, which says what was done.
-pub fn go(app: &App, address: &str, good: bool, text: impl Into<String>) -> Response {
+pub fn go(services: &Services, address: &str, good: bool, text: impl Into<String>) -> Response {
     let mut headers = HeaderMap::new();
-    headers.append(axum::http::header::SET_COOKIE, cookies::SAID.set(app, &Said { good, text: text.into() }, 60));
+    headers.append(axum::http::header::SET_COOKIE, cookies::SAID.set(services, &Said { good, text: text.into() }, 60));
     (headers, axum::response::Redirect::to(address)).into_response()
 }
 

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use gatebook_events::identity::ResourceServerId;
 
-use crate::bootstrap::App;
+use crate::application::services::Services;
 use crate::ui::assets::Asset;
 
 /// Makes the address of each page.
@@ -13,8 +13,8 @@ pub struct Links(String);
 
 impl Links {
     /// Those of this instance.
-    pub fn of(app: &App) -> Self {
-        let after_scheme = app.public_url().split_once("://").map_or("", |(_, rest)| rest);
+    pub fn of(services: &Services) -> Self {
+        let after_scheme = services.public_url.split_once("://").map_or("", |(_, rest)| rest);
         let path = after_scheme.find('/').and_then(|start| after_scheme.get(start..)).unwrap_or_default();
         Self(format!("{path}/ui"))
     }

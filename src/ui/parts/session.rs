@@ -16,8 +16,9 @@ use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
 use super::links::{Links, encoded};
+use crate::application::error::UseCaseError;
+use crate::application::services::Services;
 use crate::application::sessions::Ended;
-use crate::bootstrap::App;
 use crate::credentials::admin::{Admin, Role};
 use crate::http::bounded::held;
 use crate::http::caller::{Administrator, request_id};
@@ -70,16 +71,16 @@ impl Session {
     }
 
     /// The session that a browser brought, while it lasts.
-    pub fn read(app: &App, headers: &HeaderMap) -> Option<Self> {
-        let session: Self = cookies::SESSION.read(app, headers)?;
-        let ended = app.signed_out().contains(&session.id, session.since);
-        (session.lasts(app.commands().clock().now()) > 0 && !ended).then_some(session)
+    pub fn read(services: &Services, headers: &HeaderMap) -> Option<Self> {
+        let session: Self = cookies::SESSION.read(services, headers)?;
+        let ended = services.sessions.contains(&session.id, session.since);
+        (session.lasts(services.commands.clock().now()) > 0 && !ended).then_some(session)
     }
 
     /// Ends it, whoever still has the cookie.
-    pub fn end(&self, app: &App) {
+    pub fn end(&self, services: &Services) {
         let ended = Ended { since: self.since, until: self.until };
-        app.signed_out().insert(self.id.clone(), ended, app.commands().clock().now().timestamp());
+        services.sessions.insert(self.id.clone(), ended, services.commands.clock().now().timestamp());
     }
 
     fn admin(&self) -> Option<Admin> {
@@ -91,7 +92,7 @@ impl Session {
 /// 128 random bits as text.
 pub fn draw() -> Result<String, Failure> {
     let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).map_err(|_| Failure::Internal("no random bits are to be had"))?;
+    getrandom::fill(&mut bytes).map_err(|_| UseCaseError::Internal("no random bits are to be had"))?;
     Ok(URL_SAFE_NO_PAD.encode(bytes))
 }
 
@@ -146,38 +147,38 @@ impl Visitor {
     /// Asks a read model that shows all that was written before.
     pub async fn read<P: Projection, T: Send + 'static>(
         &self,
-        app: &App,
+        services: &Services,
         projector: &Projector<P>,
         query: impl FnOnce(&Reader<P>) -> Result<T, QueryError> + Send + 'static,
     ) -> Result<Fresh<T>, Sorry> {
-        consistency::read(app, projector, &HeaderMap::new(), query).await.map_err(|failure| self.sorry(failure))
+        consistency::read(services, projector, &HeaderMap::new(), query).await.map_err(|failure| self.sorry(failure))
     }
 }
 
-impl FromRequestParts<App> for Visitor {
+impl FromRequestParts<Services> for Visitor {
     type Rejection = Response;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
-        let links = Links::of(app);
-        let session = Session::read(app, &parts.headers);
+    async fn from_request_parts(parts: &mut Parts, services: &Services) -> Result<Self, Response> {
+        let links = Links::of(services);
+        let session = Session::read(services, &parts.headers);
         let Some((session, admin)) = session.and_then(|session| session.admin().map(|admin| (session, admin))) else {
             return Err(signed_out(parts, &links));
         };
-        let guard = guard(app, &session.id);
-        let caller = Administrator::behind(parts, app, admin, "ui");
+        let guard = guard(services, &session.id);
+        let caller = Administrator::behind(parts, services, admin, "ui");
         Ok(Self { caller, links, headers: parts.headers.clone(), guard })
     }
 }
 
 /// Bounds the pages that somebody reads at a time, from when they begin until they were taken.
-pub async fn bounded(State(app): State<App>, request: Request, next: Next) -> Response {
-    let session = Session::read(&app, request.headers()).filter(|_| matches!(*request.method(), Method::GET | Method::HEAD));
+pub async fn bounded(State(services): State<Services>, request: Request, next: Next) -> Response {
+    let session = Session::read(&services, request.headers()).filter(|_| matches!(*request.method(), Method::GET | Method::HEAD));
     let Some(admin) = session.and_then(|session| session.admin()) else { return next.run(request).await };
-    match app.reads().begin(&admin.tenant, &admin.subject).await {
+    match services.reads.begin(&admin.tenant, &admin.subject).await {
         Ok(read) => held(next.run(request).await, read),
         Err(failure) => {
             let id = request.extensions().get::<RequestId>().map_or("none", RequestId::as_str).to_owned();
-            Sorry::new(&failure, &Links::of(&app), &id).into_response()
+            Sorry::new(&failure.into(), &Links::of(&services), &id).into_response()
         }
     }
 }
@@ -195,8 +196,8 @@ fn signed_out(parts: &Parts, links: &Links) -> Response {
 }
 
 /// What the forms of a session or of a guest bring back: nobody else can know it.
-pub fn guard(app: &App, id: &str) -> String {
-    URL_SAFE_NO_PAD.encode(app.instance_key().code("gatebook ui form 1", &[id.as_bytes()]))
+pub fn guard(services: &Services, id: &str) -> String {
+    URL_SAFE_NO_PAD.encode(services.instance_key.code("gatebook ui form 1", &[id.as_bytes()]))
 }
 
 /// A form that somebody sent who is signed in.
@@ -207,14 +208,14 @@ pub struct Posted {
     pub fields: Fields,
 }
 
-impl FromRequest<App> for Posted {
+impl FromRequest<Services> for Posted {
     type Rejection = Response;
 
-    async fn from_request(request: Request, app: &App) -> Result<Self, Response> {
+    async fn from_request(request: Request, services: &Services) -> Result<Self, Response> {
         let (mut parts, body) = request.into_parts();
-        let visitor = Visitor::from_request_parts(&mut parts, app).await?;
+        let visitor = Visitor::from_request_parts(&mut parts, services).await?;
         let fields =
-            form(app, &parts, (body, LARGEST_FORM), &visitor.guard).await.map_err(|failure| visitor.sorry(failure).into_response())?;
+            form(services, &parts, (body, LARGEST_FORM), &visitor.guard).await.map_err(|failure| visitor.sorry(failure).into_response())?;
         Ok(Self { visitor, fields })
     }
 }
@@ -222,20 +223,20 @@ impl FromRequest<App> for Posted {
 /// A form that changes something, sent by somebody who may.
 pub struct Change(pub Posted);
 
-impl FromRequest<App> for Change {
+impl FromRequest<Services> for Change {
     type Rejection = Response;
 
-    async fn from_request(request: Request, app: &App) -> Result<Self, Response> {
-        let posted = Posted::from_request(request, app).await?;
+    async fn from_request(request: Request, services: &Services) -> Result<Self, Response> {
+        let posted = Posted::from_request(request, services).await?;
         posted.visitor.caller.must_change().map_err(|problem| posted.visitor.told(problem).into_response())?;
         Ok(Self(posted))
     }
 }
 
 /// Reads a form that is one of ours: it comes from a page of this service and brings back what only that page knew.
-pub async fn form(app: &App, parts: &Parts, (body, most): (Body, usize), guard: &str) -> Result<Fields, Failure> {
+pub async fn form(services: &Services, parts: &Parts, (body, most): (Body, usize), guard: &str) -> Result<Fields, Failure> {
     let foreign = || Failure::request(StatusCode::FORBIDDEN, "foreign-form", "the form does not come from a page of this service");
-    if !same_origin(app, &parts.headers) {
+    if !same_origin(services, &parts.headers) {
         return Err(foreign());
     }
     let media_type = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -252,13 +253,13 @@ pub async fn form(app: &App, parts: &Parts, (body, most): (Body, usize), guard: 
 }
 
 /// Browsers say where a form comes from. A proxy may have changed the host, so the public one passes too.
-fn same_origin(app: &App, headers: &HeaderMap) -> bool {
+fn same_origin(services: &Services, headers: &HeaderMap) -> bool {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     if text("sec-fetch-site").is_some_and(|site| !matches!(site, "same-origin" | "none")) {
         return false;
     }
     let Some(origin) = text("origin") else { return true };
-    let own = app.public_url();
+    let own = &services.public_url;
     let own = own.find("://").and_then(|at| own.get(at + 3..)).and_then(|rest| rest.split('/').next());
     let from = origin.split_once("://").map(|(_, authority)| authority);
     from.is_some() && (from == text("host") || from == own)

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 use gatebook_events::codec::{self, AnyEvent};
 use gatebook_events::envelope::{Envelope, Position};
-use gatebook_events::identity::{ResourceServerId, Stream, TenantId};
+use gatebook_events::identity::{ResourceServerId, TenantId};
 use gatebook_events::resource_server::ResourceServerEvent;
+use gatebook_events::stream::Stream;
 use gatebook_projections::directory::Directory;
 use gatebook_projections::read_model::ReadModel;
 

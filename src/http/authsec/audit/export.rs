@@ -15,8 +15,10 @@ use gatebook_projections::history::{HistoryPage, HistoryQuery, HistoryRow};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Filters, render};
-use crate::bootstrap::App;
+use super::Filters;
+use crate::application::audit::entry::render;
+use crate::application::error::UseCaseError;
+use crate::application::services::Services;
 use crate::http::authsec::parameter;
 use crate::http::caller::{Administrator, Query};
 use crate::http::consistency::{self, Fresh};
@@ -46,7 +48,7 @@ pub struct Asked {
 
 /// `GET /authsec/audit/export`
 pub async fn export(
-    State(app): State<App>,
+    State(services): State<Services>,
     caller: Administrator,
     Query(asked): Query<Asked>,
     headers: HeaderMap,
@@ -59,7 +61,7 @@ pub async fn export(
     };
     let filters = Filters { client_id, resource_server, actor, r#type, since, until, order, cursor, limit: None };
     let query = filters.query(&caller)?;
-    begin(&app, &headers, query, format).await.map_err(|failure| caller.problem(failure))
+    begin(&services, &headers, query, format).await.map_err(|failure| caller.problem(failure))
 }
 
 /// How an export is written.
@@ -100,11 +102,11 @@ impl Format {
 }
 
 /// Answers with all that a query shows, whatever its limit, up to where the history is now.
-pub async fn begin(app: &App, headers: &HeaderMap, query: HistoryQuery, format: Format) -> Result<Fresh<Response>, Failure> {
+pub async fn begin(services: &Services, headers: &HeaderMap, query: HistoryQuery, format: Format) -> Result<Fresh<Response>, Failure> {
     // The first page waits for what was written before; the rest are read where it is.
-    let begun = consistency::read(app, app.history(), headers, |_| Ok(())).await?;
+    let begun = consistency::read(services, &services.history, headers, |_| Ok(())).await?;
     let up_to = begun.shown();
-    let written = Written { app: app.clone(), format, up_to, events: 0, call: tracing::Span::current() };
+    let written = Written { services: services.clone(), format, up_to, events: 0, call: tracing::Span::current() };
     let all = HistoryQuery { up_to: Some(up_to), limit: BATCH, ..query };
     let chunks = futures_util::stream::unfold((written, Next::First(all)), |(mut written, next)| async move {
         let (chunk, next) = written.chunk(next).await?;
@@ -128,7 +130,7 @@ enum Next {
 struct BrokeOff;
 
 struct Written {
-    app: App,
+    services: Services,
     format: Format,
     up_to: Position,
     events: u64,
@@ -166,13 +168,13 @@ impl Written {
     }
 
     async fn read(&self, query: HistoryQuery) -> Result<HistoryPage, Failure> {
-        let reader = self.app.history().reader().clone();
+        let reader = self.services.history.reader().clone();
         let reading = tokio::task::spawn_blocking(on_behalf(move || reader.events(&query)));
         tokio::select! {
             biased;
             // A service that stops would otherwise wait for whoever reads slowly.
-            () = self.app.stopping() => Err(Failure::Internal("the service stops")),
-            page = reading => Ok(page.map_err(|_| Failure::Internal("a query's thread ended early"))??),
+            () = self.services.stopping.wait() => Err(UseCaseError::Internal("the service stops").into()),
+            page = reading => Ok(page.map_err(|_| UseCaseError::Internal("a query's thread ended early"))??),
         }
     }
 }

@@ -5,18 +5,18 @@ use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 
 use super::{LIMIT, query};
-use crate::bootstrap::App;
+use crate::application::services::Services;
 use crate::http::authsec::audit::export::{Format, begin};
 use crate::ui::parts::error_page::Sorry;
 use crate::ui::parts::forms::Fields;
 use crate::ui::parts::session::Visitor;
 
 /// Lines for programs, or a table.
-pub async fn export(State(app): State<App>, visitor: Visitor, RawQuery(asked): RawQuery) -> Result<Response, Sorry> {
+pub async fn export(State(services): State<Services>, visitor: Visitor, RawQuery(asked): RawQuery) -> Result<Response, Sorry> {
     visitor.caller.must_audit().map_err(|problem| visitor.told(problem))?;
     let fields = Fields::parse(asked.unwrap_or_default().as_bytes());
     let query = query(&visitor, &fields, LIMIT)?;
     let format = fields.parsed("format", "one of `ndjson`, `csv`").map_err(|failure| visitor.sorry(failure))?.unwrap_or(Format::Ndjson);
-    let begun = begin(&app, &HeaderMap::new(), query, format).await.map_err(|failure| visitor.sorry(failure))?;
+    let begun = begin(&services, &HeaderMap::new(), query, format).await.map_err(|failure| visitor.sorry(failure))?;
     Ok(begun.into_response())
 }

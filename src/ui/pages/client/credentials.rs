@@ -12,7 +12,8 @@ use maud::{Markup, html};
 
 use super::Subject;
 use crate::aggregates::CommandError;
-use crate::bootstrap::App;
+use crate::application::error::UseCaseError;
+use crate::application::services::Services;
 use crate::credentials::secrets::InstanceKey;
 use crate::http::authsec::secrets::{Wanted, replace};
 use crate::http::error::Failure;
@@ -82,35 +83,35 @@ fn mark(key: &InstanceKey, profile: &Profile) -> String {
 
 /// `POST …/rotate-secret`: the answer is the page with the new secret. It has no address, so there is no way back to it.
 pub async fn rotate(
-    State(app): State<App>,
+    State(services): State<Services>,
     Path((id, client_id)): Path<(String, String)>,
     Change(posted): Change,
 ) -> Result<Response, Sorry> {
     let Posted { visitor, fields } = posted;
-    let subject = subject(&app, &visitor, &id, &client_id).await?;
+    let subject = subject(&services, &visitor, &id, &client_id).await?;
     let row = &subject.row;
     let back = visitor.links.client(row.resource_server, row.client_id.as_str(), "");
-    if fields.text("of") != Some(mark(app.instance_key(), &subject.profile).as_str()) {
+    if fields.text("of") != Some(mark(&services.instance_key, &subject.profile).as_str()) {
         let text =
             "The secret was replaced since that page was opened. It was shown then, and is not shown again; make another if it is lost.";
-        return Ok(layout::go(&app, &back, false, text));
+        return Ok(layout::go(&services, &back, false, text));
     }
     let wanted = Wanted { overlap_seconds: overlap(&fields), end_overlap: fields.has("end_overlap", "yes"), key: None };
-    let rotated = match replace(&app, &visitor.caller, (row.resource_server, row.client_key), wanted).await {
+    let rotated = match replace(&services, &visitor.caller, (row.resource_server, row.client_key), wanted).await {
         Ok(rotated) => rotated,
-        Err(Failure::Command(CommandError::Rejected(rejection @ Rejection::OverlapUnderWay(_)))) => {
-            return Ok(layout::go(&app, &back, false, format!("Nothing was changed: {}", capital(&rejection.to_string()))));
+        Err(Failure::UseCase(UseCaseError::Command(CommandError::Rejected(rejection @ Rejection::OverlapUnderWay(_))))) => {
+            return Ok(layout::go(&services, &back, false, format!("Nothing was changed: {}", capital(&rejection.to_string()))));
         }
         Err(failure) => return Err(visitor.sorry(failure)),
     };
-    let frame = Frame::open(&app, &visitor).await?;
+    let frame = Frame::open(&services, &visitor).await?;
     let content = html! {
         h1 { "The new secret of " (format::inert(&subject.name())) }
         (once(row.client_id.as_str(), rotated.secret.expose()))
         p { @match rotated.old_valid_until { Some(until) => { "The old one works until " (format::time(until)) "." } None => "The old one works no more." } }
         p.actions { a.button.primary href=(back) { "I have it" } }
     };
-    Ok(frame.page(&app, &visitor, Place::Server(row.resource_server, Tab::Clients), "A new secret", &content))
+    Ok(frame.page(&services, &visitor, Place::Server(row.resource_server, Tab::Clients), "A new secret", &content))
 }
 
 fn overlap(fields: &Fields) -> u32 {
@@ -130,23 +131,23 @@ pub fn once(client_id: &str, secret: &str) -> Markup {
 
 /// `POST …/revoke-old-secret`
 pub async fn revoke_old(
-    State(app): State<App>,
+    State(services): State<Services>,
     Path((id, client_id)): Path<(String, String)>,
     Change(posted): Change,
 ) -> Result<Response, Sorry> {
     let visitor = posted.visitor;
-    let subject = subject(&app, &visitor, &id, &client_id).await?;
+    let subject = subject(&services, &visitor, &id, &client_id).await?;
     let row = &subject.row;
     let back = visitor.links.client(row.resource_server, row.client_id.as_str(), "");
     let revoke = |by| ClientCommand::RevokeOldSecret { by };
     let target = (row.resource_server, row.client_key);
-    match app.commands().decide_client(&visitor.caller.cause, visitor.tenant(), target, revoke).await {
-        Ok(_) => Ok(layout::go(&app, &back, true, "The old secret works no more.")),
-        Err(error) => Ok(layout::go(&app, &back, false, capital(&error.to_string()))),
+    match services.commands.decide_client(&visitor.caller.cause, visitor.tenant(), target, revoke).await {
+        Ok(_) => Ok(layout::go(&services, &back, true, "The old secret works no more.")),
+        Err(error) => Ok(layout::go(&services, &back, false, capital(&error.to_string()))),
     }
 }
 
-async fn subject(app: &App, visitor: &Visitor, id: &str, client_id: &str) -> Result<Subject, Sorry> {
+async fn subject(services: &Services, visitor: &Visitor, id: &str, client_id: &str) -> Result<Subject, Sorry> {
     let server: ResourceServerId = id.parse().map_err(|_| visitor.sorry(Failure::not_found("resource server")))?;
-    Subject::find(app, visitor, server, client_id).await
+    Subject::find(services, visitor, server, client_id).await
 }

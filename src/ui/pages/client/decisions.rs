@@ -8,7 +8,7 @@ use maud::{Markup, html};
 
 use super::Subject;
 use crate::application::decisions::{self, Answer};
-use crate::bootstrap::App;
+use crate::application::services::Services;
 use crate::http::error::Failure;
 use crate::ui::parts::error_page::Sorry;
 use crate::ui::parts::format;
@@ -17,7 +17,7 @@ use crate::ui::parts::session::Visitor;
 use crate::ui::parts::warnings;
 
 /// The answer to what the page's query asks; none where it asks nothing, or the visitor may not.
-pub async fn asked(app: &App, visitor: &Visitor, row: &RegistrationRow, fields: &Fields) -> Result<Option<Answer>, Sorry> {
+pub async fn asked(services: &Services, visitor: &Visitor, row: &RegistrationRow, fields: &Fields) -> Result<Option<Answer>, Sorry> {
     if !visitor.may_change() || !fields.has("ask", "1") {
         return Ok(None);
     }
@@ -26,7 +26,7 @@ pub async fn asked(app: &App, visitor: &Visitor, row: &RegistrationRow, fields: 
     let scope = scope.map_err(refuse)?.flatten();
     let question = Question { redirect_uri: fields.text("redirect_uri"), grant_type: fields.text("grant_type"), scope: scope.as_ref() };
     let about = decisions::Subject { client_id: &row.client_id, since: None, source: None };
-    let answer = decisions::ask(app, row.resource_server, &about, &question).await;
+    let answer = decisions::ask(services, row.resource_server, &about, &question).await;
     answer.map(Some).map_err(|failure| visitor.sorry(failure))
 }
 

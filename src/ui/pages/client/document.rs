@@ -9,7 +9,8 @@ use maud::{Markup, html};
 
 use super::Subject;
 use crate::application::manifests::versions::KnownVersion;
-use crate::bootstrap::App;
+use crate::application::registrations::registered_at;
+use crate::application::services::Services;
 use crate::http::error::Failure;
 use crate::ui::parts::error_page::{Sorry, capital};
 use crate::ui::parts::format;
@@ -21,11 +22,11 @@ use crate::ui::parts::session::{Change, Posted, Visitor};
 const MOST_LINES: usize = 400;
 
 /// Every version of a client's document, the oldest first.
-pub async fn versions(app: &App, visitor: &Visitor, row: &RegistrationRow) -> Result<Vec<KnownVersion>, Sorry> {
+pub async fn versions(services: &Services, visitor: &Visitor, row: &RegistrationRow) -> Result<Vec<KnownVersion>, Sorry> {
     if row.manifest.is_none() {
         return Ok(Vec::new());
     }
-    app.commands().document_versions(row.client_key).await.map_err(|error| visitor.sorry(error))
+    services.commands.document_versions(row.client_key).await.map_err(|error| visitor.sorry(error))
 }
 
 /// What there is to see and do; nothing for a client without a document.
@@ -162,19 +163,19 @@ fn changed(old: &[&str], new: &[&str]) -> (Vec<usize>, Vec<usize>) {
 
 /// `POST …/refresh`: reads the document now.
 pub async fn refresh(
-    State(app): State<App>,
+    State(services): State<Services>,
     Path((id, client_id)): Path<(String, String)>,
     Change(posted): Change,
 ) -> Result<Response, Sorry> {
     let visitor = posted.visitor;
-    let subject = Subject::find(&app, &visitor, server(&visitor, &id)?, &client_id).await?;
+    let subject = Subject::find(&services, &visitor, server(&visitor, &id)?, &client_id).await?;
     let row = &subject.row;
     let back = visitor.links.client(row.resource_server, row.client_id.as_str(), "");
-    let Ok(url) = app.documents().manifests().url(row.client_id.as_str()) else {
-        return Ok(layout::go(&app, &back, false, "It is not described by a document of its own."));
+    let Ok(url) = services.manifests.manifests().url(row.client_id.as_str()) else {
+        return Ok(layout::go(&services, &back, false, "It is not described by a document of its own."));
     };
-    let servers = app.registered_at(row.client_key).await.map_err(|failure| visitor.sorry(failure))?;
-    let polled = app.documents().refresh(&url, &servers).await.map_err(|error| visitor.sorry(error))?;
+    let servers = registered_at(&services, row.client_key).await.map_err(|failure| visitor.sorry(failure))?;
+    let polled = services.manifests.refresh(&url, &servers).await.map_err(|error| visitor.sorry(error))?;
     let not_asked = polled
         .retry_after
         .map(|seconds| format!("The document was not asked for, because too much is being fetched now. Try again in {seconds} s."));
@@ -184,12 +185,12 @@ pub async fn refresh(
         (None, true) => (true, "The document was read, and it has changed.".to_owned()),
         (None, false) => (true, "The document was read. It says what it said before.".to_owned()),
     };
-    Ok(layout::go(&app, &back, good, text))
+    Ok(layout::go(&services, &back, good, text))
 }
 
 /// `POST …/roll-back`: the redirect URIs of an earlier version serve again.
 pub async fn roll_back(
-    State(app): State<App>,
+    State(services): State<Services>,
     Path((id, client_id)): Path<(String, String)>,
     Change(posted): Change,
 ) -> Result<Response, Sorry> {
@@ -200,9 +201,9 @@ pub async fn roll_back(
     let reason = fields.reason().map_err(|failure| visitor.sorry(failure))?;
     let back = visitor.links.client(server, client_id.as_str(), "");
     let target = (server, client_id.key());
-    match app.commands().roll_back(&visitor.caller.cause, visitor.tenant(), target, version, reason).await {
-        Ok(_) => Ok(layout::go(&app, &back, true, format!("What version {version} says serves again."))),
-        Err(error) => Ok(layout::go(&app, &back, false, capital(&error.to_string()))),
+    match services.commands.roll_back(&visitor.caller.cause, visitor.tenant(), target, version, reason).await {
+        Ok(_) => Ok(layout::go(&services, &back, true, format!("What version {version} says serves again."))),
+        Err(error) => Ok(layout::go(&services, &back, false, capital(&error.to_string()))),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What waits for a decision about a client: the difference that it would make, and the forms that decide.
 
-use gatebook_events::decision::AnswerVersion;
+use gatebook_events::answer_version::AnswerVersion;
 use gatebook_events::identity::{ChangeId, ClientId, ResourceServerId};
 use gatebook_events::reason;
 use gatebook_events::redirect::RedirectUris;

@@ -4,7 +4,7 @@ use gatebook_events::identity::ResourceServerId;
 use maud::{Markup, html};
 
 use crate::application::audit::as_of::AsOf;
-use crate::bootstrap::App;
+use crate::application::services::Services;
 use crate::http::authsec::as_of::Then;
 use crate::http::error::Failure;
 use crate::ui::pages::audit::parse_moment;
@@ -17,12 +17,12 @@ use crate::ui::parts::session::Visitor;
 pub const AS_OF: &str = "as_of";
 
 /// The moment that a page is asked for, if it is not now: a time in UTC, as a browser's field has it, or a position.
-pub async fn asked(app: &App, visitor: &Visitor, id: ResourceServerId, fields: &Fields) -> Result<Option<Then>, Sorry> {
+pub async fn asked(services: &Services, visitor: &Visitor, id: ResourceServerId, fields: &Fields) -> Result<Option<Then>, Sorry> {
     let Some(text) = fields.text(AS_OF) else { return Ok(None) };
     let refuse = |_| Failure::request(axum::http::StatusCode::BAD_REQUEST, "invalid-as-of", "the parameter as_of names no moment");
     let as_of = parse_moment(text).map_or_else(|| text.parse().map_err(refuse), |time| Ok(AsOf::Time(time)));
     let as_of = as_of.map_err(|failure| visitor.sorry(failure))?;
-    Then::of(app, &visitor.caller, &axum::http::HeaderMap::new(), (id, "resource server"), as_of)
+    Then::of(services, &visitor.caller, &axum::http::HeaderMap::new(), (id, "resource server"), as_of)
         .await
         .map(Some)
         .map_err(|failure| visitor.sorry(failure))

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use gatebook_events::admission::RegistrationType;
 use gatebook_events::metadata::GrantType;
-use gatebook_events::resource_server::{Instances, Policy, RedirectRule, RegistrationType, presets};
+use gatebook_events::redirect_rule::RedirectRule;
+use gatebook_events::resource_server::{Instances, Policy, presets};
 use maud::{Markup, html};
 use serde_json::{Map, Value, json};
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::Rejection;
 use crate::metadata::{ClientMetadata, GrantType};
 use crate::redirect::RedirectUris;
-use crate::resource_server::RedirectRule;
+use crate::redirect_rule::RedirectRule;
 use crate::scope::Scope;
 
 /// What a client may be at most, beside what the resource server's rules say. What is absent or empty clamps nothing.

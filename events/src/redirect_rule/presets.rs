@@ -28,15 +28,16 @@ pub fn presets() -> &'static [Preset] {
 }
 
 /// One version of one preset.
-pub(super) fn find(preset: &str, version: u16) -> Option<&'static Preset> {
+pub(crate) fn find(preset: &str, version: u16) -> Option<&'static Preset> {
     PRESETS.iter().find(|known| known.preset == preset && known.version == version)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Admission, Policy};
     use super::*;
+    use crate::admission::Admission;
     use crate::redirect::RedirectUris;
+    use crate::resource_server::Policy;
 
     fn policy_of(preset: &str) -> Policy {
         Policy { redirect_rules: vec![RedirectRule::Preset { preset: preset.to_owned(), version: 1 }], ..Policy::default() }

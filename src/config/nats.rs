@@ -1,6 +1,8 @@
 //! `nats://user:password@one:4222,two:4222?name=gatebook&replicas=3`: a cluster in one line.
 
-use super::{Login, NatsSettings};
+use std::path::PathBuf;
+
+use reqwest::Url;
 
 /// The port of a server that names none.
 const PORT: u16 = 4222;
@@ -9,6 +11,36 @@ const NAME: &str = "gatebook";
 
 /// What is wrong with a URI, as the rest of a sentence. Repeats nothing of it, because it may hold a password.
 pub type UriProblem = &'static str;
+
+/// Where the cluster is and how to get in. Shows no secret when printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct NatsSettings {
+    /// Its servers, each as `host:port`.
+    pub servers: Vec<String>,
+    /// Whether the connection has to be encrypted whatever the server says.
+    pub tls: bool,
+    /// What the URI says about who we are.
+    pub(crate) login: Login,
+    /// What everything of ours in the cluster is named after: stream, subjects and buckets.
+    pub name: String,
+    /// How many copies of each event the cluster keeps; none: three in a cluster, one on a server that stands alone.
+    pub replicas: Option<usize>,
+    /// A credentials file (a user's JWT and the key that belongs to it).
+    pub credentials: Option<PathBuf>,
+    /// Certificate authorities to trust instead of the system's, as PEM.
+    pub ca_file: Option<PathBuf>,
+    /// Our own certificate and its key, as PEM.
+    pub certificate: Option<(PathBuf, PathBuf)>,
+    /// Where servers tell about themselves over HTTP, such as `http://nats-1:8222`.
+    pub monitoring: Vec<Url>,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) enum Login {
+    Nobody,
+    User { name: String, password: String },
+    Token(String),
+}
 
 impl NatsSettings {
     /// The cluster that a `nats://` or `tls://` URI names. A user without a password is a token.
