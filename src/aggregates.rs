@@ -16,12 +16,14 @@ use uuid::Uuid;
 use crate::event_log::{Append, AppendError, Appended, EventLog, Expected, LogError, StreamEvents};
 use crate::platform::clock::Clock;
 
-use crate::aggregates::cache::Recent;
 pub(crate) mod cache;
 pub(crate) mod resource_servers;
 pub(crate) mod service_token_cache;
 pub(crate) mod tokens_in_use;
 
+mod seen;
+
+use crate::aggregates::cache::Recent;
 pub use crate::aggregates::resource_servers::{Known, Roster, Snapshot};
 use crate::platform::detached::to_the_end;
 

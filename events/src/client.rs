@@ -1,5 +1,7 @@
 //! The client: its identity, its metadata and its credentials. What it may do is for registrations to say.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 
 use crate::admission::RegistrationType;
@@ -11,11 +13,13 @@ use crate::{Aggregate, Rejection};
 
 mod command;
 mod decide;
+mod entered;
 mod event;
 mod imported;
 mod manifest;
 
 pub use command::{ClientCommand, Party};
+pub use entered::{Entered, MOST_ENTERED};
 pub use event::{
     ClientEvent, Deleted, ManifestRecovered, ManifestUnreachable, ManifestVersioned, ManifestWithdrawn, MetadataUpdated, Registered,
     RegistrationTokenRotated, SecretRevoked, SecretRotated,
@@ -30,6 +34,9 @@ pub struct Client {
     pub life: Life,
     /// Who it is, once it is registered. Apart, because a fold moves states about, and this is large.
     pub profile: Option<Box<Profile>>,
+    /// The texts of its document that administrators entered, by tenant. Each is for that tenant alone, and only until the host answers:
+    /// ask [`Self::seen_by`].
+    pub entered: BTreeMap<TenantId, Entered>,
 }
 
 /// The life of a client.
@@ -80,6 +87,25 @@ pub struct Profile {
 }
 
 impl Profile {
+    fn of(registered: &Registered) -> Self {
+        Self {
+            client_id: registered.client_id.clone(),
+            registration_type: registered.registration_type,
+            home: registered.home.clone(),
+            metadata: registered.metadata.clone(),
+            software_id: registered.metadata.software_id.clone(),
+            issued_at: registered.issued_at,
+            secret: registered.secret.clone(),
+            previous_secret: None,
+            rotated_by: None,
+            registration_token: registered.registration_token,
+            manifest: (registered.registration_type == RegistrationType::Cimd).then(Manifest::default),
+            initial_access_token: registered.initial_access_token,
+            clamps: registered.clamps.clone(),
+            imported_from: registered.imported_from.clone(),
+        }
+    }
+
     /// Whether it registered itself where no resource server was meant. It can do nothing until one takes it, and belongs to the
     /// tenant that every instance has; whether one took it since is for registrations to say.
     pub fn came_to_none(&self) -> bool {
@@ -114,11 +140,6 @@ impl Client {
     pub fn document_versions(&self) -> usize {
         self.profile.as_ref().and_then(|profile| profile.manifest.as_ref()).map_or(0, |manifest| manifest.versions.len())
     }
-
-    /// Whether what is known of its document means something to a tenant.
-    pub fn holds_for(&self, tenant: Option<&TenantId>) -> bool {
-        self.profile.as_ref().and_then(|profile| profile.manifest.as_ref()).is_none_or(|manifest| manifest.holds_for(tenant))
-    }
 }
 
 impl Aggregate for Client {
@@ -131,27 +152,26 @@ impl Aggregate for Client {
 
     fn evolve(mut self, event: &ClientEvent) -> Self {
         if let ClientEvent::Registered(registered) = event {
-            if self.life != Life::Unregistered {
-                return self;
+            if let Some(tenant) = &registered.entered_for {
+                self.entered.entry(tenant.clone()).or_insert_with(|| Entered::new(Profile::of(registered), tenant));
+            } else if self.life == Life::Unregistered {
+                self.life = Life::Registered;
+                self.profile = Some(Box::new(Profile::of(registered)));
             }
-            self.life = Life::Registered;
-            self.profile = Some(Box::new(Profile {
-                client_id: registered.client_id.clone(),
-                registration_type: registered.registration_type,
-                home: registered.home.clone(),
-                metadata: registered.metadata.clone(),
-                software_id: registered.metadata.software_id.clone(),
-                issued_at: registered.issued_at,
-                secret: registered.secret.clone(),
-                previous_secret: None,
-                rotated_by: None,
-                registration_token: registered.registration_token,
-                manifest: (registered.registration_type == RegistrationType::Cimd).then(Manifest::default),
-                initial_access_token: registered.initial_access_token,
-                clamps: registered.clamps.clone(),
-                imported_from: registered.imported_from.clone(),
-            }));
             return self;
+        }
+        if let ClientEvent::ManifestVersioned(versioned) = event
+            && let Some(tenant) = &versioned.entered_for
+        {
+            self.enter(tenant, versioned);
+            return self;
+        }
+        if let (ClientEvent::ManifestWithdrawn(_), true) = (event, self.is_entered_only()) {
+            self.withdraw_what_was_entered();
+            return self;
+        }
+        if matches!(event, ClientEvent::ManifestVersioned(_) | ClientEvent::ManifestRecovered(_)) {
+            self.stand_by_what_was_entered(matches!(event, ClientEvent::ManifestRecovered(_)));
         }
         let exists = self.exists();
         let Some(profile) = self.profile.as_mut().filter(|_| exists) else { return self };
@@ -182,21 +202,14 @@ impl Aggregate for Client {
                 self.life = Life::Registered;
                 let manifest = profile.manifest.get_or_insert_default();
                 manifest.unreachable_since = None;
-                manifest.entered_for.clone_from(&versioned.entered_for);
-                manifest.versions.push(Version {
-                    number: versioned.number,
-                    content_hash: versioned.content_hash.clone(),
-                    redirect_uris: versioned.metadata.redirect_uris.clone(),
-                });
+                manifest.versions.push(Version::of(versioned));
             }
             ClientEvent::ManifestUnreachable(unreachable) => {
                 profile.manifest.get_or_insert_default().unreachable_since = Some(unreachable.since);
             }
             ClientEvent::ManifestRecovered(_) => {
                 self.life = Life::Registered;
-                let manifest = profile.manifest.get_or_insert_default();
-                manifest.unreachable_since = None;
-                manifest.entered_for = None;
+                profile.manifest.get_or_insert_default().unreachable_since = None;
             }
             ClientEvent::ManifestWithdrawn(_) => self.life = Life::Withdrawn,
             ClientEvent::Deleted(_) => {

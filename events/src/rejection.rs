@@ -61,9 +61,11 @@ pub enum Rejection {
     #[error("the client is not described by a document of its own")]
     NoDocument,
     #[error(
-        "the document at this URL is known already, and its text cannot be entered: its host, or who entered it first, says what is in it"
+        "the host of this document has answered before and says what is in it: no text can be entered for it; enter the client without `document`"
     )]
     DocumentKnown,
+    #[error("as many texts were entered for this document as may be, which is 100: until its host answers, the last one serves")]
+    TooManyTexts,
     #[error("the document has no version {0}")]
     NoSuchVersion(u32),
     #[error("no change waits")]

@@ -425,6 +425,7 @@ fn client_samples() -> Vec<Sample> {
         initial_access_token: None,
         clamps: Clamps::default(),
         imported_from: None,
+        entered_for: None,
     };
     let full = Registered {
         client_id: client_id(),
@@ -438,11 +439,13 @@ fn client_samples() -> Vec<Sample> {
         initial_access_token: None,
         clamps: Clamps::default(),
         imported_from: None,
+        entered_for: None,
     };
     let by_token =
         Registered { initial_access_token: Some(InitialAccessTokenId(uuid(5))), clamps: clamps(), ..registered(minimal_metadata()) };
     let from = ImportedFrom { format: ImportFormat::Keycloak, realm: Some("shop".into()), id: Some("billing".into()) };
     let imported = Registered { imported_from: Some(from), ..registered(minimal_metadata()) };
+    let entered = Registered { entered_for: Some(tenant()), ..registered(minimal_metadata()) };
     let keeps_secret = MetadataUpdated { metadata: minimal_metadata(), secret: None, keeps_secret: true, ignored: vec![] };
     let updated = MetadataUpdated {
         metadata: full_metadata(),
@@ -456,6 +459,7 @@ fn client_samples() -> Vec<Sample> {
         sample("token", &ClientEvent::Registered(by_token)),
         sample("statement", &ClientEvent::Registered(registered(vouched_metadata()))),
         sample("imported", &ClientEvent::Registered(imported)),
+        sample("entered", &ClientEvent::Registered(entered)),
         sample(MINIMAL, &ClientEvent::Registered(registered(minimal_metadata()))),
         sample(FULL, &ClientEvent::MetadataUpdated(updated)),
         sample("keeps_secret", &ClientEvent::MetadataUpdated(keeps_secret)),

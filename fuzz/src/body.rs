@@ -54,6 +54,7 @@ fn comes_back_from_storage(metadata: &ClientMetadata, ignored: &[Box<str>]) {
         initial_access_token: None,
         clamps: Clamps::default(),
         imported_from: None,
+        entered_for: None,
     });
     let updated = ClientEvent::MetadataUpdated(MetadataUpdated {
         metadata: metadata.clone(),

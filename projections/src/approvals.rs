@@ -29,6 +29,9 @@ mod apply;
 #[derive(Debug, Clone, Copy)]
 pub struct Approvals;
 
+/// `entered` has the texts of documents that administrators entered, for the tenant that alone sees them, until the host answers and
+/// the client's `document` is a version; `events` counts those that no other tenant is told of.
+///
 /// `since` is set while a registration waits for anything, so the index holds only what is shown. What a decision may bring
 /// back (a revocation that is undone) stays in the rows.
 const SCHEMA: &str = "
@@ -39,6 +42,15 @@ CREATE TABLE clients (
     life TEXT NOT NULL,
     events INTEGER NOT NULL,
     document INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE entered (
+    client_key BLOB NOT NULL,
+    tenant TEXT NOT NULL,
+    name TEXT,
+    document INTEGER NOT NULL,
+    events INTEGER NOT NULL,
+    PRIMARY KEY (client_key, tenant)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE resource_servers (
@@ -72,7 +84,7 @@ CREATE INDEX soaking ON registrations (serves_at, client_key, resource_server) W
 
 impl Projection for Approvals {
     const NAME: &'static str = "approvals";
-    const VERSION: u32 = 3;
+    const VERSION: u32 = 4;
     const SCHEMA: &'static str = SCHEMA;
 
     /// Names are listed that change nothing here, so that a name nobody knows yet is looked at, and stops the projection. All events
@@ -261,8 +273,9 @@ pub struct WaitingPage {
 }
 
 /// The client has to have come too: its registration may be known before it.
-const WAITING: &str = "FROM registrations INDEXED BY waiting JOIN clients ON clients.key = client_key \
-    WHERE tenant = :tenant AND since IS NOT NULL";
+const WAITING: &str = "FROM registrations INDEXED BY waiting JOIN clients ON clients.key = registrations.client_key \
+    LEFT JOIN entered ON entered.client_key = clients.key AND entered.tenant = registrations.tenant \
+    WHERE registrations.tenant = :tenant AND since IS NOT NULL";
 
 impl Reader<Approvals> {
     /// What waits for a tenant, oldest first.
@@ -310,9 +323,15 @@ type After = (i64, Id, Id);
 /// As many rows as fit into a page, and whether there are more.
 fn rows(connection: &Connection, tenant: &TenantId, after: Option<After>, limit: usize) -> rusqlite::Result<(Vec<WaitingRow>, bool)> {
     let sql = format!(
-        "SELECT tenant, registration_type, status, before_revocation, denied_until, redirect_uris, staged, admitted, client_key, resource_server, \
-         since, asked_via, client_id, clients.name, clients.events, registrations.events, document, coalesce((SELECT name FROM resource_servers WHERE id = resource_server), '') {WAITING} \
-         AND (since, client_key, resource_server) > (:since, :client, :server) ORDER BY since, client_key, resource_server LIMIT :limit"
+        "SELECT registrations.tenant, registration_type, status, before_revocation, denied_until, redirect_uris, staged, admitted, \
+         registrations.client_key, resource_server, \
+         since, asked_via, client_id, \
+         CASE WHEN clients.document = 0 AND entered.tenant IS NOT NULL THEN entered.name ELSE clients.name END, \
+         clients.events - (SELECT coalesce(sum(others.events), 0) FROM entered AS others \
+         WHERE others.client_key = clients.key AND others.tenant <> registrations.tenant), registrations.events, \
+         CASE WHEN clients.document = 0 THEN coalesce(entered.document, 0) ELSE clients.document END, coalesce((SELECT name FROM resource_servers WHERE id = resource_server), '') {WAITING} \
+         AND (since, registrations.client_key, resource_server) > (:since, :client, :server) \
+         ORDER BY since, registrations.client_key, resource_server LIMIT :limit"
     );
     // Before every row: no time is earlier.
     let (since, client, server) = after.unwrap_or((i64::MIN, Id(Uuid::nil()), Id(Uuid::nil())));

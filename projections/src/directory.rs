@@ -25,6 +25,7 @@ mod apply;
 mod change;
 mod check;
 mod days;
+mod entered;
 mod families;
 mod idle;
 mod list;
@@ -51,7 +52,7 @@ pub struct Directory;
 
 impl Projection for Directory {
     const NAME: &'static str = "directory";
-    const VERSION: u32 = 5;
+    const VERSION: u32 = 6;
     const SCHEMA: &'static str = schema::SCHEMA;
     const INDEXES: &'static str = schema::INDEXES;
     const SUMMED: &'static [&'static str] = &["counts", "names", "near_names"];

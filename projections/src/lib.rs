@@ -9,6 +9,8 @@ pub mod approvals;
 mod column;
 pub mod cursor;
 pub mod directory;
+#[cfg(test)]
+mod entered_tests;
 pub mod history;
 #[cfg(test)]
 mod manifest_tests;

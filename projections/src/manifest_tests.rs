@@ -82,6 +82,7 @@ fn registered() -> ClientEvent {
         initial_access_token: None,
         clamps: Clamps::default(),
         imported_from: None,
+        entered_for: None,
     })
 }
 

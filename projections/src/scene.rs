@@ -129,6 +129,7 @@ pub(crate) fn registered(number: u128, name: &str) -> ClientEvent {
         initial_access_token: None,
         clamps: Clamps::default(),
         imported_from: None,
+        entered_for: None,
     })
 }
 

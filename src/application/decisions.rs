@@ -24,13 +24,12 @@ use crate::aggregates::{Cause, CommandError, Commands, Done, History};
 use crate::application::error::UseCaseError;
 use crate::application::look_alikes::Shown;
 use crate::application::look_alikes::look_alike;
-use crate::application::manifests::DocumentError;
 use crate::application::metrics::Outcome;
 use crate::application::register::admission::{self, Newcomer};
 use crate::application::register::rules::{Guarantor, Rules};
 use crate::application::registrations::registered_at;
 use crate::application::services::Services;
-use crate::outbound::{Asker, Urgency};
+use crate::outbound::{Asker, FetchFailure, Urgency};
 
 pub(crate) mod grant;
 
@@ -137,13 +136,13 @@ pub async fn look(
     let client_id = subject.client_id;
     let key = client_id.key();
     let mut clients: Arc<History<Client>> = commands.history(Stream::Client(key)).await?;
-    if clients.now().profile.as_ref().is_some_and(|profile| profile.client_id != *client_id) {
+    if clients.now().client_id().is_some_and(|known| known != client_id) {
         return nowhere(services, server_id).await;
     }
     let mut registrations: Arc<History<Registration>> = commands.history(Stream::Registration(server_id, key)).await?;
     let mut position = None;
     if registrations.now().status == Status::None && server.is_active() {
-        match first_sight(services, &rules, subject, clients.now()).await {
+        match first_sight(services, &rules, subject, &clients.now().seen_by(&rules.tenant)).await {
             Ok(None) => {}
             Ok(Some(met)) => {
                 clients = commands.history(Stream::Client(key)).await?;
@@ -155,7 +154,7 @@ pub async fn look(
             Err(FirstSight::Failed(failure)) => return Err(failure),
         }
     }
-    let (client, registration) = (clients.now(), registrations.now());
+    let ((client, told), registration) = (clients.seen_by(&rules.tenant), registrations.now());
     if registration.status == Status::None {
         return nowhere(services, server_id).await;
     }
@@ -166,7 +165,7 @@ pub async fn look(
     let (verdict, changed) = match subject.since {
         None => (decision::answer(standing, registration, &metadata, question), false),
         Some(version) => {
-            let then = commands.as_of(Stream::Client(key), &clients, version.client).await?;
+            let then = commands.client_as_of(&rules.tenant, key, &clients, version.client).await?;
             let then = then.zip(commands.as_of(Stream::Registration(server_id, key), &registrations, version.registration).await?);
             let then = then.and_then(|(client, registration)| {
                 let profile = client.registered()?;
@@ -197,7 +196,7 @@ pub async fn look(
     let moved = server.policy.has_moved(profile.registration_type, &profile.metadata, registration);
     warnings.extend(moved.then_some(Warning::MetadataChanged));
     let document = client.document_version();
-    let version = AnswerVersion { client: clients.len(), registration: registrations.len(), document };
+    let version = AnswerVersion { client: told, registration: registrations.len(), document };
     let client = Some(Effective { profile, metadata, registration: registration.clone() });
     Ok(Answer { verdict, warnings, resembles, client, version: Some(version), position, retry_after: None })
 }
@@ -239,16 +238,14 @@ enum FirstSight {
 }
 
 impl FirstSight {
-    /// What it means that a document could not be read or taken note of.
-    fn unread(error: DocumentError) -> Self {
-        if let DocumentError::Fetch(failure) = &error
-            && let Some(seconds) = failure.not_tried_for()
-        {
+    /// What it means that a document could not be read.
+    fn unread(failure: &FetchFailure) -> Self {
+        if let Some(seconds) = failure.not_tried_for() {
             // Left alone because the last attempt failed is another matter than a budget that is spent.
             let failed = failure.trouble == Trouble::BackingOff;
             return Self::NotTried(if failed { Reason::DocumentNotReached } else { Reason::DocumentNotTried }, seconds);
         }
-        Self::of(error.into(), RegistrationType::Cimd)
+        Self::of(failure.clone().into(), RegistrationType::Cimd)
     }
 
     /// What a refusal means for a client that comes this way.
@@ -286,8 +283,10 @@ async fn first_sight(
         has_room(services)
     };
     let by_document = client.profile.as_ref().is_none_or(|profile| profile.manifest.is_some());
-    let (client, seen_at) = match client.life {
-        Life::Registered if client.holds_for(Some(&rules.tenant)) => {
+    let actor = Actor { kind: ActorKind::System, id: Some("first-sight".to_owned()), via: Some("decision".to_owned()) };
+    let cause = Cause { actor, tenant: Some(rules.tenant.clone()), request_id: None, origin: None };
+    let (by, done) = match client.life {
+        Life::Registered => {
             let Some(profile) = client.registered() else { return Ok(None) };
             let by = profile.registration_type;
             if profile.manifest.is_none() {
@@ -298,31 +297,22 @@ async fn first_sight(
                 }
             }
             alone(by)?;
-            (client.clone(), None)
+            (by, take_in(services, &cause, rules, client, profile).await.map(|done| done.position))
         }
-        // What another tenant's administrator entered says nothing here, and a document that was taken away may be back: the host is
-        // asked, as if nobody had known it.
-        Life::Unregistered | Life::Registered | Life::Withdrawn | Life::Deleted if by_document => {
+        // A document that was taken away may be back: the host is asked, as if nobody had known it.
+        Life::Unregistered | Life::Withdrawn | Life::Deleted if by_document => {
             let Ok(url) = services.manifests.manifests().url(client_id.as_str()) else { return Ok(None) };
             // Nothing is fetched for a client that may not come.
             alone(RegistrationType::Cimd)?;
-            let failed = |failure| FirstSight::of(failure, RegistrationType::Cimd);
-            // Nobody who was never met is registered anywhere, and no list need be asked.
-            let unknown = client.life == Life::Unregistered;
-            let registered_at = if unknown { Vec::new() } else { registered_at(&services, client_id.key()).await.map_err(failed)? };
             let urgency = Urgency::By(Asker::new(source, Some(&rules.tenant)));
-            let seen = services.manifests.meet(&url, &registered_at, urgency).await.map_err(FirstSight::unread)?;
-            (seen.client, seen.position)
+            let read = services.manifests.read(&url, urgency).await.map_err(|failure| FirstSight::unread(&failure))?;
+            let done = admission::register_document(services, &cause, rules, Guarantor::Nobody, (client_id, read)).await;
+            (RegistrationType::Cimd, done.map(|registered| registered.position))
         }
-        Life::Unregistered | Life::Registered | Life::Withdrawn | Life::Deleted => return Ok(None),
+        Life::Unregistered | Life::Withdrawn | Life::Deleted => return Ok(None),
     };
-    let Some(profile) = client.registered() else { return Ok(None) };
-    let actor = Actor { kind: ActorKind::System, id: Some("first-sight".to_owned()), via: Some("decision".to_owned()) };
-    let cause = Cause { actor, tenant: Some(rules.tenant.clone()), request_id: None, origin: None };
-    let done = take_in(services, &cause, rules, &client, profile).await;
-    services.metrics.registered(profile.registration_type, Outcome::of(&done));
-    let done = done.map_err(|failure| FirstSight::of(failure, profile.registration_type))?;
-    Ok(Some(Met(done.position.max(seen_at))))
+    services.metrics.registered(by, Outcome::of(&done));
+    Ok(Some(Met(done.map_err(|failure| FirstSight::of(failure, by))?)))
 }
 
 /// Registers a client that nobody answers for, where the rules welcome it and there is room.

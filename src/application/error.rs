@@ -6,7 +6,6 @@ use gatebook_projections::read_model::QueryError;
 
 use super::access_tokens::{KeyFileError, TokenError};
 use super::audit::as_of::PastError;
-use super::manifests::DocumentError;
 use super::rate_limits::Allowance;
 use super::software_statements::StatementRefusal;
 use crate::aggregates::CommandError;
@@ -126,15 +125,6 @@ impl From<FetchFailure> for UseCaseError {
             trouble: failure.trouble,
             problem: failure.about().map(Into::into),
             retry_after: failure.retry_after.map(|pause| pause.as_secs().max(1)),
-        }
-    }
-}
-
-impl From<DocumentError> for UseCaseError {
-    fn from(error: DocumentError) -> Self {
-        match error {
-            DocumentError::Fetch(failure) => failure.into(),
-            DocumentError::Command(error) => error.into(),
         }
     }
 }

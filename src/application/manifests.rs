@@ -57,22 +57,13 @@ struct Parts {
     turns: Mutex<HashMap<ClientKey, Weak<AsyncMutex<()>>>>,
 }
 
-/// Why the document of a client is of no use to whoever asked.
-#[derive(Debug, thiserror::Error)]
-pub enum DocumentError {
-    /// It could not be fetched, or not be read.
-    #[error(transparent)]
-    Fetch(#[from] FetchFailure),
-    /// It could not be carried to the log.
-    #[error(transparent)]
-    Command(#[from] CommandError),
-}
-
 /// What was read, before anything is recorded.
 #[derive(Debug, Clone)]
 pub struct Read {
     /// The document, as an event would keep it.
     pub document: Document,
+    /// Whether an administrator entered it, because its host cannot be reached.
+    pub entered: bool,
     validators: Validators,
     fresh_for: Option<Duration>,
 }
@@ -168,48 +159,38 @@ impl Documents {
         }
     }
 
-    /// Reads a document and takes note of it: its client is known from then on.
-    pub async fn meet(&self, url: &ManifestUrl, registered_at: &[ResourceServerId], urgency: Urgency) -> Result<Seen, DocumentError> {
-        let read = self.read(url, urgency).await?;
-        let client_id = url.client_id();
-        let seen = self.take_note(&client_id, registered_at, read.document).await?;
-        self.read_well(&client_id, &read.validators, read.fresh_for).await;
-        if seen.position.is_some() && seen.client.document_versions() > 1 {
-            // Somebody knew it by a text that was entered, and hears of this at a poll.
-            self.hasten(vec![client_id]).await;
-        }
-        Ok(seen)
-    }
-
     /// Reads a document; where its host was asked in vain, takes what an administrator says that it is, which the answer says.
-    pub async fn read_or_take(&self, url: &ManifestUrl, text: Option<&str>) -> Result<(Read, bool), FetchFailure> {
+    pub async fn read_or_take(&self, url: &ManifestUrl, text: Option<&str>) -> Result<Read, FetchFailure> {
         match (self.read(url, Urgency::Trusted).await, text) {
             (Err(failure), Some(text)) if failure.trouble.kind() == TroubleKind::Transport => {
-                Ok((as_kept(self.0.manifests.judge(url, text)?), true))
+                Ok(Read { entered: true, ..as_kept(self.0.manifests.judge(url, text)?) })
             }
-            (outcome, _) => outcome.map(|read| (read, false)),
+            (outcome, _) => outcome,
         }
     }
 
-    /// Reads a document and takes note of it; where its host cannot be reached, of what an administrator of a tenant says that it
-    /// is. The host is asked again when every other document's is, and what it answers takes over.
-    pub async fn enter(
+    /// Takes note of what was read: its client is known from then on. A text that was entered is kept for the tenant; its host is asked
+    /// again when every other document's is, and what it answers takes over.
+    pub async fn keep(
         &self,
         cause: &Cause,
-        url: &ManifestUrl,
+        tenant: &TenantId,
+        client_id: &ClientId,
         registered_at: &[ResourceServerId],
-        (tenant, text): (&TenantId, &str),
-    ) -> Result<Seen, DocumentError> {
-        let (read, entered) = self.read_or_take(url, Some(text)).await?;
-        let client_id = url.client_id();
-        if !entered {
-            let seen = self.take_note(&client_id, registered_at, read.document).await?;
-            self.read_well(&client_id, &read.validators, read.fresh_for).await;
-            return Ok(seen);
+        read: Read,
+    ) -> Result<Seen, CommandError> {
+        if read.entered {
+            let done = self.0.commands.enter_document(cause, tenant, client_id, read.document).await?;
+            self.expect(client_id.clone()).await;
+            return Ok(Seen { client: done.state, position: done.position });
         }
-        let done = self.0.commands.enter_document(cause, tenant, &client_id, read.document).await?;
-        self.expect(client_id).await;
-        Ok(Seen { client: done.state, position: done.position })
+        let seen = self.take_note(client_id, registered_at, read.document).await?;
+        self.read_well(client_id, &read.validators, read.fresh_for).await;
+        if seen.position.is_some() && (seen.client.document_versions() > 1 || !seen.client.entered.is_empty()) {
+            // Others know it by what it said before or by a text that was entered, and hear of this at a poll.
+            self.hasten(vec![client_id.clone()]).await;
+        }
+        Ok(seen)
     }
 
     async fn take_note(&self, client_id: &ClientId, registered_at: &[ResourceServerId], document: Document) -> Result<Seen, CommandError> {
@@ -308,7 +289,7 @@ impl Documents {
         let outcome = self.0.manifests.fetch(url, known, Urgency::Trusted).await;
         let (seen, validators, fresh_for) = match outcome {
             Ok(Fetched::Document(fetched)) => {
-                let Read { document, validators, fresh_for } = as_kept(*fetched);
+                let Read { document, validators, fresh_for, .. } = as_kept(*fetched);
                 (self.take_note(&client_id, registered_at, document).await?, validators, fresh_for)
             }
             Ok(Fetched::NotModified { validators, fresh_for }) => {
@@ -411,5 +392,5 @@ fn as_kept(fetched: crate::outbound::Document) -> Read {
         left_out: fetched.manifest.left_out,
         ignored: fetched.manifest.ignored,
     };
-    Read { document, validators: fetched.validators, fresh_for: fetched.fresh_for }
+    Read { document, entered: false, validators: fetched.validators, fresh_for: fetched.fresh_for }
 }

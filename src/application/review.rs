@@ -36,14 +36,15 @@ impl Commands {
                 return self.lift(cause, tenant, (server, key), command, done).await;
             }
             let client = self.history::<Client>(Stream::Client(key)).await?;
-            let current = AnswerVersion { client: client.len(), registration, document: client.now().document_version() };
+            let (seen, told) = client.seen_by(tenant);
+            let current = AnswerVersion { client: told, registration, document: seen.document_version() };
             if shown.is_some_and(|shown| shown != current) {
                 return Err(Rejection::Moved(current).into());
             }
             // An approval is of what was there, so what older builds left unsaid is said first.
             if state.metadata.is_none()
                 && matches!(command, RegistrationCommand::Approve { .. })
-                && let Some(keep) = keep(&*self.resource_server(server).await?, client.now())
+                && let Some(keep) = keep(&*self.resource_server(server).await?, &seen)
             {
                 let cause = keeper(&*self.resource_server(server).await?);
                 let Some(kept) = self.transact_once::<Registration>(stream, &cause, &keep, state, revision).await? else { continue };
@@ -81,7 +82,8 @@ impl Commands {
         self.must_own(tenant, server).await?;
         let (_, _, registration) = self.counted::<Registration>(Stream::Registration(server, key)).await?;
         let client = self.history::<Client>(Stream::Client(key)).await?;
-        let current = AnswerVersion { client: client.len(), registration, document: client.now().document_version() };
+        let (seen, told) = client.seen_by(tenant);
+        let current = AnswerVersion { client: told, registration, document: seen.document_version() };
         if shown.is_some_and(|shown| shown != current) { Err(Rejection::Moved(current).into()) } else { Ok(()) }
     }
 

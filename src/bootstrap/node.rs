@@ -120,9 +120,9 @@ async fn observe(services: &Services, events: &[Envelope]) {
         let Ok(Stream::Client(key)) = Stream::parse(&one.stream) else { continue };
         // One that cannot be read now is found when the schedule is compared with the directory.
         if let Ok(client) = services.commands.load::<Client>(Stream::Client(key)).await
-            && let Some(profile) = client.profile
+            && let Some(client_id) = client.client_id()
         {
-            services.manifests.expect(profile.client_id).await;
+            services.manifests.expect(client_id.clone()).await;
         }
     }
 }

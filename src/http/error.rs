@@ -266,6 +266,7 @@ impl Verdict {
             Rejection::NotHome => Self::new(StatusCode::FORBIDDEN, "not-home"),
             Rejection::NoDocument => Self::new(StatusCode::CONFLICT, "no-document"),
             Rejection::DocumentKnown => Self::new(StatusCode::CONFLICT, "document-known"),
+            Rejection::TooManyTexts => Self::new(StatusCode::CONFLICT, "too-many-texts"),
             Rejection::NoSuchVersion(_) => Self::new(StatusCode::NOT_FOUND, "no-such-version"),
             Rejection::NoSecret => Self::new(StatusCode::CONFLICT, "no-secret"),
             Rejection::OverlapUnderWay(_) => Self::new(StatusCode::CONFLICT, "overlap-under-way"),

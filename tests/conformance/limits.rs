@@ -91,6 +91,7 @@ issuers of software statements of one policy | events/src/resource_server/statem
 hours that a change soaks | events/src/resource_server/check.rs | LONGEST_SOAK | 24 * 90 | 2,160
 days without a use until a registration is dormant | events/src/resource_server/check.rs | MOST_IDLE_DAYS | 3650 | 3,650
 suspended families of one resource server | events/src/resource_server/decide.rs | MOST_FAMILIES | 1000 | 1,000
+texts that are entered for one document, until its host answers | events/src/client/entered.rs | MOST_ENTERED | 100 | 100
 fetches, head of an answer | src/outbound/fetch.rs | LARGEST_HEAD | 16 * 1024 | 16 KiB
 fetches, addresses of a host that are tried | src/outbound/fetch.rs | MOST_ADDRESSES | 4 | 4
 fetches under way | src/config/manifests.rs | AT_ONCE | 1..=256 | 1 to 256

@@ -19,6 +19,8 @@ mod informing;
 mod lanes;
 mod look_alikes;
 mod poller;
+mod refused;
+mod tenants;
 mod trouble;
 mod turns;
 mod widening;

@@ -126,6 +126,12 @@ pub enum Step {
         server: usize,
         says: Says,
     },
+    /// An administrator enters the text of a document, whose client comes to a resource server of theirs.
+    EnterText {
+        document: usize,
+        server: usize,
+        says: Says,
+    },
     /// The document of a client is out of reach, or was taken away.
     Miss {
         document: usize,
@@ -187,13 +193,14 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (some(), any::<bool>()).prop_map(|(client, lifted)| Step::SuspendFamily { client, lifted }),
         4 => some().prop_map(|client| Step::Idle { client }),
         4 => Just(Step::Use),
-        2 => (some(), any::<bool>()).prop_map(|(client, overlap)| Step::Rotate { client, overlap }),
-        2 => Just(Step::RevokeOld),
+        3 => (some(), any::<bool>()).prop_map(|(client, overlap)| Step::Rotate { client, overlap }),
+        3 => Just(Step::RevokeOld),
         1 => some().prop_map(|client| Step::NewToken { client }),
         2 => (some(), proptest::option::of(1..4_u32)).prop_map(|(server, max_uses)| Step::Issue { server, max_uses }),
         4 => (some(), says()).prop_map(|(token, says)| Step::RegisterWith { token, says }),
         1 => some().prop_map(|token| Step::EndToken { token }),
         6 => (0..3_usize, some(), says()).prop_map(|(document, server, says)| Step::Read { document, server, says }),
+        4 => (0..3_usize, some(), says()).prop_map(|(document, server, says)| Step::EnterText { document, server, says }),
         2 => (0..3_usize, any::<bool>()).prop_map(|(document, gone)| Step::Miss { document, gone }),
         2 => (0..3_usize, 1..4_u32).prop_map(|(document, version)| Step::Back { document, version }),
         4 => (0..100_000_i64).prop_map(|seconds| Step::Wait { seconds }),
@@ -420,7 +427,9 @@ impl House {
                 let _refused = commands.decide_client(&admin(&tenant), &tenant, (id, key), rotate).await;
             }
             Step::Issue { .. } | Step::RegisterWith { .. } | Step::EndToken { .. } => self.carry_out_with_token(step, known).await,
-            Step::Read { .. } | Step::Miss { .. } | Step::Back { .. } => self.carry_out_with_document(step, known).await,
+            Step::Read { .. } | Step::EnterText { .. } | Step::Miss { .. } | Step::Back { .. } => {
+                self.carry_out_with_document(step, known).await;
+            }
             Step::Wait { seconds } => self.clock.advance(TimeDelta::seconds(*seconds)),
             Step::Skip => {
                 let skip = EventSkipped {
@@ -445,15 +454,8 @@ impl House {
         match step {
             Step::Read { document, server: pick, says } => {
                 let client_id = hosted(*document);
-                let text: Box<str> = format!("{says:?}").into();
-                let mut fingerprint = [0; 32];
-                fingerprint.iter_mut().zip(text.bytes().rev()).for_each(|(byte, of_text)| *byte = of_text);
-                let metadata = Says { method: 0, ..says.clone() }.parsed().metadata;
-                let content_hash = ContentHash::of_digest(fingerprint);
-                let warnings = vec!["query_in_client_id".into()];
-                let read = Document { content_hash, text, metadata, warnings, left_out: vec![], ignored: vec![] };
                 let system = cause(ActorKind::System, Some("documents"), None);
-                let Ok(seen) = commands.see_document(&system, &client_id, &[], read).await else { return };
+                let Ok(seen) = commands.see_document(&system, &client_id, &[], document_of(says)).await else { return };
                 for (_, _, server) in known.hosted.iter().filter(|(known, ..)| *known == client_id) {
                     let _refused = commands.follow_document(&system, *server, &seen.state).await;
                 }
@@ -463,6 +465,24 @@ impl House {
                 let parsed = Parsed { metadata: profile.metadata.clone(), ignored: vec![] };
                 let Ok(welcome) = welcome(commands, server, RegistrationType::Cimd, Guarantor::Nobody, parsed).await else { return };
                 if commands.bind(&system, &welcome, &seen.state, false).await.is_ok() {
+                    known.hosted.push(here);
+                    known.clients.push((client_id.key(), Some((tenant, server))));
+                }
+            }
+            Step::EnterText { document, server: pick, says } => {
+                let client_id = hosted(*document);
+                let Some((tenant, server)) = known.servers.get(pick % known.servers.len().max(1)).cloned() else { return };
+                let admin = cause(ActorKind::Admin, Some("ada"), Some(tenant.clone()));
+                let Ok(done) = commands.enter_document(&admin, &tenant, &client_id, document_of(says)).await else { return };
+                let seen = done.state.seen_by(&tenant);
+                for (_, _, server) in known.hosted.iter().filter(|(known, ..)| *known == client_id) {
+                    let _refused = commands.follow_document(&admin, *server, &done.state).await;
+                }
+                let here = (client_id.clone(), tenant.clone(), server);
+                let Some(profile) = seen.registered().filter(|_| !known.hosted.contains(&here)) else { return };
+                let parsed = Parsed { metadata: profile.metadata.clone(), ignored: vec![] };
+                let Ok(welcome) = welcome(commands, server, RegistrationType::Cimd, Guarantor::Administrator, parsed).await else { return };
+                if commands.bind(&admin, &welcome, &seen, true).await.is_ok() {
                     known.hosted.push(here);
                     known.clients.push((client_id.key(), Some((tenant, server))));
                 }
@@ -628,6 +648,16 @@ fn policy(review: bool, changes_serve_at_once: bool) -> Policy {
 fn cause(kind: ActorKind, id: Option<&str>, tenant: Option<TenantId>) -> Cause {
     let actor = Actor { kind, id: id.map(str::to_owned), via: Some("test".to_owned()) };
     Cause { actor, tenant, request_id: Some("call 1".to_owned()), origin: Some("192.0.2.0/24".to_owned()) }
+}
+
+/// A document that says this.
+fn document_of(says: &Says) -> Document {
+    let text: Box<str> = format!("{says:?}").into();
+    let mut fingerprint = [0; 32];
+    fingerprint.iter_mut().zip(text.bytes().rev()).for_each(|(byte, of_text)| *byte = of_text);
+    let metadata = Says { method: 0, ..says.clone() }.parsed().metadata;
+    let content_hash = ContentHash::of_digest(fingerprint);
+    Document { content_hash, text, metadata, warnings: vec!["query_in_client_id".into()], left_out: vec![], ignored: vec![] }
 }
 
 fn hosted(pick: usize) -> ClientId {

@@ -1,5 +1,6 @@
 //! When a client may change.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
@@ -9,7 +10,7 @@ use super::event::{
     RegistrationTokenRotated, SecretRevoked, SecretRotated,
 };
 use super::manifest::{Difference, Document, Manifest, Withdrawal, differences};
-use super::{Client, ClientCommand, ClientEvent as Event, Life, Party, Profile};
+use super::{Client, ClientCommand, ClientEvent as Event, Entered, Life, MOST_ENTERED, Party, Profile};
 use crate::admission::RegistrationType;
 use crate::clamps::Clamps;
 use crate::identity::{ClientId, TenantId};
@@ -48,6 +49,7 @@ pub(super) fn decide(client: &Client, command: &ClientCommand) -> Result<Vec<Eve
             initial_access_token: *initial_access_token,
             clamps: clamps.clone(),
             imported_from: imported_from.clone(),
+            entered_for: None,
         });
         return match client.life {
             Life::Unregistered => Ok(vec![registered]),
@@ -64,7 +66,12 @@ pub(super) fn decide(client: &Client, command: &ClientCommand) -> Result<Vec<Eve
     if let (Life::Deleted, Delete { .. }) = (client.life, command) {
         return Ok(vec![]);
     }
-    let profile = client.registered().ok_or(Rejection::NoSuchClient)?;
+    let entered_only = client.is_entered_only();
+    if let Some(decided) = entered_only.then(|| decide_without_host(client, command)).flatten() {
+        return Ok(decided);
+    }
+    let seen = asked_by(command).filter(|_| entered_only).map_or(Cow::Borrowed(client), |tenant| client.seen_by(tenant));
+    let profile = seen.registered().ok_or(Rejection::NoSuchClient)?;
     match command {
         Register { .. } | SeeDocument { .. } | EnterDocument { .. } => Err(Rejection::AlreadyExists),
         UpdateMetadata { by, metadata, secret, keep_secret, ignored } => {
@@ -95,16 +102,12 @@ pub(super) fn decide(client: &Client, command: &ClientCommand) -> Result<Vec<Eve
         }
         MissDocument { .. } | LoseDocument { .. } if profile.manifest.is_none() => Err(Rejection::NoDocument),
         MissDocument { last_read, failure } => {
-            // Of one that was entered nobody expects its host to answer.
-            let told = |known: &Manifest| known.unreachable_since.is_some() || known.entered_for.is_some();
-            let known = client.life == Life::Withdrawn || profile.manifest.as_ref().is_some_and(told);
+            let missed = |known: &Manifest| known.unreachable_since.is_some();
+            let known = client.life == Life::Withdrawn || profile.manifest.as_ref().is_some_and(missed);
             let unreachable = Event::ManifestUnreachable(ManifestUnreachable { since: *last_read, failure: failure.clone() });
             Ok(if known { vec![] } else { vec![unreachable] })
         }
         LoseDocument { .. } if client.life == Life::Withdrawn => Ok(vec![]),
-        LoseDocument { cause: Withdrawal::Expired, .. } if profile.manifest.as_ref().is_some_and(|known| known.entered_for.is_some()) => {
-            Ok(vec![])
-        }
         LoseDocument { cause, failure, detail } => {
             Ok(vec![Event::ManifestWithdrawn(ManifestWithdrawn { cause: *cause, failure: failure.clone(), detail: detail.clone() })])
         }
@@ -112,6 +115,39 @@ pub(super) fn decide(client: &Client, command: &ClientCommand) -> Result<Vec<Eve
             may_touch(profile, by)?;
             Ok(vec![Event::Deleted(Deleted { reason: reason.clone() })])
         }
+    }
+}
+
+/// What becomes of a document of which only texts are known that administrators entered. That its host is silent is why they were
+/// entered, and no news, however long it lasts.
+fn decide_without_host(client: &Client, command: &ClientCommand) -> Option<Vec<Event>> {
+    if let ClientCommand::MissDocument { .. } | ClientCommand::LoseDocument { cause: Withdrawal::Expired, .. } = command {
+        return Some(vec![]);
+    }
+    let ClientCommand::LoseDocument { cause, failure, detail } = command else { return None };
+    if client.entered.values().all(|entered| entered.withdrawn) {
+        return Some(vec![]);
+    }
+    let withdrawn = ManifestWithdrawn { cause: *cause, failure: failure.clone(), detail: detail.clone() };
+    Some(vec![Event::ManifestWithdrawn(withdrawn)])
+}
+
+/// The tenant whose administrator asks.
+fn asked_by(command: &ClientCommand) -> Option<&TenantId> {
+    match command {
+        ClientCommand::UpdateMetadata { by, .. }
+        | ClientCommand::RotateSecret { by, .. }
+        | ClientCommand::RevokeOldSecret { by }
+        | ClientCommand::RotateRegistrationToken { by, .. }
+        | ClientCommand::Delete { by, .. } => match by {
+            Party::Admin(tenant) => Some(tenant),
+            Party::Holder | Party::System => None,
+        },
+        ClientCommand::Register { .. }
+        | ClientCommand::SeeDocument { .. }
+        | ClientCommand::EnterDocument { .. }
+        | ClientCommand::MissDocument { .. }
+        | ClientCommand::LoseDocument { .. } => None,
     }
 }
 
@@ -140,31 +176,22 @@ fn rotate(profile: &Profile, secret: &KeptSecret, rotation: &Rotation) -> Result
     })])
 }
 
-/// A document that was read: the client's first, another than before, or the same as before, which is news only after trouble.
+/// A document that was read: the first one of its host, another than before, or the same as before, which is news only after trouble.
 fn see(client: &Client, client_id: &ClientId, document: &Document, at: DateTime<Utc>) -> Result<Vec<Event>, Rejection> {
     if client.life == Life::Unregistered {
-        return Ok(first(client_id, document, None, at));
+        return Ok(first(client_id, document, (client.next_number(), None), at));
     }
     let profile = client.registered().ok_or(Rejection::NoSuchClient)?;
     let manifest: &Manifest = profile.manifest.as_ref().ok_or(Rejection::NoDocument)?;
     let in_trouble = client.life == Life::Withdrawn || manifest.unreachable_since.is_some();
-    match manifest.current() {
-        Some(current) if current.content_hash == document.content_hash => {
-            Ok(if in_trouble || manifest.entered_for.is_some() { vec![Event::ManifestRecovered(ManifestRecovered {})] } else { vec![] })
-        }
-        _ => {
-            let mut events = Vec::new();
-            if in_trouble {
-                events.push(Event::ManifestRecovered(ManifestRecovered {}));
-            }
-            events.push(next(profile, manifest, document, None));
-            Ok(events)
-        }
-    }
+    let recovered = in_trouble.then_some(Event::ManifestRecovered(ManifestRecovered {}));
+    let same = manifest.current().is_some_and(|current| current.content_hash == document.content_hash);
+    let version = (!same).then(|| next(profile, document, None));
+    Ok(recovered.into_iter().chain(version).collect())
 }
 
-/// A document that was entered: the client's first, or another than the same tenant's administrators entered before. What was read at
-/// a host is not overruled.
+/// A text that was entered: the tenant's first, or another than its administrators entered before. What was read at a host is not
+/// overruled.
 fn enter(
     client: &Client,
     client_id: &ClientId,
@@ -172,17 +199,23 @@ fn enter(
     tenant: &TenantId,
     at: DateTime<Utc>,
 ) -> Result<Vec<Event>, Rejection> {
-    if client.life == Life::Unregistered {
-        return Ok(first(client_id, document, Some(tenant), at));
+    if client.life != Life::Unregistered {
+        return Err(Rejection::DocumentKnown);
     }
-    let known = client.registered().and_then(|profile| Some((profile, profile.manifest.as_ref()?)));
-    let (profile, manifest) =
-        known.filter(|(_, manifest)| manifest.entered_for.as_ref() == Some(tenant)).ok_or(Rejection::DocumentKnown)?;
-    let same = manifest.current().is_some_and(|current| current.content_hash == document.content_hash);
-    Ok(if same { vec![] } else { vec![next(profile, manifest, document, Some(tenant))] })
+    let Some(Entered { profile, withdrawn, .. }) = client.entered.get(tenant) else {
+        return Ok(first(client_id, document, (1, Some(tenant)), at));
+    };
+    let versions = profile.manifest.as_ref().map(|manifest| manifest.versions.as_slice()).unwrap_or_default();
+    if !withdrawn && versions.last().is_some_and(|current| current.content_hash == document.content_hash) {
+        return Ok(vec![]);
+    }
+    if versions.len() >= MOST_ENTERED {
+        return Err(Rejection::TooManyTexts);
+    }
+    Ok(vec![next(profile, document, Some(tenant))])
 }
 
-fn first(client_id: &ClientId, document: &Document, entered_for: Option<&TenantId>, at: DateTime<Utc>) -> Vec<Event> {
+fn first(client_id: &ClientId, document: &Document, (number, entered_for): (u32, Option<&TenantId>), at: DateTime<Utc>) -> Vec<Event> {
     let registered = Event::Registered(Registered {
         client_id: client_id.clone(),
         registration_type: RegistrationType::Cimd,
@@ -195,12 +228,13 @@ fn first(client_id: &ClientId, document: &Document, entered_for: Option<&TenantI
         initial_access_token: None,
         clamps: Clamps::default(),
         imported_from: None,
+        entered_for: entered_for.cloned(),
     });
-    vec![registered, versioned(document, 1, BTreeSet::new(), entered_for)]
+    vec![registered, versioned(document, number, BTreeSet::new(), entered_for)]
 }
 
-fn next(profile: &Profile, manifest: &Manifest, document: &Document, entered_for: Option<&TenantId>) -> Event {
-    let current = manifest.current();
+fn next(profile: &Profile, document: &Document, entered_for: Option<&TenantId>) -> Event {
+    let current = profile.manifest.as_ref().and_then(Manifest::current);
     let number = current.map_or(1, |current| current.number + 1);
     let differences = current.map_or_else(Default::default, |_| differences(&profile.metadata, &document.metadata));
     versioned(document, number, differences, entered_for)

@@ -63,6 +63,10 @@ pub struct Registered {
     /// Where it was registered before, if it was imported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub imported_from: Option<ImportedFrom>,
+    /// The tenant that it exists for, where an administrator entered the text of its document before the host ever answered. Absent
+    /// of those that older builds entered: `client.manifest_versioned` says it then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entered_for: Option<TenantId>,
 }
 
 /// What it says about itself was replaced.
@@ -113,7 +117,7 @@ pub struct RegistrationTokenRotated {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemas", derive(schemars::JsonSchema))]
 pub struct ManifestVersioned {
-    /// Counted from 1.
+    /// Counted from 1, for each tenant whose administrators entered texts; the first one of the host is above all of those.
     pub number: u32,
     /// Names the bytes.
     pub content_hash: ContentHash,
@@ -130,7 +134,7 @@ pub struct ManifestVersioned {
     /// What was left out because it cannot be used, by member.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<LeftOut>,
-    /// Whose administrator entered the text, where nobody could read it at its host.
+    /// The tenant whose administrator entered the text, and for which alone it holds; absent where the host answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entered_for: Option<TenantId>,
     /// The names of members that mean nothing here.

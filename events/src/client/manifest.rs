@@ -6,6 +6,7 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::event::ManifestVersioned;
 use crate::identity::TenantId;
 use crate::metadata::{ClientMetadata, LeftOut};
 use crate::redirect::RedirectUris;
@@ -59,17 +60,11 @@ pub struct Manifest {
     pub versions: Vec<Version>,
     /// Since when it cannot be reached, while it cannot.
     pub unreachable_since: Option<DateTime<Utc>>,
-    /// Whose administrator entered its text, while its host has not answered. It holds for that tenant only: who does not host a
-    /// document cannot say for everybody what is in it.
+    /// The tenant that sees this, where it is a text that its administrator entered because the host had not answered.
     pub entered_for: Option<TenantId>,
 }
 
 impl Manifest {
-    /// Whether it means something to a tenant: what a host says does to all of them.
-    pub fn holds_for(&self, tenant: Option<&TenantId>) -> bool {
-        self.entered_for.is_none() || self.entered_for.as_ref() == tenant
-    }
-
     /// The newest version.
     pub fn current(&self) -> Option<&Version> {
         self.versions.last()
@@ -90,6 +85,16 @@ pub struct Version {
     pub content_hash: ContentHash,
     /// The redirect URIs that it claims.
     pub redirect_uris: RedirectUris,
+}
+
+impl Version {
+    pub(super) fn of(versioned: &ManifestVersioned) -> Self {
+        Self {
+            number: versioned.number,
+            content_hash: versioned.content_hash.clone(),
+            redirect_uris: versioned.metadata.redirect_uris.clone(),
+        }
+    }
 }
 
 /// In what a document differs from the version before it.

@@ -67,6 +67,7 @@ fn registered() -> ClientEvent {
         initial_access_token: None,
         clamps: Clamps::default(),
         imported_from: None,
+        entered_for: None,
     })
 }
 
@@ -207,6 +208,7 @@ fn a_client_without_a_document_has_none_to_miss_and_one_that_nobody_knows_is_not
         initial_access_token: None,
         clamps: Clamps::default(),
         imported_from: None,
+        entered_for: None,
     });
     for command in [miss(), lose(), ClientCommand::SeeDocument { client_id, document: Box::new(first()), at: noon(1) }] {
         scenario::given::<Client>([other.clone()]).when(&command).then_refused(Rejection::NoDocument);

@@ -80,6 +80,7 @@ fn registered() -> Registered {
         initial_access_token: None,
         clamps: Clamps::default(),
         imported_from: None,
+        entered_for: None,
     }
 }
 

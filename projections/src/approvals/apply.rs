@@ -19,15 +19,17 @@ pub(super) fn client(tx: &Transaction<'_>, key: ClientKey, event: &ClientEvent) 
         tx.prepare_cached("UPDATE clients SET events = events + 1 WHERE key = ?1")?.execute([Id(key.0)])?;
     }
     match event {
-        ClientEvent::Registered(registered) => tx
-            .prepare_cached("INSERT OR REPLACE INTO clients (key, client_id, name, life, events, document) VALUES (?1, ?2, ?3, ?4, 1, 0)")?
-            .execute((
-                Id(key.0),
-                registered.client_id.as_str(),
-                registered.metadata.client_name.as_deref(),
-                ClientLife(client::Life::Registered),
-            ))
-            .map(drop),
+        ClientEvent::Registered(registered) => {
+            const INSERT: &str = "INSERT INTO clients (key, client_id, name, life, events, document) VALUES (?1, ?2, ?3, ?4, 1, 0) \
+                ON CONFLICT DO UPDATE SET events = events + 1";
+            let name = registered.metadata.client_name.as_deref();
+            let (shown, life) = (name.filter(|_| registered.entered_for.is_none()), ClientLife(client::Life::Registered));
+            tx.prepare_cached(INSERT)?.execute((Id(key.0), registered.client_id.as_str(), shown, life))?;
+            let Some(tenant) = &registered.entered_for else { return Ok(()) };
+            tx.prepare_cached("INSERT OR IGNORE INTO entered (client_key, tenant, name, document, events) VALUES (?1, ?2, ?3, 0, 1)")?
+                .execute((Id(key.0), tenant.as_str(), name))
+                .map(drop)
+        }
         ClientEvent::MetadataUpdated(updated) => tx
             .prepare_cached("UPDATE clients SET name = ?2 WHERE key = ?1")?
             .execute((Id(key.0), updated.metadata.client_name.as_deref()))
@@ -37,13 +39,27 @@ pub(super) fn client(tx: &Transaction<'_>, key: ClientKey, event: &ClientEvent) 
             tx.prepare_cached("UPDATE clients SET life = ?2 WHERE key = ?1")?.execute((Id(key.0), deleted))?;
             tx.prepare_cached("UPDATE registrations SET since = NULL WHERE client_key = ?1")?.execute([Id(key.0)]).map(drop)
         }
-        ClientEvent::ManifestVersioned(versioned) => tx
-            .prepare_cached("UPDATE clients SET name = ?2, document = ?3 WHERE key = ?1")?
-            .execute((Id(key.0), versioned.metadata.client_name.as_deref(), versioned.number))
-            .map(drop),
+        ClientEvent::ManifestVersioned(versioned) => {
+            // In the logs of builds that knew one tenant's text only, all that was before is about that text.
+            const ENTERED: &str = "INSERT INTO entered (client_key, tenant, name, document, events) \
+                SELECT key, ?2, ?3, ?4, events FROM clients WHERE key = ?1 \
+                ON CONFLICT DO UPDATE SET name = excluded.name, document = excluded.document, events = entered.events + 1";
+            const ANSWERED: &str = "UPDATE clients SET name = ?2, document = ?3 WHERE key = ?1";
+            let (name, number) = (versioned.metadata.client_name.as_deref(), versioned.number);
+            match &versioned.entered_for {
+                Some(tenant) => tx.prepare_cached(ENTERED)?.execute((Id(key.0), tenant.as_str(), name, number)),
+                None => tx.prepare_cached(ANSWERED)?.execute((Id(key.0), name, number)),
+            }
+            .map(drop)
+        }
+        // The host says what one tenant's administrators entered, in the logs of those builds.
+        ClientEvent::ManifestRecovered(_) => {
+            const SAME: &str = "UPDATE clients SET (name, document) = (SELECT name, document FROM entered WHERE client_key = key) \
+                WHERE key = ?1 AND document = 0 AND EXISTS (SELECT 1 FROM entered WHERE client_key = key)";
+            tx.prepare_cached(SAME)?.execute([Id(key.0)]).map(drop)
+        }
         // What waits can be decided while its client's document is away.
         ClientEvent::ManifestUnreachable(_)
-        | ClientEvent::ManifestRecovered(_)
         | ClientEvent::ManifestWithdrawn(_)
         | ClientEvent::SecretRotated(_)
         | ClientEvent::SecretRevoked(_)

@@ -18,6 +18,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{OptionalExtension, Row, Transaction, named_params, params};
 
 use super::change::{AdmittedRow, Asked, NewClient};
+use super::entered::{self, HOST};
 use super::{names, text, unbound};
 use crate::column::{At, ClientLife, Id, Json, ServerLife, Word};
 use crate::read_model::ApplyError;
@@ -31,7 +32,7 @@ pub(super) fn client(tx: &Transaction<'_>, key: ClientKey, envelope: &Envelope, 
         ClientEvent::Registered(_) => Ok(()),
         ClientEvent::MetadataUpdated(updated) => {
             let first_secret = updated.secret.as_ref();
-            metadata_updated(tx, key, at, &updated.metadata)?;
+            metadata_updated(tx, (key, HOST), at, &updated.metadata)?;
             match first_secret {
                 Some(secret) => secret_changed(tx, key, at, Some(secret)),
                 None if !updated.metadata.needs_secret() && !updated.keeps_secret => secret_changed(tx, key, at, None),
@@ -43,34 +44,45 @@ pub(super) fn client(tx: &Transaction<'_>, key: ClientKey, envelope: &Envelope, 
             tx.prepare_cached("UPDATE clients SET updated_at = ?2 WHERE key = ?1")?.execute((Id(key.0), at)).map(drop)
         }
         ClientEvent::ManifestVersioned(versioned) => {
-            const VERSIONED: &str = "UPDATE clients SET manifest_version = ?2, manifest_hash = ?3, unreachable_since = NULL WHERE key = ?1";
-            metadata_updated(tx, key, at, &versioned.metadata)?;
-            tx.prepare_cached(VERSIONED)?.execute((Id(key.0), versioned.number, versioned.content_hash.as_str()))?;
-            life_changed(tx, key, at, client::Life::Registered)
+            const VERSIONED: &str = "UPDATE clients SET manifest_version = ?3, manifest_hash = ?4, unreachable_since = NULL \
+                WHERE key = ?1 AND entered_for = ?2";
+            let described = versioned.entered_for.as_ref().map_or(HOST, TenantId::as_str);
+            entered::versioned(tx, (key, described))?;
+            metadata_updated(tx, (key, described), at, &versioned.metadata)?;
+            tx.prepare_cached(VERSIONED)?.execute((Id(key.0), described, versioned.number, versioned.content_hash.as_str()))?;
+            life_changed(tx, (key, described), at, client::Life::Registered)
         }
         ClientEvent::ManifestUnreachable(unreachable) => tx
-            .prepare_cached("UPDATE clients SET unreachable_since = ?2, updated_at = ?3 WHERE key = ?1")?
+            .prepare_cached("UPDATE clients SET unreachable_since = ?2, updated_at = ?3 WHERE key = ?1 AND entered_for = ''")?
             .execute((Id(key.0), At(unreachable.since), at))
             .map(drop),
         ClientEvent::ManifestRecovered(_) => {
-            tx.prepare_cached("UPDATE clients SET unreachable_since = NULL WHERE key = ?1")?.execute([Id(key.0)])?;
-            life_changed(tx, key, at, client::Life::Registered)
+            entered::versioned(tx, (key, HOST))?;
+            tx.prepare_cached("UPDATE clients SET unreachable_since = NULL WHERE key = ?1 AND entered_for = ''")?.execute([Id(key.0)])?;
+            life_changed(tx, (key, HOST), at, client::Life::Registered)
         }
-        ClientEvent::ManifestWithdrawn(_) => life_changed(tx, key, at, client::Life::Withdrawn),
+        ClientEvent::ManifestWithdrawn(_) => {
+            for described in entered::descriptions(tx, key)? {
+                life_changed(tx, (key, &described), at, client::Life::Withdrawn)?;
+            }
+            Ok(())
+        }
         ClientEvent::Deleted(_) => {
             secret_changed(tx, key, at, None)?;
-            life_changed(tx, key, at, client::Life::Deleted)
+            life_changed(tx, (key, HOST), at, client::Life::Deleted)
         }
     }
 }
 
 /// A client that was deleted stays so.
-fn life_changed(tx: &Transaction<'_>, key: ClientKey, at: At, life: client::Life) -> rusqlite::Result<()> {
-    const UPDATE: &str = "UPDATE clients SET life = ?2, updated_at = ?3 WHERE key = ?1 AND life NOT IN (?2, 'deleted')";
+fn life_changed(tx: &Transaction<'_>, (key, described): (ClientKey, &str), at: At, life: client::Life) -> rusqlite::Result<()> {
+    const UPDATE: &str =
+        "UPDATE clients SET life = ?2, updated_at = ?3 WHERE key = ?1 AND entered_for = ?4 AND life NOT IN (?2, 'deleted')";
+    const OF_REGISTRATIONS: &str = "UPDATE registrations SET client_life = ?2 WHERE client_key = ?1 AND entered_for = ?3";
     let life = ClientLife(life);
-    let changed = tx.prepare_cached(UPDATE)?.execute((Id(key.0), life, at))?;
+    let changed = tx.prepare_cached(UPDATE)?.execute((Id(key.0), life, at, described))?;
     if changed > 0 {
-        tx.prepare_cached("UPDATE registrations SET client_life = ?2 WHERE client_key = ?1")?.execute((Id(key.0), life))?;
+        tx.prepare_cached(OF_REGISTRATIONS)?.execute((Id(key.0), life, described))?;
     }
     if changed > 0 && life.0 == client::Life::Deleted {
         unbound::went(tx, key)?;
@@ -82,9 +94,14 @@ fn life_changed(tx: &Transaction<'_>, key: ClientKey, at: At, life: client::Life
 
 pub(super) fn client_registered(tx: &Transaction<'_>, key: ClientKey, envelope: &Envelope, client: &NewClient) -> rusqlite::Result<()> {
     const INSERT: &str = "INSERT INTO clients (key, client_id, registration_type, life, home, issued_at, updated_at, \
-        metadata, has_secret, secret_expires_at, name_key, family, search, initial_access_token, folded, named_at, events) \
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?7, 1) ON CONFLICT DO NOTHING";
-    const CAME_BEFORE: &str = "UPDATE registrations SET client_life = ?2, name_key = coalesce(admitted_name, ?3) WHERE client_key = ?1";
+        metadata, has_secret, secret_expires_at, name_key, family, search, initial_access_token, folded, named_at, events, entered_for, \
+        own_events) \
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?7, ?16, ?17, ?18) ON CONFLICT DO NOTHING";
+    const CAME_BEFORE: &str = "UPDATE registrations SET client_life = ?2, name_key = coalesce(admitted_name, ?3), entered_for = ?4 \
+        WHERE client_key = ?1 AND (?4 = '' OR tenant = ?4)";
+    let described = client.entered_for.as_ref().map_or(HOST, TenantId::as_str);
+    // Only what is described by a document may be there already, by what administrators entered.
+    let events = if client.registration_type == RegistrationType::Cimd { entered::count_one_more(tx, key)? } else { 1 };
     let life = ClientLife(client::Life::Registered);
     let added = tx.prepare_cached(INSERT)?.execute(params![
         Id(key.0),
@@ -102,13 +119,16 @@ pub(super) fn client_registered(tx: &Transaction<'_>, key: ClientKey, envelope: 
         client.search,
         client.initial_access_token.map(|id| Id(id.0)),
         client.folded.as_str(),
+        events,
+        described,
+        i64::from(client.entered_for.is_some()),
     ])?;
     // Nobody is registered twice; evolve would leave who is there as it was.
     if added == 0 {
         return Ok(());
     }
     // The registration is another stream, and its events may have come before.
-    let came_before = tx.prepare_cached(CAME_BEFORE)?.execute((Id(key.0), life, &client.name_key))?;
+    let came_before = tx.prepare_cached(CAME_BEFORE)?.execute((Id(key.0), life, &client.name_key, described))?;
     if came_before > 0 {
         return names::bear(tx, key, None);
     }
@@ -116,11 +136,12 @@ pub(super) fn client_registered(tx: &Transaction<'_>, key: ClientKey, envelope: 
 }
 
 /// Each row is written once, whatever changed of it: rows of clients are long.
-fn metadata_updated(tx: &Transaction<'_>, key: ClientKey, at: At, metadata: &ClientMetadata) -> rusqlite::Result<()> {
-    const KNOWN: &str = "SELECT client_id, registration_type, name_key, folded FROM clients WHERE key = ?1";
+fn metadata_updated(tx: &Transaction<'_>, (key, described): (ClientKey, &str), at: At, metadata: &ClientMetadata) -> rusqlite::Result<()> {
+    const KNOWN: &str = "SELECT client_id, registration_type, name_key, folded FROM clients WHERE key = ?1 AND entered_for = ?2";
     const UPDATE: &str = "UPDATE clients SET metadata = :metadata, name_key = :name_key, family = CASE WHEN family LIKE 'software:%' THEN family ELSE :family END, search = :search, \
-        updated_at = :at, named_at = CASE WHEN folded = :folded THEN named_at ELSE :at END, folded = :folded WHERE key = :key";
-    let known = tx.prepare_cached(KNOWN)?.query_row([Id(key.0)], |row| {
+        updated_at = :at, named_at = CASE WHEN folded = :folded THEN named_at ELSE :at END, folded = :folded \
+        WHERE key = :key AND entered_for = :described";
+    let known = tx.prepare_cached(KNOWN)?.query_row((Id(key.0), described), |row| {
         let (client_id, registration_type) = (row.get::<_, Word<ClientId>>(0)?.0, row.get::<_, Word<RegistrationType>>(1)?.0);
         Ok((client_id, registration_type, row.get::<_, String>(2)?, row.get::<_, String>(3)?))
     });
@@ -129,6 +150,7 @@ fn metadata_updated(tx: &Transaction<'_>, key: ClientKey, at: At, metadata: &Cli
     let (name_key, folded) = (text::name_key(&client_id, metadata), text::folded(metadata));
     tx.prepare_cached(UPDATE)?.execute(named_params! {
         ":key": Id(key.0),
+        ":described": described,
         ":metadata": Json(metadata),
         ":name_key": name_key,
         // The `software_id` that it came with stays what it is an instance of.
@@ -137,7 +159,7 @@ fn metadata_updated(tx: &Transaction<'_>, key: ClientKey, at: At, metadata: &Cli
         ":folded": folded.as_str(),
         ":at": at,
     })?;
-    if name_key == old_name_key && folded.as_str() == old_folded { Ok(()) } else { names::renamed(tx, key, &name_key) }
+    if name_key == old_name_key && folded.as_str() == old_folded { Ok(()) } else { names::renamed(tx, (key, described), &name_key) }
 }
 
 fn secret_changed(tx: &Transaction<'_>, key: ClientKey, at: At, secret: Option<&KeptSecret>) -> rusqlite::Result<()> {
@@ -230,9 +252,9 @@ pub(super) fn registration(
 fn admit(tx: &Transaction<'_>, (server, key): (ResourceServerId, ClientKey), admitted: &AdmittedRow, at: At) -> rusqlite::Result<()> {
     const ADMIT: &str = "UPDATE registrations SET admitted = :metadata, admitted_name = :name, admitted_folded = :folded, \
         admitted_named_at = CASE WHEN admitted_folded = :folded THEN admitted_named_at \
-            WHEN admitted_folded IS NULL AND (SELECT folded FROM clients WHERE key = client_key) = :folded \
-            THEN (SELECT named_at FROM clients WHERE key = client_key) ELSE :at END, \
-        name_key = coalesce(:name, (SELECT name_key FROM clients WHERE key = client_key), name_key) \
+            WHEN admitted_folded IS NULL AND (SELECT folded FROM clients WHERE key = client_key AND clients.entered_for = registrations.entered_for) = :folded \
+            THEN (SELECT named_at FROM clients WHERE key = client_key AND clients.entered_for = registrations.entered_for) ELSE :at END, \
+        name_key = coalesce(:name, (SELECT name_key FROM clients WHERE key = client_key AND clients.entered_for = registrations.entered_for), name_key) \
         WHERE client_key = :client AND resource_server = :server";
     let AdmittedRow { metadata, name, folded } = admitted;
     let parameters = named_params! {
@@ -283,11 +305,11 @@ fn new_registration(
     decision: Option<(Option<&str>, DateTime<Utc>)>,
 ) -> rusqlite::Result<bool> {
     const CLIENT: &str = "SELECT life, name_key, folded, CASE WHEN life <> 'deleted' AND coalesce(?4, folded) <> '' \
-        THEN max(?2, ?3, CASE WHEN ?4 IS NULL THEN named_at ELSE ?2 END) END FROM clients WHERE key = ?1";
+        THEN max(?2, ?3, CASE WHEN ?4 IS NULL THEN named_at ELSE ?2 END) END FROM clients WHERE key = ?1 AND entered_for = ?5";
     const INSERT: &str = "INSERT INTO registrations (client_key, resource_server, tenant, registration_type, status, redirect_uris, \
         note, requested_at, decided_at, updated_at, position, client_life, name_key, origin, origin_at, approved_at, folded, \
-        borne_since, admitted, admitted_name, admitted_folded, admitted_named_at, events, admitted_family) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, \
-        ?11, ?12, ?13, ?14, ?8, ?9, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22) ON CONFLICT DO NOTHING";
+        borne_since, admitted, admitted_name, admitted_folded, admitted_named_at, events, admitted_family, entered_for) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, \
+        ?11, ?12, ?13, ?14, ?8, ?9, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23) ON CONFLICT DO NOTHING";
     let (requested_at, (note, decided_at)) = (At(first.event.recorded_at), decision.unzip());
     let decided_at = decided_at.map(At);
     // What is known of the client comes along; where nothing is yet, `client.registered` adds it.
@@ -295,7 +317,11 @@ fn new_registration(
     let admitted = asked.admitted.as_ref();
     let own_folded = admitted.map(|admitted| admitted.folded.as_str());
     let own_name = admitted.and_then(|admitted| admitted.name.as_deref());
-    let mut rows = query.query(params![Id(key.0), requested_at, decided_at, own_folded])?;
+    let described = match (&asked.tenant, asked.registration_type) {
+        (Some(tenant), Some(RegistrationType::Cimd)) => entered::description(tx, key, tenant)?,
+        _ => HOST.to_owned(),
+    };
+    let mut rows = query.query(params![Id(key.0), requested_at, decided_at, own_folded, described])?;
     let client = rows.next()?;
     let known = |column| client.map_or(Ok(ValueRef::Null), |client| client.get_ref(column));
     let text = |column| Ok::<_, rusqlite::Error>(known(column)?.as_str_or_null()?.unwrap_or_default());
@@ -324,6 +350,7 @@ fn new_registration(
         admitted.map(|_| requested_at),
         if decided_at.is_some() { 2 } else { 1 },
         asked.family,
+        described,
     ])?;
     // More than the registration and its count changed: the names of its tenant did.
     if tx.total_changes() - before > 2 {

@@ -55,6 +55,8 @@ pub struct NewClient {
     pub(super) search: String,
     pub(super) initial_access_token: Option<InitialAccessTokenId>,
     pub(super) folded: Folded,
+    /// The tenant that alone sees it.
+    pub(super) entered_for: Option<TenantId>,
 }
 
 /// A registration as it is asked for where there is none yet, by the columns of its row.
@@ -128,7 +130,8 @@ impl Change {
 
 impl NewClient {
     fn of(registered: Registered) -> Self {
-        let Registered { client_id, registration_type, home, issued_at, metadata, secret, initial_access_token, .. } = registered;
+        let Registered { client_id, registration_type, home, issued_at, metadata, secret, initial_access_token, entered_for, .. } =
+            registered;
         Self {
             name_key: text::name_key(&client_id, &metadata),
             family: text::family(&client_id, registration_type, &metadata),
@@ -142,6 +145,7 @@ impl NewClient {
             issued_at,
             secret,
             initial_access_token,
+            entered_for,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What the directory shows of a client, held against the state that decisions rest on.
 
+use std::borrow::Cow;
+
 use gatebook_events::admission::Status;
 use gatebook_events::client::{Client, Life};
 use gatebook_events::identity::{ClientKey, ResourceServerId};
@@ -21,6 +23,7 @@ impl Directory {
     ) -> rusqlite::Result<Vec<&'static str>> {
         let Some(server) = queries::server(checked.tables(), server)? else { return Ok(vec!["resource server"]) };
         let shown = queries::registration_row(checked.tables(), &server, key)?;
+        let client = registration.tenant.as_ref().map_or(Cow::Borrowed(client), |tenant| client.seen_by(tenant));
         let exists = registration.status != Status::None && client.life != Life::Unregistered;
         Ok(match (&shown, &client.profile) {
             (None, _) if !exists => vec![],

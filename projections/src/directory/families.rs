@@ -94,7 +94,7 @@ impl Reader<Directory> {
             let sql = format!(
                 "SELECT CASE WHEN family LIKE 'software:%' THEN family ELSE coalesce(admitted_family, family) END AS of_family, client_life, status, registrations.registration_type, count(*), sum(staged IS NOT NULL), \
                  max(requested_at), client_key, registrations.name_key \
-                 FROM registrations JOIN clients ON clients.key = client_key \
+                 FROM registrations JOIN clients ON clients.key = client_key AND clients.entered_for = registrations.entered_for \
                  WHERE resource_server = :server AND (client_life, status, registrations.registration_type) IN (VALUES {}){} \
                  GROUP BY of_family, client_life, status, registrations.registration_type",
                 listed(&groups),

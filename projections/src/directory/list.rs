@@ -148,14 +148,14 @@ impl<'a> Filter<'a> {
         let conditions = match (&list.text, &list.family) {
             (None, None) => "",
             (Some(_), None) => {
-                " AND instr(coalesce(admitted_name, '') || char(10) || (SELECT search FROM clients WHERE key = client_key), :text) > 0"
+                " AND instr(coalesce(admitted_name, '') || char(10) || (SELECT search FROM clients WHERE key = client_key AND clients.entered_for = registrations.entered_for), :text) > 0"
             }
             (None, Some(_)) => {
-                " AND (SELECT CASE WHEN family LIKE 'software:%' THEN family ELSE coalesce(admitted_family, family) END FROM clients WHERE key = client_key) = :family"
+                " AND (SELECT CASE WHEN family LIKE 'software:%' THEN family ELSE coalesce(admitted_family, family) END FROM clients WHERE key = client_key AND clients.entered_for = registrations.entered_for) = :family"
             }
             (Some(_), Some(_)) => {
-                " AND instr(coalesce(admitted_name, '') || char(10) || (SELECT search FROM clients WHERE key = client_key), :text) > 0 \
-                 AND (SELECT CASE WHEN family LIKE 'software:%' THEN family ELSE coalesce(admitted_family, family) END FROM clients WHERE key = client_key) = :family"
+                " AND instr(coalesce(admitted_name, '') || char(10) || (SELECT search FROM clients WHERE key = client_key AND clients.entered_for = registrations.entered_for), :text) > 0 \
+                 AND (SELECT CASE WHEN family LIKE 'software:%' THEN family ELSE coalesce(admitted_family, family) END FROM clients WHERE key = client_key AND clients.entered_for = registrations.entered_for) = :family"
             }
         };
         Self { conditions, text: list.text.as_deref().map(str::to_lowercase), family: list.family.as_ref() }

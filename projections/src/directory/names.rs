@@ -168,8 +168,8 @@ fn nearest(connection: &Connection, tenant: &TenantId, name: &Folded, origin: &s
 }
 
 fn shown(connection: &Connection, found: &Found, likeness: Likeness) -> rusqlite::Result<Option<LookAlike>> {
-    const SELECT: &str = "SELECT client_id, metadata, (SELECT admitted FROM registrations WHERE client_key = key AND resource_server = ?2) \
-        FROM clients WHERE key = ?1";
+    const SELECT: &str = "SELECT client_id, metadata, admitted FROM registrations JOIN clients \
+        ON clients.key = client_key AND clients.entered_for = registrations.entered_for WHERE client_key = ?1 AND resource_server = ?2";
     let mut statement = connection.prepare_cached(SELECT)?;
     let (_, client, server) = found.bearer;
     let shown = statement.query_row((client, server), |row| {
@@ -189,10 +189,10 @@ fn shown(connection: &Connection, found: &Found, likeness: Likeness) -> rusqlite
 /// What a registration bears, by its client's row and its own.
 macro_rules! borne {
     () => {
-        "folded = coalesce(admitted_folded, (SELECT folded FROM clients WHERE key = client_key), ''), \
+        "folded = coalesce(admitted_folded, (SELECT folded FROM clients WHERE key = client_key AND clients.entered_for = registrations.entered_for), ''), \
          borne_since = CASE WHEN status IN ('approved', 'dormant', 'returning') THEN \
          (SELECT max(approved_at, origin_at, coalesce(admitted_named_at, named_at)) \
-         FROM clients WHERE key = client_key AND life <> 'deleted' AND coalesce(admitted_folded, clients.folded) <> '') END "
+         FROM clients WHERE key = client_key AND clients.entered_for = registrations.entered_for AND life <> 'deleted' AND coalesce(admitted_folded, clients.folded) <> '') END "
     };
 }
 
@@ -208,10 +208,14 @@ pub(super) fn bear(tx: &Transaction<'_>, key: ClientKey, server: Option<Resource
     if tx.total_changes() - before > rows as u64 { touch(tx, key) } else { Ok(()) }
 }
 
-/// The same at all resource servers for a client that has another name, by which its registrations are sorted too.
-pub(super) fn renamed(tx: &Transaction<'_>, key: ClientKey, name_key: &str) -> rusqlite::Result<()> {
-    const RENAMED: &str = concat!("UPDATE registrations SET name_key = coalesce(admitted_name, ?2), ", borne!(), "WHERE client_key = ?1");
-    tx.prepare_cached(RENAMED)?.execute((Id(key.0), name_key))?;
+/// The same at all resource servers that a row of a client describes, which has another name, by which its registrations are sorted too.
+pub(super) fn renamed(tx: &Transaction<'_>, (key, entered_for): (ClientKey, &str), name_key: &str) -> rusqlite::Result<()> {
+    const RENAMED: &str = concat!(
+        "UPDATE registrations SET name_key = coalesce(admitted_name, ?2), ",
+        borne!(),
+        "WHERE client_key = ?1 AND entered_for = ?3"
+    );
+    tx.prepare_cached(RENAMED)?.execute((Id(key.0), name_key, entered_for))?;
     touch(tx, key)
 }
 

@@ -81,7 +81,7 @@ impl Reader<Directory> {
     /// The clients that host their own document, in the order of their keys, from the one after `after` on.
     pub fn clients_with_documents(&self, after: Option<ClientKey>, limit: usize) -> Result<Vec<(ClientKey, ClientId)>, QueryError> {
         const SELECT: &str = "SELECT key, client_id FROM clients INDEXED BY clients_with_documents \
-            WHERE manifest_version IS NOT NULL AND life <> 'deleted' AND key > ?1 ORDER BY key LIMIT ?2";
+            WHERE manifest_version IS NOT NULL AND life <> 'deleted' AND key > ?1 GROUP BY key ORDER BY key LIMIT ?2";
         let after = Id(after.map_or(Uuid::nil(), |key| key.0));
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         self.with(|connection| {
@@ -92,7 +92,8 @@ impl Reader<Directory> {
         })
     }
 
-    /// How many clients there are whose document is good, out of reach and taken away, in that order.
+    /// How many clients there are whose document is good, out of reach and taken away, in that order. Texts that were entered for one
+    /// count as good, those of each tenant apart.
     pub fn documents_by_health(&self) -> Result<[(&'static str, u64); 3], QueryError> {
         const SELECT: &str = "SELECT count(CASE WHEN life = 'registered' AND unreachable_since IS NULL THEN 1 END), \
             count(CASE WHEN life = 'registered' AND unreachable_since IS NOT NULL THEN 1 END), count(CASE WHEN life = 'withdrawn' THEN 1 END) \
@@ -109,7 +110,7 @@ impl Reader<Directory> {
         const SELECT: &str = "SELECT count(CASE WHEN life = 'registered' AND unreachable_since IS NULL THEN 1 END), \
             count(CASE WHEN life = 'registered' AND unreachable_since IS NOT NULL THEN 1 END), count(CASE WHEN life = 'withdrawn' THEN 1 END) \
             FROM clients INDEXED BY clients_with_documents WHERE manifest_version IS NOT NULL \
-            AND EXISTS (SELECT 1 FROM registrations WHERE client_key = key AND tenant = ?1)";
+            AND EXISTS (SELECT 1 FROM registrations WHERE client_key = key AND tenant = ?1 AND registrations.entered_for = clients.entered_for)";
         self.with(|connection| {
             let counts = |row: &Row<'_>| Ok([row.get::<_, i64>(0)?, row.get(1)?, row.get(2)?]);
             let mut statement = connection.prepare_cached(SELECT)?;
@@ -122,7 +123,7 @@ impl Reader<Directory> {
     pub fn documents_of(&self, tenant: &TenantId) -> Result<Vec<ClientId>, QueryError> {
         const SELECT: &str = "SELECT client_id FROM clients INDEXED BY clients_with_documents \
             WHERE manifest_version IS NOT NULL AND life <> 'deleted' \
-            AND EXISTS (SELECT 1 FROM registrations WHERE client_key = key AND tenant = ?1)";
+            AND EXISTS (SELECT 1 FROM registrations WHERE client_key = key AND tenant = ?1 AND registrations.entered_for = clients.entered_for)";
         self.with(|connection| {
             let mut statement = connection.prepare_cached(SELECT)?;
             let rows = statement.query_map([tenant.as_str()], |row| Ok(row.get::<_, Word<ClientId>>(0)?.0))?;
@@ -247,8 +248,11 @@ pub(super) fn registration_row(
         "SELECT {}, staged_at, note, requested_at, decided_at, max(registrations.updated_at, clients.updated_at), position, \
          client_id, life, home, issued_at, metadata, has_secret, secret_expires_at, \
          CASE WHEN family LIKE 'software:%' THEN family ELSE coalesce(admitted_family, family) END, initial_access_token, \
-         manifest_version, manifest_hash, unreachable_since, clients.events, registrations.events \
-         FROM registrations JOIN clients ON clients.key = registrations.client_key WHERE client_key = ?1 AND resource_server = ?2",
+         manifest_version, manifest_hash, unreachable_since, \
+         clients.events - (SELECT coalesce(sum(own_events), 0) FROM clients AS others WHERE others.key = ?1 AND others.entered_for NOT IN ('', tenant)), \
+         registrations.events \
+         FROM registrations JOIN clients ON clients.key = client_key AND clients.entered_for = registrations.entered_for \
+         WHERE client_key = ?1 AND resource_server = ?2",
         registration::STATE.replace("registration_type", "registrations.registration_type")
     );
     let mut statement = connection.prepare_cached(&sql)?;

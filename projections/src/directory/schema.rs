@@ -18,6 +18,10 @@
 ///
 /// `unbound` has the clients that registered themselves where no resource server was meant, until one takes them. They are few, too.
 ///
+/// A client has one row, whose `entered_for` is empty. Before a document's host answers it has none, but one for each tenant whose
+/// administrators entered a text; a registration names the row that describes its client (`entered_for`), which is of its own tenant or
+/// of the host. `own_events` counts the events that are about a text, of which no other tenant is told.
+///
 /// Few clients have documents: their index is kept from the first row on, which costs the others nothing, while making it at the end
 /// would read all of them.
 pub(super) const SCHEMA: &str = "
@@ -36,7 +40,8 @@ CREATE TABLE resource_servers (
 ) STRICT;
 
 CREATE TABLE clients (
-    key BLOB PRIMARY KEY NOT NULL,
+    key BLOB NOT NULL,
+    entered_for TEXT NOT NULL,
     client_id TEXT NOT NULL,
     registration_type TEXT NOT NULL,
     life TEXT NOT NULL,
@@ -55,7 +60,9 @@ CREATE TABLE clients (
     initial_access_token BLOB,
     folded TEXT NOT NULL,
     named_at INTEGER NOT NULL,
-    events INTEGER NOT NULL
+    events INTEGER NOT NULL,
+    own_events INTEGER NOT NULL,
+    PRIMARY KEY (key, entered_for)
 ) STRICT;
 CREATE INDEX clients_with_documents ON clients (key) WHERE manifest_version IS NOT NULL;
 
@@ -87,6 +94,7 @@ CREATE TABLE registrations (
     admitted_folded TEXT,
     admitted_named_at INTEGER,
     admitted_family TEXT,
+    entered_for TEXT NOT NULL,
     events INTEGER NOT NULL,
     PRIMARY KEY (client_key, resource_server)
 ) STRICT, WITHOUT ROWID;

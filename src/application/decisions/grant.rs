@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use gatebook_events::admission::Status;
-use gatebook_events::client::{Client, Life};
+use gatebook_events::client::Client;
 use gatebook_events::decision::{self, Question, Reason, Refusal};
 use gatebook_events::identity::{ClientId, ClientKey, ResourceServerId};
 use gatebook_events::metadata::GrantType;
@@ -68,17 +68,26 @@ pub async fn grant(
     scope: Option<&Scope>,
 ) -> Result<Result<Grant, Reason>, UseCaseError> {
     let mut named = (&shown.client_id, services.commands.load::<Client>(Stream::Client(shown.client_id.key())).await?);
-    if let (Life::Unregistered, Some(other)) = (named.1.life, &shown.or_else) {
+    if let (None, Some(other)) = (named.1.client_id(), &shown.or_else) {
         named = (other, services.commands.load(Stream::Client(other.key())).await?);
     }
-    let (client_id, client) = (named.0, &named.1);
-    let profile = client.registered().filter(|profile| profile.client_id == *client_id).ok_or(UseCaseError::Client)?;
+    let client_id = named.0;
     // It proves itself as it was admitted to where the token is for. Where that is nowhere, as it says, and is told so then.
     let target = resource_server_meant(services, client_id.key(), resources).await;
+    let server = match &target {
+        Ok(server) => Some(services.commands.resource_server(*server).await?),
+        Err(_) => None,
+    };
+    // Texts of its document that administrators entered are for their own tenants.
+    let client = match server.as_ref().and_then(|server| server.tenant.as_ref()) {
+        Some(tenant) => &named.1.seen_by(tenant),
+        None => &named.1,
+    };
+    let profile = client.registered().filter(|profile| profile.client_id == *client_id).ok_or(UseCaseError::Client)?;
     let mut acting = profile.clone();
-    if let Ok(server) = &target {
-        let registration: Registration = services.commands.load(Stream::Registration(*server, client_id.key())).await?;
-        acting.metadata = effective(&*services.commands.resource_server(*server).await?, profile, &registration);
+    if let (Some(server), Ok(id)) = (&server, &target) {
+        let registration: Registration = services.commands.load(Stream::Registration(*id, client_id.key())).await?;
+        acting.metadata = effective(server, profile, &registration);
     }
     let may_act = may_act(services, client, client_id.key(), target.as_ref().ok().copied()).await?;
     let asking = Asking { source: shown.source, tenant: profile.home.as_ref(), may_act };

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use gatebook_events::admission::Status;
-use gatebook_events::client::{Client, ClientCommand, ClientEvent, Document, ManifestVersioned, Withdrawal};
+use gatebook_events::client::{Client, ClientCommand, ClientEvent, Document, ManifestVersioned, Version, Withdrawal};
 use gatebook_events::envelope::{Actor, ActorKind};
 use gatebook_events::identity::{ChangeId, ClientId, ClientKey, ResourceServerId, TenantId};
 use gatebook_events::metadata::ClientMetadata;
@@ -45,7 +45,7 @@ impl Commands {
         self.transact::<Client>(Stream::Client(client_id.key()), cause, &see).await
     }
 
-    /// Takes note of a document as an administrator of a tenant says that it is.
+    /// Takes note of a document as an administrator of a tenant says that it is, for that tenant.
     pub async fn enter_document(
         &self,
         cause: &Cause,
@@ -91,8 +91,10 @@ impl Commands {
         server: ResourceServerId,
         client: &Client,
     ) -> Result<Done<Registration>, CommandError> {
-        let mut client = Cow::Borrowed(client);
         let mut position = None;
+        let rules = self.resource_server(server).await?;
+        let tenant = rules.tenant.clone().ok_or(Rejection::NoSuchResourceServer)?;
+        let mut client = client.seen_by(&tenant);
         for _ in 0..MAX_ROUNDS {
             let key = client.registered().ok_or(Rejection::NoSuchClient)?.client_id.key();
             let rules = self.resource_server(server).await?;
@@ -102,13 +104,13 @@ impl Commands {
             if state.decide(&follow)?.is_empty() {
                 return Ok(Done { state, position, revision: None });
             }
-            if let Some(newer) = self.newer_than(&client).await? {
+            if let Some(newer) = self.newer_than(&tenant, &client).await? {
                 client = Cow::Owned(newer);
                 continue;
             }
-            let done = self.transact_from(stream, &cause.within(rules.tenant.clone()), &follow, state, revision).await?;
+            let done = self.transact_from(stream, &cause.within(Some(tenant.clone())), &follow, state, revision).await?;
             position = done.position.max(position);
-            match self.newer_than(&client).await? {
+            match self.newer_than(&tenant, &client).await? {
                 Some(newer) => client = Cow::Owned(newer),
                 None => return Ok(Done { position, ..done }),
             }
@@ -133,10 +135,10 @@ impl Commands {
         })
     }
 
-    /// The client as it is now, if its document has a version that `known` has not.
-    async fn newer_than(&self, known: &Client) -> Result<Option<Client>, CommandError> {
+    /// The client as it is now for a tenant, if its document has a version that `known` has not.
+    async fn newer_than(&self, tenant: &TenantId, known: &Client) -> Result<Option<Client>, CommandError> {
         let Some(profile) = known.registered() else { return Ok(None) };
-        let now: Client = self.load(Stream::Client(profile.client_id.key())).await?;
+        let now = self.client_of(tenant, profile.client_id.key()).await?;
         let newest = newest_version(&now);
         Ok(newest.filter(|newest| Some(*newest) != newest_version(known)).map(|_| now))
     }
@@ -152,7 +154,8 @@ impl Commands {
         if done.position.is_none() {
             return Ok(done);
         }
-        let Some(newer) = self.newer_than(known).await? else { return Ok(done) };
+        let tenant = self.resource_server(server).await?.tenant.clone().ok_or(Rejection::NoSuchResourceServer)?;
+        let Some(newer) = self.newer_than(&tenant, known).await? else { return Ok(done) };
         let cause = Cause { actor: reader_of_documents(), ..cause.clone() };
         let heard = self.follow_document(&cause, server, &newer).await?;
         Ok(Done { position: heard.position.max(done.position), ..heard })
@@ -179,7 +182,7 @@ impl Commands {
         if self.load::<Registration>(Stream::Registration(server, key)).await?.status == Status::None {
             return Err(Rejection::NoSuchRegistration.into());
         }
-        let client: Client = self.load(Stream::Client(key)).await?;
+        let client = self.client_of(tenant, key).await?;
         let profile = client.registered().ok_or(Rejection::NoSuchRegistration)?;
         let manifest = profile.manifest.as_ref().ok_or(Rejection::NoDocument)?;
         let wanted = manifest.version(version).ok_or(Rejection::NoSuchVersion(version))?;
@@ -187,7 +190,7 @@ impl Commands {
         let redirect_uris = rules.policy.welcome(&wanted.redirect_uris)?;
         let now = self.clock.now();
         let (claimed, _) = rules.policy.hear(&profile.metadata.redirect_uris, now);
-        let versions = self.document_versions(key).await?;
+        let versions = self.document_versions(tenant, key).await?;
         let said = versions.iter().find(|known| known.versioned.number == version).map(|known| &known.versioned.metadata);
         let admitted = |said: &ClientMetadata| rules.policy.hear_document(said, &claimed, now).map(|wished| wished.metadata);
         let metadata = said.and_then(admitted).zip(admitted(&profile.metadata));
@@ -196,16 +199,28 @@ impl Commands {
         self.hear_what_came_since(cause, server, &client, done).await
     }
 
-    /// Every version of a client's document, the oldest first, as the events have them.
-    pub async fn document_versions(&self, key: ClientKey) -> Result<Vec<KnownVersion>, CommandError> {
-        let mut versions = Vec::new();
+    /// Every version of a client's document that a tenant sees, the oldest first, as the events have them.
+    pub async fn document_versions(&self, tenant: &TenantId, key: ClientKey) -> Result<Vec<KnownVersion>, CommandError> {
+        let (mut client, mut told): (Client, Vec<KnownVersion>) = (Client::default(), Vec::new());
         for envelope in &self.log.read(&Stream::Client(key).name()).await?.events {
-            let event = &envelope.event;
-            if let ClientEvent::ManifestVersioned(versioned) = ClientEvent::decode(&event.name, event.version, &event.data)? {
-                versions.push(KnownVersion { versioned, recorded_at: event.recorded_at });
+            let event = ClientEvent::decode(&envelope.event.name, envelope.event.version, &envelope.event.data)?;
+            client = client.evolve(&event);
+            if let ClientEvent::ManifestVersioned(versioned) = event {
+                told.push(KnownVersion { versioned, recorded_at: envelope.event.recorded_at });
             }
         }
-        Ok(versions)
+        let seen = client.seen_by(tenant);
+        let manifest = seen.registered().and_then(|profile| profile.manifest.as_ref());
+        let own = |known: &KnownVersion| known.versioned.entered_for.as_ref().is_none_or(|of| of == tenant);
+        let find = |version: &Version| {
+            let same =
+                |known: &&KnownVersion| known.versioned.number == version.number && known.versioned.content_hash == version.content_hash;
+            // What only others entered is seen where the host said those very bytes, and it is nobody's then.
+            let mut known = told.iter().filter(same).min_by_key(|known| !own(known))?.clone();
+            known.versioned.entered_for = known.versioned.entered_for.filter(|of| of == tenant);
+            Some(known)
+        };
+        Ok(manifest.map(|manifest| manifest.versions.iter().filter_map(find).collect()).unwrap_or_default())
     }
 }
 

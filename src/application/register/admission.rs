@@ -1,22 +1,24 @@
 //! One judge for every way in: a resource server's rules, its ceiling and the caps are asked here, all of one reading of the rules,
-//! when a client registers and when one that is there already is bound.
+//! when a client registers and when one that is there already is bound. What they refuse leaves nothing stored.
 
 use gatebook_events::Rejection;
 use gatebook_events::admission::RegistrationType;
 use gatebook_events::admission::Status;
-use gatebook_events::client::Profile;
+use gatebook_events::client::{Client, Profile};
 use gatebook_events::envelope::Position;
-use gatebook_events::identity::ClientKey;
-use gatebook_events::metadata::Parsed;
+use gatebook_events::identity::{ClientId, ClientKey};
+use gatebook_events::metadata::{ClientMetadata, Parsed};
 use gatebook_events::registration::Registration;
 use gatebook_events::stream::Stream;
 
-use crate::aggregates::CommandError;
+use crate::aggregates::{Cause, CommandError};
 use crate::application::error::UseCaseError;
+use crate::application::manifests::Read;
 use crate::application::quotas::Place;
 use crate::application::rate_limits::Allowance;
 use crate::application::register::Entered;
 use crate::application::register::rules::{Guarantor, Rules, Welcome};
+use crate::application::registrations::registered_at;
 use crate::application::services::Services;
 
 /// A client that comes to a resource server.
@@ -37,6 +39,17 @@ impl Newcomer {
     /// A client that registers itself, or is entered.
     pub fn new(by: RegistrationType, guarantor: Guarantor, parsed: Parsed) -> Self {
         Self { by, guarantor, parsed, key: None, was_there: false }
+    }
+
+    /// A client by the document that was just read, whether it is there already or not.
+    pub fn with_document(client_id: &ClientId, metadata: &ClientMetadata, guarantor: Guarantor) -> Self {
+        Self {
+            by: RegistrationType::Cimd,
+            guarantor,
+            parsed: Parsed { metadata: metadata.clone(), ignored: vec![] },
+            key: Some(client_id.key()),
+            was_there: false,
+        }
     }
 
     /// A client that is there already.
@@ -90,4 +103,40 @@ pub async fn ask(services: &Services, rules: &Rules, newcomer: Newcomer) -> Resu
     // Who is in already takes no room.
     let place = if is_in { Place::default() } else { services.quotas.place(services, rules).await? };
     Ok(Admitted { welcome, instance, allowance, place })
+}
+
+/// A client that came with its document.
+pub struct Registered {
+    /// The client, as the tenant of the resource server sees it.
+    pub client: Client,
+    /// Its standing there.
+    pub registration: Registration,
+    /// What is left below the resource server's ceiling.
+    pub allowance: Option<Allowance>,
+    /// Where the last event stands that this caused.
+    pub position: Option<Position>,
+}
+
+/// Registers the client of a document that was just read, or of a text that an administrator entered for one. All that may refuse it is
+/// asked before anything is stored.
+pub async fn register_document(
+    services: &Services,
+    cause: &Cause,
+    rules: &Rules,
+    guarantor: Guarantor,
+    (client_id, read): (&ClientId, Read),
+) -> Result<Registered, UseCaseError> {
+    let vouched = matches!(guarantor, Guarantor::Administrator);
+    let admitted = ask(services, rules, Newcomer::with_document(client_id, &read.document.metadata, guarantor)).await?;
+    let allowance = admitted.allowance;
+    services.commands.prepare(cause, &admitted.welcome, client_id).await?;
+    let registered_at = registered_at(&services, client_id.key()).await?;
+    let seen = services.manifests.keep(cause, &rules.tenant, client_id, &registered_at, read).await?;
+    if vouched && seen.position.is_some() {
+        services.manifests.follow(&seen.client, &registered_at).await?;
+    }
+    let client = seen.client.seen_by(&rules.tenant).into_owned();
+    let done = services.commands.bind_prepared(cause, &admitted.welcome, &client, vouched).await?;
+    admitted.fill(services, done.position).await;
+    Ok(Registered { client, registration: done.state, allowance, position: done.position.max(seen.position) })
 }

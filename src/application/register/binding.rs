@@ -3,6 +3,7 @@
 use gatebook_events::Rejection;
 use gatebook_events::admission::Status;
 use gatebook_events::client::Client;
+use gatebook_events::identity::ClientId;
 use gatebook_events::registration::{Registration, RegistrationCommand};
 use gatebook_events::stream::Stream;
 
@@ -13,16 +14,36 @@ impl Commands {
     /// Registers a client that is welcome. Where an administrator vouches for one that waited, it is approved.
     pub async fn bind(&self, cause: &Cause, welcome: &Welcome, client: &Client, vouched: bool) -> Result<Done<Registration>, CommandError> {
         let profile = client.registered().ok_or(Rejection::NoSuchClient)?;
-        let key = profile.client_id.key();
-        let server = welcome.rules.id;
-        let cause = cause.within(Some(welcome.rules.tenant.clone()));
-        let stream = Stream::Registration(server, key);
-        let at = self.clock.now();
+        self.prepare(cause, welcome, &profile.client_id).await?;
+        self.bind_prepared(cause, welcome, client, vouched).await
+    }
+
+    /// Sets a use of the initial access token aside that a client came with: the last thing that may refuse it, before anything is stored
+    /// of a client that is new.
+    pub async fn prepare(&self, cause: &Cause, welcome: &Welcome, client_id: &ClientId) -> Result<(), CommandError> {
+        let stream = Stream::Registration(welcome.rules.id, client_id.key());
         if let Some(token) = &welcome.token
             && self.load::<Registration>(stream).await?.status == Status::None
         {
-            self.set_aside(&cause, token, &profile.client_id, at).await?;
+            let cause = cause.within(Some(welcome.rules.tenant.clone()));
+            self.set_aside(&cause, token, client_id, self.clock.now()).await?;
         }
+        Ok(())
+    }
+
+    /// Registers a client for which all is prepared.
+    pub async fn bind_prepared(
+        &self,
+        cause: &Cause,
+        welcome: &Welcome,
+        client: &Client,
+        vouched: bool,
+    ) -> Result<Done<Registration>, CommandError> {
+        let profile = client.registered().ok_or(Rejection::NoSuchClient)?;
+        let server = welcome.rules.id;
+        let cause = cause.within(Some(welcome.rules.tenant.clone()));
+        let stream = Stream::Registration(server, profile.client_id.key());
+        let at = self.clock.now();
         let request = if vouched {
             welcome.vouched_request(&profile.client_id, at)
         } else {

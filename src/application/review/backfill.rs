@@ -1,11 +1,12 @@
 //! What older builds left unsaid of registrations is written down before it can change.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use gatebook_events::admission::Status;
 use gatebook_events::client::Client;
 use gatebook_events::envelope::{Actor, ActorKind};
-use gatebook_events::identity::ResourceServerId;
+use gatebook_events::identity::{ClientId, ResourceServerId};
 use gatebook_events::registration::{AdmittedMetadata, Registration, RegistrationCommand};
 use gatebook_events::resource_server::ResourceServer;
 use gatebook_events::stream::Stream;
@@ -16,15 +17,16 @@ impl Commands {
     /// Writes down what serves at each of these resource servers of what a client says, where nobody did: then what it says next
     /// is judged, and does not serve because nobody knows what served before.
     pub(crate) async fn keep_metadata(&self, client: &Client, servers: &[ResourceServerId]) -> Result<(), CommandError> {
-        let Some(profile) = client.registered() else { return Ok(()) };
+        let Some(key) = client.client_id().map(ClientId::key) else { return Ok(()) };
         for id in servers {
-            let stream = Stream::Registration(*id, profile.client_id.key());
+            let stream = Stream::Registration(*id, key);
             let (registration, revision) = self.fold::<Registration>(stream).await?;
             if registration.status == Status::None || registration.metadata.is_some() {
                 continue;
             }
             let rules = self.resource_server(*id).await?;
-            let (keep, cause) = (keep(&rules, client), keeper(&rules));
+            let seen = rules.tenant.as_ref().map_or(Cow::Borrowed(client), |tenant| client.seen_by(tenant));
+            let (keep, cause) = (keep(&rules, &seen), keeper(&rules));
             if let Some(keep) = keep {
                 self.transact_from::<Registration>(stream, &cause, &keep, registration, revision).await?;
             }

@@ -2,7 +2,7 @@
 
 use gatebook_events::Rejection;
 use gatebook_events::admission::RegistrationType;
-use gatebook_events::client::{Client, Profile};
+use gatebook_events::client::Profile;
 use gatebook_events::family::FamilyName;
 use gatebook_events::identity::{ClientId, ClientKey, ResourceServerId, TenantId};
 use gatebook_events::metadata::ClientMetadata;
@@ -22,7 +22,7 @@ impl Commands {
         reason: Option<String>,
     ) -> Result<(), CommandError> {
         self.outlook(tenant, (server, key), &RegistrationCommand::Suspend { reason: reason.clone() }).await?;
-        let (family, client_id) = self.family_of(server, key).await?;
+        let (family, client_id) = self.family_of(tenant, (server, key)).await?;
         let suspend = ResourceServerCommand::SuspendFamily { family, client_id, reason };
         self.change_resource_server(cause, tenant, server, &suspend).await.map(drop)
     }
@@ -39,7 +39,7 @@ impl Commands {
         if suspended.is_empty() {
             return Ok(());
         }
-        let (own, client_id) = self.family_of(server, key).await?;
+        let (own, client_id) = self.family_of(tenant, (server, key)).await?;
         // What it was approved as may have changed since it was suspended with its family.
         for (family, first) in suspended {
             if family == own || first == client_id {
@@ -51,8 +51,12 @@ impl Commands {
     }
 
     /// The family of what was admitted there: what a client claims beyond that says nothing of whom it is an instance of.
-    async fn family_of(&self, server: ResourceServerId, key: ClientKey) -> Result<(FamilyName, ClientId), CommandError> {
-        let client: Client = self.load(Stream::Client(key)).await?;
+    async fn family_of(
+        &self,
+        tenant: &TenantId,
+        (server, key): (ResourceServerId, ClientKey),
+    ) -> Result<(FamilyName, ClientId), CommandError> {
+        let client = self.client_of(tenant, key).await?;
         let profile: &Profile = client.profile.as_deref().ok_or(Rejection::NoSuchClient)?;
         let registration: Registration = self.load(Stream::Registration(server, key)).await?;
         Ok((FamilyName::admitted(profile, &registration), profile.client_id.clone()))

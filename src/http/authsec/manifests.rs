@@ -7,28 +7,27 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use gatebook_events::Rejection;
 use gatebook_events::admission::RegistrationType;
-use gatebook_events::client::{Client, differences};
+use gatebook_events::client::differences;
 use gatebook_events::manifest::{ManifestUrl, Trouble};
 use gatebook_events::reason;
 use gatebook_events::resource_server::{Coming, Judgement};
-use gatebook_events::stream::Stream;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{client_key, clients, server_id};
 use crate::aggregates::CommandError;
 use crate::application::look_alikes::Shown;
-use crate::application::register::admission::{self, Newcomer};
+use crate::application::metrics::Outcome;
+use crate::application::register::admission;
 use crate::application::register::rules::{Guarantor, Rules};
 use crate::application::registrations::registered_at;
 use crate::application::registrations::registered_with;
 use crate::application::services::Services;
 use crate::http::caller::{Administrator, Path};
 use crate::http::consistency::{self, Fresh};
-use crate::http::error::{Failure, Problem, outcome};
+use crate::http::error::{Failure, Problem};
 use crate::http::json::members;
 use crate::http::response;
-use crate::outbound::Urgency;
 
 /// Which document.
 #[derive(Deserialize)]
@@ -61,30 +60,13 @@ pub async fn enter(
     let id = rules.id;
     let (url, text) = named(&services, &caller, &headers, body).await?;
     rules.server.receives(VOUCHED).map_err(|closed| caller.problem(CommandError::from(closed)))?;
-    let servers = registered_at(&services, url.client_id().key()).await.map_err(|failure| caller.problem(failure))?;
-    let seen = match &text {
-        None => services.manifests.meet(&url, &servers, Urgency::Trusted).await,
-        Some(text) => services.manifests.enter(&caller.cause, &url, &servers, (caller.tenant(), text)).await,
-    }
-    .map_err(|error| caller.problem(error))?;
-    if seen.position.is_some() {
-        services.manifests.follow(&seen.client, &servers).await.map_err(|error| caller.problem(error))?;
-    }
-    let done = enter_document(&services, &caller, &rules, &seen.client).await;
-    services.metrics.registered(RegistrationType::Cimd, outcome(done.as_ref().err()));
+    let read = services.manifests.read_or_take(&url, text.as_deref()).await.map_err(|failure| caller.problem(failure))?;
+    let document = (&url.client_id(), read);
+    let done = admission::register_document(&services, &caller.cause, &rules, Guarantor::Administrator, document).await;
+    services.metrics.registered(RegistrationType::Cimd, Outcome::of(&done));
     done.map_err(|failure| caller.problem(failure))?;
     let shown = clients::show(&services, &caller, &headers, &id.to_string(), url.as_str()).await?;
     Ok((StatusCode::CREATED, shown.map(|body| Json(Value::Object(body)))))
-}
-
-/// Registers the client of a document that an administrator vouches for, where there is room. One that is registered already
-/// takes none.
-async fn enter_document(services: &Services, caller: &Administrator, rules: &Rules, client: &Client) -> Result<(), Failure> {
-    let profile = client.registered().ok_or(CommandError::from(Rejection::NoSuchClient))?;
-    let admitted = admission::ask(services, rules, Newcomer::known(profile, Guarantor::Administrator)).await?;
-    let done = services.commands.bind(&caller.cause, &admitted.welcome, client, true).await?;
-    admitted.fill(services, done.position).await;
-    Ok(())
 }
 
 /// `POST …/clients/cimd/preview`: what would be registered, without registering.
@@ -99,12 +81,12 @@ pub async fn preview(
     let rules = own_rules(&services, &caller, &id).await?;
     let (url, text) = named(&services, &caller, &headers, body).await?;
     let read = services.manifests.read_or_take(&url, text.as_deref()).await;
-    let (read, entered) = read.map_err(|failure| caller.problem(failure))?;
-    let known: Client = services.commands.load(Stream::Client(url.client_id().key())).await.map_err(|error| caller.problem(error))?;
+    let read = read.map_err(|failure| caller.problem(failure))?;
+    let known = services.commands.client_of(caller.tenant(), url.client_id().key()).await.map_err(|error| caller.problem(error))?;
 
     let mut answer = Map::new();
     answer.insert("client_id".to_owned(), url.as_str().into());
-    response::put(&mut answer, "entered", entered.then_some(true));
+    response::put(&mut answer, "entered", read.entered.then_some(true));
     answer.insert("content_hash".to_owned(), read.document.content_hash.as_str().into());
     answer.insert("warnings".to_owned(), json!(read.document.warnings));
     response::put(&mut answer, "left_out", (!read.document.left_out.is_empty()).then(|| json!(read.document.left_out)));
@@ -212,7 +194,7 @@ pub async fn versions(
 ) -> Result<Json<Value>, Problem> {
     clients::show(&services, &caller, &headers, &id, &client_id).await?;
     let key = client_key(&caller, &client_id)?.1;
-    let versions = services.commands.document_versions(key).await.map_err(|error| caller.problem(error))?;
+    let versions = services.commands.document_versions(caller.tenant(), key).await.map_err(|error| caller.problem(error))?;
     let render = |known: &crate::application::manifests::versions::KnownVersion| {
         let versioned = &known.versioned;
         let mut version = json!({

@@ -4,12 +4,11 @@ use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
 use gatebook_events::admission::RegistrationType;
 use gatebook_events::admission::Status;
-use gatebook_events::client::{Client, Profile};
+use gatebook_events::client::Profile;
 use gatebook_events::identity::{ClientId, ResourceServerId};
 use gatebook_events::reason;
 use gatebook_events::registration::AdmittedMetadata;
 use gatebook_events::standing::Reason;
-use gatebook_events::stream::Stream;
 use gatebook_projections::directory::{RegistrationRow, ResourceServerRow};
 use gatebook_projections::history::{HistoryQuery, HistoryRow};
 use maud::{Markup, html};
@@ -66,7 +65,7 @@ impl Subject {
             row.map(|row| Ok((Shown::of(&row).doubts(directory, &tenant)?, row))).transpose()
         });
         let (doubts, row) = found.await?.body.ok_or_else(missing)?;
-        let client: Client = services.commands.load(Stream::Client(row.client_key)).await.map_err(|error| visitor.sorry(error))?;
+        let client = services.commands.client_of(visitor.tenant(), row.client_key).await.map_err(|error| visitor.sorry(error))?;
         let profile = client.profile.ok_or_else(missing)?;
         Ok(Self { row, doubts, profile: *profile })
     }

@@ -204,6 +204,7 @@ fn sentence(name: &str, data: &Value) -> String {
         "client.registered" => match text(data, "registration_type") {
             Some("dcr") => "Registered itself",
             Some("prereg") => "Was entered by an administrator",
+            _ if text(data, "entered_for").is_some() => "Was entered by an administrator with the text of its document",
             _ => "Was met by its document",
         },
         "client.metadata_updated" => "Changed what it says about itself",

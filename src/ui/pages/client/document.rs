@@ -26,7 +26,7 @@ pub async fn versions(services: &Services, visitor: &Visitor, row: &Registration
     if row.manifest.is_none() {
         return Ok(Vec::new());
     }
-    services.commands.document_versions(row.client_key).await.map_err(|error| visitor.sorry(error))
+    services.commands.document_versions(visitor.tenant(), row.client_key).await.map_err(|error| visitor.sorry(error))
 }
 
 /// What there is to see and do; nothing for a client without a document.
