@@ -218,10 +218,22 @@ const WALLS: &[Wall] = &[
 /// Wall 1 and 2 are Cargo's: what a crate may depend on.
 ///
 /// `schemars` describes types and does nothing else; it is built for the tests of the schemas only. The tables of Unicode
-/// (`idna`, `unicode-normalization`, `unicode-security`) are functions of text: they say which names there can be and which characters
+/// (`idna`, `percent-encoding`, `unicode-normalization`, `unicode-properties`, `unicode-security`) are functions of text: they say which names there can be and which characters
 /// look alike.
-const EVENTS_MAY_NEED: &[&str] =
-    &["chrono", "idna", "schemars", "serde", "serde_json", "sha2", "thiserror", "unicode-normalization", "unicode-security", "uuid"];
+const EVENTS_MAY_NEED: &[&str] = &[
+    "chrono",
+    "idna",
+    "percent-encoding",
+    "schemars",
+    "serde",
+    "serde_json",
+    "sha2",
+    "thiserror",
+    "unicode-normalization",
+    "unicode-properties",
+    "unicode-security",
+    "uuid",
+];
 const PROJECTIONS_MAY_NEED: &[&str] = &["gatebook-events", "chrono", "rusqlite", "serde", "serde_json", "thiserror", "uuid"];
 
 #[test]

@@ -4,12 +4,14 @@
 //! The rule, for names, labels and the other short texts that people read:
 //!
 //! - at most 256 characters, none of them a control character or one of those that change the direction of text;
-//! - at least one character that can be seen: blanks, fillers, joiners, variation selectors and marks without a letter are not;
+//! - at least one character that can be seen: blanks, fillers, joiners, variation selectors, marks without a letter,
+//!   characters for private use and those that Unicode does not know are not;
 //! - no invisible character but where Unicode gives it a meaning: a zero-width joiner within an emoji sequence; a zero-width joiner or
 //!   non-joiner after a virama, and a non-joiner between two letters of a script that joins them (RFC 5892 appendix A); a variation
 //!   selector after the character that it varies; tags after a black flag.
 
 use unicode_normalization::char::{canonical_combining_class, is_combining_mark};
+use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
 
 /// The longest text for people to read, in characters.
 pub const LONGEST: usize = 256;
@@ -61,9 +63,16 @@ pub fn has_something_to_see(text: &str) -> bool {
 }
 
 fn is_visible(letter: char) -> bool {
-    // The blank of Braille, a filler and a note without a head have shapes with nothing in them.
-    let blank = matches!(letter, '\u{2800}' | '\u{16fe4}' | '\u{1d159}');
-    !(letter.is_whitespace() || letter.is_control() || is_ignorable(letter) || is_combining_mark(letter) || blank)
+    // The blank of Braille, a filler, a note without a head and the mark of what could not be read have shapes with nothing in them.
+    let blank = matches!(letter, '\u{2800}' | '\u{16fe4}' | '\u{1d159}' | '\u{fffd}');
+    // Private use, noncharacters and what Unicode does not know show what the screen's font makes of them, if anything.
+    let shown = match letter.general_category_group() {
+        GeneralCategoryGroup::Other | GeneralCategoryGroup::Separator | GeneralCategoryGroup::Mark => false,
+        GeneralCategoryGroup::Letter | GeneralCategoryGroup::Number | GeneralCategoryGroup::Punctuation | GeneralCategoryGroup::Symbol => {
+            true
+        }
+    };
+    shown && !blank && !is_ignorable(letter) && !is_combining_mark(letter)
 }
 
 /// What reorders the text around it, or breaks it into lines.
@@ -141,7 +150,23 @@ mod tests {
 
     #[test]
     fn r8_a_name_has_something_to_see() {
-        let unseen = ["", " ", "\u{3000}", "\u{a0}", "\u{2800}", "\u{2800} \u{2800}", "\u{301}", "\u{16fe4}"];
+        let unseen = [
+            "",
+            " ",
+            "\u{3000}",
+            "\u{a0}",
+            "\u{2800}",
+            "\u{2800} \u{2800}",
+            "\u{301}",
+            "\u{16fe4}",
+            "\u{fffd}",
+            "\u{e000}",
+            "\u{f8ff}\u{100000}",
+            "\u{fdd0}",
+            "\u{ffff}",
+            "\u{600}",
+            "\u{378}",
+        ];
         for text in unseen {
             assert_eq!(check(text), Err(NameProblem::NothingToSee), "{text:?}");
         }

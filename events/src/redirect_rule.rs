@@ -1,5 +1,6 @@
 //! Which redirect URIs are expected.
 
+use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 
 use crate::redirect::RedirectUri;
@@ -63,7 +64,7 @@ fn root() -> String {
     "/".to_owned()
 }
 
-/// A path that climbs, plainly or percent-encoded, is not below anything; a port is another door of the same house.
+/// A path that climbs for some server is not below anything; a port is another service of the host.
 fn below(uri: &RedirectUri, host: &str, prefix: &str) -> bool {
     let Some(rest) = uri
         .as_str()
@@ -73,12 +74,27 @@ fn below(uri: &RedirectUri, host: &str, prefix: &str) -> bool {
         return false;
     };
     let path = rest.split('?').next().unwrap_or(rest);
-    let climbs = path.split('/').any(|segment| {
-        let plain = segment.to_ascii_lowercase().replace("%2e", ".");
-        plain == "." || plain == ".."
-    });
-    let hides_a_slash = path.to_ascii_lowercase().contains("%2f") || path.to_ascii_lowercase().contains("%5c");
-    at_or_below(path, prefix) && !climbs && !hides_a_slash
+    at_or_below(path, prefix) && !may_climb(path)
+}
+
+/// Whether some server may read a path as one that leads elsewhere: a segment of dots, with parameters after `;` or without, a hidden
+/// slash or backslash, or bytes that are no UTF-8 (such as an overlong dot), however often it is percent-encoded.
+fn may_climb(path: &str) -> bool {
+    let mut path = path.to_owned();
+    loop {
+        let dots = |segment: &str| matches!(segment.split(';').next(), Some("." | ".."));
+        if path.split('/').any(dots) || path.contains('\\') {
+            return true;
+        }
+        let Ok(decoded) = percent_decode_str(&path).decode_utf8() else { return true };
+        if decoded == path {
+            return false;
+        }
+        if decoded.matches('/').count() > path.matches('/').count() {
+            return true;
+        }
+        path = decoded.into_owned();
+    }
 }
 
 fn at_or_below(path: &str, prefix: &str) -> bool {

@@ -9,7 +9,7 @@ impl WebUri {
     }
 }
 
-/// A resource identifier as it is compared: scheme and host in lower case (RFC 3986 §6.2.2.1), without the default port, and with
+/// A resource identifier as it is compared: scheme and host in lower case (RFC 3986 §6.2.2.1), without the default port, a port without leading zeros, and with
 /// `/` where the path is empty (§6.2.3). All else stays to the letter, a longer path with its last slash and its percent-encodings
 /// too. What is no web URL stays as it is. Only for comparing: what is shown, stored and signed is what was entered.
 pub fn normalized(text: &str) -> Box<str> {
@@ -17,6 +17,7 @@ pub fn normalized(text: &str) -> Box<str> {
         || text.into(),
         |(scheme, host, port, rest)| {
             let scheme = scheme.to_ascii_lowercase();
+            let port = port.trim_start_matches('0');
             let default = if scheme == "https" { "443" } else { "80" };
             let port = if port.is_empty() || port == default { String::new() } else { format!(":{port}") };
             let slash = if rest.starts_with('/') { "" } else { "/" };
@@ -53,6 +54,8 @@ mod tests {
             ("https://mcp.example.com:/", "https://mcp.example.com/"),
             ("http://mcp.example.com:80/Mcp", "http://mcp.example.com/Mcp"),
             ("http://mcp.example.com:443", "http://mcp.example.com:443/"),
+            ("https://mcp.example.com:0443", "https://mcp.example.com/"),
+            ("https://mcp.example.com:08443/mcp", "https://mcp.example.com:8443/mcp"),
             ("https://mcp.example.com?Tenant=1", "https://mcp.example.com/?Tenant=1"),
             ("https://[2001:DB8::1]:443/mcp", "https://[2001:db8::1]/mcp"),
             ("https://[2001:DB8::1]", "https://[2001:db8::1]/"),

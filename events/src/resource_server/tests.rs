@@ -305,6 +305,30 @@ fn a_rule_expects_what_it_says_and_nothing_that_only_looks_like_it() {
 }
 
 #[test]
+fn r7_a_path_that_some_server_reads_as_another_one_is_below_nothing() {
+    let rule = RedirectRule::Host { host: "a.example".to_owned(), path_prefix: "/app".to_owned() };
+    let expects = |path: &str| rule.expects(&crate::redirect::RedirectUri::parse(&format!("https://a.example{path}")).unwrap());
+    for path in ["/app", "/app/cb", "/app/a.b/..c", "/app/%41", "/app/%2541", "/app/cb;v=1", "/app/%E2%82%AC"] {
+        assert!(expects(path), "{path}");
+    }
+    for path in [
+        "/app/..;/x",
+        "/app/..;a=b/x",
+        "/app/.;/x",
+        "/app/%252e%252e/x",
+        "/app/%25252e./x",
+        "/app/%252fx",
+        "/app/%255c..",
+        "/app/%c0%ae%c0%ae/x",
+        "/app/%e0%80%ae./x",
+        "/app/%2e%2e%3b/x",
+        "/app/%ff",
+    ] {
+        assert!(!expects(path), "{path}");
+    }
+}
+
+#[test]
 fn a_client_that_registers_itself_gets_only_the_grants_that_need_a_user() {
     let server = given([created()]).state();
     let asked = client(json!({
