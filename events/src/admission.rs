@@ -85,6 +85,17 @@ pub enum Heard {
     Pinned,
 }
 
+impl Heard {
+    /// The same, but that nothing is added before an administrator says so.
+    #[must_use]
+    pub const fn at_most_staged(self) -> Self {
+        match self {
+            Self::Live | Self::Soak(_) | Self::Staged => Self::Staged,
+            Self::Pinned => Self::Pinned,
+        }
+    }
+}
+
 impl From<Admission> for Heard {
     fn from(admission: Admission) -> Self {
         match admission {

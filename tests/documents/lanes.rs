@@ -160,3 +160,22 @@ async fn r3_where_documents_are_reviewed_another_name_waits_by_the_lane_and_an_e
         (json!("Third Name"), json!("Fourth Name"))
     );
 }
+
+#[tokio::test]
+async fn r1_what_a_document_adds_waits_where_documents_may_not_come_any_more() {
+    let (house, author) = with_a_client().await;
+    rules(&house, json!({ "manifests": { "lane": "live" } })).await;
+    house.edit_default(json!({ "registration_modes": ["dcr", "prereg"] })).await;
+    author.claims(&[HERE, THERE]);
+    refresh(&house, &author).await;
+    assert!(serves(&house, &author, HERE).await && !serves(&house, &author, THERE).await);
+    let staged = shown(&house, &author).await["staged_change"].clone();
+    assert_eq!(staged["added"], json!([THERE]));
+    let approve = format!("{}/approve-redirects", author.path());
+    admin(&house).put(&approve, json!({ "change_id": staged["change_id"] })).await.is(200);
+    assert!(serves(&house, &author, THERE).await);
+    // What it takes away stops serving at once, as ever.
+    author.claims(&[THERE]);
+    refresh(&house, &author).await;
+    assert!(!serves(&house, &author, HERE).await);
+}

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use gatebook_events::admission::Status;
+use gatebook_events::admission::{Admission, Status};
 use gatebook_events::client::{Client, ClientCommand, ClientEvent, Document, ManifestVersioned, Version, Withdrawal};
 use gatebook_events::envelope::{Actor, ActorKind};
 use gatebook_events::identity::{ChangeId, ClientId, ClientKey, ResourceServerId, TenantId};
@@ -98,9 +98,9 @@ impl Commands {
         for _ in 0..MAX_ROUNDS {
             let key = client.registered().ok_or(Rejection::NoSuchClient)?.client_id.key();
             let rules = self.resource_server(server).await?;
-            let follow = self.newest_wish(&rules, &client)?;
             let stream = Stream::Registration(server, key);
             let (state, revision) = self.fold::<Registration>(stream).await?;
+            let follow = self.newest_wish(&rules, &client, &state)?;
             if state.decide(&follow)?.is_empty() {
                 return Ok(Done { state, position, revision: None });
             }
@@ -118,13 +118,20 @@ impl Commands {
         Err(CommandError::Contended)
     }
 
-    fn newest_wish(&self, rules: &ResourceServer, client: &Client) -> Result<RegistrationCommand, Rejection> {
+    fn newest_wish(&self, rules: &ResourceServer, client: &Client, registration: &Registration) -> Result<RegistrationCommand, Rejection> {
         let profile = client.registered().ok_or(Rejection::NoSuchClient)?;
         let versions = profile.manifest.as_ref().map(|manifest| manifest.versions.as_slice()).unwrap_or_default();
         let newest = versions.last().ok_or(Rejection::NoDocument)?;
         let now = self.clock.now();
-        let (claimed, heard) = rules.policy.hear(&profile.metadata.redirect_uris, now);
-        let metadata = rules.policy.hear_document(&profile.metadata, &claimed, now);
+        let (claimed, mut heard) = rules.policy.hear(&profile.metadata.redirect_uris, now);
+        let mut metadata = rules.policy.hear_document(&profile.metadata, &claimed, now);
+        // What a newcomer could not come with now waits, whatever the lane.
+        if rules.hears(profile, registration, &profile.metadata) == Admission::Review {
+            heard = heard.at_most_staged();
+            if let Some(wished) = &mut metadata {
+                wished.heard = wished.heard.at_most_staged();
+            }
+        }
         let base = versions.len().checked_sub(2).and_then(|before| versions.get(before)).map(|before| before.number);
         Ok(RegistrationCommand::FollowManifest {
             claimed,
