@@ -142,7 +142,7 @@ fn walk(folder: &Path, below: &str, files: &mut Vec<(String, String)>) {
         let path = if below.is_empty() { name.clone() } else { format!("{below}/{name}") };
         if entry.path().is_dir() {
             walk(&entry.path(), &path, files);
-        } else if name.ends_with(".rs") {
+        } else if entry.path().extension().is_some_and(|extension| extension == "rs") {
             files.push((path, fs::read_to_string(entry.path()).unwrap()));
         }
     }

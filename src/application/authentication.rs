@@ -163,7 +163,7 @@ async fn by_assertion(
 ) -> Result<Result<Proven, Refusal>, UseCaseError> {
     let known = &services.authentication;
     let now = services.commands.clock().now();
-    let audiences = Audiences::of_assertions(&services).await?;
+    let audiences = Audiences::of_assertions(services).await?;
     let used = assertion::check(&known.key_sets, profile, text, &audiences, (asking, now)).await;
     let used = used.map_err(|NotTried(pause)| UseCaseError::NotTried(pause.as_secs().max(1)))?;
     Ok(used.map(|used| Proven { client: profile.client_id.key(), used: Some(used) }))

@@ -181,7 +181,7 @@ pub async fn look(
         registration_type: profile.registration_type,
         redirect_uris: &metadata.redirect_uris,
     };
-    let resembles = look_alike(&services, &rules.tenant, &shown).await;
+    let resembles = look_alike(services, &rules.tenant, &shown).await;
     let document_host = document_host(client_id, profile.registration_type);
     let came = registrations.first();
     let known = Surroundings {
@@ -291,7 +291,7 @@ async fn first_sight(
             let by = profile.registration_type;
             if profile.manifest.is_none() {
                 let sees_it = profile.came_to_none() && rules.tenant == TenantId::default_tenant();
-                let registered = registered_at(&services, client_id.key());
+                let registered = registered_at(services, client_id.key());
                 if !sees_it || !registered.await.map_err(|failure| FirstSight::of(failure, by))?.is_empty() {
                     return Ok(None);
                 }

@@ -154,7 +154,7 @@ async fn positions(services: &Services, registry: &mut Registry) {
     let (positions, lags, rates, states) = (Figures::default(), Figures::default(), Measures::default(), Figures::default());
     let (waits, built, ups) = (Measures::default(), Figures::default(), Figures::default());
     let (head, now) = (services.log.head().await.ok(), services.commands.clock().now());
-    for follower in followers(&services) {
+    for follower in followers(services) {
         let (name, progress) = (follower.identity().0, follower.progress());
         let label = [("projection", name)];
         positions.get_or_create(&label).set(progress.position.to_backend());

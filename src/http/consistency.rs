@@ -101,7 +101,7 @@ async fn arrived(services: &Services, headers: &HeaderMap) -> Result<(), Failure
             return Err(UseCaseError::Busy.into());
         }
     }
-    if reached(&services, named).await? {
+    if reached(services, named).await? {
         return Ok(());
     }
     Err(Failure::request(StatusCode::SERVICE_UNAVAILABLE, "read-model-behind", "this node has not reached that position yet"))

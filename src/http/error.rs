@@ -173,7 +173,7 @@ fn retry_after(error: &UseCaseError) -> Option<u64> {
         | E::TooManyAtOnce(_, seconds) => Some(*seconds),
         E::NoRoom => Some(60),
         E::Busy | E::NoMetadata | E::Past(PastError::UnderWay { .. } | PastError::Ended) => Some(1),
-        E::TooMany(spent) => Some(spent.seconds.into()),
+        E::TooMany(spent) => Some(spent.seconds),
         _ => None,
     }
 }

@@ -89,7 +89,7 @@ fn warnings(services: &Services) -> Vec<Value> {
             format!("the key for access tokens was drawn for {} while the clock was ahead; it signs already", response::time(ahead));
         warnings.push(warning("signing_keys", &cause));
     }
-    warnings.extend(side_db_troubles(&services).iter().map(|(what, cause)| warning(what, cause)));
+    warnings.extend(side_db_troubles(services).iter().map(|(what, cause)| warning(what, cause)));
     warnings
 }
 

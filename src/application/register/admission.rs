@@ -130,7 +130,7 @@ pub async fn register_document(
     let admitted = ask(services, rules, Newcomer::with_document(client_id, &read.document.metadata, guarantor)).await?;
     let allowance = admitted.allowance;
     services.commands.prepare(cause, &admitted.welcome, client_id).await?;
-    let registered_at = registered_at(&services, client_id.key()).await?;
+    let registered_at = registered_at(services, client_id.key()).await?;
     let seen = services.manifests.keep(cause, &rules.tenant, client_id, &registered_at, read).await?;
     if vouched && seen.position.is_some() {
         services.manifests.follow(&seen.client, &registered_at).await?;

@@ -39,7 +39,7 @@ impl Then {
         let come = match asked {
             AsOf::Time(time) => time <= services.commands.clock().now(),
             // Another node may have named it, and it is on its way.
-            AsOf::Position(position) => reached(&services, position).await?,
+            AsOf::Position(position) => reached(services, position).await?,
         };
         if !come {
             return Err(refuse("as_of names a moment that has not come yet"));

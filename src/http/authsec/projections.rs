@@ -133,7 +133,7 @@ async fn named(caller: &Administrator, headers: &HeaderMap, body: Body) -> Resul
 
 fn operated<'a>(services: &'a Services, caller: &Administrator, name: &str) -> Result<&'a dyn Follower, Problem> {
     caller.must_operate()?;
-    let named = followers(&services).into_iter().find(|follower| follower.identity().0 == name);
+    let named = followers(services).into_iter().find(|follower| follower.identity().0 == name);
     named.ok_or_else(|| caller.problem(Failure::not_found("projection")))
 }
 

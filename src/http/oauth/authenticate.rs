@@ -59,7 +59,7 @@ pub async fn authenticate(
     let server = target(&services, &caller, shown.resource.as_deref()).await?;
     let source = shown.source.unwrap_or(from.address);
     let presented = Presented { client_id, or_else: None, credential, source };
-    let (answer, refusal) = decisions::prove(&services, server, &presented).await?;
+    let (answer, refusal) = Box::pin(decisions::prove(&services, server, &presented)).await?;
     Ok(Written(Json(render(&presented.client_id, &answer, refusal)), answer.position))
 }
 

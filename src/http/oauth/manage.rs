@@ -139,7 +139,7 @@ impl Holder {
     /// Where the client is registered, its home first.
     async fn registrations(&self, services: &Services) -> Result<Vec<(ResourceServerId, Registration)>, Failure> {
         let mut registrations = Vec::new();
-        for id in registered_at(&services, self.key).await? {
+        for id in registered_at(services, self.key).await? {
             registrations.push((id, services.commands.load::<Registration>(Stream::Registration(id, self.key)).await?));
         }
         Ok(registrations)

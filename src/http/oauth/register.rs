@@ -104,13 +104,13 @@ async fn answer(
     // The server picks the identifier (RFC 7591 §3.2.1); one that is sent means nothing here, unless it is all that is sent.
     let document = cimd::named(services, &request);
     *kind = if document.is_some() { RegistrationType::Cimd } else { RegistrationType::Dcr };
-    let server = bind(&services, resource.as_deref(), in_path.or(presented.as_ref().map(|token| token.server))).await?;
+    let server = bind(services, resource.as_deref(), in_path.or(presented.as_ref().map(|token| token.server))).await?;
     let guarantor = Commands::guarantor(server, presented)?;
     let Some(id) = server else {
         // A resource that is named and not known is a typing error, and no wish to come to none.
         let may_wait = document.is_none() && resource.is_none();
         let Some(cap) = services.config.max_unbound_clients.filter(|_| may_wait) else {
-            return Err(none_meant(&services, resource.as_deref()).await.into());
+            return Err(none_meant(services, resource.as_deref()).await.into());
         };
         let entered = register_unbound(services, caller, cap, request).await?;
         return Ok(told(services, of_source.as_slice(), entered, None));
@@ -203,7 +203,7 @@ fn told(
 /// The software statement of a request, if the rules that it is judged by read any (RFC 7591 §2.3). Its claims are then in the
 /// request.
 pub async fn vouched(services: &Services, policy: &Policy, request: &mut Map<String, Value>) -> Result<Option<Vouched>, Failure> {
-    let vouched = services.software_statements.read(policy, request, &Audiences::of_statements(&services).await?).await?;
+    let vouched = services.software_statements.read(policy, request, &Audiences::of_statements(services).await?).await?;
     if let Some(vouched) = &vouched {
         vouched.overrule(request);
     }
